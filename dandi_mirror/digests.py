@@ -1,0 +1,45 @@
+"""Digests as the archive and git-annex spell them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+ETAG_PART = 64 * 1024 * 1024
+"""Bytes in one part of a multipart upload."""
+ETAG_MOST_PARTS = 10_000
+
+
+def is_sha256(value: object) -> bool:
+    """Whether ``value`` is a SHA-256 digest: 64 lower-case hexadecimal digits."""
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def sha256(content: bytes) -> str:
+    """The SHA-256 digest of ``content``, in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def etag_part_size(size: int) -> int:
+    """Bytes in each part that a file of ``size`` bytes is uploaded in.
+
+    64 MiB, or more for a file that would need 10,000 parts or more.
+    Source: dandischema's ``dandietag``; agrees with the recorded etags of the archive.
+    """
+    if math.ceil(size / ETAG_PART) >= ETAG_MOST_PARTS:
+        return math.ceil(size / ETAG_MOST_PARTS)
+    return ETAG_PART
+
+
+def dandi_etag(content: bytes) -> str:
+    """The S3 multipart ETag of ``content``: the MD5 of the parts' MD5s, a dash, and their number."""
+    step = etag_part_size(len(content))
+    parts = [
+        hashlib.md5(content[start : start + step], usedforsecurity=False).digest()
+        for start in range(0, len(content), step)
+    ]
+    whole = hashlib.md5(b"".join(parts), usedforsecurity=False).hexdigest()
+    return f"{whole}-{len(parts)}"
