@@ -1,0 +1,171 @@
+"""The calls to the API that a mirror makes, each answer checked for its shape at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+from dandi_mirror.archive.http import Session
+from dandi_mirror.errors import BadAnswerError
+from dandi_mirror.model import (
+    DRAFT,
+    DandisetRow,
+    Instance,
+    VersionRow,
+    is_asset_id,
+    is_dandiset_id,
+    is_instance_name,
+    is_version_id,
+    parse_time,
+)
+
+PAGE = 1000
+"""Rows asked for in one request: the most that the server gives."""
+MOST_PAGES = 10_000
+
+
+class Archive:
+    """An archive instance as a client sees it."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.instance = self._info()
+
+    def _info(self) -> Instance:
+        info = _object(self.session.get("/info/"), "/info/")
+        config = info.get("instance_config")
+        name = config.get("instance_name") if isinstance(config, dict) else None
+        if not is_instance_name(name):
+            raise BadAnswerError(f"{self.session.api_url}/info/ does not say what the instance is called")
+        return Instance(str(name), self.session.api_url)
+
+    def dandiset(self, identifier: str) -> DandisetRow:
+        """One Dandiset's row."""
+        path = f"/dandisets/{identifier}/"
+        row = dandiset_row(self.session.get(path), path)
+        if row.identifier != identifier:
+            raise BadAnswerError(f"{path} answers for {ascii(row.identifier)}")
+        return row
+
+    def dandisets(self) -> list[DandisetRow]:
+        """The row of every open Dandiset."""
+        path = "/dandisets/"
+        return [dandiset_row(row, path) for row in self._counted(path, order="")]
+
+    def versions(self, identifier: str) -> tuple[list[VersionRow], list[str]]:
+        """The published versions, oldest first by ``created``; and what is listed but cannot be a version."""
+        path = f"/dandisets/{identifier}/versions/"
+        rows: list[VersionRow] = []
+        strange: list[str] = []
+        for row in self._counted(path, order="created"):
+            name = row.get("version") if isinstance(row, dict) else None
+            if is_version_id(name):
+                rows.append(version_row(row, path))
+            elif name != DRAFT:
+                strange.append(ascii(name)[:80])
+        if len({row.version for row in rows}) != len(rows):
+            raise BadAnswerError(f"{path} names a version twice")
+        return sorted(rows, key=lambda row: (row.created, row.version)), strange
+
+    def version_metadata(self, identifier: str, version: str) -> dict[str, object]:
+        """The Dandiset's record at a version."""
+        path = f"/dandisets/{identifier}/versions/{version}/"
+        return _object(self.session.get(path), path)
+
+    def text(self, url: str, size: int) -> bytes:
+        """The content of a text asset of ``size`` bytes."""
+        return self.session.content(url, size)
+
+    def _counted(self, path: str, order: str) -> Iterator[object]:
+        """The rows of a counted list, page by page."""
+        page, rows, count = 1, 0, None
+        extra = {"order": order} if order else {}
+        while page <= MOST_PAGES:
+            answer = _object(self.session.get(path, page=page, page_size=PAGE, **extra), path)
+            results = _results(answer, path)
+            yield from results
+            rows += len(results)
+            count = answer.get("count")
+            if not check_next(self.session.api_url, path, answer.get("next"), page):
+                break
+            page += 1
+        if rows != count:
+            raise BadAnswerError(f"{path} counts {ascii(count)[:20]} rows and gives {rows}; run the command again")
+
+
+def check_next(api_url: str, path: str, link: object, page: int) -> bool:
+    """Whether there is a page after ``page``.
+
+    Raises:
+        BadAnswerError: ``link`` leads anywhere but to the next page of the same list.
+    """
+    if link is None:
+        return False
+    here = urlsplit(api_url + path)
+    there = urlsplit(link) if isinstance(link, str) else None
+    if there is None or there.hostname != here.hostname or there.path != here.path:
+        raise BadAnswerError(f"{path}: page {page} is followed by a page of something else")
+    if parse_qs(there.query).get("page") != [str(page + 1)]:
+        raise BadAnswerError(f"{path}: page {page} is not followed by page {page + 1}")
+    return True
+
+
+def dandiset_row(answer: object, path: str) -> DandisetRow:
+    """A Dandiset's row from the API's JSON.
+
+    Raises:
+        BadAnswerError: it is not one.
+    """
+    row = _object(answer, path)
+    identifier, embargo = row.get("identifier"), row.get("embargo_status")
+    if not is_dandiset_id(identifier) or not isinstance(embargo, str):
+        raise BadAnswerError(f"{path}: a row that is not a Dandiset's")
+    published = row.get("most_recent_published_version")
+    draft = row.get("draft_version")
+    return DandisetRow(
+        str(identifier),
+        embargo,
+        version_row(draft, path),
+        None if published is None else version_row(published, path),
+    )
+
+
+def version_row(answer: object, path: str) -> VersionRow:
+    """A version's row from the API's JSON.
+
+    Raises:
+        BadAnswerError: it is not one.
+    """
+    row = _object(answer, path)
+    try:
+        numbers = [row["asset_count"], row["size"]]
+        words = [row["version"], row["name"], row["status"]]
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise ValueError("a count that is not a number")
+        if not all(isinstance(word, str) for word in words):
+            raise ValueError("a word that is not text")
+        created, modified = parse_time(row["created"]), parse_time(row["modified"])
+    except (KeyError, ValueError) as error:
+        raise BadAnswerError(f"{path}: a row that is not a version's ({error})") from None
+    return VersionRow(
+        version=str(words[0]),
+        name=str(words[1]),
+        asset_count=int(str(numbers[0])),
+        size=int(str(numbers[1])),
+        status=str(words[2]),
+        created=created,
+        modified=modified,
+    )
+
+
+def _object(answer: object, path: str) -> dict[str, object]:
+    if not isinstance(answer, dict):
+        raise BadAnswerError(f"{path}: not a JSON object")
+    return answer
+
+
+def _results(answer: dict[str, object], path: str) -> list[object]:
+    results = answer.get("results")
+    if not isinstance(results, list):
+        raise BadAnswerError(f"{path}: a page without results")
+    return results

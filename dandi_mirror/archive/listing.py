@@ -1,0 +1,115 @@
+"""Reading a version's assets so that what is read is one state, not a mixture of two.
+
+Pages are by position: an asset deleted while they are read makes another one slip by unseen.  So the pages
+are only believed when the number of rows, their distinct ids and the count of the first page agree; the
+caller compares the draft's ``modified`` before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from math import ceil
+
+from dandi_mirror.archive import client
+from dandi_mirror.archive.client import Archive
+from dandi_mirror.archive.http import parse
+from dandi_mirror.errors import BadAnswerError, MirrorError, NotFoundError
+
+AHEAD = 3
+"""Pages asked for before the one being worked on is done."""
+
+
+class Unstable(BadAnswerError):
+    """The listing changed while it was read."""
+
+
+def asset_pages(
+    archive: Archive, dandiset: str, version: str, *, repeats: bool = False
+) -> Iterator[list[object]]:
+    """The rows of a version's assets with their metadata, a page at a time, in no order to rely on.
+
+    ``repeats`` lets an asset that is listed more than once pass: for an archive that always lists it so.
+
+    Raises:
+        Unstable: the pages do not fit together.
+        BadAnswerError: an answer that is not what the API promises.
+    """
+    path = f"/dandisets/{dandiset}/versions/{version}/assets/"
+    first = _page(archive, path, 1)
+    count = first.get("count")
+    if type(count) is not int or not 0 <= count <= client.PAGE * client.MOST_PAGES:
+        raise BadAnswerError(f"{path} does not say how many assets there are")
+    pages = max(1, ceil(count / client.PAGE))
+    rows = 0
+    ids: set[object] = set()
+    with ThreadPoolExecutor(AHEAD, thread_name_prefix="pages") as pool:
+        for number, answer in enumerate(_ahead(pool, archive, path, first, pages), start=1):
+            results = answer["results"]
+            assert isinstance(results, list)
+            more = client.check_next(archive.session.api_url, path, answer.get("next"), number)
+            if more != (number < pages):
+                raise Unstable(f"{path}: {'more' if more else 'fewer'} pages than its count of {count} asks for")
+            ids.update(_identity(row, rows + place) for place, row in enumerate(results))
+            rows += len(results)
+            yield results
+    if rows != count:
+        raise Unstable(f"{path}: {rows} rows where {count} were counted")
+    if len(ids) < rows and not repeats:
+        raise Unstable(f"{path}: an asset was seen twice")
+
+
+def _identity(row: object, place: int) -> object:
+    """What no other row of the list may share; a row without an id is only like itself."""
+    asset_id = row.get("asset_id") if isinstance(row, dict) else None
+    return asset_id if isinstance(asset_id, str) else place
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, archive: Archive, path: str, first: dict[str, object], pages: int
+) -> Iterator[dict[str, object]]:
+    """The pages in order, a few of them under way at any time."""
+    waiting: list[Future[dict[str, object]]] = []
+    following = iter(range(2, pages + 1))
+    try:
+        for _, number in zip(range(AHEAD), following, strict=False):
+            waiting.append(pool.submit(_page, archive, path, number))
+        yield first
+        while waiting:
+            answer = waiting.pop(0).result()
+            if (number := next(following, None)) is not None:
+                waiting.append(pool.submit(_page, archive, path, number))
+            yield answer
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _page(archive: Archive, path: str, number: int) -> dict[str, object]:
+    query: dict[str, str | int] = {"order": "path", "page": number, "page_size": client.PAGE}
+    try:
+        answer = parse(archive.session.get_bytes(path, metadata="true", **query), path)
+    except BadAnswerError:
+        # too large or not readable as a whole: one record may be to blame, so take them one by one
+        answer = archive.session.get(path, **query)
+        _read_singly(archive, answer)
+    if not isinstance(answer, dict) or not isinstance(answer.get("results"), list):
+        raise BadAnswerError(f"{path}: a page without results")
+    return answer
+
+
+def _read_singly(archive: Archive, answer: object) -> None:
+    """Put each row's metadata into a page that came without; a record that cannot be read stays away."""
+    results = answer.get("results") if isinstance(answer, dict) else None
+    for row in results if isinstance(results, list) else []:
+        if not isinstance(row, dict) or not client.is_asset_id(row.get("asset_id")):
+            continue
+        try:
+            row["metadata"] = archive.session.get(f"/assets/{row['asset_id']}/")
+        except (BadAnswerError, NotFoundError):
+            row["metadata"] = None
+        except MirrorError:
+            raise
+
+
+__all__ = ["Unstable", "asset_pages"]

@@ -1,0 +1,112 @@
+"""The words of commits and tags: pure functions of what they say, so that hashes agree between mirrors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dandi_mirror.mirror.plan import Plan
+from dandi_mirror.mirror.tree import FORMAT, Listing
+from dandi_mirror.model import Asset, Instance, spell_time
+
+_BLANKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a version holds, as people count it."""
+
+    files: int
+    subjects: int
+    size: int
+    """Bytes."""
+
+    @classmethod
+    def of(cls, assets: Iterable[Asset]) -> Counts:
+        """The counts of some assets."""
+        files = size = 0
+        subjects: set[str] = set()
+        for asset in assets:
+            files += 1
+            size += asset.size
+            subjects.update(value for field, value in asset.fields if field == "subject")
+        return cls(files, len(subjects), size)
+
+    def __str__(self) -> str:
+        return (
+            f"{plural(self.files, 'file')} of {plural(self.subjects, 'subject')}, {plural(self.size, 'byte')}"
+        )
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 file``, ``2 files``, ``6,197,474,020 bytes``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def version_commit(instance: Instance, dandiset: str, listing: Listing) -> str:
+    """The message of a published version's commit."""
+    identifier = f"{instance.identifier(dandiset)}/{listing.row.version}"
+    return _message(
+        f"{identifier}: {one_line(listing.metadata.get('name'))}",
+        f"{Counts.of(listing.assets.values())}.",
+        {
+            "Dandiset": instance.identifier(dandiset),
+            "Dandi-Version": listing.row.version,
+            **_doi(listing),
+            "Mirror-Format": str(FORMAT),
+        },
+    )
+
+
+def version_tag(instance: Instance, dandiset: str, listing: Listing) -> str:
+    """The message of a published version's tag: what to cite."""
+    identifier = f"{instance.identifier(dandiset)}/{listing.row.version}"
+    return _message(
+        f"Version {listing.row.version} of Dandiset {instance.identifier(dandiset)}",
+        one_line(listing.metadata.get("citation")) or identifier,
+        _doi(listing) or {"Dandiset": identifier},
+    )
+
+
+def branch_commit(instance: Instance, dandiset: str, listing: Listing, plan: Plan, new: Iterable[str]) -> str:
+    """The message of a commit on the branch: what changed, and what there is now."""
+    changes = [
+        f"{sign}{len(paths)}"
+        for sign, paths in (("+", plan.added), ("~", plan.changed), ("-", plan.gone))
+        if paths
+    ]
+    versions = list(new)
+    what = f"{' '.join(changes)} files" if changes else "records" if plan.files else "history"
+    subject = f"{dandiset}: {what}" + (f", version {', '.join(versions)}" if versions else "")
+    return _message(
+        subject,
+        f"{one_line(listing.metadata.get('name'))}\n{Counts.of(listing.assets.values())}.",
+        {
+            "Dandiset": instance.identifier(dandiset),
+            "Dandi-Version": listing.row.version,
+            "Dandi-Modified": spell_time(listing.row.modified),
+            "Mirror-Format": str(FORMAT),
+        },
+    )
+
+
+TRAILER = "\nMirror-Format: "
+"""In every commit that a sync makes on a branch, and in no other."""
+
+
+def one_line(text: object) -> str:
+    """Text of the archive on one line, without control characters; empty for what is not text."""
+    if not isinstance(text, str):
+        return ""
+    return _BLANKS.sub(" ", text.encode("utf-8", "replace").decode()).strip()
+
+
+def _doi(listing: Listing) -> Mapping[str, str]:
+    doi = one_line(listing.metadata.get("doi"))
+    return {"DOI": doi} if doi else {}
+
+
+def _message(subject: str, body: str, trailers: Mapping[str, str]) -> str:
+    lines = [subject, "", body, "", *(f"{name}: {value}" for name, value in trailers.items())]
+    return "\n".join(line.strip() for line in lines) + "\n"

@@ -1,0 +1,56 @@
+"""A mirror on disk: where its parts are."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dandi_mirror.mirror.index import Index
+from dandi_mirror.repo import lock
+from dandi_mirror.repo.dataset import Dataset
+from dandi_mirror.repo.superdataset import Superdataset
+
+SUPERDATASET_PATIENCE = 120.0  # seconds; others hold that lock only while they write one commit
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """The directory of a mirror; what is local and derived stands in ``.dandi-mirror``."""
+
+    path: Path
+
+    @property
+    def own(self) -> Path:
+        """The folder of locks, index and temporary files."""
+        return self.path / ".dandi-mirror"
+
+    @property
+    def index(self) -> Index:
+        """The memory between runs."""
+        return Index(self.own / "index.sqlite")
+
+    @property
+    def superdataset(self) -> Superdataset:
+        """The repository at the top."""
+        return Superdataset(self.path)
+
+    def dataset(self, dandiset: str) -> Dataset:
+        """The repository of one Dandiset."""
+        return Dataset(self.path / dandiset)
+
+    def lock(self, dandiset: str) -> AbstractContextManager[bool]:
+        """The lock of one Dandiset's dataset; yields whether the run before was killed."""
+        return lock.hold(self.own / "locks" / f"{dandiset}.lock", dandiset)
+
+    def superdataset_lock(self) -> AbstractContextManager[bool]:
+        """The lock of the superdataset; waits for whoever holds it."""
+        path = self.own / "locks" / "superdataset.lock"
+        return lock.hold(path, "the superdataset", patience=SUPERDATASET_PATIENCE)
+
+    def dandisets(self) -> list[str]:
+        """The Dandisets that are in the mirror, by their folders."""
+        if not self.path.is_dir():
+            return []
+        found = (entry.name for entry in self.path.iterdir() if entry.name.isdigit() and len(entry.name) == 6)
+        return sorted(name for name in found if self.dataset(name).exists())

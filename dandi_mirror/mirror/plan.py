@@ -1,0 +1,77 @@
+"""What turns a branch's tree into the archive's, and whether that is safe: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dandi_mirror.errors import UnsafePlan
+from dandi_mirror.mirror.tree import is_asset_path
+from dandi_mirror.repo.stream import Entry
+
+SAFE_REMOVALS = 20
+"""So many assets may go without a question, however few there are."""
+SAFE_SHARE = 0.5
+"""Of the assets mirrored now, so large a part may go without a question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Changes of one branch's tree; every tuple sorted by path."""
+
+    removed: tuple[str, ...]
+    files: tuple[tuple[str, Entry], ...]
+    """New or changed."""
+    added: tuple[str, ...]
+    """Assets among ``files`` whose path is new."""
+    changed: tuple[str, ...]
+    """Assets among ``files`` whose path was there."""
+    held: int
+    """How many assets the branch's tree has now."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether the tree stays as it is."""
+        return not self.removed and not self.files
+
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """The assets that are removed."""
+        return tuple(path for path in self.removed if is_asset_path(path))
+
+    def check(self, dandiset: str) -> None:
+        """Refuse a plan that would empty much of a mirror, as an outage that answers 200 would ask for.
+
+        Raises:
+            UnsafePlan: over 20 assets would go, and they are more than half of those mirrored.
+        """
+        going = len(self.gone)
+        if going > SAFE_REMOVALS and going > SAFE_SHARE * self.held:
+            raise UnsafePlan(
+                f"{dandiset}: the archive now lists {going} of {self.held} mirrored assets no more; "
+                f"if that is meant, run: dandi-mirror sync {dandiset} --allow-deletes"
+            )
+
+
+def make_plan(old: Mapping[str, tuple[bytes, str]], new: Mapping[str, Entry]) -> Plan:
+    """The plan from a tree as git lists it (path → mode, object id) to the entries it shall have."""
+    removed = tuple(sorted(path for path in old if path not in new))
+    files = tuple(
+        (path, entry) for path, entry in sorted(new.items(), key=_path) if _differs(old.get(path), entry)
+    )
+    assets = [path for path, _ in files if is_asset_path(path)]
+    return Plan(
+        removed,
+        files,
+        added=tuple(path for path in assets if path not in old),
+        changed=tuple(path for path in assets if path in old),
+        held=sum(map(is_asset_path, old)),
+    )
+
+
+def _path(item: tuple[str, Entry]) -> str:
+    return item[0]
+
+
+def _differs(then: tuple[bytes, str] | None, entry: Entry) -> bool:
+    return then is None or then[0] != entry.mode or then[1] != entry.object_id()

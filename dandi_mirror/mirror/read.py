@@ -1,0 +1,115 @@
+"""From the archive's answers to a listing of admitted assets that held still while it was read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dandi_mirror import canonical
+from dandi_mirror.archive.client import Archive
+from dandi_mirror.archive.listing import Unstable, asset_pages
+from dandi_mirror.errors import BadAnswerError, NotFoundError
+from dandi_mirror.mirror.admit import ContentHosts, Refusal, admit_row, conflicts
+from dandi_mirror.mirror.spool import Spool
+from dandi_mirror.mirror.tree import Listing, dandiset_yaml
+from dandi_mirror.model import Asset, DandisetRow, Kind, VersionRow
+
+TRIES = 3
+"""How often a listing may change under the reader before the run gives up on it."""
+
+
+class VersionReader:
+    """Reads the versions of one Dandiset; the records go into the spool."""
+
+    def __init__(self, archive: Archive, dandiset: str, hosts: ContentHosts, spool: Spool) -> None:
+        self._archive = archive
+        self._dandiset = dandiset
+        self._hosts = hosts
+        self._spool = spool
+
+    def draft(self, row: DandisetRow) -> tuple[DandisetRow, Listing]:
+        """The draft, and the Dandiset's row that it goes with.
+
+        Raises:
+            Unstable: it never held still.
+        """
+        for attempt in range(1, TRIES + 1):
+            try:
+                listing = self._version(row.draft, repeats=attempt == TRIES)
+            except (Unstable, NotFoundError):
+                listing = None
+            again = self._archive.dandiset(self._dandiset)
+            if listing and (row.draft.modified, row.draft.asset_count) == (
+                again.draft.modified,
+                again.draft.asset_count,
+            ):
+                return again, listing
+            row = again
+        raise Unstable(f"{self._dandiset}: the draft changed whenever it was read; the next run tries again")
+
+    def published(self, row: VersionRow) -> Listing:
+        """A published version.
+
+        Raises:
+            Unstable: the pages never fitted together.
+        """
+        for attempt in range(1, TRIES):
+            try:
+                return self._version(row, repeats=False)
+            except Unstable:
+                continue
+        return self._version(row, repeats=True)
+
+    def _version(self, row: VersionRow, *, repeats: bool) -> Listing:
+        metadata = self._archive.version_metadata(self._dandiset, row.version)
+        try:
+            yaml = dandiset_yaml(metadata)
+        except canonical.NotCanonical as error:
+            raise BadAnswerError(f"{self._dandiset}@{row.version}: the Dandiset's record: {error}") from None
+        found = _Found(self._spool)
+        rows = 0
+        for page in asset_pages(self._archive, self._dandiset, row.version, repeats=repeats):
+            rows += len(page)
+            for item in page:
+                found.add(admit_row(item, self._hosts.instance, self._hosts))
+        if rows != row.asset_count:
+            # an empty list from an archive in trouble, or a change since the row was read
+            raise Unstable(f"{self._dandiset}@{row.version}: {rows} assets listed, {row.asset_count} announced")
+        return Listing(row, metadata, yaml, found.assets, found.finish())
+
+
+class _Found:
+    """What the rows of one listing give, in whatever order they come."""
+
+    def __init__(self, spool: Spool) -> None:
+        self.assets: dict[str, Asset] = {}
+        self._refused: set[Refusal] = set()
+        self._clashing: dict[str, list[Asset]] = {}
+        self._spool = spool
+
+    def add(self, admitted: tuple[Asset, bytes] | Refusal) -> None:
+        if isinstance(admitted, Refusal):
+            self._refused.add(admitted)
+            return
+        asset, record = admitted
+        other = self.assets.get(asset.path)
+        if other is not None and other.asset_id == asset.asset_id and self._spool.get(other.record) == record:
+            return  # the same row once more
+        asset = replace(asset, record=self._spool.put(record))
+        self.assets[asset.path] = asset
+        if other is not None:
+            self._clashing.setdefault(asset.path, [other]).append(asset)
+
+    def finish(self) -> tuple[Refusal, ...]:
+        """Take out what cannot stand together, all members of a conflict; the refusals, in a fixed order."""
+        for path, assets in self._clashing.items():
+            del self.assets[path]
+            self._refused.update(self._clash(asset, "another asset has the same path") for asset in assets)
+        for path, reason in conflicts(self.assets).items():
+            self._refused.add(self._clash(self.assets.pop(path), reason))
+        return tuple(sorted(self._refused, key=lambda refusal: (refusal.asset_id, refusal.record or b"")))
+
+    def _clash(self, asset: Asset, reason: str) -> Refusal:
+        record = self._spool.get(asset.record)
+        return Refusal(
+            Kind.REFUSED, asset.path, reason, asset.asset_id, asset.size, asset.sha256, record, asset.content_url
+        )

@@ -1,0 +1,91 @@
+"""Where asset records stand in a version's tree: JSON Lines, split by a hash of the path.
+
+One file ``.dandi/assets.jsonl`` while all records fit into it; else sixteen parts ``.dandi/assets/0.jsonl`` …
+``f.jsonl`` by the first digit of the SHA-256 of the asset's path, a part that is still too large being a
+folder of sixteen in turn.  So a change of k assets touches about k files, each small enough for any host,
+and two versions share the files in which they agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+
+from dandi_mirror.mirror.spool import Spool
+from dandi_mirror.repo.stream import FILE, blob_id, data
+
+TOP = ".dandi/assets"
+LARGEST_PART = 256 * 1024  # bytes; a part with one record may be larger
+_DIGITS = "0123456789abcdef"
+_LENGTH = (1 << 24) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An asset's canonical record, by where it belongs and where its bytes are kept."""
+
+    digest: str
+    """SHA-256 of the path, in hexadecimal digits."""
+    path: str
+    handle: int
+    """Of its bytes in the spool; the length is in the low 24 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFile:
+    """One part, made of the spool's bytes when they are asked for."""
+
+    spool: Spool
+    records: tuple[Record, ...]
+    """Sorted by path."""
+    mode: bytes = FILE
+
+    def content(self) -> bytes:
+        """Its lines."""
+        return b"".join(self.spool.get(record.handle) + b"\n" for record in self.records)
+
+    def object_id(self) -> str:
+        """The id of its blob."""
+        return blob_id(self.content())
+
+    def modify(self, path: bytes) -> bytes:
+        """Its ``M`` command with the content behind it."""
+        return b"M %b inline %b\n%b" % (self.mode, path, data(self.content()))
+
+
+def path_digest(path: str) -> str:
+    """What decides in which part a path's record stands."""
+    return sha256(path.encode()).hexdigest()
+
+
+def record_files(spool: Spool, records: Iterable[tuple[str, int]]) -> Iterator[tuple[str, RecordFile]]:
+    """The parts, by their paths in the tree, for (path, handle) pairs of distinct paths."""
+    all_records = [Record(path_digest(path), path, handle) for path, handle in records]
+    yield from _parts(spool, TOP, all_records, 0)
+
+
+def _parts(spool: Spool, name: str, records: list[Record], depth: int) -> Iterator[tuple[str, RecordFile]]:
+    size = sum((record.handle & _LENGTH) + 1 for record in records)
+    if size <= LARGEST_PART or len(records) == 1:
+        # by bytes, as git sorts
+        records.sort(key=lambda record: record.path.encode())
+        yield f"{name}.jsonl", RecordFile(spool, tuple(records))
+        return
+    for digit in _DIGITS:
+        below = [record for record in records if record.digest[depth] == digit]
+        if below:
+            yield from _parts(spool, f"{name}/{digit}", below, depth + 1)
+
+
+def part_of(path: str, parts: Iterable[str]) -> str | None:
+    """Which of the parts of a tree may hold the record of ``path``."""
+    present = set(parts)
+    digest = path_digest(path)
+    names = [TOP, *(f"{TOP}/{'/'.join(digest[:depth])}" for depth in range(1, 17))]
+    return next((f"{name}.jsonl" for name in names if f"{name}.jsonl" in present), None)
+
+
+def is_part(path: str) -> bool:
+    """Whether a path of a version's tree is one of the parts."""
+    return path.startswith(TOP + "/") or path == TOP + ".jsonl"

@@ -1,0 +1,154 @@
+"""A version as the files of a dataset: pure, from what was admitted to (path, entry) pairs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from dandi_mirror import canonical
+from dandi_mirror.mirror.admit import Refusal
+from dandi_mirror.mirror.records import record_files
+from dandi_mirror.mirror.spool import Spool
+from dandi_mirror.model import Asset, Instance, Kind, VersionRow
+from dandi_mirror.repo.keys import annex_key, link_target
+from dandi_mirror.repo.stream import LINK, Entry, Inline
+
+FORMAT = 1
+REFUSED = ".dandi/refused"
+OWN_TOP = (".dandi/", ".datalad/")
+OWN_FILES = (".gitattributes", "dandiset.yaml")
+
+LARGEST_TEXT = 1024 * 1024  # bytes
+_TEXT_SUFFIXES = ("bval", "bvec", "cff", "csv", "json", "md", "rst", "tsv", "txt", "yaml", "yml")
+_TEXT_NAMES = ("CHANGES", "LICENSE", "README")
+_TEXT = re.compile(rf"(?:.*/)?(?:(?:{'|'.join(_TEXT_NAMES)})|[^/]*\.(?:{'|'.join(_TEXT_SUFFIXES)}))")
+
+
+def is_text(path: str, size: int) -> bool:
+    """Whether an asset of ``size`` bytes is kept in git itself: small, and text by its name.
+
+    ``.gitattributes`` says the same to git-annex, so that a person's edits follow the rule too.
+    """
+    return size <= LARGEST_TEXT and _TEXT.fullmatch(path) is not None
+
+
+def git_attributes() -> bytes:
+    """The ``.gitattributes`` of every version: the text rule, the backend, and no change of line ends."""
+    text = [*_TEXT_NAMES, *(f"*.{suffix}" for suffix in _TEXT_SUFFIXES)]
+    own = ["**/.git*", "/.dandi/**", "/.datalad/**", "/dandiset.yaml"]
+    lines = [
+        "* -text annex.backend=SHA256E annex.largefiles=anything",
+        *(f"{pattern} annex.largefiles=largerthan={LARGEST_TEXT}" for pattern in text),
+        *(f"{pattern} annex.largefiles=nothing" for pattern in own),
+    ]
+    return "".join(line + "\n" for line in lines).encode()
+
+
+def datalad_config(instance: Instance, dandiset: str = "") -> bytes:
+    """The ``.datalad/config`` of a dataset: its id, equal in every mirror."""
+    return f'[datalad "dataset"]\n\tid = {instance.dataset_id(dandiset)}\n'.encode()
+
+
+def dandiset_yaml(metadata: Mapping[str, object]) -> bytes:
+    """The Dandiset's record, without where its manifest happens to be hosted.
+
+    Raises:
+        canonical.NotCanonical: the record cannot be written.
+    """
+    return canonical.dumps_yaml({name: value for name, value in metadata.items() if name != "manifestLocation"})
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A version as it was read from the archive and admitted."""
+
+    row: VersionRow
+    metadata: Mapping[str, object]
+    yaml: bytes
+    assets: Mapping[str, Asset]
+    """By path, each path once and none both file and folder."""
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The files of a version, and what is annexed of it."""
+
+    entries: dict[str, Entry]
+    annexed: list[Annexed] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Annexed:
+    """One place where a key stands: what its logs on the git-annex branch are made of."""
+
+    key: str
+    asset_id: str
+    content_url: str | None
+    fields: tuple[tuple[str, str], ...]
+
+
+def version_tree(
+    instance: Instance,
+    dandiset: str,
+    listing: Listing,
+    texts: Mapping[str, Entry],
+    spool: Spool,
+    carried: Iterable[tuple[str, Entry, int]] = (),
+) -> Tree:
+    """The tree of a version.
+
+    ``texts`` holds the content of text files by their SHA-256; a text file that is missing there becomes a
+    link.  ``carried`` are (path, entry, record handle) kept as they were mirrored before.
+    """
+    tree = Tree(
+        {
+            ".datalad/config": Inline(datalad_config(instance, dandiset)),
+            ".gitattributes": Inline(git_attributes()),
+            "dandiset.yaml": Inline(listing.yaml),
+        }
+    )
+    records: list[tuple[str, int]] = []
+    for path, entry, handle in carried:
+        tree.entries[path] = entry
+        records.append((path, handle))
+    for path, asset in listing.assets.items():
+        text = texts.get(asset.sha256) if is_text(path, asset.size) else None
+        if text is not None:
+            tree.entries[path] = text
+        else:
+            key = annex_key(asset.size, asset.sha256, path)
+            tree.entries[path] = Inline(link_target(key, path.count("/")).encode(), LINK)
+            tree.annexed.append(Annexed(key, asset.asset_id, asset.content_url, asset.fields))
+        records.append((path, asset.record))
+    tree.entries.update(record_files(spool, records))
+    for refusal in listing.refusals:
+        _add_refused(tree, refusal)
+    return tree
+
+
+def _add_refused(tree: Tree, refusal: Refusal) -> None:
+    if refusal.kind is not Kind.REFUSED or not refusal.asset_id:
+        return
+    name = f"{REFUSED}/{refusal.asset_id}"
+    tree.entries[f"{name}.json"] = Inline(refused_record(refusal))
+    if refusal.size is not None and refusal.sha256 is not None:
+        key = annex_key(refusal.size, refusal.sha256, refusal.path)
+        tree.entries[name] = Inline(link_target(key, name.count("/")).encode(), LINK)
+        tree.annexed.append(Annexed(key, refusal.asset_id, refusal.content_url, ()))
+
+
+def refused_record(refusal: Refusal) -> bytes:
+    """What stands beside the link of a refused asset: its path (escaped), the reason and its record."""
+    path = refusal.path.encode("utf-8", "backslashreplace").decode()
+    record = orjson.loads(refusal.record) if refusal.record else None
+    facts = {"asset_id": refusal.asset_id, "path": path, "reason": refusal.reason, "record": record}
+    return canonical.dumps_yaml(facts)
+
+
+def is_asset_path(path: str) -> bool:
+    """Whether a path of a version's tree is an asset's, not one of the mirror's own files."""
+    return not path.startswith(OWN_TOP) and path not in OWN_FILES

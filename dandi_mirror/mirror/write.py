@@ -1,0 +1,205 @@
+"""Putting a plan into a dataset: one fast-import stream into temporary refs, then one ref transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from dandi_mirror.mirror import messages
+from dandi_mirror.mirror.annexlogs import KeyFacts, changed_logs, key_facts, log_names
+from dandi_mirror.mirror.fields import annex_fields
+from dandi_mirror.mirror.plan import Plan
+from dandi_mirror.mirror.records import is_part
+from dandi_mirror.mirror.tree import Annexed, Listing, Tree, is_text
+from dandi_mirror.model import Instance
+from dandi_mirror.repo import logs
+from dandi_mirror.repo.dataset import ANNEX, TEMPORARY, Dataset, RefChange
+from dandi_mirror.repo.dataset import Tree as OldTree
+from dandi_mirror.repo.keys import annex_key
+from dandi_mirror.repo.stream import Commit, Importer, Inline, tag_object
+
+MANY = 2000
+"""From so many keys on, the git-annex branch is listed once instead of being asked for each log by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A published version to be tagged, or to be compared with its tag."""
+
+    listing: Listing
+    tree: Tree
+
+    @property
+    def ref(self) -> str:
+        """Where its commit waits."""
+        return f"{TEMPORARY}{self.listing.row.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The branch that follows the draft (or the newest published version)."""
+
+    name: str
+    base: str | None
+    """The commit it holds now."""
+    listing: Listing
+    tree: Tree
+    old: OldTree
+    plan: Plan
+
+    @property
+    def ref(self) -> str:
+        """Where its next commit waits."""
+        return f"{TEMPORARY}{self.name}"
+
+
+class Writer:
+    """Writes to one dataset."""
+
+    def __init__(self, instance: Instance, dandiset: str, dataset: Dataset, *, whole: bool) -> None:
+        self._instance = instance
+        self._dandiset = dandiset
+        self._dataset = dataset
+        self._whole = whole
+
+    def write(
+        self, tags: Mapping[str, str], versions: list[Version], branch: Branch | None, now: datetime
+    ) -> list[str]:
+        """Write versions, branch and git-annex logs; the versions whose tags say otherwise than the archive.
+
+        ``tags`` are those that the dataset has, ``now`` is the archive's time for what changes in the logs.
+
+        Raises:
+            DiskError, GitError: nothing has moved, or only whole steps in the order annex, tags, branch.
+        """
+        annex = self._dataset.ref(ANNEX)
+        logs_changed = self._annex_logs(versions, branch, annex, logs.Stamp.of(now))
+        new = [version for version in versions if version.listing.row.version not in tags]
+        commits_branch = branch is not None and (not branch.plan.empty or bool(new))
+        if not versions and not commits_branch and not logs_changed:
+            return []
+        with self._dataset.importing() as importer:
+            for version in versions:
+                self._import_version(importer, version)
+            if branch and commits_branch:
+                self._import_branch(importer, branch, new)
+            if logs_changed:
+                commit = Commit(f"{TEMPORARY}git-annex", now, "update\n", base=annex)
+                files = ((path, Inline(content)) for path, content in logs_changed)
+                importer.commit(commit, (), files)
+        return self._move(tags, versions, branch, annex)
+
+    def _import_version(self, importer: Importer, version: Version) -> None:
+        row = version.listing.row
+        message = messages.version_commit(self._instance, self._dandiset, version.listing)
+        commit = Commit(version.ref, row.created, message)
+        importer.commit(commit, (), sorted(version.tree.entries.items(), key=lambda item: item[0]))
+
+    def _import_branch(self, importer: Importer, branch: Branch, new: list[Version]) -> None:
+        names = [version.listing.row.version for version in new]
+        message = messages.branch_commit(self._instance, self._dandiset, branch.listing, branch.plan, names)
+        parents = [version.ref for version in new]
+        commit = Commit(branch.ref, branch.listing.row.modified, message, branch.base, parents)
+        importer.commit(commit, branch.plan.removed, branch.plan.files)
+
+    def _move(
+        self, tags: Mapping[str, str], versions: list[Version], branch: Branch | None, annex: str | None
+    ) -> list[str]:
+        refs = self._dataset.refs()
+        changes = []
+        alarms = []
+        if made := refs.get(f"{TEMPORARY}git-annex"):
+            changes.append(RefChange(ANNEX, made, annex))
+        for version in versions:
+            name = version.listing.row.version
+            tag = self._write_tag(version, refs[version.ref])
+            if name not in tags:
+                changes.append(RefChange(f"refs/tags/{name}", tag, None))
+            elif tags[name] != tag:
+                alarms.append(name)
+        if branch and (made := refs.get(branch.ref)):
+            changes.append(RefChange(f"refs/heads/{branch.name}", made, branch.base))
+        self._dataset.move_refs(changes)
+        self._dataset.drop_refs([ref for ref in refs if ref.startswith(TEMPORARY)])
+        return alarms
+
+    def _write_tag(self, version: Version, commit: str) -> str:
+        row = version.listing.row
+        message = messages.version_tag(self._instance, self._dandiset, version.listing)
+        return self._dataset.write_tag(tag_object(commit, row.version, row.created, message))
+
+    # --- the git-annex branch ------------------------------------------------------------------------------
+
+    def _annex_logs(
+        self, versions: list[Version], branch: Branch | None, annex: str | None, stamp: logs.Stamp
+    ) -> list[tuple[str, bytes]]:
+        now = [place for version in versions for place in version.tree.annexed]
+        touched = {place.key for place in now}
+        before: list[Annexed] = []
+        if branch:
+            before, changed = self._differences(branch)
+            live = {place.asset_id for place in now} | {place.asset_id for place in branch.tree.annexed}
+            before = [place for place in before if place.asset_id not in live]
+            touched |= {place.key for place in before}
+            touched |= {place.key for place in branch.tree.annexed if self._whole or place.asset_id in changed}
+            now += branch.tree.annexed
+        facts = key_facts(self._instance, self._dandiset, now, before, touched)
+        existing = self._existing(facts, annex)
+        changes = list(changed_logs(facts, existing, stamp))
+        remotes = existing.get("remote.log", b"")
+        if (wanted := logs.with_remote(remotes, *logs.api_remote(self._instance.api_url), stamp)) != remotes:
+            changes.append(("remote.log", wanted))
+        return changes
+
+    def _existing(self, facts: Mapping[str, KeyFacts], annex: str | None) -> dict[str, bytes]:
+        """The logs that are on the branch now, of these keys and of remotes."""
+        if annex is None:
+            return {}
+        paths = ["remote.log", *(path for _, *paths in log_names(facts) for path in paths)]
+        names = {path: f"{annex}:{path}" for path in paths}
+        if len(paths) > MANY:
+            tree = self._dataset.tree(annex)
+            names = {path: tree[path][1] for path in paths if path in tree}
+        with self._dataset.reader() as reader:
+            found = zip(names, reader.read(list(names.values())), strict=True)
+            return {path: content for path, content in found if content is not None}
+
+    def _differences(self, branch: Branch) -> tuple[list[Annexed], set[str]]:
+        """What is annexed no more as it was, and the ids of assets whose records are new or changed.
+
+        An asset that a published version holds lives on in the archive, so it is not among the former.
+        """
+        gone: list[Annexed] = []
+        changed: set[str] = set()
+        new_parts = {path: entry for path, entry in branch.plan.files if is_part(path)}
+        old_parts = {path for path in (*new_parts, *branch.plan.removed) if path in branch.old and is_part(path)}
+        if not branch.old:
+            return [], {place.asset_id for place in branch.tree.annexed}
+        old_lines: set[bytes] = set()
+        with self._dataset.reader() as reader:
+            for content in reader.read([branch.old[path][1] for path in sorted(old_parts)]):
+                old_lines.update((content or b"").splitlines())
+        for entry in new_parts.values():
+            for line in entry.content().splitlines():  # type: ignore[attr-defined]
+                if line in old_lines:
+                    old_lines.discard(line)
+                else:
+                    changed.add(orjson.loads(line)["asset_id"])
+        for line in old_lines:
+            gone.extend(_annexed(line))
+        changed |= {refusal.asset_id for refusal in branch.listing.refusals}
+        return gone, changed
+
+
+def _annexed(line: bytes) -> Iterator[Annexed]:
+    """What a record that is there no more had on the git-annex branch."""
+    record = orjson.loads(line)
+    metadata = record["metadata"]
+    if is_text(record["path"], record["size"]) or "datePublished" in metadata:
+        return
+    key = annex_key(record["size"], metadata["digest"]["dandi:sha2-256"], record["path"])
+    yield Annexed(key, record["asset_id"], None, annex_fields(metadata, record["path"]))
+

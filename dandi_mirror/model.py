@@ -1,0 +1,195 @@
+"""The words of the field as values: instance, Dandiset, version, asset, finding.
+
+Nothing here reads or writes anything.  Unknown fields of the archive's records are kept where the record is
+kept; these classes hold what the mirror decides by.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+DRAFT = "draft"
+
+_DANDISET = re.compile(r"[0-9]{6}")
+_VERSION = re.compile(r"0\.[0-9]{6}\.[0-9]{4}")
+_UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_INSTANCE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+
+
+def is_dandiset_id(value: object) -> bool:
+    """Whether ``value`` names a Dandiset: six ASCII digits."""
+    return isinstance(value, str) and _DANDISET.fullmatch(value) is not None
+
+
+def is_version_id(value: object) -> bool:
+    """Whether ``value`` names a published version: ``0.YYMMDD.HHMM`` in ASCII digits."""
+    return isinstance(value, str) and _VERSION.fullmatch(value) is not None
+
+
+def is_asset_id(value: object) -> bool:
+    """Whether ``value`` is an asset id: a UUID of version 4 in lower case."""
+    return isinstance(value, str) and _UUID4.fullmatch(value) is not None
+
+
+def is_uuid(value: object) -> bool:
+    """Whether ``value`` is a UUID in lower case (ids of blobs and Zarrs)."""
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
+
+
+def is_instance_name(value: object) -> bool:
+    """Whether ``value`` may name an archive instance: letters, digits and dashes."""
+    return isinstance(value, str) and _INSTANCE.fullmatch(value) is not None
+
+
+def parse_time(text: object) -> datetime:
+    """A time as the API writes it (``Z`` or ``+00:00``, with or without a fraction), in UTC.
+
+    Raises:
+        ValueError: not such a time, or without an offset.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"not a time: {text!r:.80}")
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None or time.year < 1970:
+        raise ValueError(f"not a time in UTC after 1970: {text!r:.80}")
+    return time.astimezone(UTC)
+
+
+def spell_time(time: datetime) -> str:
+    """A time as every record and trailer of a mirror writes it."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An archive instance, as its ``/info/`` describes it."""
+
+    name: str
+    """``DANDI``, ``DANDI-SANDBOX``, …: the prefix of its identifiers."""
+    api_url: str
+    """Without a slash at its end: ``https://api.dandiarchive.org/api``."""
+
+    def identifier(self, dandiset: str) -> str:
+        """``DANDI:000004``."""
+        return f"{self.name}:{dandiset}"
+
+    def dataset_id(self, dandiset: str = "") -> UUID:
+        """The DataLad id of a Dandiset's dataset (of the superdataset without one), equal in every mirror."""
+        suffix = f":{dandiset}" if dandiset else ""
+        return uuid5(NAMESPACE_URL, f"https://identifiers.org/{self.name}{suffix}")
+
+    def asset_url(self, asset_id: str) -> str:
+        """Where the API hands out an asset's bytes, by redirect."""
+        return f"{self.api_url}/assets/{asset_id}/download/"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """One version as the API's lists show it."""
+
+    version: str
+    """``draft`` or ``0.YYMMDD.HHMM``."""
+    name: str
+    asset_count: int
+    size: int
+    """Bytes of all assets, as the archive counts them."""
+    status: str
+    created: datetime
+    modified: datetime
+
+    @property
+    def settled(self) -> bool:
+        """Whether the archive is done with it; before that its records still change."""
+        return self.status not in {"Pending", "Validating", "Publishing"}
+
+
+@dataclass(frozen=True, slots=True)
+class DandisetRow:
+    """One Dandiset as the API's lists show it."""
+
+    identifier: str
+    embargo_status: str
+    """``OPEN``, ``EMBARGOED`` or ``UNEMBARGOING``."""
+    draft: VersionRow
+    published: VersionRow | None
+    """The newest published version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One blob asset that may reach git."""
+
+    path: str
+    asset_id: str
+    size: int
+    """Bytes."""
+    sha256: str
+    content_url: str | None
+    """Its S3 URL; None when the record has none that is admitted."""
+    record: int
+    """The handle of its canonical record (see ``mirror.spool``)."""
+    fields: tuple[tuple[str, str], ...]
+    """git-annex metadata: (field, value) pairs, sorted."""
+    published: bool
+    """Whether its record says that a published version holds it: then its id lives for ever."""
+
+
+class Kind(StrEnum):
+    """Why something that the archive lists is not in the tree as it should be, or is there in part."""
+
+    PENDING = "pending"
+    """The archive has not computed its SHA-256 yet; the next run completes it."""
+    REFUSED = "refused"
+    """Its path or record must not reach git."""
+    ZARR = "zarr"
+    """A Zarr: not mirrored by this release."""
+    TEXT = "text"
+    """A text file whose bytes did not come, or are not those of its digest."""
+    URL = "url"
+    """Its content URL is not one that git-annex may be given; the API's URL stands alone."""
+    HELD = "held"
+    """A published version that cannot be tagged yet."""
+    VANISHED = "vanished"
+    """A version that is tagged here and no longer in the archive; the tag stays."""
+    ALARM = "alarm"
+    """The archive answers differently for a version that is tagged here; the tag stays."""
+    WORKTREE = "worktree"
+    """Local edits stand where the new state would go; the branch moved, the work tree did not."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """Something to be named in the report, in ``status`` and in the exit code."""
+
+    version: str
+    path: str
+    """The asset's path as the archive gives it (print it with ``ascii()``), or empty."""
+    kind: Kind
+    reason: str
+    asset_id: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """What one sync did to one Dandiset."""
+
+    dandiset: str
+    status: str = "notneeded"
+    """DataLad's words: ``ok``, ``notneeded``, ``impossible``, ``error``."""
+    message: str = ""
+    exit_code: int = 0
+    commit: str = ""
+    tags: list[str] = field(default_factory=list)
+    """Versions tagged by this run."""
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    size: int = 0
+    """Bytes of all assets in the branch's tree."""
+    files: int = 0
+    findings: list[Finding] = field(default_factory=list)

@@ -1,0 +1,1 @@
+"""git, git-annex and DataLad: the formats they keep (pure) and the only door to their programs."""

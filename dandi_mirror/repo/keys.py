@@ -1,0 +1,59 @@
+"""git-annex keys and where they live: the SHA256E backend and the two hash directories."""
+
+from __future__ import annotations
+
+from hashlib import md5
+
+_LONGEST_EXTENSION = 4
+_MOST_EXTENSIONS = 2
+_MIXED_LETTERS = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
+
+
+def annex_key(size: int, sha256: str, path: str) -> str:
+    """The SHA256E key that git-annex would give to this content under this name.
+
+    ``size`` in bytes.  Agrees with ``git annex examinekey --migrate-to-backend=SHA256E`` for every name
+    whose extensions are ASCII, and with the official mirror's keys.
+    """
+    return f"SHA256E-s{size}--{sha256}{extension(path)}"
+
+
+def extension(path: str) -> str:
+    """The part of a file's name that git-annex keeps in a key: ``.nwb``, ``.tar.gz``, or nothing.
+
+    At most two suffixes of at most four letters and digits, read from the end up to the first longer one.
+    A name with a suffix outside ASCII keeps none: there git-annex's answer depends on the locale.
+    """
+    _, _, suffixes = path.rpartition("/")[2].partition(".")
+    kept: list[str] = []
+    for suffix in reversed(suffixes.split(".")):
+        if not suffix.isascii():
+            return ""
+        if len(suffix) > _LONGEST_EXTENSION or len(kept) == _MOST_EXTENSIONS:
+            break
+        if suffix.isalnum():
+            kept.append(suffix)
+    return "".join("." + suffix for suffix in reversed(kept))
+
+
+def hash_dir_lower(key: str) -> str:
+    """Where a key's logs are kept on the git-annex branch: three and three digits of its MD5."""
+    digits = md5(key.encode(), usedforsecurity=False).hexdigest()
+    return f"{digits[:3]}/{digits[3:6]}"
+
+
+def hash_dir_mixed(key: str) -> str:
+    """Where a key's object is kept under ``.git/annex/objects`` of a repository with a work tree.
+
+    Four letters, five bits each at a stride of six, from the first four bytes (little-endian) of the key's
+    MD5; each pair is written second letter first.  Source: git-annex's page on hashing; agrees with every
+    link of the official mirror's Dandisets 000004 and 000027.
+    """
+    word = int.from_bytes(md5(key.encode(), usedforsecurity=False).digest()[:4], "little")
+    a, b, c, d = (_MIXED_LETTERS[word >> 6 * place & 31] for place in range(4))
+    return f"{b}{a}/{d}{c}"
+
+
+def link_target(key: str, depth: int) -> str:
+    """What an annexed file's symbolic link says, ``depth`` folders below the top of the work tree."""
+    return f"{'../' * depth}.git/annex/objects/{hash_dir_mixed(key)}/{key}/{key}"

@@ -1,0 +1,103 @@
+"""Running git and git-annex: always named by folder, never by the environment's idea of a repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from dandi_mirror.errors import DiskError, MirrorError
+
+# Kept of git's own variables; the others (GIT_DIR, GIT_INDEX_FILE, …) would point a child at another repository.
+_GIT_KEPT = re.compile(r"GIT_(CONFIG_|SSH|SSL_|TRACE|CURL_|HTTP_|EXEC_PATH$|TEMPLATE_DIR$)")
+_SECRET = re.compile(r"_API_KEY$")
+_DISK = re.compile(
+    r"No space left on device|Read-only file system|Permission denied|Disk quota exceeded|File too large"
+    r"|[Ii]nput/output error"
+)
+
+# No child may start a gc behind our lock, and what is reported done must have reached the disk.
+GIT_SETTINGS = (
+    "-c", "gc.auto=0",
+    "-c", "maintenance.auto=false",
+    "-c", "core.fsync=all",
+    "-c", "core.fsyncMethod=fsync",
+    "-c", "core.hooksPath=/dev/null",
+    "-c", "core.logAllRefUpdates=false",
+)  # fmt: skip
+
+
+class GitError(MirrorError):
+    """A git or git-annex command failed for a reason of its own."""
+
+
+@cache
+def find_program(name: str) -> str:
+    """The path of a program: from PATH, else from beside the interpreter (an environment not activated).
+
+    Raises:
+        MirrorError: it is in neither.
+    """
+    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+    if not found:
+        raise MirrorError(f"{name} is not installed; pip install {name} brings it, or your system's packages")
+    return found
+
+
+def child_environment() -> dict[str, str]:
+    """The environment of every child: no other repository, no locale, no API token, git-annex in PATH."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if (not name.startswith("GIT_") or _GIT_KEPT.match(name)) and not _SECRET.search(name)
+    }
+    beside = str(Path(sys.executable).parent)
+    return kept | {
+        "LC_ALL": "C.UTF-8",
+        "GIT_TERMINAL_PROMPT": "0",
+        "PATH": os.pathsep.join([kept.get("PATH", os.defpath), beside]),
+    }
+
+
+def start(
+    folder: Path, arguments: Sequence[str], *, stderr: int | None = subprocess.PIPE
+) -> subprocess.Popen[bytes]:
+    """Start ``git -C folder arguments`` with pipes on its standard streams.
+
+    The child inherits the locks that this process holds: while it lives, the dataset stays locked.
+    """
+    return subprocess.Popen(
+        [find_program("git"), "-C", str(folder), *GIT_SETTINGS, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env=child_environment(),
+        close_fds=False,
+    )
+
+
+def git(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
+    """The standard output of ``git -C folder arguments``.
+
+    Raises:
+        DiskError: it failed because of the disk or of permissions.
+        GitError: it failed otherwise.
+    """
+    child = start(folder, arguments)
+    output, errors = child.communicate(stdin)
+    if child.returncode:
+        raise failure(folder, arguments, child.returncode, errors)
+    return output
+
+
+def failure(folder: Path, arguments: Sequence[str], code: int, errors: bytes) -> MirrorError:
+    """The error that a failed git command is to its user, in one line."""
+    said = " ".join(errors.decode(errors="replace").split())[-500:]
+    if _DISK.search(said):
+        return DiskError(f"{folder}: {said}")
+    return GitError(f"{folder}: git {' '.join(arguments[:2])} ended with {code}: {said or 'no message'}")

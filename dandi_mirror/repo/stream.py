@@ -1,0 +1,197 @@
+"""A ``git fast-import`` stream: values that write themselves as its commands.  Pure but for :class:`Importer`.
+
+Source: git-fast-import(1).  ``feature done`` makes git refuse a stream that was cut off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from dandi_mirror.repo import process
+
+IDENTITY = b"dandi-mirror <noreply@dandi-mirror.invalid>"
+"""Author, committer and tagger of all that a mirror writes."""
+
+FILE = b"100644"
+LINK = b"120000"
+GITLINK = b"160000"
+
+_NEEDS_QUOTES = re.compile(rb'[\x00-\x1f"\\\x7f]')
+_NAMED_ESCAPES = {0x22: b'\\"', 0x5C: b"\\\\", 0x0A: b"\\n"}
+_BUFFER = 1 << 20
+
+
+def quote(path: str) -> bytes:
+    """A path as fast-import reads it: plain, or C-quoted when a byte of it could be misread."""
+    raw = path.encode()
+    if not _NEEDS_QUOTES.search(raw):
+        return raw
+    return b'"' + _NEEDS_QUOTES.sub(lambda found: _escape(found[0][0]), raw) + b'"'
+
+
+def _escape(byte: int) -> bytes:
+    return _NAMED_ESCAPES.get(byte) or b"\\%03o" % byte
+
+
+def data(content: bytes) -> bytes:
+    """A ``data`` command, by length, so that no content is ever read as a command."""
+    return b"data %d\n%b\n" % (len(content), content)
+
+
+def blob_id(content: bytes) -> str:
+    """The object id that git gives to a file's content."""
+    header = b"blob %d\0" % len(content)
+    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
+
+
+def when(time: datetime) -> bytes:
+    """A date in git's raw form, in whole seconds and UTC."""
+    return b"%d +0000" % int(time.timestamp())
+
+
+class Entry(Protocol):
+    """A file of a tree: what it is, and the line that puts it there."""
+
+    @property
+    def mode(self) -> bytes:
+        """git's mode."""
+
+    def object_id(self) -> str:
+        """The object id it has, or will have."""
+
+    def modify(self, path: bytes) -> bytes:
+        """The ``M`` command for it at this (quoted) path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    """A file or link whose content goes into the stream where it is named."""
+
+    content: bytes
+    mode: bytes = FILE
+
+    def object_id(self) -> str:
+        """The id of its blob."""
+        return blob_id(self.content)
+
+    def modify(self, path: bytes) -> bytes:
+        """Its ``M`` command with the content behind it."""
+        return b"M %b inline %b\n%b" % (self.mode, path, data(self.content))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An object that is in the repository, or earlier in the stream."""
+
+    oid: str
+    mode: bytes = FILE
+
+    def object_id(self) -> str:
+        """Its id."""
+        return self.oid
+
+    def modify(self, path: bytes) -> bytes:
+        """Its ``M`` command, by id."""
+        return b"M %b %b %b\n" % (self.mode, self.oid.encode(), path)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit to be imported; the changes are against its first parent (``base``)."""
+
+    ref: str
+    """Where fast-import leaves it: a temporary ref."""
+    date: datetime
+    message: str
+    base: str | None = None
+    """An object id, or None for a commit that starts from nothing."""
+    merge: Sequence[str] = ()
+    """Further parents: object ids or refs of this stream."""
+
+    def header(self) -> bytes:
+        """The ``commit`` command up to where the changes begin."""
+        date = when(self.date)
+        lines = [
+            b"commit %b\n" % self.ref.encode(),
+            b"author %b %b\n" % (IDENTITY, date),
+            b"committer %b %b\n" % (IDENTITY, date),
+            data(self.message.encode()),
+        ]
+        if self.base:
+            lines.append(b"from %b\n" % self.base.encode())
+        # without a base, the first parent is also named by a merge, so that its tree is not taken over
+        lines += [b"merge %b\n" % parent.encode() for parent in self.merge]
+        return b"".join(lines)
+
+
+def tag_object(target: str, name: str, date: datetime, message: str) -> bytes:
+    """The content of an annotated tag's object for the commit ``target``."""
+    header = f"object {target}\ntype commit\ntag {name}\ntagger ".encode()
+    return header + IDENTITY + b" " + when(date) + b"\n\n" + message.encode()
+
+
+class Importer:
+    """A running ``git fast-import``; leaving its block without an error ends the stream and waits for git."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._arguments = ["fast-import", "--quiet", "--done", "--date-format=raw"]
+        # fast-import reports on stderr while it reads; a file cannot fill up as a pipe would
+        self._child = process.start(folder, self._arguments)
+        self._parts: list[bytes] = []
+        self._held = 0
+
+    def __enter__(self) -> Importer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._child.kill()
+            self._child.communicate()
+            return
+        self._write(b"done\n")
+        self._flush()
+        _, errors = self._child.communicate()
+        if self._child.returncode:
+            raise process.failure(self._folder, self._arguments, self._child.returncode, errors)
+
+    def add_blob(self, content: bytes) -> Known:
+        """Put a file's content into the repository, to be named by id from here on."""
+        self._write(b"blob\n" + data(content))
+        return Known(blob_id(content))
+
+    def commit(self, commit: Commit, removed: Iterable[str], files: Iterable[tuple[str, Entry]]) -> None:
+        """Import a commit: first the removals, then the files that are new or changed."""
+        self._write(commit.header())
+        for path in removed:
+            self._write(b"D %b\n" % quote(path))
+        for path, entry in files:
+            self._write(entry.modify(quote(path)))
+        self._write(b"\n")
+
+    def _write(self, piece: bytes) -> None:
+        self._parts.append(piece)
+        self._held += len(piece)
+        if self._held >= _BUFFER:
+            self._flush()
+
+    def _flush(self) -> None:
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(b"".join(self._parts))
+            self._child.stdin.flush()
+        except BrokenPipeError:
+            # git has died; its own words say why
+            _, errors = self._child.communicate()
+            raise process.failure(self._folder, self._arguments, self._child.returncode, errors) from None
+        finally:
+            self._parts, self._held = [], 0

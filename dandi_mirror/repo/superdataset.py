@@ -1,0 +1,119 @@
+"""The mirror's own repository: a DataLad superdataset in which every dataset is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dandi_mirror.errors import UsageError
+from dandi_mirror.repo.dataset import CHECKED_OUT, TEMPORARY, Dataset, RefChange
+from dandi_mirror.repo.stream import GITLINK, Commit, Entry, Inline, Known
+
+BRANCH = "draft"
+_REF = f"refs/heads/{BRANCH}"
+_ATTRIBUTES = b"* annex.backend=SHA256E\n* annex.largefiles=anything\n**/.git* annex.largefiles=nothing\n"
+IGNORED = b"/.dandi-mirror/\n/dandi-mirror.toml\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A dataset as it is registered."""
+
+    path: str
+    """Relative to the superdataset; made of validated ids only."""
+    dataset_id: str
+    commit: str
+
+
+class Superdataset:
+    """The repository at the top of a mirror."""
+
+    def __init__(self, path: Path) -> None:
+        self.dataset = Dataset(path)
+        self.path = path
+
+    def check_is_ours(self) -> None:
+        """Refuse to make a mirror out of a folder that is something else.
+
+        Raises:
+            UsageError: the folder holds other things.
+        """
+        own = self.path / ".dandi-mirror"
+        if own.is_dir() or not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise UsageError(f"{self.path} is not a folder; name another one: -d DIR")
+        allowed = {"dandi-mirror.toml"}
+        if any(entry.name not in allowed for entry in self.path.iterdir()):
+            raise UsageError(f"{self.path} is not empty and not a mirror; name a new folder: -d DIR")
+
+    def members(self) -> dict[str, str]:
+        """The commit that each registered dataset is recorded at, by path."""
+        tree = self.dataset.tree(self.dataset.ref(_REF))
+        return {path: oid for path, (mode, oid) in tree.items() if mode == GITLINK}
+
+    def register(
+        self, members: Mapping[str, Member], config: bytes, dates: list[datetime], message: str
+    ) -> str | None:
+        """Record datasets at their commits; the new commit, or None when all are recorded so already."""
+        if not self.dataset.exists():
+            self.dataset.create(BRANCH)
+        head = self.dataset.ref(_REF)
+        tree = self.dataset.tree(head)
+        new = self._entries(tree, members, config)
+        changed = [
+            (path, entry) for path, entry in new.items() if tree.get(path) != (entry.mode, entry.object_id())
+        ]
+        if changed:
+            temporary = TEMPORARY + BRANCH
+            date = max(dates, default=datetime(1970, 1, 1, tzinfo=UTC))
+            with self.dataset.importing() as importer:
+                importer.commit(Commit(temporary, date, message, base=head), [], changed)
+            made = self.dataset.refs()[temporary]
+            self.dataset.move_refs([RefChange(_REF, made, head)])
+            self.dataset.drop_refs([temporary])
+        self._bring_work_tree()
+        return self.dataset.ref(_REF) if changed else None
+
+    def _bring_work_tree(self) -> None:
+        head, seen = self.dataset.ref(_REF), self.dataset.ref(CHECKED_OUT)
+        if head and head != seen and self.dataset.head_branch() == BRANCH:
+            self.dataset.check_out(head, seen)
+
+    def _entries(
+        self, tree: Mapping[str, tuple[bytes, str]], members: Mapping[str, Member], config: bytes
+    ) -> dict[str, Entry]:
+        entries: dict[str, Entry] = {
+            ".datalad/config": Inline(config),
+            ".gitattributes": Inline(_ATTRIBUTES),
+            ".gitignore": Inline(IGNORED),
+            ".gitmodules": Inline(self._modules(tree, members)),
+        }
+        entries |= {member.path: Known(member.commit, GITLINK) for member in members.values()}
+        return entries
+
+    def _modules(self, tree: Mapping[str, tuple[bytes, str]], members: Mapping[str, Member]) -> bytes:
+        """The ``.gitmodules`` with these members, and what it says of all others left as it is."""
+        sections: dict[str, bytes] = {}
+        if ".gitmodules" in tree:
+            with self.dataset.reader() as reader:
+                (content,) = reader.read([tree[".gitmodules"][1]])
+            sections = _sections(content or b"")
+        for member in members.values():
+            name = f'[submodule "{member.path}"]'
+            sections[name] = (
+                f"{name}\n\tpath = {member.path}\n\turl = ./{member.path}\n\tdatalad-id = {member.dataset_id}\n"
+            ).encode()
+        return b"".join(sections[name] for name in sorted(sections))
+
+
+def _sections(content: bytes) -> dict[str, bytes]:
+    sections: dict[str, bytes] = {}
+    name = ""
+    for line in content.splitlines(keepends=True):
+        if line.startswith(b"["):
+            name = line.decode(errors="surrogateescape").strip()
+        sections[name] = sections.get(name, b"") + line
+    return sections
