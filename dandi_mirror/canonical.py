@@ -125,9 +125,7 @@ def _pieces(value: object, indent: int, newline: str) -> Iterator[str]:
             raise NotCanonical(f"not a JSON value: {type(value).__name__}")
 
 
-def _braced(
-    braces: str, items: list[tuple[str | None, object]], indent: int, newline: str
-) -> Iterator[str]:
+def _braced(braces: str, items: list[tuple[str | None, object]], indent: int, newline: str) -> Iterator[str]:
     inner = newline + " " * indent
     yield braces[0]
     for position, (key, item) in enumerate(items):

@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 from dandi_mirror.errors import UsageError
 
@@ -45,7 +45,8 @@ def read_settings(mirror: Path) -> Settings:
         values = tomllib.loads(content.decode())
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
-    return Settings(**{_known(path, key): _value(path, key, value) for key, value in values.items()})
+    known: dict[str, Any] = {_known(path, key): _value(path, key, value) for key, value in values.items()}
+    return Settings(**known)
 
 
 def _known(path: Path, key: str) -> str:

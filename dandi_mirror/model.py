@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TypeGuard
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 DRAFT = "draft"
@@ -21,27 +22,27 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _INSTANCE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 
 
-def is_dandiset_id(value: object) -> bool:
+def is_dandiset_id(value: object) -> TypeGuard[str]:
     """Whether ``value`` names a Dandiset: six ASCII digits."""
     return isinstance(value, str) and _DANDISET.fullmatch(value) is not None
 
 
-def is_version_id(value: object) -> bool:
+def is_version_id(value: object) -> TypeGuard[str]:
     """Whether ``value`` names a published version: ``0.YYMMDD.HHMM`` in ASCII digits."""
     return isinstance(value, str) and _VERSION.fullmatch(value) is not None
 
 
-def is_asset_id(value: object) -> bool:
+def is_asset_id(value: object) -> TypeGuard[str]:
     """Whether ``value`` is an asset id: a UUID of version 4 in lower case."""
     return isinstance(value, str) and _UUID4.fullmatch(value) is not None
 
 
-def is_uuid(value: object) -> bool:
+def is_uuid(value: object) -> TypeGuard[str]:
     """Whether ``value`` is a UUID in lower case (ids of blobs and Zarrs)."""
     return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 
-def is_instance_name(value: object) -> bool:
+def is_instance_name(value: object) -> TypeGuard[str]:
     """Whether ``value`` may name an archive instance: letters, digits and dashes."""
     return isinstance(value, str) and _INSTANCE.fullmatch(value) is not None
 

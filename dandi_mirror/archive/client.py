@@ -12,7 +12,6 @@ from dandi_mirror.model import (
     DandisetRow,
     Instance,
     VersionRow,
-    is_asset_id,
     is_dandiset_id,
     is_instance_name,
     is_version_id,
@@ -44,7 +43,7 @@ class Archive:
         path = f"/dandisets/{identifier}/"
         row = dandiset_row(self.session.get(path), path)
         if row.identifier != identifier:
-            raise BadAnswerError(f"{path} answers for {ascii(row.identifier)}")
+            raise BadAnswerError(f"{path} answers for {row.identifier!a}")
         return row
 
     def dandisets(self) -> list[DandisetRow]:
@@ -90,7 +89,9 @@ class Archive:
                 break
             page += 1
         if rows != count:
-            raise BadAnswerError(f"{path} counts {ascii(count)[:20]} rows and gives {rows}; run the command again")
+            raise BadAnswerError(
+                f"{path} counts {ascii(count)[:20]} rows and gives {rows}; run the command again"
+            )
 
 
 def check_next(api_url: str, path: str, link: object, page: int) -> bool:

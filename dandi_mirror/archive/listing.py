@@ -14,7 +14,8 @@ from math import ceil
 from dandi_mirror.archive import client
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.archive.http import parse
-from dandi_mirror.errors import BadAnswerError, MirrorError, NotFoundError
+from dandi_mirror.errors import BadAnswerError, NotFoundError
+from dandi_mirror.model import is_asset_id
 
 AHEAD = 3
 """Pages asked for before the one being worked on is done."""
@@ -49,7 +50,9 @@ def asset_pages(
             assert isinstance(results, list)
             more = client.check_next(archive.session.api_url, path, answer.get("next"), number)
             if more != (number < pages):
-                raise Unstable(f"{path}: {'more' if more else 'fewer'} pages than its count of {count} asks for")
+                raise Unstable(
+                    f"{path}: {'more' if more else 'fewer'} pages than its count of {count} asks for"
+                )
             ids.update(_identity(row, rows + place) for place, row in enumerate(results))
             rows += len(results)
             yield results
@@ -102,14 +105,12 @@ def _read_singly(archive: Archive, answer: object) -> None:
     """Put each row's metadata into a page that came without; a record that cannot be read stays away."""
     results = answer.get("results") if isinstance(answer, dict) else None
     for row in results if isinstance(results, list) else []:
-        if not isinstance(row, dict) or not client.is_asset_id(row.get("asset_id")):
+        if not isinstance(row, dict) or not is_asset_id(row.get("asset_id")):
             continue
         try:
             row["metadata"] = archive.session.get(f"/assets/{row['asset_id']}/")
         except (BadAnswerError, NotFoundError):
             row["metadata"] = None
-        except MirrorError:
-            raise
 
 
 __all__ = ["Unstable", "asset_pages"]

@@ -27,10 +27,14 @@ LARGEST_RECORD = 8 * 2**20  # bytes of canonical JSON
 _RESERVED_TOP = {".dandi", ".datalad", "dandiset.yaml"}
 _SHORT_NAME = re.compile(r"git~[0-9]+[ .]*(?::.*)?")
 # Default-ignorable letters: file systems that fold names drop them, so ``.g<U+115F>it`` could become ``.git``
-_IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+_IGNORABLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 _REFUSED_CATEGORIES = {"Cc": "a control character", "Cf": "an invisible character", "Cs": "half a surrogate pair",
                        "Zl": "a line separator", "Zp": "a paragraph separator"}  # fmt: skip
-_PLAIN_PATH = re.compile(r"(?!\.)[A-Za-z0-9_+,=()& -][A-Za-z0-9_+,=()& .-]*(?:/[A-Za-z0-9_+,=()& -][A-Za-z0-9_+,=()& .-]*)*")
+_PLAIN_PATH = re.compile(
+    r"(?!\.)[A-Za-z0-9_+,=()& -][A-Za-z0-9_+,=()& .-]*(?:/[A-Za-z0-9_+,=()& -][A-Za-z0-9_+,=()& .-]*)*"
+)
 
 _S3_HOST = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?/[!-\"$-\[\]-~]*")
@@ -169,7 +173,9 @@ def admit_row(row: object, instance: Instance, hosts: ContentHosts) -> tuple[Ass
     if reason or size is None:
         return Refusal(Kind.REFUSED, shown, str(reason), asset_id, size, sha256, record, url)
     if sha256 is None:
-        return Refusal(Kind.PENDING, shown, "the archive has no SHA-256 for it yet", asset_id, size, None, record)
+        return Refusal(
+            Kind.PENDING, shown, "the archive has no SHA-256 for it yet", asset_id, size, None, record
+        )
     fields = annex_fields(metadata, shown)
     return Asset(shown, asset_id, size, sha256, url, 0, fields, "datePublished" in metadata), record
 
@@ -186,7 +192,9 @@ def canonical_record(row: dict[str, object], metadata: dict[str, object]) -> dic
     }
 
 
-def _content(row: dict[str, object], metadata: dict[str, object]) -> tuple[int | None, str | None, str | None]:
+def _content(
+    row: dict[str, object], metadata: dict[str, object]
+) -> tuple[int | None, str | None, str | None]:
     """The size and digest that a key can be made of, and what is wrong with either."""
     size = row.get("size")
     # JSON's true is an int to Python

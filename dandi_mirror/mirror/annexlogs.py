@@ -74,8 +74,8 @@ def changed_logs(
     for key, location, url, metadata in log_names(facts):
         fact = facts[key]
         old_urls = existing.get(url, b"")
-        present = {address: True for address in fact.urls}
-        present |= {address: False for address in fact.dead | _moved(old_urls, fact.urls)}
+        present = dict.fromkeys(fact.urls, True)
+        present |= dict.fromkeys(fact.dead | _moved(old_urls, fact.urls), False)
         new = {
             location: logs.with_presence(existing.get(location, b""), stamp, {logs.WEB: True}),
             url: logs.with_presence(old_urls, stamp, present),

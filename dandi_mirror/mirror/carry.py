@@ -34,7 +34,9 @@ def carried_entries(
     ]
 
 
-def _records(dataset: Dataset, old: Mapping[str, tuple[bytes, str]], wanted: set[str]) -> Iterator[tuple[str, bytes]]:
+def _records(
+    dataset: Dataset, old: Mapping[str, tuple[bytes, str]], wanted: set[str]
+) -> Iterator[tuple[str, bytes]]:
     parts = [path for path in old if is_part(path)]
     needed = {part for path in wanted if (part := part_of(path, parts))}
     if not needed:

@@ -73,7 +73,9 @@ class VersionReader:
                 found.add(admit_row(item, self._hosts.instance, self._hosts))
         if rows != row.asset_count:
             # an empty list from an archive in trouble, or a change since the row was read
-            raise Unstable(f"{self._dandiset}@{row.version}: {rows} assets listed, {row.asset_count} announced")
+            raise Unstable(
+                f"{self._dandiset}@{row.version}: {rows} assets listed, {row.asset_count} announced"
+            )
         return Listing(row, metadata, yaml, found.assets, found.finish())
 
 
@@ -111,5 +113,12 @@ class _Found:
     def _clash(self, asset: Asset, reason: str) -> Refusal:
         record = self._spool.get(asset.record)
         return Refusal(
-            Kind.REFUSED, asset.path, reason, asset.asset_id, asset.size, asset.sha256, record, asset.content_url
+            Kind.REFUSED,
+            asset.path,
+            reason,
+            asset.asset_id,
+            asset.size,
+            asset.sha256,
+            record,
+            asset.content_url,
         )

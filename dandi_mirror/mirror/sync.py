@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.errors import CredentialsError, LockedError, MirrorError, PartError
@@ -17,7 +18,7 @@ from dandi_mirror.mirror.plan import Plan, make_plan
 from dandi_mirror.mirror.read import VersionReader
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.texts import Texts
-from dandi_mirror.mirror.tree import Listing, Tree, datalad_config, version_tree
+from dandi_mirror.mirror.tree import Listing, datalad_config, version_tree
 from dandi_mirror.mirror.write import Branch, Version, Writer
 from dandi_mirror.model import (
     DandisetRow,
@@ -115,7 +116,9 @@ def _sync(
 ) -> None:
     row = row or archive.dandiset(dandiset)
     if row.embargo_status != "OPEN":
-        raise PartError(f"{dandiset} is embargoed ({row.embargo_status}); this release mirrors open Dandisets only")
+        raise PartError(
+            f"{dandiset} is embargoed ({row.embargo_status}); this release mirrors open Dandisets only"
+        )
     if _nothing_to_do(mirror, row, options, report):
         return
     mirror.superdataset.check_is_ours()
@@ -154,9 +157,9 @@ def _bring_up_to_date(run: Run, row: DandisetRow) -> None:
     run.state = _read_state(run)
     rows = _versions_to_read(run)
     listings = []
-    for version in rows:
-        run.options.progress(run.dandiset, f"listing {version.version}")
-        listings.append(reader.published(version))
+    for wanted in rows:
+        run.options.progress(run.dandiset, f"listing {wanted.version}")
+        listings.append(reader.published(wanted))
     branch_listing = listings[-1] if listings else None
     if run.options.branch == "draft":
         run.options.progress(run.dandiset, "listing the draft")
@@ -180,7 +183,9 @@ def _read_state(run: Run) -> State:
             f"{run.dandiset}: its branch {run.options.branch} has commits that no sync made; keep them on one of "
             f"your own: git -C {run.dataset.path} branch mine {branch[:10]}, then reset {run.options.branch}"
         )
-    tags = {name.removeprefix("refs/tags/"): oid for name, oid in refs.items() if name.startswith("refs/tags/")}
+    tags = {
+        name.removeprefix("refs/tags/"): oid for name, oid in refs.items() if name.startswith("refs/tags/")
+    }
     return State(branch, tags)
 
 
@@ -284,7 +289,9 @@ def _look_at_all(run: Run, versions: list[Version], branch: Branch | None) -> bo
 
 def _hosts(versions: list[Version], branch: Branch | None) -> str:
     listings = [branch.listing] if branch else [version.listing for version in versions]
-    urls = {asset.content_url for listing in listings for asset in listing.assets.values() if asset.content_url}
+    urls = {
+        asset.content_url for listing in listings for asset in listing.assets.values() if asset.content_url
+    }
     return " ".join(sorted({"/".join(url.split("/", 3)[:3]) for url in urls}))
 
 
@@ -316,17 +323,32 @@ def _register(run: Run, row: DandisetRow) -> None:
 def _remember(run: Run, row: DandisetRow, versions: list[Version], branch: Branch | None) -> None:
     run.report.findings.sort()
     facts = Remembered(
-        row_key(row), run.options.versions, run.report.commit, _hosts(versions, branch), tuple(run.report.findings)
+        row_key(row),
+        run.options.versions,
+        run.report.commit,
+        _hosts(versions, branch),
+        tuple(run.report.findings),
     )
     run.mirror.index.put(run.dandiset, facts)
 
 
-def sync_all(
-    archive: Archive, mirror: Mirror, dandisets: list[str], options: Options, rows: Mapping[str, DandisetRow]
+def sync_many(
+    archive: Archive,
+    mirror: Mirror,
+    dandisets: list[str],
+    options: Options,
+    rows: Mapping[str, DandisetRow],
+    jobs: int = 1,
 ) -> Iterator[Report]:
-    """Each Dandiset in turn; one's failure is its own."""
-    for dandiset in dandisets:
-        yield sync_dandiset(archive, mirror, dandiset, options, rows.get(dandiset))
-
-
-__all__ = ["Options", "Tree", "replace", "sync_all", "sync_dandiset"]
+    """Each Dandiset, ``jobs`` of them at a time, in their order; one's failure is its own."""
+    with ThreadPoolExecutor(jobs, thread_name_prefix="sync") as pool:
+        waiting = [
+            pool.submit(sync_dandiset, archive, mirror, dandiset, options, rows.get(dandiset))
+            for dandiset in dandisets
+        ]
+        try:
+            for future in waiting:
+                yield future.result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -144,7 +144,9 @@ class Writer:
             live = {place.asset_id for place in now} | {place.asset_id for place in branch.tree.annexed}
             before = [place for place in before if place.asset_id not in live]
             touched |= {place.key for place in before}
-            touched |= {place.key for place in branch.tree.annexed if self._whole or place.asset_id in changed}
+            touched |= {
+                place.key for place in branch.tree.annexed if self._whole or place.asset_id in changed
+            }
             now += branch.tree.annexed
         facts = key_facts(self._instance, self._dandiset, now, before, touched)
         existing = self._existing(facts, annex)
@@ -175,7 +177,9 @@ class Writer:
         gone: list[Annexed] = []
         changed: set[str] = set()
         new_parts = {path: entry for path, entry in branch.plan.files if is_part(path)}
-        old_parts = {path for path in (*new_parts, *branch.plan.removed) if path in branch.old and is_part(path)}
+        old_parts = {
+            path for path in (*new_parts, *branch.plan.removed) if path in branch.old and is_part(path)
+        }
         if not branch.old:
             return [], {place.asset_id for place in branch.tree.annexed}
         old_lines: set[bytes] = set()
@@ -202,4 +206,3 @@ def _annexed(line: bytes) -> Iterator[Annexed]:
         return
     key = annex_key(record["size"], metadata["digest"]["dandi:sha2-256"], record["path"])
     yield Annexed(key, record["asset_id"], None, annex_fields(metadata, record["path"]))
-

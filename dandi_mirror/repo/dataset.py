@@ -68,7 +68,8 @@ class Dataset:
             return {}
         with Repo(self.path) as repo:
             return {
-                ref.path: Reference.dereference_recursive(repo, ref.path) for ref in Reference.iter_items(repo)
+                ref.path: Reference.dereference_recursive(repo, ref.path)
+                for ref in Reference.iter_items(repo)
             }
 
     def ref(self, name: str) -> str | None:

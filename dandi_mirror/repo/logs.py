@@ -154,7 +154,9 @@ def fields(log: bytes) -> set[tuple[str, str]]:
     """The (field, value) pairs that a metadata log says are set; of a line that cannot be read, none."""
     pairs: set[tuple[str, str]] = set()
     lines = [(Stamp.parse(time), words) for time, words in _metadata_lines(log)]
-    for _, words in sorted(((stamp.micros, words) for stamp, words in lines if stamp), key=lambda line: line[0]):
+    for _, words in sorted(
+        ((stamp.micros, words) for stamp, words in lines if stamp), key=lambda line: line[0]
+    ):
         field = ""
         for word in words:
             if word[:1] not in {"+", "-"} or not field:

@@ -1,0 +1,6 @@
+"""``python -m dandi_mirror``."""
+
+from dandi_mirror.cli.main import main
+
+if __name__ == "__main__":
+    main()

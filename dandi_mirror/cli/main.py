@@ -1,0 +1,98 @@
+"""``dandi-mirror``: the commands, and the one place where an error becomes an exit code.
+
+Nothing heavy is imported here or at the top of a command's module: help and version must be there at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+
+import click
+
+from dandi_mirror import __version__
+from dandi_mirror.errors import MirrorError
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "sync": ("sync", "Mirror Dandisets, or bring them up to date."),
+    "demo": ("demo", "See all of it work, on an archive of its own."),
+    "archive": ("archive", "Run a DANDI archive on this machine."),
+}
+"""Each command's module in this folder, and its line in the help."""
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """In the order of the table, which is the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command's own module has it under its own name."""
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"dandi_mirror.cli.{COMMANDS[name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest command named when there is no such one."""
+        if arguments and arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(arguments[0], COMMANDS, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            context.fail(f"No such command {arguments[0]!r}.{hint}")
+        return super().resolve_command(context, arguments)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, without importing any of its modules."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+EXIT_CODES = """\b
+Exit codes: 0 done or nothing to do · 1 unexpected · 2 usage · 3 some parts failed, refused or pending ·
+4 credentials · 5 temporary, run again · 6 local disk or permission · 7 integrity alarm · 75 locked.
+"""
+
+
+@click.group(
+    cls=Commands,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+def cli() -> None:
+    """The DANDI Archive as DataLad datasets: every asset a git-annex key, every published version a tag.
+
+    \b
+    dandi-mirror demo                          see it work, without the network
+    dandi-mirror sync 000004 -d dandi          mirror Dandiset 000004 in the folder dandi
+    datalad get dandi/000004/sub-P10HMH        bring one subject's files
+    """
+
+
+def main() -> None:
+    """Run the command line; ends the process."""
+    try:
+        code = cli.main(standalone_mode=False, prog_name="dandi-mirror")
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; what was complete is kept, run the command again for the rest", err=True)
+        sys.exit(130)
+    except MirrorError as error:
+        if "debug" in sys.argv:
+            raise
+        click.echo(f"dandi-mirror: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

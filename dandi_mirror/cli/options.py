@@ -1,0 +1,48 @@
+"""Options that several commands share; they stand after the command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+mirror = click.option(
+    "-d", "--mirror", "mirror_path", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+    default=Path(), envvar="DANDI_MIRROR", show_default=".", show_envvar=True, help="The mirror's folder.",
+)  # fmt: skip
+instance = click.option(
+    "-i", "--dandi-instance", "instance", metavar="NAME|URL", envvar="DANDI_INSTANCE", show_envvar=True,
+    help="The archive: a name the dandi client knows, or an API's URL.  [default: dandi]",
+)  # fmt: skip
+output = click.option(
+    "-f", "--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    help="What to print: lines for people, or JSON Lines with DataLad's keys.",
+)  # fmt: skip
+jobs = click.option(
+    "-J", "--jobs", type=click.IntRange(1, 64), metavar="N", help="Dandisets at once.  [default: 4]"
+)
+log_level = click.option(
+    "-l", "--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    default="warning", show_default=True, help="How much to tell on stderr; debug also shows tracebacks.",
+)  # fmt: skip
+
+
+def token(instance_name: str) -> str | None:
+    """The token for an instance, from its environment variable; None when it is unset or empty.
+
+    Raises:
+        CredentialsError: it is set to something that is no token.
+    """
+    from dandi_mirror.archive.instances import token_variable
+    from dandi_mirror.errors import CredentialsError
+
+    name = token_variable(instance_name)
+    value = os.environ.get(name, "").strip()
+    if value and not (value.isascii() and value.isalnum()):
+        raise CredentialsError(f"{name} does not hold a token (letters and digits); unset it for public data")
+    return value or None

@@ -1,0 +1,83 @@
+"""What a command prints: lines for people, or JSON Lines with DataLad's keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from dandi_mirror.model import Finding, Kind, Report
+
+SHOWN_FINDINGS = 10
+"""So many findings of a kind are named on the terminal; the others are counted."""
+
+
+def human_size(size: int) -> str:
+    """``6.2 GB``."""
+    amount = float(size)
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
+            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    raise AssertionError("the last unit takes any amount")
+
+
+def printable(text: str) -> str:
+    """Text of the archive as it may stand on a terminal: control characters and the like escaped."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def report_line(report: Report, dry_run: bool) -> str:
+    """One Dandiset's line: what is there now, and what this run did."""
+    words = [report.dandiset]
+    if report.status in {"error", "impossible"}:
+        message = report.message.removeprefix(f"{report.dandiset}: ").removeprefix(f"{report.dandiset} ")
+        return f"{report.dandiset}  {printable(message)}"
+    if report.files:
+        words.append(f"{report.files:,} files, {human_size(report.size)}")
+    changes = [f"{sign}{count}" for sign, count in
+               (("+", report.added), ("~", report.changed), ("-", report.removed)) if count]  # fmt: skip
+    words += [" ".join(changes)] if changes else []
+    words += [f"tagged {', '.join(report.tags)}"] if report.tags else []
+    words += ["(nothing was written: --dry-run)"] if dry_run else []
+    return "  ".join(words)
+
+
+def finding_lines(findings: Iterable[Finding]) -> list[str]:
+    """A line for each finding, the first few of every kind of every version."""
+    groups: dict[tuple[str, Kind], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.version, finding.kind), []).append(finding)
+    lines = []
+    for (version, kind), members in groups.items():
+        for finding in members[:SHOWN_FINDINGS]:
+            what = f"{printable(finding.path)}: " if finding.path else ""
+            lines.append(f"  {kind}  {version}  {what}{printable(finding.reason)}")
+        if len(members) > SHOWN_FINDINGS:
+            lines.append(
+                f"  {kind}  {version}  … and {len(members) - SHOWN_FINDINGS} more (-f json names all)"
+            )
+    return lines
+
+
+def report_record(report: Report, mirror: Path, dry_run: bool) -> dict[str, object]:
+    """One Dandiset's JSON record."""
+    facts = asdict(report)
+    exit_code = facts.pop("exit_code")
+    return {
+        "action": "sync",
+        "path": str(mirror / report.dandiset),
+        "type": "dataset",
+        "refds": str(mirror),
+        **facts,
+        "exit_code": exit_code,
+        "dry_run": dry_run,
+    }
+
+
+def print_json(record: object) -> None:
+    """One JSON Line; half surrogates in a path are escaped as JSON can."""
+    click.echo(json.dumps(record, ensure_ascii=True))

@@ -1,0 +1,145 @@
+"""``dandi-mirror sync``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dandi_mirror.cli import options, output
+
+if TYPE_CHECKING:
+    from dandi_mirror.mirror.sync import Options, Progress
+    from dandi_mirror.model import Report
+
+
+@click.command("sync")
+@click.argument("dandisets", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every open Dandiset of the archive.")
+@click.option(
+    "--versions", type=click.Choice(["all", "published", "latest", "draft"]),
+    help="Which versions to mirror.  [default: all]",
+)  # fmt: skip
+@click.option(
+    "--mode", type=click.Choice(["auto", "verify", "force"]), default="auto", show_default=True,
+    help="auto: what the archive says has changed; force: read every draft again; verify: compare every tag too.",
+)  # fmt: skip
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+@click.option("--allow-deletes", is_flag=True, help="Follow the archive where it removes most of a Dandiset.")
+@options.mirror
+@options.instance
+@options.jobs
+@options.output
+@options.log_level
+def command(
+    dandisets: tuple[str, ...],
+    everything: bool,
+    versions: str | None,
+    mode: str,
+    dry_run: bool,
+    allow_deletes: bool,
+    mirror_path: Path,
+    instance: str | None,
+    jobs: int | None,
+    output: str,
+    log_level: str,
+) -> int:
+    """Mirror Dandisets, or bring them up to date.
+
+    Each ID (000004, DANDI:000004) becomes a DataLad dataset in the mirror's folder; without an ID, those that
+    are there already are brought up to date.  No content is downloaded but small text files: get that by
+    `datalad get`.  When nothing has changed, nothing is printed.
+    """
+    from dandi_mirror.archive.instances import api_url, dandiset_id
+    from dandi_mirror.config import read_settings
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.mirror.sync import Options
+
+    settings = read_settings(mirror_path)
+    name = instance or settings.instance or "dandi"
+    api_url(name)
+    ids = sorted({dandiset_id(text) for text in dandisets})
+    if everything and ids:
+        raise UsageError("name Dandisets, or say --all; not both")
+    with _progress(output, log_level) as progress:
+        wanted = Options(
+            versions=versions or settings.versions or "all",
+            mode=mode,
+            dry_run=dry_run,
+            allow_deletes=allow_deletes,
+            hosts=frozenset(settings.content_hosts),
+            progress=progress,
+        )
+        reports = _run(name, mirror_path.absolute(), ids, everything, wanted, jobs or settings.jobs or 4)
+        return _print(reports, mirror_path.absolute(), wanted, output)
+
+
+def _run(
+    instance: str, path: Path, ids: list[str], everything: bool, wanted: Options, jobs: int
+) -> Iterable[Report]:
+    from dandi_mirror.archive.client import Archive
+    from dandi_mirror.archive.http import Session
+    from dandi_mirror.archive.instances import api_url
+    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.mirror.sync import sync_many
+
+    mirror = Mirror(path)
+    if not ids and not everything and not mirror.dandisets():
+        from dandi_mirror.errors import UsageError
+
+        raise UsageError(f"{path} holds no Dandiset yet; name one: dandi-mirror sync 000004 -d {path}")
+    with closing(Session(api_url(instance), options.token(instance))) as session:
+        archive = Archive(session)
+        rows = {}
+        if not ids:
+            rows = {row.identifier: row for row in archive.dandisets()}
+            ids = sorted(rows) if everything else mirror.dandisets()
+        yield from sync_many(archive, mirror, ids, wanted, rows, jobs)
+
+
+def _print(reports: Iterable[Report], path: Path, wanted: Options, form: str) -> int:
+    counts: dict[str, int] = {}
+    codes: set[int] = set()
+    for report in reports:
+        counts[report.status] = counts.get(report.status, 0) + 1
+        codes.add(report.exit_code)
+        if form == "json":
+            output.print_json(output.report_record(report, path, wanted.dry_run))
+        elif report.status != "notneeded" or report.message:
+            failed = report.status in {"error", "impossible"}
+            click.echo(output.report_line(report, wanted.dry_run), err=failed)
+            for line in output.finding_lines(report.findings):
+                click.echo(line, err=True)
+    code = exit_code(codes)
+    if form == "json":
+        output.print_json(
+            {"action": "summary", "status": "ok" if code == 0 else "error", **counts, "exit_code": code}
+        )
+    return code
+
+
+def exit_code(codes: set[int]) -> int:
+    """One code for a run: an alarm or a full disk wins; else what all failures share; else 3."""
+    failures = codes - {0}
+    for worst in (7, 6, 1):
+        if worst in failures:
+            return worst
+    return 0 if not failures else failures.pop() if len(failures) == 1 else 3
+
+
+def _progress(form: str, log_level: str) -> AbstractContextManager[Progress]:
+    """A live line on a terminal; nothing anywhere else."""
+    from dandi_mirror.mirror.sync import silent
+
+    if form == "json" or not sys.stderr.isatty():
+        return nullcontext(silent)
+    from dandi_mirror.cli.progress import live
+
+    return live()
+
+
+__all__ = ["command", "exit_code"]

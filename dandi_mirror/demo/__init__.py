@@ -1,0 +1,6 @@
+"""The demo: an archive of its own, mirrored, cloned, read and checked.
+
+``000004.json.gz`` is Dandiset 000004 as the real archive had it (paths, sizes, digests, ids and records of
+every recorded state, with the official mirror's annex keys); made from the public history of
+github.com/dandisets/000004, metadata under CC-BY-4.0 by its authors.
+"""
