@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from math import ceil
 
 from dandi_mirror.archive import client
@@ -75,13 +76,11 @@ def _ahead(
     waiting: list[Future[dict[str, object]]] = []
     following = iter(range(2, pages + 1))
     try:
-        for _, number in zip(range(AHEAD), following, strict=False):
-            waiting.append(pool.submit(_page, archive, path, number))
+        waiting += [pool.submit(_page, archive, path, number) for number in islice(following, AHEAD)]
         yield first
         while waiting:
             answer = waiting.pop(0).result()
-            if (number := next(following, None)) is not None:
-                waiting.append(pool.submit(_page, archive, path, number))
+            waiting += [pool.submit(_page, archive, path, number) for number in islice(following, 1)]
             yield answer
     finally:
         for future in waiting:

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from git import BadName, Reference, Repo
-
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo import process
 from dandi_mirror.repo.process import GitError, git
@@ -63,9 +61,12 @@ class Dataset:
     # --- reading -------------------------------------------------------------------------------------------
 
     def refs(self) -> dict[str, str]:
-        """Every ref and the object id it holds; read from the files, without starting git."""
+        """Every ref and the object id it holds."""
         if not self.exists():
             return {}
+        # not at the top: GitPython starts git when it is imported
+        from git import Reference, Repo
+
         with Repo(self.path) as repo:
             return {
                 ref.path: Reference.dereference_recursive(repo, ref.path)
@@ -74,13 +75,16 @@ class Dataset:
 
     def ref(self, name: str) -> str | None:
         """The object id that one ref holds; read from the files, without starting git."""
-        if not self.exists():
+        try:
+            return (self.git_dir / name).read_text().strip()
+        except OSError:
+            pass
+        try:
+            packed = (self.git_dir / "packed-refs").read_text()
+        except OSError:
             return None
-        with Repo(self.path) as repo:
-            try:
-                return Reference.dereference_recursive(repo, name)
-            except (ValueError, BadName):
-                return None
+        lines = (line.partition(" ") for line in packed.splitlines())
+        return next((oid for oid, _, ref in lines if ref == name), None)
 
     def head_branch(self) -> str:
         """The branch that HEAD names, whether it is born or not; empty when HEAD is detached."""
@@ -89,6 +93,8 @@ class Dataset:
 
     def message(self, commit: str) -> str:
         """A commit's message."""
+        from git import Repo
+
         with Repo(self.path) as repo:
             message = repo.commit(commit).message
         return message if isinstance(message, str) else message.decode(errors="replace")

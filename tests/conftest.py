@@ -1,0 +1,169 @@
+"""What every test stands on: a home of its own, an archive on loopback, a mirror to look into."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dandi_mirror.archive.client import Archive as Client
+from dandi_mirror.archive.http import Patience, Session
+from dandi_mirror.embedded import Archive, Server, serve
+from dandi_mirror.mirror.mirror import Mirror
+from dandi_mirror.mirror.sync import Options, sync_dandiset
+from dandi_mirror.model import Report
+from dandi_mirror.repo.dataset import Tree
+
+GIT_CONFIG = """\
+[user]
+	name = Test Person
+	email = test@example.org
+[init]
+	defaultBranch = main
+[annex "security"]
+	allowed-ip-addresses = 127.0.0.1
+[protocol "file"]
+	allow = always
+"""
+IMPATIENT = Patience(attempts=2, backoff=0.01, connect=5, stall=5, whole=20)
+
+
+def own_home(path: Path) -> dict[str, str]:
+    """An environment in which nothing of the user's is read or written."""
+    path.mkdir(parents=True, exist_ok=True)
+    (path / ".gitconfig").write_text(GIT_CONFIG)
+    kept = {name: os.environ[name] for name in ("LANG", "TMPDIR", "COVERAGE_PROCESS_START") if name in os.environ}
+    return {
+        **kept,
+        "HOME": str(path),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+        "DANDI_NO_ET": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home, git config and keyring of the test's own."""
+    path = tmp_path / "home"
+    environment = own_home(path)
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "DANDI", "XDG_", "DATALAD")) or name.endswith("_API_KEY"):
+            monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return path
+
+
+@pytest.fixture
+def archive() -> Archive:
+    """An empty archive."""
+    return Archive(instance_name="DANDI", doi_prefix="10.48324")
+
+
+@pytest.fixture
+def server(archive: Archive) -> Iterator[Server]:
+    """The archive, served on loopback."""
+    with serve(archive) as served:
+        yield served
+
+
+@dataclass
+class MirrorOfTest:
+    """A mirror, and what a test does with it."""
+
+    path: Path
+    server: Server
+    environment: Mapping[str, str] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def sync(self, dandiset: str = "000123", patience: Patience = IMPATIENT, **options: Any) -> Report:
+        """A sync in this process."""
+        with closing(Session(self.server.api_url, patience=patience)) as session:
+            return sync_dandiset(Client(session), Mirror(self.path), dandiset, Options(**options))
+
+    def cli(
+        self, *arguments: str, code: int = 0, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """``dandi-mirror ARGUMENTS -d MIRROR -i URL`` as its user runs it."""
+        where = ["-d", str(self.path), "-i", self.server.api_url]
+        done = run("dandi-mirror", *arguments, *where, env=env, code=None)
+        assert done.returncode == code, f"ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def git(self, *arguments: str, dandiset: str = "000123") -> str:
+        """What git says in a dataset."""
+        return run("git", "-C", str(self.path / dandiset), *arguments).stdout.strip()
+
+    def refs(self, dandiset: str = "000123") -> dict[str, str]:
+        """Every ref of a dataset."""
+        lines = self.git("for-each-ref", "--format=%(refname) %(objectname)", dandiset=dandiset).splitlines()
+        return dict(line.split(" ") for line in lines)
+
+    def tree(self, commit: str = "draft", dandiset: str = "000123") -> Tree:
+        """Every file of a commit."""
+        return Mirror(self.path).dataset(dandiset).tree(commit)
+
+    def asset_paths(self, commit: str = "draft", dandiset: str = "000123") -> list[str]:
+        """The assets of a commit."""
+        own = (".dandi/", ".datalad/", ".gitattributes", "dandiset.yaml")
+        return sorted(path for path in self.tree(commit, dandiset) if not path.startswith(own))
+
+    def keys(self, commit: str = "draft", dandiset: str = "000123") -> dict[str, str]:
+        """Path → annex key of every annexed asset of a commit."""
+        dataset = Mirror(self.path).dataset(dandiset)
+        links = {path: oid for path, (mode, oid) in dataset.tree(commit).items() if mode == b"120000"}
+        with dataset.reader() as reader:
+            contents = list(reader.read(list(links.values())))
+        targets = [(content or b"").decode() for content in contents]
+        return {path: target.rpartition("/")[2] for path, target in zip(links, targets, strict=True)}
+
+    def urls(self, key: str, dandiset: str = "000123") -> set[str]:
+        """The URLs that git-annex knows for a key, as it says itself."""
+        whereis = self.git("annex", "whereis", "--json", f"--key={key}", dandiset=dandiset)
+        return {url for place in json.loads(whereis)["whereis"] for url in place["urls"]}
+
+    def records(self, commit: str = "draft", dandiset: str = "000123") -> list[dict[str, Any]]:
+        """The asset records of a commit."""
+        dataset = Mirror(self.path).dataset(dandiset)
+        ids = [oid for path, (_, oid) in dataset.tree(commit).items() if path.startswith(".dandi/assets")]
+        with dataset.reader() as reader:
+            lines = [line for content in reader.read(ids) for line in (content or b"").splitlines()]
+        return sorted((json.loads(line) for line in lines), key=lambda record: str(record["path"]))
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, server: Server) -> MirrorOfTest:
+    """A mirror that is not there yet."""
+    return MirrorOfTest(tmp_path / "mirror", server)
+
+
+def run(
+    *arguments: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    code: int | None = 0,
+    stdin: str | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program as a user would; its output as text.  ``code`` is how it must end (None: any)."""
+    command: Sequence[str] = arguments
+    if arguments[0] == "dandi-mirror":
+        command = (sys.executable, "-m", "dandi_mirror", *arguments[1:])
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **(env or {})}, input=stdin, capture_output=True, text=True, timeout=180,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+    )  # fmt: skip
+    assert code is None or done.returncode == code, (
+        f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    )
+    return done
