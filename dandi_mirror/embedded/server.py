@@ -1,0 +1,170 @@
+"""Serving an archive on loopback: uvicorn in a thread, for as long as a ``with`` block lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import uvicorn
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dandi_mirror.embedded import s3
+from dandi_mirror.embedded.endpoints import ENDPOINTS
+from dandi_mirror.embedded.http import Call, add_slash, answer, page_not_found
+from dandi_mirror.embedded.routes import parameters
+from dandi_mirror.embedded.store import Archive
+
+ROBOTS = "User-agent: *\nDisallow: /\n"
+
+
+@dataclass(slots=True)
+class Request:
+    """One request that arrived; ``status`` is 0 until the answer has begun."""
+
+    method: str
+    path: str
+    """Decoded, from the root: ``/api/dandisets/``."""
+    query: str
+    """The query string as it was sent; :attr:`params` has it split."""
+    headers: dict[str, str]
+    """By lower-case name."""
+    status: int = 0
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The query's parameters; the last of several values counts."""
+        return parameters(self.query)
+
+
+Intercept = Callable[[Request], ASGIApp | None]
+
+
+class Server:
+    """A served archive.
+
+    ``requests`` has every request in order of arrival.  ``intercept``, when set, sees each one first, in a
+    thread of its own: what it returns is the answer (a starlette Response or any ASGI app); on None the
+    archive answers.
+    """
+
+    def __init__(self, archive: Archive, host: str, port: int) -> None:
+        self.archive = archive
+        self.origin = f"http://{host}:{port}"
+        self.api_url = f"{self.origin}/api"
+        self.requests: list[Request] = []
+        self.intercept: Intercept | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, as ASGI has it."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        query = scope["query_string"].decode("latin-1")
+        request = Request(scope["method"], scope["path"], query, headers)
+        self.requests.append(request)
+        body = await _body(receive) if "content-length" in headers or "transfer-encoding" in headers else b""
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                request.status = message["status"]
+            await send(message)
+
+        app: ASGIApp | None = None
+        if self.intercept is not None:
+            app = await run_in_threadpool(self.intercept, request)
+        if app is None:
+            with self.archive.lock:
+                app = self.answer(request, body, scope["raw_path"].decode("latin-1"))
+        await app(scope, receive, noting)
+
+    def answer(self, request: Request, body: bytes, raw_path: str) -> Response:
+        """The archive's own answer."""
+        path, headers = request.path, request.headers
+        bucket = f"/{s3.BUCKET}/"
+        if path.startswith(bucket):
+            key = path.removeprefix(bucket)
+            return s3.respond(self.archive, request.method, key, request.params, headers)
+        url = f"http://{headers.get('host', '')}{raw_path}" + (f"?{request.query}" if request.query else "")
+        call = Call(self.archive, request.method, url, request.params, headers, body)
+        for endpoint in ENDPOINTS:
+            if match := endpoint.pattern.fullmatch(path):
+                call.args = match.groupdict()
+                return answer(endpoint, call)
+        if any(endpoint.pattern.fullmatch(path + "/") for endpoint in ENDPOINTS):
+            return add_slash(raw_path, request.query)
+        return PlainTextResponse(ROBOTS) if path == "/robots.txt" else page_not_found(call)
+
+
+async def _body(receive: Receive) -> bytes:
+    parts = []
+    more = True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn that says when it is up, and stops at once instead of at its next tick."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        ticking = asyncio.create_task(super().main_loop())
+        self.up.set()
+        await self._stop.wait()
+        ticking.cancel()
+
+    def stop(self) -> None:
+        """End the serving, from another thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+
+def _config(server: Server) -> uvicorn.Config:
+    """Quiet, patient with idle connections, and not with slow readers at the end."""
+    return uvicorn.Config(
+        server,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+    )
+
+
+@contextmanager
+def serve(archive: Archive, port: int = 0, host: str = "127.0.0.1") -> Iterator[Server]:
+    """Serve ``archive`` until the block ends; port 0 is a free one.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    # With its protocol named, or asyncio leaves Nagle's algorithm on and a small answer takes 40 ms.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        server = Server(archive, host, listening.getsockname()[1])
+        archive.at(server.origin)
+        running = _Uvicorn(_config(server))
+        thread = threading.Thread(target=partial(running.run, sockets=[listening]), daemon=True)
+        thread.start()
+        try:
+            if not running.up.wait(30):
+                raise RuntimeError("the embedded archive did not start within 30 s")
+            yield server
+        finally:
+            running.stop()
+            thread.join(30)

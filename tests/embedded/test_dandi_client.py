@@ -1,0 +1,107 @@
+"""The stock ``dandi`` client works against the embedded archive: it lists, and downloads byte for byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dandi_mirror.embedded import Archive, Server, serve
+
+CONTENTS = {
+    "sub-1/sub-1_ses-1.nwb": b"one" * 1000,
+    "sub-1/sub-1_ses-2.nwb": bytes(range(256)) * 300,
+    "sub-2/sub-2 (a+b).nwb": b"\0\r\n\xff",
+    "notes.txt": b"plain text\n",
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    archive = Archive()
+    dandiset = archive.create_dandiset("000004", name="A test")
+    for path, content in CONTENTS.items():
+        dandiset.add_asset(path, archive.add_blob(content))
+    dandiset.publish("0.220126.1852")
+    dandiset.replace_asset("notes.txt", archive.add_blob(b"changed\n"))
+    with serve(archive) as served:
+        yield served
+
+
+def client() -> str:
+    beside = Path(sys.executable).parent / "dandi"
+    found = str(beside) if beside.exists() else shutil.which("dandi")
+    if not found:
+        pytest.fail("no dandi client beside the interpreter or on PATH: install the extra `test`")
+    return found
+
+
+def dandi(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the client with a home of its own and nothing of the caller's settings."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    env = {**kept, "HOME": str(home), "DANDI_NO_ET": "1", "NO_PROXY": "*", "DANDI_CACHE": "ignore"}
+    return subprocess.run(
+        [client(), *arguments], env=env, cwd=home, capture_output=True, text=True, timeout=180, check=False
+    )
+
+
+def listed(home: Path, *arguments: str) -> list[dict[str, Any]]:
+    done = dandi(home, "ls", "-f", "json", *arguments)
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+@pytest.mark.parametrize("version", ["draft", "0.220126.1852"])
+def test_ls_shows_a_version_and_its_assets(server: Server, tmp_path: Path, version: str) -> None:
+    url = f"{server.origin}/dandiset/000004/{version}"
+    dandiset, *assets = listed(tmp_path, "-r", url)
+    assert dandiset["version"] == version
+    assert dandiset["name"] == "A test"
+    sizes = {path: len(content) for path, content in CONTENTS.items()}
+    if version == "draft":
+        sizes["notes.txt"] = len(b"changed\n")
+    assert {asset["path"]: asset["size"] for asset in assets} == sizes
+
+
+def test_ls_of_the_api_url_shows_the_dandiset(server: Server, tmp_path: Path) -> None:
+    [dandiset] = listed(tmp_path, f"{server.api_url}/dandisets/000004/")
+    assert dandiset["name"] == "A test"
+
+
+def test_download_of_a_published_version_gives_every_byte(server: Server, tmp_path: Path) -> None:
+    done = dandi(tmp_path, "download", f"{server.origin}/dandiset/000004/0.220126.1852")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = files(tmp_path / "000004")
+    assert found.pop("dandiset.yaml").startswith(b"# DO NOT EDIT")
+    assert found == CONTENTS
+
+
+def test_download_of_a_folder_gives_the_folder(server: Server, tmp_path: Path) -> None:
+    url = f"{server.origin}/dandiset/000004/draft/files?location=sub-1/"
+    done = dandi(tmp_path, "download", url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    wanted = {path: content for path, content in CONTENTS.items() if path.startswith("sub-1/")}
+    assert files(tmp_path / "sub-1") == {path.removeprefix("sub-1/"): c for path, c in wanted.items()}
+
+
+def test_download_of_a_file_gives_the_file(server: Server, tmp_path: Path) -> None:
+    asset = server.archive.dandisets["000004"].draft.asset_at("sub-2/sub-2 (a+b).nwb")
+    assert asset is not None
+    url = f"{server.api_url}/dandisets/000004/versions/draft/assets/{asset.asset_id}/"
+    done = dandi(tmp_path, "download", url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "sub-2 (a+b).nwb").read_bytes() == CONTENTS["sub-2/sub-2 (a+b).nwb"]
+    assert [r for r in server.requests if r.path.startswith("/dandi-dandisets/") and r.status == 200]
