@@ -18,7 +18,6 @@ DRAFT = "draft"
 _DANDISET = re.compile(r"[0-9]{6}")
 _VERSION = re.compile(r"0\.[0-9]{6}\.[0-9]{4}")
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _INSTANCE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 
 
@@ -35,11 +34,6 @@ def is_version_id(value: object) -> TypeGuard[str]:
 def is_asset_id(value: object) -> TypeGuard[str]:
     """Whether ``value`` is an asset id: a UUID of version 4 in lower case."""
     return isinstance(value, str) and _UUID4.fullmatch(value) is not None
-
-
-def is_uuid(value: object) -> TypeGuard[str]:
-    """Whether ``value`` is a UUID in lower case (ids of blobs and Zarrs)."""
-    return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 
 def is_instance_name(value: object) -> TypeGuard[str]:

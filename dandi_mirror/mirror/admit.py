@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from dandi_mirror import canonical
 from dandi_mirror.digests import is_sha256
 from dandi_mirror.mirror.fields import annex_fields
-from dandi_mirror.model import Asset, Finding, Instance, Kind, is_asset_id, is_uuid
+from dandi_mirror.model import Asset, Finding, Instance, Kind, is_asset_id
 
 LONGEST_COMPONENT = 255  # bytes: the limit of common file systems
 LONGEST_PATH = 1024  # bytes
@@ -181,10 +181,12 @@ def admit_row(row: object, instance: Instance, hosts: ContentHosts) -> tuple[Ass
 
 
 def canonical_record(row: dict[str, object], metadata: dict[str, object]) -> dict[str, object]:
-    """What of a row is a fact of the asset: volatile parts and those that can be rebuilt left out."""
+    """What of a row is a fact of the asset: where its bytes are kept and when it was looked at are not.
+
+    ``blob`` is left out too: older answers of the archive did not have it for the same versions.
+    """
     return {
         "asset_id": row.get("asset_id"),
-        "blob": row.get("blob"),
         "created": row.get("created"),
         "metadata": {name: value for name, value in metadata.items() if name != "contentUrl"},
         "path": row.get("path"),
@@ -202,8 +204,6 @@ def _content(
         return None, None, "the size is not a number of bytes up to 5 TiB"
     if metadata.get("contentSize", size) != size or isinstance(metadata.get("contentSize"), bool):
         return None, None, "the size differs between the row and its record"
-    if not is_uuid(row.get("blob")):
-        return None, None, "the blob id is not a UUID"
     digests = metadata.get("digest")
     sha256 = digests.get("dandi:sha2-256") if isinstance(digests, dict) else None
     if sha256 is None:

@@ -1,0 +1,144 @@
+"""The result is DataLad's: everything works with stock tools, and none of them has a complaint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from starlette.responses import Response
+from tests.conftest import MirrorOfTest, run
+from tests.test_sync import participant
+
+from dandi_mirror.embedded import Archive, Dandiset, Request, Server
+
+TAG = "0.240101.0000"
+FILE = "sub-1/sub-1_ses-1.nwb"
+
+
+@pytest.fixture
+def dandiset(archive: Archive) -> Dandiset:
+    made = archive.create_dandiset("000123", name="A test")
+    for number in (1, 2):
+        content = archive.add_blob(f"content {number}".encode() * 1000)
+        made.add_asset(f"sub-{number}/sub-{number}_ses-1.nwb", content, metadata=participant(f"m{number}"))
+    made.add_asset("README", archive.add_blob(b"read me\n"))
+    made.publish(TAG, created="2024-01-01T00:00:00Z")
+    made.rename_asset("sub-2/sub-2_ses-1.nwb", "sub-2/sub-2_ses-2.nwb")
+    return made
+
+
+@pytest.fixture
+def made(dandiset: Dandiset, mirror: MirrorOfTest) -> MirrorOfTest:
+    report = mirror.sync()
+    assert report.exit_code == 0
+    mirror.server.requests.clear()
+    return mirror
+
+
+def quiet(*arguments: str, cwd: Path) -> str:
+    """Run a stock tool that must have nothing to complain about; its standard output."""
+    done = run(*arguments, cwd=cwd)
+    for line in done.stderr.splitlines():
+        assert not any(word in line.lower() for word in ("warn", "error", "fail", "not auto-enabled")), done.stderr
+    return done.stdout
+
+
+def content_requests(server: Server) -> list[str]:
+    return [request.path for request in server.requests if "/blobs/" in request.path or "/download/" in request.path]
+
+
+def test_a_fresh_clone_gets_from_s3_first_without_any_set_up(made: MirrorOfTest, tmp_path: Path) -> None:
+    quiet("datalad", "clone", str(made.path / "000123"), "clone", cwd=tmp_path)
+    clone = tmp_path / "clone"
+    quiet("datalad", "get", "sub-1", cwd=clone)
+    assert (clone / FILE).read_bytes() == b"content 1" * 1000
+    asked = content_requests(made.server)
+    assert asked
+    assert all("/blobs/" in path for path in asked), "the API was not asked"
+    quiet("git", "annex", "fsck", FILE, cwd=clone)
+    quiet("datalad", "drop", "sub-1", cwd=clone)
+    assert "nothing to save" in quiet("datalad", "status", cwd=clone)
+
+
+def test_a_get_falls_back_to_the_api_when_s3_fails(made: MirrorOfTest, tmp_path: Path) -> None:
+    quiet("datalad", "clone", str(made.path / "000123"), "clone", cwd=tmp_path)
+    first = []
+
+    def no_plain_s3(request: Request) -> Response | None:
+        if "/blobs/" in request.path and "X-Amz" not in request.query:
+            first.append(request.path)
+            return Response("gone", 403)
+        return None
+
+    made.server.intercept = no_plain_s3
+    run("datalad", "get", FILE, cwd=tmp_path / "clone")
+    assert (tmp_path / "clone" / FILE).read_bytes() == b"content 1" * 1000
+    assert first, "S3 was asked first"
+
+
+def test_a_clone_of_a_tag_and_a_checkout_of_one_hold_that_version(made: MirrorOfTest, tmp_path: Path) -> None:
+    quiet("datalad", "clone", str(made.path / "000123"), "tagged", "--branch", TAG, cwd=tmp_path)
+    assert (tmp_path / "tagged" / "sub-2" / "sub-2_ses-1.nwb").is_symlink()
+    quiet("datalad", "get", "sub-2/sub-2_ses-1.nwb", cwd=tmp_path / "tagged")
+    quiet("datalad", "clone", str(made.path / "000123"), "clone", cwd=tmp_path)
+    assert not (tmp_path / "clone" / "sub-2" / "sub-2_ses-1.nwb").is_symlink()
+    run("git", "-c", "advice.detachedHead=false", "checkout", "-q", TAG, cwd=tmp_path / "clone")
+    quiet("datalad", "get", "sub-2/sub-2_ses-1.nwb", cwd=tmp_path / "clone")
+    assert (tmp_path / "clone" / "sub-2" / "sub-2_ses-1.nwb").read_bytes() == b"content 2" * 1000
+    assert (tmp_path / "clone" / "README").read_text() == "read me\n"
+
+
+def test_a_clone_of_the_superdataset_gets_recursively(made: MirrorOfTest, tmp_path: Path) -> None:
+    quiet("datalad", "clone", str(made.path), "super", cwd=tmp_path)
+    clone = tmp_path / "super"
+    quiet("datalad", "get", "-n", "000123", cwd=clone)
+    assert "000123" in quiet("datalad", "subdatasets", cwd=clone)
+    quiet("datalad", "get", "-r", ".", cwd=clone)
+    assert (clone / "000123" / FILE).read_bytes() == b"content 1" * 1000
+    assert "nothing to save" in quiet("datalad", "status", "-r", cwd=clone)
+
+
+def test_the_mirror_itself_is_clean_and_git_annex_finds_nothing_wrong(made: MirrorOfTest) -> None:
+    assert "nothing to save" in quiet("datalad", "status", "-r", cwd=made.path)
+    quiet("git", "annex", "fsck", "--fast", cwd=made.path / "000123")
+    quiet("git", "fsck", "--strict", cwd=made.path / "000123")
+    quiet("git", "fsck", "--strict", cwd=made.path)
+    assert made.git("status", "--porcelain") == ""
+
+
+def test_a_mirror_that_holds_content_gives_it_to_its_clones(made: MirrorOfTest, tmp_path: Path) -> None:
+    quiet("datalad", "get", f"000123/{FILE}", cwd=made.path)
+    quiet("datalad", "clone", str(made.path / "000123"), "clone", cwd=tmp_path)
+    made.server.requests.clear()
+    assert "from origin" in quiet("datalad", "get", FILE, cwd=tmp_path / "clone")
+    assert content_requests(made.server) == []
+
+
+def test_find_and_view_in_a_clone_select_by_the_archives_metadata(made: MirrorOfTest, tmp_path: Path) -> None:
+    quiet("datalad", "clone", str(made.path / "000123"), "clone", cwd=tmp_path)
+    clone = tmp_path / "clone"
+    found = quiet("git", "annex", "find", "--not", "--in", "here", "--metadata", "subject=m2", cwd=clone)
+    assert found == "sub-2/sub-2_ses-2.nwb\n"
+    quiet("git", "annex", "view", "session=*", cwd=clone)
+    assert len(list((clone / "2").iterdir())) == 1
+
+
+def test_an_update_of_the_mirror_reaches_a_clone(made: MirrorOfTest, dandiset: Dandiset, tmp_path: Path) -> None:
+    quiet("datalad", "clone", str(made.path / "000123"), "clone", cwd=tmp_path)
+    dandiset.add_asset("later.nwb", dandiset.archive.add_blob(b"later"))
+    made.sync()
+    quiet("datalad", "update", "--how", "ff-only", cwd=tmp_path / "clone")
+    quiet("datalad", "get", "later.nwb", cwd=tmp_path / "clone")
+    assert (tmp_path / "clone" / "later.nwb").read_bytes() == b"later"
+
+
+def test_a_persons_edits_follow_the_text_rule(made: MirrorOfTest, tmp_path: Path) -> None:
+    quiet("datalad", "clone", str(made.path / "000123"), "clone", cwd=tmp_path)
+    clone = tmp_path / "clone"
+    (clone / "notes.md").write_text("small text\n")
+    (clone / "large.tsv").write_text("x" * 1024 * 1024 + "y")
+    (clone / "exact.tsv").write_text("x" * 1024 * 1024)
+    (clone / "new.nwb").write_bytes(b"\x89HDF")
+    quiet("datalad", "save", "-m", "mine", cwd=clone)
+    annexed = [path.name for path in clone.iterdir() if path.is_symlink()]
+    assert sorted(annexed) == ["large.tsv", "new.nwb"]
