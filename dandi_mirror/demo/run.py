@@ -67,7 +67,7 @@ class Demo:
         """Show everything, then check it.
 
         Raises:
-            IntegrityError: a check failed.
+            IntegrityError: a command or a check failed.
         """
         self._sync()
         self._clone()
@@ -173,8 +173,8 @@ class Demo:
         )  # fmt: skip
         output = done.stdout.decode(errors="replace")
         if done.returncode:
-            said = output + (done.stderr or b"").decode(errors="replace")
-            self.failures.append(f"{shlex.join(arguments)} ended with {done.returncode}: {said.strip()[-500:]}")
+            said = (output + (done.stderr or b"").decode(errors="replace")).strip()
+            raise IntegrityError(f"the demo's command {arguments[1:4]} ended with {done.returncode}: {said[-500:]}")
         return output
 
     def _environment(self) -> Mapping[str, str]:
