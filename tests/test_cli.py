@@ -158,7 +158,7 @@ def test_the_demo_holds_all_it_says(tmp_path: Path) -> None:
     done = run("dandi-mirror", "demo", "--keep", str(tmp_path / "demo"))
     assert "FAILED" not in done.stdout
     assert "ok     000004's 87 keys equal the official mirror's" in done.stdout
-    assert "10.48324/dandi.000004/0.220126.1852" in done.stdout
+    assert "https://doi.org/10.48324/dandi.000004/0.220126.1852\n  In git: commit " in done.stdout
     assert (tmp_path / "demo" / "mirror" / "000004").is_dir()
     assert "there already" in run("dandi-mirror", "demo", "--keep", str(tmp_path / "demo"), code=2).stderr
 

@@ -6,6 +6,7 @@ Nothing heavy is imported here or at the top of a command's module: help and ver
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 
@@ -16,8 +17,13 @@ from dandi_mirror.errors import MirrorError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "sync": ("sync", "Mirror Dandisets, or bring them up to date."),
+    "status": ("status", "Say how the mirror stands to the archive."),
+    "cite": ("cite", "Print the citation of a published version."),
     "demo": ("demo", "See all of it work, on an archive of its own."),
     "archive": ("archive", "Run a DANDI archive on this machine."),
+    "config": ("config", "Show the settings of a mirror, or make a file for them."),
+    "doctor": ("doctor", "Say which versions of everything are at work here."),
+    "shell-completion": ("completion", "Print a script that completes commands in your shell."),
 }
 """Each command's module in this folder, and its line in the help."""
 
@@ -80,6 +86,8 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; ends the process."""
     try:
+        if "_DANDI_MIRROR_COMPLETE" in os.environ:
+            cli.main(prog_name="dandi-mirror", complete_var="_DANDI_MIRROR_COMPLETE")
         code = cli.main(standalone_mode=False, prog_name="dandi-mirror")
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
@@ -87,7 +95,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; what was complete is kept, run the command again for the rest", err=True)
-        sys.exit(130)
+        sys.stdout.flush()
+        os._exit(130)  # not when its threads are done: any instant is good enough to end at
     except MirrorError as error:
         if "debug" in sys.argv:
             raise

@@ -32,6 +32,14 @@ log_level = click.option(
 )  # fmt: skip
 
 
+def complete_dandisets(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """The ids of the mirrored Dandisets that begin so; the archive is not asked."""
+    from dandi_mirror.mirror.mirror import Mirror
+
+    path = context.params.get("mirror_path") or os.environ.get("DANDI_MIRROR") or "."
+    return [name for name in Mirror(Path(path)).dandisets() if name.startswith(begun)]
+
+
 def token(instance_name: str) -> str | None:
     """The token for an instance, from its environment variable; None when it is unset or empty.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("sync")
-@click.argument("dandisets", metavar="[ID]...", nargs=-1)
+@click.argument("dandisets", metavar="[ID]...", nargs=-1, shell_complete=options.complete_dandisets)
 @click.option("--all", "everything", is_flag=True, help="Every open Dandiset of the archive.")
 @click.option(
     "--versions", type=click.Choice(["all", "published", "latest", "draft"]),
@@ -96,8 +96,9 @@ def _run(
         archive = Archive(session)
         rows = {}
         if not ids:
-            rows = {row.identifier: row for row in archive.dandisets()}
-            ids = sorted(rows) if everything else mirror.dandisets()
+            listed = archive.dandisets()
+            rows = {identifier: row for identifier, row in listed.items() if row}
+            ids = sorted(listed) if everything else mirror.dandisets()
         yield from sync_many(archive, mirror, ids, wanted, rows, jobs)
 
 

@@ -111,8 +111,7 @@ class Demo:
         self.say("\n── The history: published versions are tags that never move, the draft goes on.\n")
         self._command("git", "-C", "mirror/000004", "log", "--graph", "--oneline")
         self.say("\n── What to cite, with the commit that any mirror, made anywhere, has for it.\n")
-        self._command("git", "-C", "mirror/000004", "tag", "-l", "-n9", "0.220126.1852")
-        self._command("git", "-C", "mirror/000004", "rev-parse", "0.220126.1852^{commit}")
+        self._command("dandi-mirror", "cite", "000004@0.220126.1852", "-d", "mirror")
 
     def _next(self) -> None:
         if self.failures:

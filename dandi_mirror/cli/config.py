@@ -1,0 +1,66 @@
+"""``dandi-mirror config``."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import click
+
+from dandi_mirror.cli import options, output
+
+TEMPLATE = """\
+# Settings of this mirror.  Every line can be left out; a flag or an environment variable comes first.
+
+# The archive: dandi, dandi-sandbox, linc, linc-staging, ember-dandi, ember-dandi-sandbox, or an API's URL.
+# instance = "dandi"
+
+# Which versions to mirror: all, published, latest or draft.
+# versions = "all"
+
+# Dandisets at once.
+# jobs = 4
+
+# Further hosts (host or host:port) that content URLs may name, besides S3 and the archive's own.
+# content-hosts = []
+"""
+
+
+@click.command("config")
+@click.option("--init", "make", is_flag=True, help="Write dandi-mirror.toml, commented, into the mirror.")
+@options.mirror
+@options.output
+@options.log_level
+def command(make: bool, mirror_path: Path, output: str, log_level: str) -> None:
+    """Show the settings of a mirror and where they come from, or make a file for them."""
+    from dandi_mirror.config import FILE, read_settings
+    from dandi_mirror.errors import DiskError, UsageError
+
+    path = mirror_path / FILE
+    if make:
+        if path.exists():
+            raise UsageError(f"{path} is there already; edit it")
+        try:
+            mirror_path.mkdir(parents=True, exist_ok=True)
+            path.write_text(TEMPLATE)
+        except OSError as error:
+            raise DiskError(f"{path}: {error.strerror}") from error
+        click.echo(f"wrote {path}")
+        return
+    _show(read_settings(mirror_path), path, output)
+
+
+def _show(settings: object, path: Path, form: str) -> None:
+    defaults = {"instance": "dandi", "versions": "all", "jobs": 4, "content-hosts": []}
+    records = []
+    for field in fields(settings):  # type: ignore[arg-type]
+        name = field.name.replace("_", "-")
+        value = getattr(settings, field.name)
+        unset = value is None or value == ()
+        source = "default" if unset else str(path)
+        records.append({"name": name, "value": defaults[name] if unset else value, "source": source})
+    for record in records:
+        if form == "json":
+            output.print_json({"action": "config", "status": "ok", **record})
+        else:
+            click.echo(f"{record['name']:14} {record['value']!s:24} ({record['source']})")

@@ -1,0 +1,80 @@
+"""``dandi-mirror status``."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from dandi_mirror.cli import options, output
+
+
+@click.command("status")
+@click.argument("dandisets", metavar="[ID]...", nargs=-1, shell_complete=options.complete_dandisets)
+@click.option("--offline", is_flag=True, help="Do not ask the archive; say what the last sync left.")
+@options.mirror
+@options.instance
+@options.output
+@options.log_level
+def command(
+    dandisets: tuple[str, ...],
+    offline: bool,
+    mirror_path: Path,
+    instance: str | None,
+    output: str,
+    log_level: str,
+) -> int:
+    """Say how the mirrored Dandisets stand to the archive; nothing is written.
+
+    \b
+    up to date    as the archive had it when it was asked
+    behind        the archive has moved on: run dandi-mirror sync
+    pending       something waits for the archive; the next sync completes it
+    refused       something the archive lists must not reach git (named below)
+    unfinished    the last sync was cut off: run it again
+    gone, forbidden, embargoed    the mirror keeps what it has
+    alarm         a tagged version and the archive disagree
+    """
+    from dandi_mirror.archive.client import Archive
+    from dandi_mirror.archive.http import Session
+    from dandi_mirror.archive.instances import api_url, dandiset_id
+    from dandi_mirror.config import read_settings
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.mirror.status import Status, status_of
+
+    mirror = Mirror(mirror_path.absolute())
+    ids = [dandiset_id(text) for text in dandisets] or mirror.dandisets()
+    if not ids:
+        raise UsageError(f"{mirror_path} holds no Dandiset; make one: dandi-mirror sync 000004 -d {mirror_path}")
+    found: list[Status] = []
+    if offline:
+        found = [status_of(mirror, dandiset, None) for dandiset in ids]
+    else:
+        name = instance or read_settings(mirror_path).instance or "dandi"
+        with closing(Session(api_url(name), options.token(name))) as session:
+            ask = Archive(session).dandiset
+            found = [status_of(mirror, dandiset, ask) for dandiset in ids]
+    for status in found:
+        _print(status, mirror.path, output)
+    return max((status.exit_code for status in found), default=0)
+
+
+def _print(status: object, path: Path, form: str) -> None:
+    from dandi_mirror.mirror.status import Status, Word
+
+    assert isinstance(status, Status)
+    if form == "json":
+        facts = asdict(status) | {"word": str(status.word)}
+        where = {"action": "status", "path": str(path / status.dandiset), "type": "dataset", "refds": str(path)}
+        state = "ok" if status.exit_code == 0 else "impossible"
+        output.print_json(where | {"status": state, "message": str(status.word)} | facts)
+        return
+    details = [f"{status.versions} version{'' if status.versions == 1 else 's'}"]
+    details += [f"{status.edits} local edit{'' if status.edits == 1 else 's'}"] if status.edits else []
+    line = f"{status.dandiset}  {status.word}"
+    click.echo(line if status.word is Word.MISSING else f"{line}  {', '.join(details)}")
+    for finding in output.finding_lines(status.findings):
+        click.echo(finding)
