@@ -3,7 +3,7 @@
 Keys sorted by code point, UTF-8, no white space, strings escaped as RFC 8785 does, numbers as RFC 8785
 (ECMAScript) writes them, times in UTC spelled with ``Z``.  Everything that a version's tree holds is written
 by these rules, so a change here is a change of format (``docs/format.md``) and needs a new format number.
-The vectors in ``tests/test_canonical.py`` pin them.
+The vectors in ``tests/properties/test_canonical.py`` pin them.
 """
 
 from __future__ import annotations
@@ -11,23 +11,32 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import orjson
+
+DEEPEST = 128
+"""Levels of lists and objects.  A fixed number: what an interpreter's stack holds differs from run to run."""
 
 _EXACT = 2**53
 """Integers up to here are exact as the doubles that RFC 8785 knows."""
 
-# What orjson may write in another way than RFC 8785: a number with a fraction or exponent, or of 16 digits or
-# more, where a number can stand.  A match inside a string only costs the slower path.
-_ODD_NUMBER = re.compile(rb'(?:":|[\[,])-?(?:\d+[.eE]|\d{16})|^-?(?:\d+[.eE]|\d{16})')
-_OFFSET_TIME = re.compile(rb'(?<!\\)"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)\+00:00"')
+_TIME_IN_UTC = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?")
+_OFFSET = b'+00:00"'
+_LONGEST_TIME = 40
 # Characters that JSON lets stand and YAML does not.
 _NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 class NotCanonical(ValueError):
     """A value that has no canonical bytes: not finite, too deep, not text, or not JSON at all."""
+
+
+class TooDeep(NotCanonical):
+    """A value of more than ``DEEPEST`` levels; some readers of JSON do not even read it."""
+
+    def __init__(self) -> None:
+        super().__init__("nested too deeply")
 
 
 def dumps(value: object) -> bytes:
@@ -37,13 +46,34 @@ def dumps(value: object) -> bytes:
         NotCanonical: the value is or holds something that JSON in UTF-8 cannot say.
     """
     try:
-        line = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        if not _has_odd_number(value):
+            return _utc(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
     except (TypeError, orjson.JSONEncodeError):
-        # also integers over 64 bits, which RFC 8785 can write and orjson cannot
-        return _utc(_slowly(value))
-    if _ODD_NUMBER.search(line):
-        return _utc(_slowly(value))
-    return _utc(line)
+        pass  # the slower way says what is wrong, or can write it after all
+    return _utc(_slowly(value))
+
+
+def _has_odd_number(value: object, room: int = DEEPEST) -> bool:
+    """Whether there is a number that orjson may write in another way than RFC 8785, or too many levels."""
+    if not room:
+        return True
+    match value:
+        case dict():
+            inner: Iterable[object] = value.values()
+        case list() | tuple():
+            inner = value
+        case _:
+            inner = (value,)
+    for item in inner:
+        kind = type(item)
+        if kind is str:
+            continue
+        if kind is dict or kind is list:
+            if _has_odd_number(item, room - 1):
+                return True
+        elif kind is float or (kind is int and abs(item) > _EXACT):  # type: ignore[arg-type]
+            return True
+    return False
 
 
 def dumps_yaml(value: object) -> bytes:
@@ -56,6 +86,22 @@ def dumps_yaml(value: object) -> bytes:
     """
     text = _utc(_slowly(value, indent=2)).decode()
     return _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
+
+
+def _check(value: object) -> None:
+    """Refuse what is too deep or not finite, without recursion."""
+    level: list[object] = [value]
+    for _ in range(DEEPEST + 1):
+        if any(isinstance(item, float) and not math.isfinite(item) for item in level):
+            raise NotCanonical("a number that is not finite")
+        level = [inner for item in level if isinstance(item, dict | list | tuple) for inner in _inside(item)]
+        if not level:
+            return
+    raise TooDeep
+
+
+def _inside(value: dict[str, object] | list[object] | tuple[object, ...]) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def number(value: int | float) -> str:
@@ -97,14 +143,28 @@ def _ecmascript(double: float) -> str:
 
 
 def _utc(line: bytes) -> bytes:
-    return _OFFSET_TIME.sub(rb'"\1Z"', line) if b'+00:00"' in line else line
+    """Times that end in ``+00:00`` spelled with ``Z``."""
+    end = line.find(_OFFSET)
+    if end < 0:
+        return line
+    pieces = []
+    done = 0
+    while end >= 0:
+        start = line.rfind(b'"', max(0, end - _LONGEST_TIME), end) + 1
+        after = end + len(_OFFSET)
+        # a string that a colon follows is a key: a name, and sorted already
+        key = line[after : after + 1] == b":" or line[start - 2 : start - 1] == b"\\"
+        if start and not key and _TIME_IN_UTC.fullmatch(line, start, end):
+            pieces += [line[done:end], b"Z"]
+            done = after - 1
+        end = line.find(_OFFSET, end + 1)
+    return b"".join([*pieces, line[done:]])
 
 
 def _slowly(value: object, indent: int = 0) -> bytes:
+    _check(value)
     try:
         return "".join(_pieces(value, indent, "\n" if indent else "")).encode()
-    except RecursionError as error:
-        raise NotCanonical("nested too deeply") from error
     except UnicodeEncodeError as error:
         raise NotCanonical("half a surrogate pair in a string") from error
 
@@ -116,13 +176,15 @@ def _pieces(value: object, indent: int, newline: str) -> Iterator[str]:
         case str():
             yield _string(value)
         case int() | float():
-            yield number(value)
+            spelled = number(value)
+            # to many readers of YAML 1e+30 is a word, and 1.0e+30 the number
+            yield spelled.replace("e", ".0e") if indent and "." not in spelled else spelled
         case dict():
             yield from _braced("{}", [(key, value[key]) for key in sorted(_keys(value))], indent, newline)
         case list() | tuple():
             yield from _braced("[]", [(None, item) for item in value], indent, newline)
         case _:
-            raise NotCanonical(f"not a JSON value: {type(value).__name__}")
+            raise NotCanonical("a value that JSON cannot hold")
 
 
 def _braced(braces: str, items: list[tuple[str | None, object]], indent: int, newline: str) -> Iterator[str]:

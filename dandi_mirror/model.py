@@ -47,12 +47,13 @@ def parse_time(text: object) -> datetime:
     Raises:
         ValueError: not such a time, or without an offset.
     """
-    if not isinstance(text, str):
-        raise ValueError(f"not a time: {text!r:.80}")
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None or time.year < 1970:
-        raise ValueError(f"not a time in UTC after 1970: {text!r:.80}")
-    return time.astimezone(UTC)
+    try:
+        time = datetime.fromisoformat(text) if isinstance(text, str) else None
+        if time is not None and time.tzinfo is not None and time.year >= 1970:
+            return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass  # not a time, or one after the year 9999
+    raise ValueError(f"not a time with its zone, after 1970: {text!a:.80}")
 
 
 def spell_time(time: datetime) -> str:

@@ -46,10 +46,19 @@ class Archive:
             raise BadAnswerError(f"{path} answers for {row.identifier!a}")
         return row
 
-    def dandisets(self) -> list[DandisetRow]:
-        """The row of every open Dandiset."""
+    def dandisets(self) -> dict[str, DandisetRow | None]:
+        """The row of every open Dandiset by its id; None for one whose row is not as it should be."""
         path = "/dandisets/"
-        return [dandiset_row(row, path) for row in self._counted(path, order="")]
+        rows: dict[str, DandisetRow | None] = {}
+        for row in self._counted(path, order=""):
+            identifier = row.get("identifier") if isinstance(row, dict) else None
+            try:
+                rows[str(identifier)] = dandiset_row(row, path)
+            except BadAnswerError:
+                if not is_dandiset_id(identifier):
+                    raise
+                rows[identifier] = None
+        return rows
 
     def versions(self, identifier: str) -> tuple[list[VersionRow], list[str]]:
         """The published versions, oldest first by ``created``; and what is listed but cannot be a version."""
@@ -103,7 +112,10 @@ def check_next(api_url: str, path: str, link: object, page: int) -> bool:
     if link is None:
         return False
     here = urlsplit(api_url + path)
-    there = urlsplit(link) if isinstance(link, str) else None
+    try:
+        there = urlsplit(link) if isinstance(link, str) else None
+    except ValueError:
+        there = None
     if there is None or there.hostname != here.hostname or there.path != here.path:
         raise BadAnswerError(f"{path}: page {page} is followed by a page of something else")
     if parse_qs(there.query).get("page") != [str(page + 1)]:
@@ -119,16 +131,14 @@ def dandiset_row(answer: object, path: str) -> DandisetRow:
     """
     row = _object(answer, path)
     identifier, embargo = row.get("identifier"), row.get("embargo_status")
-    if not is_dandiset_id(identifier) or not isinstance(embargo, str):
+    if not is_dandiset_id(identifier) or not isinstance(embargo, str) or not embargo.isascii():
         raise BadAnswerError(f"{path}: a row that is not a Dandiset's")
-    published = row.get("most_recent_published_version")
-    draft = row.get("draft_version")
-    return DandisetRow(
-        str(identifier),
-        embargo,
-        version_row(draft, path),
-        None if published is None else version_row(published, path),
-    )
+    answered = row.get("most_recent_published_version")
+    draft = version_row(row.get("draft_version"), path)
+    published = None if answered is None else version_row(answered, path)
+    if draft.version != DRAFT or (published and not is_version_id(published.version)):
+        raise BadAnswerError(f"{path}: a row whose versions are not called as versions are")
+    return DandisetRow(identifier, embargo, draft, published)
 
 
 def version_row(answer: object, path: str) -> VersionRow:

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from urllib.parse import urlencode, urlsplit
 
 import orjson
@@ -120,8 +121,9 @@ class Session:
                 with session.get(url, timeout=timeout, stream=True, allow_redirects=redirects) as answer:
                     self._check(answer, shown)
                     return self._body(answer, shown, most)
-            except requests.RequestException as error:
-                # the text of these errors can hold presigned URLs: it is not passed on
+            except (requests.RequestException, ValueError) as error:
+                # also a ValueError: requests takes the URL of a redirect apart that it does not follow.
+                # The text of these errors can hold presigned URLs: it is not passed on
                 reason = type(error).__name__
                 cut_off = isinstance(
                     error, requests.exceptions.ChunkedEncodingError | requests.ConnectionError
@@ -198,10 +200,16 @@ def parse(content: bytes, shown: str) -> object:
     except orjson.JSONDecodeError:
         pass
     try:
-        patient: object = json.loads(content, parse_constant=lambda _: Unwritable(), parse_int=_integer)
+        patient: object = json.loads(
+            content, parse_constant=lambda _: Unwritable(), parse_int=_integer, parse_float=_float
+        )
         return patient
     except (ValueError, RecursionError) as error:
         raise BadAnswerError(f"{shown}: an answer that is not JSON ({type(error).__name__})") from None
+
+
+def _float(digits: str) -> object:
+    return value if isfinite(value := float(digits)) else Unwritable()
 
 
 def _integer(digits: str) -> object:

@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import urlsplit
 
 from dandi_mirror import canonical
 from dandi_mirror.digests import is_sha256
@@ -25,20 +24,35 @@ LARGEST = 5 * 2**40  # bytes: S3's limit for one object
 LARGEST_RECORD = 8 * 2**20  # bytes of canonical JSON
 
 _RESERVED_TOP = {".dandi", ".datalad", "dandiset.yaml"}
-_SHORT_NAME = re.compile(r"git~[0-9]+[ .]*(?::.*)?")
+# The names that Windows may give to git's own files, and that git on every system takes for them
+_SHORT_NAME = re.compile(r"([a-z0-9]{0,6})~([0-9]+)[ .]*(?::.*)?")
+_SHORT_STEMS = {"git", "gitmod", "gitatt", "gitign", "mailma"}
+_HASHED_STEMS = ("gi7eba", "gi7d29", "gi250a", "maba30")
+# One release of Unicode for ever, so that the decision is the same on every Python
+_UNICODE = unicodedata.ucd_3_2_0
 # Default-ignorable letters: file systems that fold names drop them, so ``.g<U+115F>it`` could become ``.git``
 _IGNORABLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-_REFUSED_CATEGORIES = {"Cc": "a control character", "Cf": "an invisible character", "Cs": "half a surrogate pair",
-                       "Zl": "a line separator", "Zp": "a paragraph separator"}  # fmt: skip
+_REFUSED_CATEGORIES = {
+    "Cc": "a control character",
+    "Cf": "an invisible character",
+    "Cs": "half a surrogate pair",
+    "Zl": "a line separator",
+    "Zp": "a paragraph separator",
+    "Cn": "a letter that Unicode 3.2 does not know",
+}
 _PLAIN_PATH = re.compile(
     r"(?!\.)[A-Za-z0-9_+,=()& -][A-Za-z0-9_+,=()& .-]*(?:/[A-Za-z0-9_+,=()& -][A-Za-z0-9_+,=()& .-]*)*"
 )
 
 _S3_HOST = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
-_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?/[!-\"$-\[\]-~]*")
-_VERSION_QUERY = re.compile(r"versionId=[A-Za-z0-9._~+/=-]+")
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+(?::[0-9]{1,5})?)(?P<path>/[!-\"$->@-\[\]-~]*)"
+    r"(?:\?(?P<query>[!-\"$-\[\]-~]*))?"
+)
+_VERSION_QUERY = re.compile(r"(?:^|&)(versionId=[A-Za-z0-9._~+/=-]+)")
+_UNREADABLE = "the record has no metadata that can be read"
 _LOOPBACK = {"127.0.0.1", "localhost"}
 
 
@@ -52,20 +66,22 @@ class ContentHosts:
 
     def admit(self, url: object) -> str | None:
         """The URL as it may be registered (of its query only ``versionId`` is kept), or None."""
-        if not isinstance(url, str) or not _URL.fullmatch(url):
+        parts = _URL.fullmatch(url) if isinstance(url, str) else None
+        if parts is None or not self._admits_host(parts["scheme"], parts["host"].lower()):
             return None
-        api = urlsplit(self.instance.api_url)
-        parts = urlsplit(url)
-        loopback = api.hostname in _LOOPBACK
-        if parts.scheme != "https" and not loopback:
+        if "/." in parts["path"] and any(part in {".", ".."} for part in parts["path"].split("/")):
             return None
-        own = parts.netloc.lower() == api.netloc.lower() and parts.scheme == api.scheme
-        if not (own or _S3_HOST.fullmatch(parts.netloc) or parts.netloc.lower() in self.named):
-            return None
-        if any(part in {".", ".."} for part in parts.path.split("/")):
-            return None
-        version = _VERSION_QUERY.search(parts.query)
-        return f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{version[0]}" if version else "")
+        base = f"{parts['scheme']}://{parts['host']}{parts['path']}"
+        version = _VERSION_QUERY.search(parts["query"]) if parts["query"] else None
+        return f"{base}?{version[1]}" if version else base
+
+    def _admits_host(self, scheme: str, host: str) -> bool:
+        own_scheme, _, own_rest = self.instance.api_url.partition("://")
+        own_host = own_rest.partition("/")[0]
+        if scheme != "https" and own_host.partition(":")[0] not in _LOOPBACK:
+            return False
+        own = (scheme, host) == (own_scheme, own_host)
+        return own or host in self.named or _S3_HOST.fullmatch(host) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +123,14 @@ def _refuse_plain(components: list[str]) -> str | None:
 
 def _refuse_top(component: str) -> str | None:
     # file systems that drop blanks and dots at the end of a name would make these one with our own
-    if unicodedata.normalize("NFKC", component).casefold().rstrip(" .") in _RESERVED_TOP:
+    if _UNICODE.normalize("NFKC", component).casefold().rstrip(" .") in _RESERVED_TOP:
         return f"the name {component} is the mirror's own"
     return None
 
 
 def _refuse_text(path: str) -> str | None:
     for letter in path:
-        if reason := _REFUSED_CATEGORIES.get(unicodedata.category(letter)):
+        if reason := _REFUSED_CATEGORIES.get(_UNICODE.category(letter)):
             return f"{reason} in the path (U+{ord(letter):04X})"
     if _IGNORABLE.search(path):
         return "an invisible character in the path"
@@ -138,10 +154,24 @@ def _refuse_shape(path: str) -> str | None:
 
 def _refuse_names(components: list[str]) -> str | None:
     for component in components:
-        folded = unicodedata.normalize("NFKC", component).casefold()
-        if folded.startswith(".git") or _SHORT_NAME.fullmatch(folded):
+        folded = _UNICODE.normalize("NFKC", component).casefold()
+        if folded.startswith((".git", ".mailmap")) or _is_short_name(folded):
             return f"the name {component} is git's own"
     return _refuse_top(components[0])
+
+
+def _is_short_name(folded: str) -> bool:
+    """Whether git takes a name for the short one of ``.git``, ``.gitmodules`` or another file of its own.
+
+    ``gitmod~1``, or eight letters of which the first are those of a hash: ``gi7eba~1``, ``~1234567``.  A link
+    of such a name is an error to ``git fsck`` and to a clone.  Source: git's path.c, ``is_ntfs_dot_generic``.
+    """
+    found = _SHORT_NAME.fullmatch(folded)
+    if not found:
+        return False
+    stem, number = found.groups()
+    hashed = len(stem) + len(number) == 7 and any(known.startswith(stem) for known in _HASHED_STEMS)
+    return stem in _SHORT_STEMS or hashed
 
 
 def admit_row(row: object, instance: Instance, hosts: ContentHosts) -> tuple[Asset, bytes] | Refusal:
@@ -160,12 +190,16 @@ def admit_row(row: object, instance: Instance, hosts: ContentHosts) -> tuple[Ass
         return Refusal(Kind.ZARR, shown, "a Zarr: not mirrored by this release", asset_id)
     metadata = row.get("metadata")
     if not isinstance(metadata, dict):
-        return Refusal(Kind.REFUSED, shown, "the record has no metadata", asset_id)
+        return Refusal(Kind.REFUSED, shown, _UNREADABLE, asset_id)
     size, sha256, reason = _content(row, metadata)
     try:
         record = canonical.dumps(canonical_record(row, metadata))
+    except canonical.TooDeep:
+        # how deep a record may be to be read at all depends on who reads it: the answer must not
+        return Refusal(Kind.REFUSED, shown, _UNREADABLE, asset_id)
     except canonical.NotCanonical as error:
-        return Refusal(Kind.REFUSED, shown, f"the record: {error}", asset_id, size, sha256)
+        reason = refuse_path(path) or reason or f"the record: {error}"
+        return Refusal(Kind.REFUSED, shown, reason, asset_id, size, sha256)
     if len(record) > LARGEST_RECORD:
         return Refusal(Kind.REFUSED, shown, "the record is larger than 8 MiB", asset_id, size, sha256)
     url = _content_url(metadata, hosts)

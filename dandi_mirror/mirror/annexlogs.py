@@ -11,7 +11,44 @@ from dandi_mirror.repo import logs
 from dandi_mirror.repo.keys import hash_dir_lower
 from dandi_mirror.repo.logs import Stamp
 
-Fields = set[tuple[str, str]]
+Places = Mapping[str, tuple[Annexed, ...]]
+"""Where each key stands."""
+
+
+def by_key(places: Iterable[Annexed], keys: set[str] | None = None) -> dict[str, tuple[Annexed, ...]]:
+    """The places of each key (of ``keys`` only, if they are given)."""
+    found: dict[str, tuple[Annexed, ...]] = {}
+    for place in places:
+        if keys is None or place.key in keys:
+            # nearly every key stands in one place, and a tuple of one is small
+            found[place.key] = (*found.get(place.key, ()), place)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLogs:
+    """One key and where its logs stand on the branch."""
+
+    key: str
+    location: str
+    urls: str
+    metadata: str
+
+    @classmethod
+    def of(cls, key: str) -> KeyLogs:
+        """By the key's hash directory."""
+        directory = hash_dir_lower(key)
+        return cls(
+            key,
+            logs.location_path(directory, key),
+            logs.url_path(directory, key),
+            logs.metadata_path(directory, key),
+        )
+
+    @property
+    def paths(self) -> tuple[str, str, str]:
+        """All three."""
+        return self.location, self.urls, self.metadata
 
 
 @dataclass(slots=True)
@@ -22,74 +59,50 @@ class KeyFacts:
     """Alive."""
     dead: set[str] = field(default_factory=set)
     """URLs of asset ids that are no more."""
-    fields: Fields = field(default_factory=set)
-    old_fields: Fields = field(default_factory=set)
+    fields: set[tuple[str, str]] = field(default_factory=set)
+    old_fields: set[tuple[str, str]] = field(default_factory=set)
 
 
-def key_facts(
-    instance: Instance, dandiset: str, now: Iterable[Annexed], before: Iterable[Annexed], touched: set[str]
-) -> dict[str, KeyFacts]:
-    """The facts of every touched key, sorted by key.
-
-    ``now`` are all places where keys stand, ``before`` those that are there no more and whose asset ids are
-    not known to live on in a published version.
-    """
-    facts = {key: KeyFacts() for key in sorted(touched)}
+def key_facts(instance: Instance, dandiset: str, now: Iterable[Annexed], before: Iterable[Annexed]) -> KeyFacts:
+    """The facts of one key, from the places where it stands now and those where it stands no more."""
+    facts = KeyFacts()
     for place in now:
-        fact = facts.get(place.key)
-        if fact is not None:
-            fact.urls.add(instance.asset_url(place.asset_id))
-            if place.content_url:
-                fact.urls.add(place.content_url)
-            fact.fields.update(place.fields)
-            fact.fields.add(("dandiset", dandiset))
+        facts.urls.add(instance.asset_url(place.asset_id))
+        if place.content_url:
+            facts.urls.add(place.content_url)
+        facts.fields.update(place.fields)
+        facts.fields.add(("dandiset", dandiset))
     for place in before:
-        fact = facts[place.key]
-        fact.dead.add(instance.asset_url(place.asset_id))
-        fact.old_fields.update(place.fields)
-    for fact in facts.values():
-        fact.dead -= fact.urls
+        facts.dead.add(instance.asset_url(place.asset_id))
+        facts.old_fields.update(place.fields)
+    facts.dead -= facts.urls
     return facts
 
 
-def log_names(keys: Iterable[str]) -> Iterator[tuple[str, str, str, str]]:
-    """Each key with the paths of its location, URL and metadata logs."""
-    for key in keys:
-        directory = hash_dir_lower(key)
-        yield (
-            key,
-            logs.location_path(directory, key),
-            logs.url_path(directory, key),
-            logs.metadata_path(directory, key),
-        )
-
-
 def changed_logs(
-    facts: Mapping[str, KeyFacts], existing: Mapping[str, bytes], stamp: Stamp
+    key: KeyLogs, facts: KeyFacts, existing: Mapping[str, bytes], stamp: Stamp
 ) -> Iterator[tuple[str, bytes]]:
-    """The files of the branch that change, with their new content.
+    """The logs of one key that change, with their new content.
 
     ``existing`` holds the logs that are there now, by path.
     """
-    for key, location, url, metadata in log_names(facts):
-        fact = facts[key]
-        old_urls = existing.get(url, b"")
-        present = dict.fromkeys(fact.urls, True)
-        present |= dict.fromkeys(fact.dead | _moved(old_urls, fact.urls), False)
-        new = {
-            location: logs.with_presence(existing.get(location, b""), stamp, {logs.WEB: True}),
-            url: logs.with_presence(old_urls, stamp, present),
-            metadata: _with_fields(existing.get(metadata, b""), stamp, fact),
-        }
-        for path, content in new.items():
-            if content and content != existing.get(path):
-                yield path, content
+    old_urls = existing.get(key.urls, b"")
+    present = dict.fromkeys(facts.urls, True)
+    if old_urls:
+        present |= dict.fromkeys(facts.dead | _moved(old_urls, facts.urls), False)
+    old_location, old_metadata = existing.get(key.location, b""), existing.get(key.metadata, b"")
+    new = (
+        (key.location, old_location, logs.with_presence(old_location, stamp, {logs.WEB: True})),
+        (key.urls, old_urls, logs.with_presence(old_urls, stamp, present)),
+        (key.metadata, old_metadata, _with_fields(old_metadata, stamp, facts)),
+    )
+    for path, before, after in new:
+        if after != before:
+            yield path, after
 
 
 def _moved(log: bytes, urls: set[str]) -> set[str]:
     """URLs in a log that name an object of ``urls`` at another host: the bucket has moved."""
-    if not log:
-        return set()
     here = {_object(url) for url in urls}
     return {url for url, there in logs.present(log).items() if there and _object(url) in here} - urls
 
@@ -98,9 +111,9 @@ def _object(url: str) -> str:
     return url.partition("://")[2].partition("/")[2].partition("?")[0]
 
 
-def _with_fields(log: bytes, stamp: Stamp, fact: KeyFacts) -> bytes:
+def _with_fields(log: bytes, stamp: Stamp, facts: KeyFacts) -> bytes:
     if not log:
-        return logs.with_fields(b"", stamp, (), fact.fields)
+        return logs.with_fields(b"", stamp, (), facts.fields)
     # what has not changed in the archive is left as it is, also where a person has changed it here
-    remove = fact.old_fields - fact.fields if fact.fields else set()
-    return logs.with_fields(log, stamp, remove, fact.fields - fact.old_fields - logs.fields(log))
+    remove = facts.old_fields - facts.fields if facts.fields else set()
+    return logs.with_fields(log, stamp, remove, facts.fields - facts.old_fields - logs.fields(log))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import TypeGuard
 
 LONGEST_VALUE = 200  # characters; longer ones are prose, not something to select by
 MOST_VALUES = 64  # of one field
@@ -17,39 +19,45 @@ def annex_fields(metadata: dict[str, object], path: str) -> tuple[tuple[str, str
     ``subject``, ``species``, ``sex``, ``age`` from its participants, ``session`` from its path, ``approach``,
     ``technique`` and ``variable`` from what was measured.  What is not a short line of text is left out.
     """
-    pairs: set[tuple[str, str]] = set()
+    pairs = sorted({_pair(field, value) for field, value in _named_values(metadata, path) if _selects(value)})
+    return tuple(pairs if len(pairs) <= MOST_VALUES else _at_most(pairs))
+
+
+def _named_values(metadata: dict[str, object], path: str) -> Iterator[tuple[str, object]]:
     for participant in _objects(metadata.get("wasAttributedTo")):
-        pairs |= _pair("subject", participant.get("identifier"))
-        pairs |= _pair("species", _named(participant.get("species")))
-        pairs |= _pair("sex", _named(participant.get("sex")))
-        age = participant.get("age")
-        pairs |= _pair("age", age.get("value") if isinstance(age, dict) else None)
-    for field, source in (("approach", "approach"), ("technique", "measurementTechnique")):
-        for item in _objects(metadata.get(source)):
-            pairs |= _pair(field, item.get("name"))
+        yield "subject", participant.get("identifier")
+        yield "species", _inner(participant.get("species"), "name")
+        yield "sex", _inner(participant.get("sex"), "name")
+        yield "age", _inner(participant.get("age"), "value")
+    for approach in _objects(metadata.get("approach")):
+        yield "approach", approach.get("name")
+    for technique in _objects(metadata.get("measurementTechnique")):
+        yield "technique", technique.get("name")
     variables = metadata.get("variableMeasured")
-    for item in variables if isinstance(variables, list) else []:
-        pairs |= _pair("variable", item.get("value") if isinstance(item, dict) else item)
-    session = _SESSION.search(path)
-    if session:
-        pairs |= _pair("session", session[1])
-    return tuple(_at_most(sorted(pairs)))
+    for variable in variables if isinstance(variables, list) else ():
+        yield "variable", variable.get("value") if isinstance(variable, dict) else variable
+    if session := _SESSION.search(path):
+        yield "session", session[1]
 
 
 def _objects(value: object) -> Iterator[dict[str, object]]:
-    for item in value if isinstance(value, list) else []:
-        if isinstance(item, dict):
-            yield item
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
 
 
-def _named(value: object) -> object:
-    return value.get("name") if isinstance(value, dict) else None
+def _inner(value: object, name: str) -> object:
+    return value.get(name) if isinstance(value, dict) else None
 
 
-def _pair(field: str, value: object) -> set[tuple[str, str]]:
-    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_VALUE:
-        return set()
-    return {(field, value)} if value.isprintable() else set()
+@lru_cache(maxsize=1 << 16)
+def _pair(field: str, value: str) -> tuple[str, str]:
+    """The same pair for the same words: most are shared by thousands of assets."""
+    return field, value
+
+
+def _selects(value: object) -> TypeGuard[str]:
+    if not isinstance(value, str) or len(value) > LONGEST_VALUE:
+        return False
+    return value.isprintable() and not value.isspace() and value != ""
 
 
 def _at_most(pairs: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from dandi_mirror import canonical
@@ -52,7 +53,7 @@ class VersionReader:
         Raises:
             Unstable: the pages never fitted together.
         """
-        for attempt in range(1, TRIES):
+        for _ in range(1, TRIES):
             try:
                 return self._version(row, repeats=False)
             except Unstable:
@@ -85,12 +86,16 @@ class _Found:
     def __init__(self, spool: Spool) -> None:
         self.assets: dict[str, Asset] = {}
         self._refused: set[Refusal] = set()
+        self._nameless: list[Refusal] = []
         self._clashing: dict[str, list[Asset]] = {}
         self._spool = spool
 
     def add(self, admitted: tuple[Asset, bytes] | Refusal) -> None:
         if isinstance(admitted, Refusal):
-            self._refused.add(admitted)
+            if admitted.asset_id:
+                self._refused.add(admitted)
+            else:
+                self._nameless.append(admitted)
             return
         asset, record = admitted
         other = self.assets.get(asset.path)
@@ -106,9 +111,12 @@ class _Found:
         for path, assets in self._clashing.items():
             del self.assets[path]
             self._refused.update(self._clash(asset, "another asset has the same path") for asset in assets)
+        ids = Counter(asset.asset_id for asset in self.assets.values())
+        for path in [path for path, asset in self.assets.items() if ids[asset.asset_id] > 1]:
+            self._refused.add(self._clash(self.assets.pop(path), "another asset has the same id"))
         for path, reason in conflicts(self.assets).items():
             self._refused.add(self._clash(self.assets.pop(path), reason))
-        return tuple(sorted(self._refused, key=lambda refusal: (refusal.asset_id, refusal.record or b"")))
+        return tuple(sorted([*self._refused, *self._nameless], key=_place))
 
     def _clash(self, asset: Asset, reason: str) -> Refusal:
         record = self._spool.get(asset.record)
@@ -122,3 +130,7 @@ class _Found:
             record,
             asset.content_url,
         )
+
+
+def _place(refusal: Refusal) -> tuple[str, bytes, str, str]:
+    return refusal.asset_id, refusal.record or b"", refusal.path, refusal.reason

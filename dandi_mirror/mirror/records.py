@@ -37,13 +37,13 @@ class RecordFile:
     """One part, made of the spool's bytes when they are asked for."""
 
     spool: Spool
-    records: tuple[Record, ...]
-    """Sorted by path."""
+    handles: tuple[int, ...]
+    """Of its records, sorted by path."""
     mode: bytes = FILE
 
     def content(self) -> bytes:
         """Its lines."""
-        return b"".join(self.spool.get(record.handle) + b"\n" for record in self.records)
+        return b"".join(self.spool.get(handle) + b"\n" for handle in self.handles)
 
     def object_id(self) -> str:
         """The id of its blob."""
@@ -70,12 +70,14 @@ def _parts(spool: Spool, name: str, records: list[Record], depth: int) -> Iterat
     if size <= LARGEST_PART or len(records) == 1:
         # by bytes, as git sorts
         records.sort(key=lambda record: record.path.encode())
-        yield f"{name}.jsonl", RecordFile(spool, tuple(records))
+        yield f"{name}.jsonl", RecordFile(spool, tuple(record.handle for record in records))
         return
+    below: dict[str, list[Record]] = {digit: [] for digit in _DIGITS}
+    for record in records:
+        below[record.digest[depth]].append(record)
     for digit in _DIGITS:
-        below = [record for record in records if record.digest[depth] == digit]
-        if below:
-            yield from _parts(spool, f"{name}/{digit}", below, depth + 1)
+        if below[digit]:
+            yield from _parts(spool, f"{name}/{digit}", below[digit], depth + 1)
 
 
 def part_of(path: str, parts: Iterable[str]) -> str | None:

@@ -14,7 +14,7 @@ from dandi_mirror.mirror.records import record_files
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.model import Asset, Instance, Kind, VersionRow
 from dandi_mirror.repo.keys import annex_key, link_target
-from dandi_mirror.repo.stream import LINK, Entry, Inline
+from dandi_mirror.repo.stream import LINK, Entry, Inline, blob_id, data
 
 FORMAT = 1
 REFUSED = ".dandi/refused"
@@ -76,6 +76,28 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """An annexed file: a symbolic link to where git-annex keeps its content."""
+
+    key: str
+    depth: int
+    """Folders above it in the tree."""
+    mode: bytes = LINK
+
+    def content(self) -> bytes:
+        """What the link says."""
+        return link_target(self.key, self.depth).encode()
+
+    def object_id(self) -> str:
+        """The id of its blob."""
+        return blob_id(self.content())
+
+    def modify(self, path: bytes) -> bytes:
+        """Its ``M`` command with what it says behind it."""
+        return b"M %b inline %b\n%b" % (self.mode, path, data(self.content()))
+
+
+@dataclass(frozen=True, slots=True)
 class Tree:
     """The files of a version, and what is annexed of it."""
 
@@ -123,7 +145,7 @@ def version_tree(
             tree.entries[path] = text
         else:
             key = annex_key(asset.size, asset.sha256, path)
-            tree.entries[path] = Inline(link_target(key, path.count("/")).encode(), LINK)
+            tree.entries[path] = Link(key, path.count("/"))
             tree.annexed.append(Annexed(key, asset.asset_id, asset.content_url, asset.fields))
         records.append((path, asset.record))
     tree.entries.update(record_files(spool, records))
@@ -136,10 +158,15 @@ def _add_refused(tree: Tree, refusal: Refusal) -> None:
     if refusal.kind is not Kind.REFUSED or not refusal.asset_id:
         return
     name = f"{REFUSED}/{refusal.asset_id}"
+    rows = 1
+    while f"{name}.json" in tree.entries:
+        # an id that stands for several rows names each of them
+        rows += 1
+        name = f"{REFUSED}/{refusal.asset_id}-{rows}"
     tree.entries[f"{name}.json"] = Inline(refused_record(refusal))
     if refusal.size is not None and refusal.sha256 is not None:
         key = annex_key(refusal.size, refusal.sha256, refusal.path)
-        tree.entries[name] = Inline(link_target(key, name.count("/")).encode(), LINK)
+        tree.entries[name] = Link(key, name.count("/"))
         tree.annexed.append(Annexed(key, refusal.asset_id, refusal.content_url, ()))
 
 

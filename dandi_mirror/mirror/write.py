@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice
 
 import orjson
 
 from dandi_mirror.mirror import messages
-from dandi_mirror.mirror.annexlogs import KeyFacts, changed_logs, key_facts, log_names
+from dandi_mirror.mirror.annexlogs import KeyLogs, Places, by_key, changed_logs, key_facts
 from dandi_mirror.mirror.fields import annex_fields
 from dandi_mirror.mirror.plan import Plan
 from dandi_mirror.mirror.records import is_part
 from dandi_mirror.mirror.tree import Annexed, Listing, Tree, is_text
-from dandi_mirror.model import Instance
+from dandi_mirror.model import Instance, is_version_id
 from dandi_mirror.repo import logs
+from dandi_mirror.repo.annexbranch import import_logs
 from dandi_mirror.repo.dataset import ANNEX, TEMPORARY, Dataset, RefChange
 from dandi_mirror.repo.dataset import Tree as OldTree
 from dandi_mirror.repo.keys import annex_key
-from dandi_mirror.repo.stream import Commit, Importer, Inline, tag_object
+from dandi_mirror.repo.stream import Commit, Importer, tag_object
 
 MANY = 2000
-"""From so many keys on, the git-annex branch is listed once instead of being asked for each log by name."""
+"""From so many logs on, their folders are listed once instead of asking for each log by name."""
+AT_ONCE = 4096
+"""Keys whose logs are held in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +81,24 @@ class Writer:
         """
         annex = self._dataset.ref(ANNEX)
         logs_changed = self._annex_logs(versions, branch, annex, logs.Stamp.of(now))
+        first_logs = list(islice(logs_changed, 1))
         new = [version for version in versions if version.listing.row.version not in tags]
-        commits_branch = branch is not None and (not branch.plan.empty or bool(new))
-        if not versions and not commits_branch and not logs_changed:
+        merge = {version.listing.row.version: version.ref for version in new}
+        if branch and tags:
+            # a run may have been killed when it had moved its tags and not yet the branch
+            late = self._dataset.unmerged(branch.base).items()
+            merge = {name: commit for name, commit in late if is_version_id(name)} | merge
+        commits_branch = branch is not None and (not branch.plan.empty or bool(merge))
+        if not versions and not commits_branch and not first_logs:
             return []
         with self._dataset.importing() as importer:
             for version in versions:
                 self._import_version(importer, version)
             if branch and commits_branch:
-                self._import_branch(importer, branch, new)
-            if logs_changed:
+                self._import_branch(importer, branch, merge)
+            if first_logs:
                 commit = Commit(f"{TEMPORARY}git-annex", now, "update\n", base=annex)
-                files = ((path, Inline(content)) for path, content in logs_changed)
-                importer.commit(commit, (), files)
+                import_logs(importer, commit, chain(first_logs, logs_changed), self._dataset.folders(annex))
         return self._move(tags, versions, branch, annex)
 
     def _import_version(self, importer: Importer, version: Version) -> None:
@@ -98,11 +107,9 @@ class Writer:
         commit = Commit(version.ref, row.created, message)
         importer.commit(commit, (), sorted(version.tree.entries.items(), key=lambda item: item[0]))
 
-    def _import_branch(self, importer: Importer, branch: Branch, new: list[Version]) -> None:
-        names = [version.listing.row.version for version in new]
-        message = messages.branch_commit(self._instance, self._dandiset, branch.listing, branch.plan, names)
-        parents = [version.ref for version in new]
-        commit = Commit(branch.ref, branch.listing.row.modified, message, branch.base, parents)
+    def _import_branch(self, importer: Importer, branch: Branch, merge: Mapping[str, str]) -> None:
+        message = messages.branch_commit(self._instance, self._dandiset, branch.listing, branch.plan, merge)
+        commit = Commit(branch.ref, branch.listing.row.modified, message, branch.base, [*merge.values()])
         importer.commit(commit, branch.plan.removed, branch.plan.files)
 
     def _move(
@@ -135,35 +142,44 @@ class Writer:
 
     def _annex_logs(
         self, versions: list[Version], branch: Branch | None, annex: str | None, stamp: logs.Stamp
-    ) -> list[tuple[str, bytes]]:
-        now = [place for version in versions for place in version.tree.annexed]
-        touched = {place.key for place in now}
-        before: list[Annexed] = []
-        if branch:
-            before, changed = self._differences(branch)
-            live = {place.asset_id for place in now} | {place.asset_id for place in branch.tree.annexed}
-            before = [place for place in before if place.asset_id not in live]
-            touched |= {place.key for place in before}
-            touched |= {
-                place.key for place in branch.tree.annexed if self._whole or place.asset_id in changed
-            }
-            now += branch.tree.annexed
-        facts = key_facts(self._instance, self._dandiset, now, before, touched)
-        existing = self._existing(facts, annex)
-        changes = list(changed_logs(facts, existing, stamp))
-        remotes = existing.get("remote.log", b"")
+    ) -> Iterator[tuple[str, bytes]]:
+        """The files of the git-annex branch that change, with their new content."""
+        now, before = self._places(versions, branch)
+        keys = sorted(map(KeyLogs.of, {*now, *before}), key=lambda key: key.location)
+        for start in range(0, len(keys), AT_ONCE):
+            group = keys[start : start + AT_ONCE]
+            existing = self._existing([path for key in group for path in key.paths], annex)
+            for key in group:
+                facts = key_facts(
+                    self._instance, self._dandiset, now.get(key.key, ()), before.get(key.key, ())
+                )
+                yield from changed_logs(key, facts, existing, stamp)
+        remotes = self._existing(["remote.log"], annex).get("remote.log", b"")
         if (wanted := logs.with_remote(remotes, *logs.api_remote(self._instance.api_url), stamp)) != remotes:
-            changes.append(("remote.log", wanted))
-        return changes
+            yield "remote.log", wanted
 
-    def _existing(self, facts: Mapping[str, KeyFacts], annex: str | None) -> dict[str, bytes]:
-        """The logs that are on the branch now, of these keys and of remotes."""
+    def _places(self, versions: list[Version], branch: Branch | None) -> tuple[Places, Places]:
+        """Where the touched keys stand now, and where they stand no more."""
+        published = [place for version in versions for place in version.tree.annexed]
+        if branch is None:
+            return by_key(published), {}
+        gone, changed = self._differences(branch)
+        live = {place.asset_id for place in chain(published, branch.tree.annexed)}
+        gone = [place for place in gone if place.asset_id not in live]
+        everywhere = chain(published, branch.tree.annexed)
+        if self._whole or not branch.old:
+            return by_key(everywhere), by_key(gone)
+        touched = {place.key for place in chain(published, gone)}
+        touched |= {place.key for place in branch.tree.annexed if place.asset_id in changed}
+        return by_key(everywhere, touched), by_key(gone)
+
+    def _existing(self, paths: list[str], annex: str | None) -> dict[str, bytes]:
+        """Those of some logs that are on the branch now."""
         if annex is None:
             return {}
-        paths = ["remote.log", *(path for _, *paths in log_names(facts) for path in paths)]
         names = {path: f"{annex}:{path}" for path in paths}
         if len(paths) > MANY:
-            tree = self._dataset.tree(annex)
+            tree = self._dataset.tree(annex, *sorted({path.partition("/")[0] for path in paths}))
             names = {path: tree[path][1] for path in paths if path in tree}
         with self._dataset.reader() as reader:
             found = zip(names, reader.read(list(names.values())), strict=True)
@@ -180,8 +196,6 @@ class Writer:
         old_parts = {
             path for path in (*new_parts, *branch.plan.removed) if path in branch.old and is_part(path)
         }
-        if not branch.old:
-            return [], {place.asset_id for place in branch.tree.annexed}
         old_lines: set[bytes] = set()
         with self._dataset.reader() as reader:
             for content in reader.read([branch.old[path][1] for path in sorted(old_parts)]):

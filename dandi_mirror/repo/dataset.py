@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.repo import process
 from dandi_mirror.repo.process import GitError, git
+from dandi_mirror.repo.reader import Reader
 from dandi_mirror.repo.stream import Importer
+
+if TYPE_CHECKING:
+    from git import Repo
 
 ANNEX = "refs/heads/git-annex"
 TEMPORARY = "refs/dandi-mirror/tmp/"
@@ -47,16 +50,21 @@ class Dataset:
         self.git_dir = path / ".git"
 
     def exists(self) -> bool:
-        """Whether a repository is there."""
-        return (self.git_dir / "HEAD").exists()
+        """Whether a whole repository is there; one whose making was cut off lacks some of this."""
+        files = (self.git_dir / "HEAD", self.git_dir / "config")
+        return (self.git_dir / "objects" / "info").is_dir() and all(map(_is_filled, files))
 
     def create(self, branch: str) -> None:
         """Make the repository, or complete one whose making was cut off."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            if not _is_filled(head := self.git_dir / "HEAD"):
+                head.unlink(missing_ok=True)  # a power cut left it empty, and git init would let it be
         except OSError as error:
             raise DiskError(f"{self.path}: {error.strerror}") from error
         git(self.path, "init", "--quiet", f"--initial-branch={branch}", "--object-format=sha1", "--template=")
+        for name in ("HEAD", "config"):
+            sync_to_disk(self.git_dir / name)
 
     # --- reading -------------------------------------------------------------------------------------------
 
@@ -64,10 +72,9 @@ class Dataset:
         """Every ref and the object id it holds."""
         if not self.exists():
             return {}
-        # not at the top: GitPython starts git when it is imported
-        from git import Reference, Repo
+        with _repository(self.path) as repo:
+            from git import Reference
 
-        with Repo(self.path) as repo:
             return {
                 ref.path: Reference.dereference_recursive(repo, ref.path)
                 for ref in Reference.iter_items(repo)
@@ -93,11 +100,25 @@ class Dataset:
 
     def message(self, commit: str) -> str:
         """A commit's message."""
-        from git import Repo
+        return git(self.path, "cat-file", "commit", commit).partition(b"\n\n")[2].decode(errors="replace")
 
-        with Repo(self.path) as repo:
-            message = repo.commit(commit).message
-        return message if isinstance(message, str) else message.decode(errors="replace")
+    def tagged(self, name: str) -> tuple[str, int]:
+        """The commit that an annotated tag names, and the tag's date in seconds since 1970."""
+        form = "--format=%(*objectname) %(taggerdate:unix)"
+        commit, seconds = git(self.path, "for-each-ref", form, f"refs/tags/{name}").decode().split()
+        return commit, int(seconds)
+
+    def edits(self) -> list[str]:
+        """Paths of tracked files that differ from what is checked out, with git's two letters before each."""
+        listing = git(self.path, "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames")
+        return listing.decode(errors="replace").split("\0")[:-1]
+
+    def unmerged(self, commit: str | None) -> dict[str, str]:
+        """Tags that a branch at ``commit`` does not hold, oldest first, and their commits."""
+        form = "--format=%(refname:strip=2) %(*objectname)"
+        without = [f"--no-merged={commit}"] if commit else []
+        listing = git(self.path, "for-each-ref", "--sort=taggerdate", form, *without, "refs/tags")
+        return dict(line.split(" ") for line in listing.decode().splitlines() if not line.endswith(" "))
 
     def tree(self, commit: str | None, *folders: str) -> Tree:
         """Every file of a commit (below ``folders``, if any are named)."""
@@ -110,6 +131,14 @@ class Dataset:
             mode, _, oid = facts.split(b" ")
             tree[path.decode(errors="surrogateescape")] = (mode, oid.decode())
         return tree
+
+    def folders(self, commit: str | None) -> dict[str, str]:
+        """The folders at the top of a commit, with their object ids."""
+        if commit is None:
+            return {}
+        listing = git(self.path, "ls-tree", "-d", "-z", commit).decode(errors="surrogateescape")
+        facts = (line.partition("\t") for line in listing.split("\0")[:-1])
+        return {name: fact.split(" ")[2] for fact, _, name in facts}
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
@@ -135,8 +164,7 @@ class Dataset:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise DiskError(f"{error.filename}: {error.strerror}") from error
-        if (self.git_dir / "HEAD").exists():
-            self.drop_refs([ref for ref in self.refs() if ref.startswith(TEMPORARY)])
+        self.drop_refs([ref for ref in self.refs() if ref.startswith(TEMPORARY)])
 
     def _stale(self) -> Iterator[Path]:
         objects = self.git_dir / "objects"
@@ -180,79 +208,75 @@ class Dataset:
         for file in files:
             folders.update(parent for parent in file.parents if parent.is_relative_to(self.git_dir))
         for folder in sorted(folders):
-            sync_folder(folder)
-
-    def check_out(self, commit: str, before: str | None) -> str:
-        """Bring index and work tree from ``before`` to ``commit``, keeping local edits.
-
-        Returns why nothing was touched when an edit stands in the way, or an empty string.
-        """
-        try:
-            git(self.path, "read-tree", "-m", "-u", before or EMPTY_TREE, commit)
-        except GitError as error:
-            return str(error).partition("error: ")[2] or str(error)
-        self.move_refs([RefChange(CHECKED_OUT, commit, before)])
-        return ""
+            sync_to_disk(folder)
 
     def set_up_annex(self, description: str) -> None:
         """Make git-annex at home here, without a word about this repository on the git-annex branch."""
-        arguments = ["-c", "annex.private=true", "annex", "init", "--quiet", description]
+        for _ in range(2):
+            self._init_annex(description)
+            if "annex-config-uuid" in (self.git_dir / "config").read_text():
+                break  # the API's remote is there; when a git that sets it up dies, git-annex does not tell
+        # its settings are many; this one comes last, so that a set-up that was cut off is done again
+        git(self.path, "config", "dandi-mirror.annex", "true")
+        sync_to_disk(self.git_dir / "config")
+
+    def _init_annex(self, description: str) -> None:
+        with suppress(GitError):
+            # where an init was cut off behind this setting, another one would not set up the API's remote
+            git(self.path, "config", "--unset", "annex.version")
+        before = self.ref(ANNEX)
         # stdout is git-annex's progress; nothing of it is for the user
-        git(self.path, *arguments)
+        git(self.path, "-c", "annex.private=true", "annex", "init", "--quiet", description)
+        self._keep_annex(before)
+
+    def _keep_annex(self, before: str | None) -> None:
+        """Put the git-annex branch back to ``before``, if git-annex has lost what was there.
+
+        When a git that git-annex has started dies, git-annex takes it that there is no branch yet, makes an
+        empty one over ours, and reports success.
+        """
+        after = self.ref(ANNEX)
+        if not before or not after or before == after:
+            return
+        try:
+            git(self.path, "merge-base", "--is-ancestor", before, after)
+        except GitError:
+            self.move_refs([RefChange(ANNEX, before, after)])
+            raise GitError(f"{self.path}: git-annex lost its branch, which is back; run this again") from None
 
     def annex_is_set_up(self) -> bool:
         """Whether :meth:`set_up_annex` has been done."""
         try:
-            return "annex" in (self.git_dir / "config").read_text() and (self.git_dir / "annex").is_dir()
+            return "[dandi-mirror]" in (self.git_dir / "config").read_text()
         except OSError:
             return False
 
 
-class Reader:
-    """A running ``git cat-file --batch``."""
-
-    def __init__(self, folder: Path) -> None:
-        self._child = process.start(folder, ["cat-file", "--batch"], stderr=subprocess.DEVNULL)
-
-    def read(self, names: list[str]) -> Iterator[bytes | None]:
-        """The content of each named object, None for one that is not there; in order.
-
-        Names are object ids or ``ref:path`` without a newline.
-        """
-        assert self._child.stdin is not None
-        for start in range(0, len(names), _BATCH):
-            batch = names[start : start + _BATCH]
-            # few enough that git's answers wait in its pipe only after it has read all the names
-            self._child.stdin.write("".join(name + "\n" for name in batch).encode())
-            self._child.stdin.flush()
-            yield from (self._one() for _ in batch)
-
-    def _one(self) -> bytes | None:
-        assert self._child.stdout is not None
-        header = self._child.stdout.readline()
-        if header.endswith(b" missing\n") or header.endswith(b" ambiguous\n"):
-            return None
-        size = int(header.rsplit(b" ", 1)[1])
-        return self._child.stdout.read(size + 1)[:-1]
-
-    def close(self) -> None:
-        """End the program."""
-        self._child.kill()
-        self._child.communicate()
-
-
-_BATCH = 256
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's names to the disk."""
+def _repository(path: Path) -> Repo:
+    """GitPython's view of a repository; not imported at the top, because it starts git when it is."""
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        from git import Repo
+    except ImportError as error:
+        raise GitError(f"{path}: {' '.join(str(error).split())}") from error
+    return Repo(path)
+
+
+def _is_filled(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def sync_to_disk(path: Path) -> None:
+    """Bring a file's content, or the names in a folder, to the disk."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return
     try:
         os.fsync(descriptor)
     except OSError as error:
-        raise DiskError(f"{folder}: {error.strerror}") from error
+        raise DiskError(f"{path}: {error.strerror}") from error
     finally:
         os.close(descriptor)

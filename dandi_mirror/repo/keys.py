@@ -21,19 +21,21 @@ def annex_key(size: int, sha256: str, path: str) -> str:
 def extension(path: str) -> str:
     """The part of a file's name that git-annex keeps in a key: ``.nwb``, ``.tar.gz``, or nothing.
 
-    At most two suffixes of at most four letters and digits, read from the end up to the first longer one.
+    At most two suffixes of at most four letters and digits, read from the end up to the first longer one; an
+    empty one (two dots in a row, a dot at the end) counts and says nothing.  Dots at the start of a name hide
+    it and begin no suffix.
     A name with a suffix outside ASCII keeps none: there git-annex's answer depends on the locale.
     """
-    _, _, suffixes = path.rpartition("/")[2].partition(".")
+    _, _, suffixes = path.rpartition("/")[2].lstrip(".").partition(".")
     kept: list[str] = []
     for suffix in reversed(suffixes.split(".")):
         if not suffix.isascii():
             return ""
         if len(suffix) > _LONGEST_EXTENSION or len(kept) == _MOST_EXTENSIONS:
             break
-        if suffix.isalnum():
+        if suffix.isalnum() or not suffix:
             kept.append(suffix)
-    return "".join("." + suffix for suffix in reversed(kept))
+    return "".join("." + suffix for suffix in reversed(kept) if suffix)
 
 
 def hash_dir_lower(key: str) -> str:

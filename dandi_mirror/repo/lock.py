@@ -67,8 +67,9 @@ def _holder() -> bytes:
 
 def _write(descriptor: int, path: Path, content: bytes) -> None:
     try:
-        os.ftruncate(descriptor, 0)
+        # never empty in between: that would say that nobody was killed
         os.pwrite(descriptor, content, 0)
+        os.ftruncate(descriptor, len(content))
         os.fsync(descriptor)
     except OSError as error:
         raise DiskError(f"{path}: {error.strerror}") from error

@@ -11,15 +11,22 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from uuid import NAMESPACE_URL, uuid5
 
 WEB = "00000000-0000-0000-0000-000000000001"
 """The UUID of git-annex's built-in web remote."""
 
-_STAMP = re.compile(r"([0-9]+)(?:\.([0-9]{1,12}))?s")
+_STAMP = re.compile(r"([0-9]{1,11})(?:\.([0-9]{1,12}))?s")
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9_.:;,/()+-][A-Za-z0-9_.:;,/()+!-]*", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
+
+
+@lru_cache
+def _spell(micros: int) -> str:
+    seconds, fraction = divmod(micros, 1_000_000)
+    return f"{seconds}.{fraction:06d}".rstrip("0").rstrip(".") + "s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +49,7 @@ class Stamp:
         return cls(int(found[1]) * 1_000_000 + int((found[2] or "").ljust(6, "0")[:6]))
 
     def __str__(self) -> str:
-        seconds, micros = divmod(self.micros, 1_000_000)
-        return f"{seconds}.{micros:06d}".rstrip("0").rstrip(".") + "s"
+        return _spell(self.micros)
 
     def after(self, other: Stamp | None) -> Stamp:
         """This stamp, or the first one after ``other`` when that is not earlier."""
@@ -68,29 +74,32 @@ def metadata_path(directory: str, key: str) -> str:
 def with_presence(log: bytes, stamp: Stamp, present: dict[str, bool]) -> bytes:
     """A location or URL log in which each of ``present`` (UUID or URL) is recorded as there or not.
 
-    Lines that say so already stay as they are; other lines about the same thing are superseded; lines about
-    anything else are kept.  ``log`` may be empty.
+    A log that says so already stays as it is; else other lines about the same thing are superseded, and lines
+    about anything else are kept as they were written.  ``log`` may be empty.
     """
     if not log:
         return "".join(
             f"{stamp} {int(there)} {what}\n" for what, there in sorted(present.items()) if there
         ).encode()
     newest, others = _newest(log)
+    lines = {what: line for what, (_, _, line) in newest.items()}
     for what, there in present.items():
-        then, was = newest.get(what, (None, None))
+        then, was, _ = newest.get(what, (None, None, ""))
         if was != there and (there or was is not None):
-            newest[what] = (stamp.after(then), there)
-    lines = [f"{when} {int(there)} {what}" for what, (when, there) in newest.items()]
-    return "".join(line + "\n" for line in sorted(lines) + others).encode(errors="surrogateescape")
+            lines[what] = f"{stamp.after(then)} {int(there)} {what}"
+    if all(lines[what] == line for what, (_, _, line) in newest.items()) and len(lines) == len(newest):
+        return log
+    return "".join(line + "\n" for line in sorted(lines.values()) + others).encode(errors="surrogateescape")
 
 
 def present(log: bytes) -> dict[str, bool]:
     """What a location or URL log says is there (True) or no longer there (False), by UUID or URL."""
-    return {what: there for what, (_, there) in _newest(log)[0].items()}
+    return {what: there for what, (_, there, _) in _newest(log)[0].items()}
 
 
-def _newest(log: bytes) -> tuple[dict[str, tuple[Stamp, bool]], list[str]]:
-    newest: dict[str, tuple[Stamp, bool]] = {}
+def _newest(log: bytes) -> tuple[dict[str, tuple[Stamp, bool, str]], list[str]]:
+    """The newest line about each thing, and the lines that are about nothing known."""
+    newest: dict[str, tuple[Stamp, bool, str]] = {}
     others: list[str] = []
     # git-annex ends lines with \n alone; a URL may hold any other separator
     for line in log.decode(errors="surrogateescape").split("\n"):
@@ -100,7 +109,7 @@ def _newest(log: bytes) -> tuple[dict[str, tuple[Stamp, bool]], list[str]]:
         if stamp is None or flag not in {"0", "1"} or not what:
             others += [line] if line else []
         elif what not in newest or newest[what][0].micros <= stamp.micros:
-            newest[what] = (stamp, flag == "1")
+            newest[what] = (stamp, flag == "1", line)
     return newest, others
 
 
@@ -117,12 +126,15 @@ def with_fields(
     for field, value in sorted(signs):
         words += [value] if field == before else [field, value]
         before = field
+    if not log:
+        return f"{stamp} {' '.join(words)}\n".encode()
     lines = log.splitlines(keepends=True)
     times = [Stamp.parse(line.partition(b" ")[0].decode(errors="replace")) for line in lines]
     last = max((time for time in times if time), key=lambda time: time.micros, default=None)
-    return log + f"{stamp.after(last)} {' '.join(words)}\n".encode()
+    return _whole_lines(log) + f"{stamp.after(last)} {' '.join(words)}\n".encode()
 
 
+@lru_cache(maxsize=4096)
 def _metadata_value(value: str) -> str:
     if _PLAIN_VALUE.fullmatch(value):
         return value
@@ -147,7 +159,11 @@ def with_remote(log: bytes, uuid: str, words: str, stamp: Stamp) -> bytes:
     """A ``remote.log`` that holds this remote; one that is there already stays as somebody set it up."""
     if any(line.split(b" ", 1)[0] == uuid.encode() for line in log.splitlines()):
         return log
-    return log + f"{uuid} {words} timestamp={stamp}\n".encode()
+    return _whole_lines(log) + f"{uuid} {words} timestamp={stamp}\n".encode()
+
+
+def _whole_lines(log: bytes) -> bytes:
+    return log if log.endswith(b"\n") or not log else log + b"\n"
 
 
 def fields(log: bytes) -> set[tuple[str, str]]:

@@ -20,6 +20,8 @@ _DISK = re.compile(
     r"No space left on device|Read-only file system|Permission denied|Disk quota exceeded|File too large"
     r"|[Ii]nput/output error"
 )
+_LITTLE = 1 << 20
+"""With fewer free bytes than this, what failed to be written failed because of it."""
 
 # No child may start a gc behind our lock, and what is reported done must have reached the disk.
 GIT_SETTINGS = (
@@ -30,6 +32,10 @@ GIT_SETTINGS = (
     "-c", "core.hooksPath=/dev/null",
     "-c", "core.logAllRefUpdates=false",
 )  # fmt: skip
+
+
+# zlib asks for 256 kB an object; glibc would map and unmap that each time, a sixth of what fast-import does
+_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "268435456"}
 
 
 class GitError(MirrorError):
@@ -57,7 +63,7 @@ def child_environment() -> dict[str, str]:
         if (not name.startswith("GIT_") or _GIT_KEPT.match(name)) and not _SECRET.search(name)
     }
     beside = str(Path(sys.executable).parent)
-    return kept | {
+    return _ALLOCATOR | kept | {
         "LC_ALL": "C.UTF-8",
         "GIT_TERMINAL_PROMPT": "0",
         "PATH": os.pathsep.join([kept.get("PATH", os.defpath), beside]),
@@ -95,9 +101,20 @@ def git(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
     return output
 
 
+def _is_full(folder: Path) -> bool:
+    """Whether the disk is; git and git-annex often say no more than that they could not write."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _LITTLE or (disk.f_files > 0 and disk.f_favail == 0)
+
+
 def failure(folder: Path, arguments: Sequence[str], code: int, errors: bytes) -> MirrorError:
     """The error that a failed git command is to its user, in one line."""
     said = " ".join(errors.decode(errors="replace").split())[-500:]
     if _DISK.search(said):
         return DiskError(f"{folder}: {said}")
+    if _is_full(folder):
+        return DiskError(f"{folder}: No space left on device ({said or f'git ended with {code}'})")
     return GitError(f"{folder}: git {' '.join(arguments[:2])} ended with {code}: {said or 'no message'}")

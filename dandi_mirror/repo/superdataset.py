@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dandi_mirror.errors import UsageError
-from dandi_mirror.repo.dataset import CHECKED_OUT, TEMPORARY, Dataset, RefChange
+from dandi_mirror.repo import garbage, worktree
+from dandi_mirror.repo.dataset import TEMPORARY, Dataset, RefChange
 from dandi_mirror.repo.stream import GITLINK, Commit, Entry, Inline, Known
 
 BRANCH = "draft"
@@ -69,18 +70,19 @@ class Superdataset:
         if changed:
             temporary = TEMPORARY + BRANCH
             date = max(dates, default=datetime(1970, 1, 1, tzinfo=UTC))
-            with self.dataset.importing() as importer:
-                importer.commit(Commit(temporary, date, message, base=head), [], changed)
-            made = self.dataset.refs()[temporary]
-            self.dataset.move_refs([RefChange(_REF, made, head)])
-            self.dataset.drop_refs([temporary])
-        self._bring_work_tree()
+            with garbage.kept(self.dataset.git_dir):
+                with self.dataset.importing() as importer:
+                    importer.commit(Commit(temporary, date, message, base=head), [], changed)
+                made = self.dataset.refs()[temporary]
+                self.dataset.move_refs([RefChange(_REF, made, head)])
+                self.dataset.drop_refs([temporary])
+        worktree.bring_up(self.dataset, BRANCH)
         return self.dataset.ref(_REF) if changed else None
 
-    def _bring_work_tree(self) -> None:
-        head, seen = self.dataset.ref(_REF), self.dataset.ref(CHECKED_OUT)
-        if head and head != seen and self.dataset.head_branch() == BRANCH:
-            self.dataset.check_out(head, seen)
+    def clear_stale(self) -> None:
+        """Make good what a killed run left; only under the superdataset's lock."""
+        self.dataset.clear_stale()
+        worktree.bring_up(self.dataset, BRANCH)
 
     def _entries(
         self, tree: Mapping[str, tuple[bytes, str]], members: Mapping[str, Member], config: bytes

@@ -1,0 +1,166 @@
+"""``python -m benchmarks NAME``: each prints one table, with the machine and the versions above it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.archive import served
+from benchmarks.child import measure
+from benchmarks.peer import record
+from dandi_mirror import __version__
+from dandi_mirror.repo.process import child_environment
+from dandi_mirror.repo.programs import look_all
+
+Row = tuple[str, ...]
+
+
+def speed(folder: Path, assets: int, peer: int) -> list[Row]:
+    """A first sync against the peer's way of recording assets and against git alone."""
+    with served(assets) as archive:
+        sync = measure(archive.api_url, folder / "mirror")
+        stream = folder / "stream"
+        measure(archive.api_url, folder / "captured", stream)
+    assert sync["changed"] == assets, sync
+    plain = _import(folder / "plain", stream)
+    tuned = _import(folder / "tuned", stream, "-c", "pack.compression=1", depth="--depth=0")
+    peer_rate = peer / record(folder / "peer", peer)
+    write, whole = sync["phases"]["writing"], sync["seconds"]
+    rows = [("", "seconds", "assets/s", "ratio")]
+    rows += [(f"  {doing}", f"{seconds:.2f}", "", "") for doing, seconds in sync["phases"].items()]
+    return [
+        *rows,
+        ("whole sync", f"{whole:.2f}", f"{assets / whole:.0f}", f"{assets / whole / peer_rate:.0f} × the peer's rate"),
+        (f"peer's way ({peer} assets)", f"{peer / peer_rate:.2f}", f"{peer_rate:.0f}", "1"),
+        ("bare fast-import, same stream", f"{plain:.2f}", f"{assets / plain:.0f}",
+         f"write step {write / plain:.2f} of it, whole sync {whole / plain:.2f}"),
+        ("bare fast-import, our flags", f"{tuned:.2f}", f"{assets / tuned:.0f}",
+         f"write step {write / tuned:.2f} of it, whole sync {whole / tuned:.2f}"),
+        ("peak memory of the process", f"{sync['peak'] / 1e6:.0f} MB", "", ""),
+    ]  # fmt: skip
+
+
+def memory(folder: Path, assets: int, peer: int) -> list[Row]:
+    """Peak memory of a first sync at a fifth of the assets and at all of them."""
+    peaks = {}
+    for count in (assets // 5, assets):
+        with served(count) as archive:
+            peaks[count] = measure(archive.api_url, folder / str(count))["peak"]
+    small, large = peaks
+    slope = (peaks[large] - peaks[small]) / (large - small)
+    rows = [(f"{count:,} assets", f"{peak / 1e6:.0f} MB") for count, peak in peaks.items()]
+    return [("", "peak memory"), *rows, ("growth", f"{slope:.0f} bytes an asset")]
+
+
+def changes(folder: Path, assets: int, peer: int) -> list[Row]:
+    """Ten changed assets among many: time and new objects, against the first sync."""
+    with served(assets) as archive:
+        first = measure(archive.api_url, folder / "mirror")
+        size = _size(folder / "mirror")
+        rows = [("", "seconds", "of the first", "new bytes in .git")]
+        rows.append(("first sync", f"{first['seconds']:.2f}", "1", f"{size:,}"))
+        for count in (10, 10, 100):
+            archive.change(count)
+            again = measure(archive.api_url, folder / "mirror")
+            assert again["changed"] == count, again
+            grown, size = _size(folder / "mirror") - size, _size(folder / "mirror")
+            share = again["seconds"] / first["seconds"]
+            rows.append((f"{count} changed", f"{again['seconds']:.2f}", f"{share:.3f}", f"{grown:,}"))
+    return rows
+
+
+def growth(folder: Path, assets: int, peer: int) -> list[Row]:
+    """Two hundred successive syncs of a few changed assets each: the repository's size, and after a gc."""
+    rows: list[Row] = [("", "bytes in .git", "a sync", "packs", "seconds a sync")]
+    with served(assets) as archive:
+        measure(archive.api_url, folder / "mirror")
+        last, start = _size(folder / "mirror"), time.monotonic()
+        rows.append(("first sync", f"{last:,}", "", _packs(folder), ""))
+        for number in range(1, 201):
+            archive.change(3)
+            measure(archive.api_url, folder / "mirror")
+            if number % 50 == 0:
+                size, now = _size(folder / "mirror"), time.monotonic()
+                rows.append((f"after {number}", f"{size:,}", f"{(size - last) // 50:,}", _packs(folder),
+                             f"{(now - start) / 50:.2f}"))  # fmt: skip
+                last, start = size, time.monotonic()
+    dataset = folder / "mirror" / "000123"
+    subprocess.run(["git", "-C", dataset, "gc", "-q"], check=True, env=child_environment())
+    rows.append(("after git gc", f"{_size(folder / 'mirror'):,}", "", _packs(folder), f"{time.monotonic() - start:.2f}"))
+    return rows
+
+
+def startup(folder: Path, assets: int, peer: int) -> list[Row]:
+    """How long help and version take: the least and the median of twenty."""
+    rows: list[Row] = [("", "least", "median")]
+    program = Path(sys.executable).parent / "dandi-mirror"
+    for arguments in (["--version"], ["--help"], ["sync", "--help"]):
+        times = sorted(_timed([str(program), *arguments]) for _ in range(20))
+        rows.append((" ".join(arguments), f"{times[0] * 1000:.0f} ms", f"{statistics.median(times) * 1000:.0f} ms"))
+    return rows
+
+
+BENCHMARKS: dict[str, Callable[[Path, int, int], list[Row]]] = {
+    "speed": speed, "memory": memory, "changes": changes, "growth": growth, "startup": startup,
+}  # fmt: skip
+
+
+def _import(folder: Path, stream: Path, *settings: str, depth: str = "") -> float:
+    """Seconds of a bare ``git fast-import`` of the dataset's part of a captured stream."""
+    subprocess.run(["git", "init", "-q", folder], check=True, env=child_environment())
+    options = [option for option in ("--quiet", "--done", "--date-format=raw", depth) if option]
+    command = ["git", "-C", str(folder), "-c", "core.fsync=all", *settings, "fast-import", *options]
+    with stream.open("rb") as source:
+        start = time.monotonic()
+        # it stops at the first `done`: behind it comes the superdataset's stream
+        subprocess.run(command, stdin=source, stdout=subprocess.DEVNULL, check=True)
+        return time.monotonic() - start
+
+
+def _timed(command: list[str]) -> float:
+    start = time.monotonic()
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    return time.monotonic() - start
+
+
+def _size(mirror: Path) -> int:
+    return sum(file.stat().st_size for file in (mirror / "000123" / ".git" / "objects").rglob("*") if file.is_file())
+
+
+def _packs(folder: Path) -> str:
+    return str(len(list((folder / "mirror" / "000123" / ".git" / "objects" / "pack").glob("*.pack"))))
+
+
+def _print_table(title: str, rows: list[Row]) -> None:
+    parts = ", ".join(f"{found.program.name} {found.version.partition('-g')[0]}" for found in look_all())
+    print(f"{title}\n{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {parts}, "
+          f"dandi-mirror {__version__}, load {os.getloadavg()[0]:.1f}\n")  # fmt: skip
+    widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(max(map(len, rows)))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip())
+
+
+def main() -> None:
+    """Run one benchmark in a folder that is gone afterwards."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", choices=BENCHMARKS)
+    parser.add_argument("--assets", type=int, default=10_000)
+    parser.add_argument("--peer", type=int, default=2_000, help="assets that the peer's way records")
+    arguments = parser.parse_args()
+    benchmark = BENCHMARKS[arguments.name]
+    with tempfile.TemporaryDirectory(prefix="dandi-mirror-benchmark-") as name:
+        os.environ["HOME"] = name
+        rows = benchmark(Path(name), arguments.assets, arguments.peer)
+    _print_table(f"{arguments.name}, {arguments.assets:,} assets: {benchmark.__doc__}", rows)
+
+
+if __name__ == "__main__":
+    main()

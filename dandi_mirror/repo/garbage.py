@@ -1,0 +1,79 @@
+"""Keeping ``git gc`` away while new objects wait for the ref that will hold them.
+
+By the file ``gc.pid``, with which git keeps a second gc away: ``<process> <host>``, and here a third word.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dandi_mirror.errors import DiskError, LockedError
+
+PATIENCE = 120.0
+"""Seconds to wait for a gc that is running already."""
+_STALE = 12 * 3600
+_OURS = "dandi-mirror"
+
+
+@contextmanager
+def kept(git_dir: Path) -> Iterator[None]:
+    """No gc begins in this repository until the block ends.  Only under the repository's lock.
+
+    Raises:
+        LockedError: one is running and does not come to its end.
+    """
+    path = git_dir / "gc.pid"
+    deadline = time.monotonic() + PATIENCE
+    while not _take(path):
+        if time.monotonic() > deadline:
+            raise LockedError(f"git gc is running in {git_dir.parent}; try again when it is done")
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _take(path: Path) -> bool:
+    try:
+        return _try_to_take(path)
+    except OSError as error:
+        raise DiskError(f"{path}: {error.strerror}") from error
+
+
+def _try_to_take(path: Path) -> bool:
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        descriptor = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        return False
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{os.getpid()} {socket.gethostname()} {_OURS}\n")
+        if _is_running(path):
+            return False
+        lock.rename(path)
+        return True
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _is_running(path: Path) -> bool:
+    """Whether a gc holds the file, as git decides it; one of ours was left by a run that was killed."""
+    try:
+        process, host, *ours = path.read_text().split()
+        old = time.time() - path.stat().st_mtime > _STALE
+        if ours or old:
+            return False
+        if host == socket.gethostname():
+            os.kill(int(process), 0)
+        return True
+    except PermissionError:
+        return True
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return False

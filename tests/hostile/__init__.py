@@ -1,0 +1,1 @@
+"""What an archive, or somebody with an account on one, may send to do harm."""

@@ -1,0 +1,103 @@
+"""From any old tree to any new listing: what the plan writes is exactly the archive's tree."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dandi_mirror.errors import UnsafePlan
+from dandi_mirror.mirror.admit import conflicts
+from dandi_mirror.mirror.plan import Plan, make_plan
+from dandi_mirror.mirror.tree import is_asset_path
+from dandi_mirror.repo.dataset import Dataset
+from dandi_mirror.repo.stream import FILE, LINK, Commit, Entry, Inline, Known
+from tests.properties.values import QUICK, SLOW
+
+EARLY = datetime(2024, 1, 2, tzinfo=UTC)
+REF = "refs/heads/draft"
+NAMES = ["a", "b", "c", "a b", "-x", "é", 'q"', "a.nwb", "A", "~"]
+PATHS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map("/".join)
+ENTRIES = st.builds(Inline, st.sampled_from([b"1", b"2", b""]), st.sampled_from([FILE, LINK]))
+OWN: dict[str, Entry] = {".dandi/assets.jsonl": Inline(b"{}\n"), "dandiset.yaml": Inline(b"{}")}
+
+
+def no_conflict(files: dict[str, Inline]) -> dict[str, Entry]:
+    clashing = conflicts(files)
+    return OWN | {path: entry for path, entry in files.items() if path not in clashing}
+
+
+TREES = st.dictionaries(PATHS, ENTRIES, max_size=25).map(no_conflict)
+
+
+def facts(files: dict[str, Entry]) -> dict[str, tuple[bytes, str]]:
+    return {path: (entry.mode, entry.object_id()) for path, entry in files.items()}
+
+
+def applied(old: dict[str, tuple[bytes, str]], plan: Plan) -> dict[str, tuple[bytes, str]]:
+    """What a plan leaves, by the book: removals first."""
+    tree = {path: entry for path, entry in old.items() if path not in plan.removed}
+    return tree | {path: (entry.mode, entry.object_id()) for path, entry in plan.files}
+
+
+@given(TREES, TREES)
+@QUICK
+def test_a_plan_says_what_differs_and_nothing_else(old: dict[str, Entry], new: dict[str, Entry]) -> None:
+    plan = make_plan(facts(old), new)
+    assert applied(facts(old), plan) == facts(new)
+    assert plan.empty == (facts(old) == facts(new))
+    assert list(plan.removed) == sorted(set(old) - set(new))
+    assert set(plan.added) == {path for path in set(new) - set(old) if is_asset_path(path)}
+    assert all(facts(old)[path] != facts(new)[path] for path in plan.changed)
+    assert make_plan(facts(new), new).empty
+
+
+@given(st.lists(TREES, min_size=3, max_size=6))
+@SLOW
+def test_one_plan_after_the_other_gives_each_tree_in_a_real_repository(
+    tmp_path_factory: Any, trees: list[Any]
+) -> None:
+    dataset = Dataset(tmp_path_factory.mktemp("r"))
+    dataset.create("draft")
+    for new in trees:
+        head = dataset.ref(REF)
+        plan = make_plan(dataset.tree(head), new)
+        with dataset.importing() as importer:
+            importer.commit(Commit(REF, EARLY, "next\n", base=head), plan.removed, plan.files)
+        assert dataset.tree(REF) == facts(new)
+
+
+def test_a_file_that_becomes_a_folder_and_a_folder_that_becomes_a_file_are_both_whole(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path)
+    dataset.create("draft")
+    one: dict[str, Entry] = {"x": Inline(b"file"), "y/1": Inline(b"1"), "y/2/3": Inline(b"3")}
+    two: dict[str, Entry] = {
+        "y": Inline(b"file"),
+        "x/1": Inline(b"1"),
+        "x/2/3": Inline(b"3"),
+        "x-": Inline(b"-"),
+    }
+    for new in (one, two, one):
+        head = dataset.ref(REF)
+        plan = make_plan(dataset.tree(head), new)
+        with dataset.importing() as importer:
+            importer.commit(Commit(REF, EARLY, "next\n", base=head), plan.removed, plan.files)
+        assert dataset.tree(REF) == facts(new)
+
+
+@pytest.mark.parametrize(
+    ("held", "going", "refused"), [(20, 20, False), (21, 21, True), (100, 50, False), (100, 51, True)]
+)
+def test_a_plan_that_would_empty_a_mirror_is_refused(held: int, going: int, refused: bool) -> None:
+    old = {f"f{number}": (FILE, "1" * 40) for number in range(held)}
+    new: dict[str, Entry] = {path: Known("1" * 40) for path in list(old)[going:]}
+    plan = make_plan(old, new)
+    if refused:
+        with pytest.raises(UnsafePlan, match="--allow-deletes"):
+            plan.check("000123")
+    else:
+        plan.check("000123")
