@@ -34,7 +34,7 @@ def speed(folder: Path, assets: int, peer: int) -> list[Row]:
     tuned = _import(folder / "tuned", stream, "-c", "pack.compression=1", depth="--depth=0")
     peer_rate = peer / record(folder / "peer", peer)
     write, whole = sync["phases"]["writing"], sync["seconds"]
-    rows = [("", "seconds", "assets/s", "ratio")]
+    rows: list[Row] = [("", "seconds", "assets/s", "ratio")]
     rows += [(f"  {doing}", f"{seconds:.2f}", "", "") for doing, seconds in sync["phases"].items()]
     return [
         *rows,
@@ -94,7 +94,9 @@ def growth(folder: Path, assets: int, peer: int) -> list[Row]:
                 last, start = size, time.monotonic()
     dataset = folder / "mirror" / "000123"
     subprocess.run(["git", "-C", dataset, "gc", "-q"], check=True, env=child_environment())
-    rows.append(("after git gc", f"{_size(folder / 'mirror'):,}", "", _packs(folder), f"{time.monotonic() - start:.2f}"))
+    rows.append(
+        ("after git gc", f"{_size(folder / 'mirror'):,}", "", _packs(folder), f"{time.monotonic() - start:.2f}")
+    )
     return rows
 
 

@@ -16,7 +16,20 @@ from typing import Any
 from uuid import UUID
 
 DANDISET = "000123"
-_WORDS = "electrode probe cortex tetrode unit spike trial stimulus response neuron layer region".split()
+_WORDS = [
+    "electrode",
+    "probe",
+    "cortex",
+    "tetrode",
+    "unit",
+    "spike",
+    "trial",
+    "stimulus",
+    "response",
+    "neuron",
+    "layer",
+    "region",
+]
 
 
 def metadata(number: int, sha256: str) -> dict[str, Any]:

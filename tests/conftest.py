@@ -44,7 +44,8 @@ def own_home(path: Path) -> dict[str, str]:
     return {
         **kept,
         "HOME": str(path),
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        # as the program itself looks: a system's git-annex comes first
+        "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)]),
         "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
         "DANDI_NO_ET": "1",
         "GIT_TERMINAL_PROMPT": "0",

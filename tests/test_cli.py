@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from starlette.responses import JSONResponse
-from tests.conftest import MirrorOfTest, run
-from tests.test_sync import seed
 
 from dandi_mirror.cli.main import COMMANDS
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.mirror.mirror import Mirror
+from tests.conftest import MirrorOfTest, run
+from tests.test_sync import seed
 
 HEAVY = ("requests", "git", "datalad", "pynwb", "h5py", "numpy", "starlette", "uvicorn", "rich", "orjson", "sqlite3")
 

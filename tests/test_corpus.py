@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.conftest import MirrorOfTest
 
 from dandi_mirror.demo.replay import DEMO_HISTORY, Moment, play, read_history
 from dandi_mirror.embedded import Archive, Server, serve
+from tests.conftest import MirrorOfTest
 
 HISTORIES = {"000004": DEMO_HISTORY, "000027": Path(__file__).parent / "data" / "000027.json.gz"}
 
@@ -86,4 +86,7 @@ def test_the_tags_of_000004_have_the_hashes_that_every_mirror_has(tmp_path: Path
     assert commits == FROZEN
 
 
-FROZEN = {"0.220126.1851": "", "0.220126.1852": ""}
+FROZEN = {
+    "0.220126.1851": "dfd5df8d60e117f2aa5aa324467fd86fab174ba9",
+    "0.220126.1852": "b10c11d30ded051f9bc87c0cc814ca8ea6722027",
+}

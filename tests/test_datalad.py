@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from starlette.responses import Response
-from tests.conftest import MirrorOfTest, run
-from tests.test_sync import participant
 
 from dandi_mirror.embedded import Archive, Dandiset, Request, Server
+from tests.conftest import MirrorOfTest, run
+from tests.test_sync import participant
 
 TAG = "0.240101.0000"
 FILE = "sub-1/sub-1_ses-1.nwb"

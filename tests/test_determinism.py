@@ -10,12 +10,14 @@ from typing import Any
 import orjson
 import pytest
 from starlette.responses import Response
+
+from dandi_mirror.embedded import Archive, Request, Server
 from tests.conftest import GIT_CONFIG, MirrorOfTest, own_home, run
 from tests.test_sync import participant
 
-from dandi_mirror.embedded import Archive, Request, Server
-
-OTHER_CONFIG = GIT_CONFIG + """\
+OTHER_CONFIG = (
+    GIT_CONFIG
+    + """\
 [core]
 	autocrlf = true
 	compression = 9
@@ -33,6 +35,7 @@ OTHER_CONFIG = GIT_CONFIG + """\
 [init]
 	defaultObjectFormat = sha256
 """
+)
 
 
 def seed(archive: Archive) -> None:
@@ -124,9 +127,7 @@ def test_what_depends_on_the_archives_host_or_on_when_it_was_asked_changes_no_ha
 def test_no_name_of_this_machine_stands_in_any_object(archive: Archive, mirror: MirrorOfTest, name: str) -> None:
     seed(archive)
     mirror.sync()
-    everything = run(
-        "sh", "-c", f"git -C {mirror.path}/000123 cat-file --batch-all-objects --batch | cat -v"
-    ).stdout
+    everything = run("sh", "-c", f"git -C {mirror.path}/000123 cat-file --batch-all-objects --batch | cat -v").stdout
     assert "Archive" in everything
     assert os.environ["HOME"] not in everything
     assert os.uname().nodename not in everything

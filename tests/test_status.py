@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.conftest import MirrorOfTest, run
-from tests.test_sync import seed
 
 from dandi_mirror.cli.config import TEMPLATE
 from dandi_mirror.embedded import Archive
 from dandi_mirror.repo.programs import PROGRAMS, Found, version_numbers
+from tests.conftest import MirrorOfTest, run
+from tests.test_sync import seed
 
 TAG = "0.240101.0000"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import yaml
 from starlette.responses import JSONResponse, Response
-from tests.conftest import MirrorOfTest, run
 
 from dandi_mirror.embedded import Archive, Dandiset, Request, Server
 from dandi_mirror.model import Kind
+from tests.conftest import MirrorOfTest, run
 
 
 def seed(archive: Archive, files: int = 3) -> Dandiset:
@@ -347,9 +347,7 @@ def test_404_403_and_503_are_three_different_things_and_none_is_a_deletion(
     assert mirror.refs() == before
 
 
-def test_a_listing_that_changes_while_it_is_read_is_read_again(
-    archive: Archive, mirror: MirrorOfTest, monkeypatch: object
-) -> None:
+def test_a_listing_that_changes_while_it_is_read_is_read_again(archive: Archive, mirror: MirrorOfTest) -> None:
     dandiset = seed(archive, files=6)
     changes = iter([4, 5])
 

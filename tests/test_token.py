@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 from starlette.responses import RedirectResponse, Response
-from tests.conftest import MirrorOfTest, run
-from tests.test_sync import seed
 
 from dandi_mirror.embedded import Archive, Request, Server, serve
+from tests.conftest import MirrorOfTest, run
+from tests.test_sync import seed
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 
@@ -45,7 +45,9 @@ def test_it_is_sent_to_the_api_only_and_stands_in_no_file_argument_or_output(
     assert "fast-import" in seen.read_text()
     assert TOKEN not in seen.read_text()
     assert run("grep", "-rl", TOKEN, str(mirror.path), code=None).stdout == ""
-    objects = run("sh", "-c", f"git -C {mirror.path}/000123 cat-file --batch-all-objects --batch | grep -ac {TOKEN}", code=1).stdout
+    objects = run(
+        "sh", "-c", f"git -C {mirror.path}/000123 cat-file --batch-all-objects --batch | grep -ac {TOKEN}", code=1
+    ).stdout
     assert objects.strip() == "0"
 
 
@@ -63,9 +65,7 @@ def test_a_redirect_of_the_api_to_another_host_is_not_followed(
     assert TOKEN not in done.stderr
 
 
-def test_a_next_page_at_another_host_is_not_asked_for(
-    archive: Archive, server: Server, mirror: MirrorOfTest
-) -> None:
+def test_a_next_page_at_another_host_is_not_asked_for(archive: Archive, server: Server, mirror: MirrorOfTest) -> None:
     archive.add_user("me", TOKEN)
     seed(archive)
     with serve(Archive()) as other:

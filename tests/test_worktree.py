@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tests.conftest import MirrorOfTest
-from tests.test_sync import seed
-
 from dandi_mirror.embedded import Archive
 from dandi_mirror.model import Kind
+from tests.conftest import MirrorOfTest
+from tests.test_sync import seed
 
 
 def test_edits_and_new_files_that_stand_in_nobodys_way_survive(archive: Archive, mirror: MirrorOfTest) -> None:

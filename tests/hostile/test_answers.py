@@ -328,9 +328,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 PATIENCE = Patience(attempts=2, backoff=0.001, connect=5, stall=5, whole=20)
 
 
-@pytest.mark.parametrize(
-    ("name", "path", "answer", "code"), CASES, ids=[f"{n} {c[0]}" for n, c in enumerate(CASES)]
-)
+@pytest.mark.parametrize(("name", "path", "answer", "code"), CASES, ids=[f"{n} {c[0]}" for n, c in enumerate(CASES)])
 def test_a_bad_answer_leaves_the_dataset_as_it_was_and_says_what_to_do(
     place: Place, name: str, path: str, answer: Answer, code: int
 ) -> None:
@@ -424,9 +422,7 @@ def test_a_bomb_is_not_unpacked_whole(place: Place) -> None:
     assert isinstance(outcome, Report) and str(LARGEST_ANSWER) in outcome.message
 
 
-def test_an_answer_in_utf_16_is_read_or_refused_but_never_misread(
-    mirror: MirrorOfTest, server: Server
-) -> None:
+def test_an_answer_in_utf_16_is_read_or_refused_but_never_misread(mirror: MirrorOfTest, server: Server) -> None:
     answers = served(server, [good_row(path) for path in good_paths()])
     answers.special[ASSETS] = lambda request: Response(answers.page(request).decode().encode("utf-16"))
     report = mirror.sync()

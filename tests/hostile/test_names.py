@@ -157,9 +157,7 @@ def test_a_mirrored_asset_is_not_deleted_when_its_neighbour_is_renamed_to_someth
     assert list(refused(mirror)) == [good_row(bad)["asset_id"]]
 
 
-def test_a_path_that_is_mirrored_stays_when_its_new_row_is_refused(
-    mirror: MirrorOfTest, server: Server
-) -> None:
+def test_a_path_that_is_mirrored_stays_when_its_new_row_is_refused(mirror: MirrorOfTest, server: Server) -> None:
     rows = [good_row(path) for path in good_paths()]
     served(server, rows)
     mirror.sync()

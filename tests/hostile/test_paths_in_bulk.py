@@ -64,9 +64,7 @@ def test_the_tree_is_what_was_admitted_and_all_else_is_recorded(
     fitting = single - set(conflicts(single))
     assert count / 10 < len(fitting) < count, "both kinds are many"
     wanted = {
-        path: link_target(
-            annex_key(LARGE, row["metadata"]["digest"]["dandi:sha2-256"], path), path.count("/")
-        )
+        path: link_target(annex_key(LARGE, row["metadata"]["digest"]["dandi:sha2-256"], path), path.count("/"))
         for path, row in zip(paths, rows, strict=True)
         if path in fitting
     }

@@ -218,9 +218,7 @@ class Outcome:
         """What was said about one case: by its path, or by its asset id."""
         row = good_row(f"bad/{name}.nwb")
         return [
-            found
-            for found in self.report.findings
-            if row["path"] == found.path or row["asset_id"] == found.asset_id
+            found for found in self.report.findings if row["path"] == found.path or row["asset_id"] == found.asset_id
         ]
 
 
@@ -253,9 +251,7 @@ def test_every_bad_row_is_named_and_none_becomes_a_file(outcome: Outcome) -> Non
     assert not [path for path in outcome.mirror.tree() if ".." in path or "\n" in path]
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"), [(name, reason) for name, _, reason in CASES if "row" not in name]
-)
+@pytest.mark.parametrize(("name", "reason"), [(name, reason) for name, _, reason in CASES if "row" not in name])
 def test_a_bad_record_is_named_with_its_reason(outcome: Outcome, name: str, reason: str) -> None:
     findings = outcome.finding(name)
     assert len(findings) == 1, findings
@@ -304,9 +300,7 @@ def test_only_urls_of_the_bucket_and_of_the_api_reach_the_git_annex_branch(outco
 
 
 def test_a_record_of_a_hundred_thousand_levels_is_refused_alone(mirror: MirrorOfTest, server: Any) -> None:
-    for number, deep in enumerate(
-        [b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000]
-    ):
+    for number, deep in enumerate([b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000 + b"1" + b"}" * 100_000]):
         bad = hole(deep)(good_row(f"bad/{number}.nwb"))
         answers = served(server, [*(good_row(path) for path in good_paths()), bad])
         answers.modified = f"2024-02-0{number + 1}T00:00:00Z"
@@ -316,9 +310,7 @@ def test_a_record_of_a_hundred_thousand_levels_is_refused_alone(mirror: MirrorOf
         assert sorted(mirror.asset_paths()) == sorted(good_paths())
 
 
-def test_how_deep_a_refused_record_is_makes_no_difference_to_the_tree(
-    mirror: MirrorOfTest, server: Any
-) -> None:
+def test_how_deep_a_refused_record_is_makes_no_difference_to_the_tree(mirror: MirrorOfTest, server: Any) -> None:
     """What a JSON reader can still read depends on its release; the tree must not."""
     trees = set()
     for depth in (200, 900, 1500, 50_000):
@@ -330,9 +322,7 @@ def test_how_deep_a_refused_record_is_makes_no_difference_to_the_tree(
     assert len(trees) == 1
 
 
-@pytest.mark.parametrize(
-    "content", [b'"\xe9"', b'"\xff\xfe"', b"{", b"", b"'x'", b"tru", b'{"a" 1}'], ids=repr
-)
+@pytest.mark.parametrize("content", [b'"\xe9"', b'"\xff\xfe"', b"{", b"", b"'x'", b"tru", b'{"a" 1}'], ids=repr)
 def test_one_record_that_is_not_json_does_not_hide_the_others(
     mirror: MirrorOfTest, server: Any, content: bytes
 ) -> None:
@@ -361,10 +351,7 @@ def test_an_asset_that_is_listed_twice(mirror: MirrorOfTest, server: Any, change
     # two answers about one id: neither can be believed, both are named and both are kept
     assert len(report.findings) == 2 and report.exit_code == 3
     assert sorted(mirror.asset_paths()) == sorted(good_paths())
-    assert (
-        len([name for name in mirror.tree() if name.startswith(".dandi/refused/") and name.endswith(".json")])
-        == 2
-    )
+    assert len([name for name in mirror.tree() if name.startswith(".dandi/refused/") and name.endswith(".json")]) == 2
     assert {record["path"] for record in refused(mirror).values()} <= {one["path"], two["path"]}
 
 

@@ -53,9 +53,7 @@ def check_tree(folder: Path, paths: list[str]) -> None:
     assert sorted(dataset.tree("refs/heads/draft")) == sorted(paths)
     assert complaints(folder / "there") == ""
     run("git", "clone", "--quiet", str(folder / "there"), str(folder / "clone"))
-    out = {
-        str(path.relative_to(folder / "clone")) for path in (folder / "clone").rglob("*") if path.is_symlink()
-    }
+    out = {str(path.relative_to(folder / "clone")) for path in (folder / "clone").rglob("*") if path.is_symlink()}
     assert out == set(paths)
     assert run("git", "-C", str(folder / "clone"), "status", "--porcelain").stdout == ""
     run("git", "init", "--quiet", "--bare", str(folder / "strict"))
@@ -108,9 +106,7 @@ def _short_names() -> list[str]:
         "12345678",
         "01",
     ]
-    return [
-        f"{stem}~{number}{end}" for stem in sorted(set(stems)) for number in numbers for end in ("", ".", " ")
-    ]
+    return [f"{stem}~{number}{end}" for stem in sorted(set(stems)) for number in numbers for end in ("", ".", " ")]
 
 
 def test_no_name_that_git_takes_for_one_of_its_own_files_is_admitted(tmp_path: Path) -> None:
@@ -122,9 +118,7 @@ def test_no_name_that_git_takes_for_one_of_its_own_files_is_admitted(tmp_path: P
         ".mailmap",
     ]
     planted(tmp_path / "all", [f"{number:05d}/{name}" for number, name in enumerate(names)])
-    accused = {
-        line.split(":")[0].split()[-1] for line in complaints(tmp_path / "all").splitlines() if "tree" in line
-    }
+    accused = {line.split(":")[0].split()[-1] for line in complaints(tmp_path / "all").splitlines() if "tree" in line}
     assert len(accused) > 30, "git itself takes these names for its own"
     trees = run("git", "-C", str(tmp_path / "all"), "ls-tree", "draft").stdout.splitlines()
     folders = {line.split()[2]: names[int(line.split("\t")[1])] for line in trees}
@@ -175,9 +169,7 @@ def test_the_fast_way_and_the_slow_way_decide_the_same(path: str) -> None:
 def test_the_decision_is_the_same_for_every_release_of_unicode() -> None:
     known = unicodedata.ucd_3_2_0
     newer = [chr(code) for code in range(0x80, 0x110000) if known.category(chr(code)) == "Cn"]
-    assert [
-        letter for letter in random.Random(1).sample(newer, 5000) if refuse_path(f"a{letter}b") is None
-    ] == []
+    assert [letter for letter in random.Random(1).sample(newer, 5000) if refuse_path(f"a{letter}b") is None] == []
 
 
 @given(
@@ -186,9 +178,7 @@ def test_the_decision_is_the_same_for_every_release_of_unicode() -> None:
 )
 @QUICK
 def test_of_a_file_and_a_folder_of_one_name_no_side_wins(first: str, data: Any) -> None:
-    more = data.draw(
-        st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=4).map("/".join), max_size=12)
-    )
+    more = data.draw(st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=4).map("/".join), max_size=12))
     paths = {first, *more}
     found = conflicts(paths)
     assert conflicts(sorted(paths, reverse=True)) == found

@@ -98,9 +98,7 @@ RFC_CANONICAL = (
     r'B\"\\\\\"/"}'
 )
 
-ECMASCRIPT = re.compile(
-    r"-?(?:0|[1-9][0-9]{0,20})(?:\.[0-9]*[1-9])?|-?[1-9](?:\.[0-9]*[1-9])?e[+-][1-9][0-9]*"
-)
+ECMASCRIPT = re.compile(r"-?(?:0|[1-9][0-9]{0,20})(?:\.[0-9]*[1-9])?|-?[1-9](?:\.[0-9]*[1-9])?e[+-][1-9][0-9]*")
 
 
 @pytest.mark.parametrize(("value", "line"), VECTORS, ids=[line[:30] for _, line in VECTORS])
@@ -147,7 +145,7 @@ def test_what_stands_in_another_order_or_spelling_has_the_same_bytes() -> None:
         {1: 2},
         {None: 1},
         b"x",
-        object(),
+        3j,
         {1, 2},
     ],
     ids=repr,
@@ -243,9 +241,7 @@ def plain(value: Any) -> Any:
         case int() | float():
             return float(value)
         case str():
-            return re.sub(
-                r"\A(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)\+00:00\Z", r"\1Z", value, flags=re.ASCII
-            )
+            return re.sub(r"\A(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)\+00:00\Z", r"\1Z", value, flags=re.ASCII)
         case dict():
             return {key: plain(item) for key, item in value.items()}
         case list():

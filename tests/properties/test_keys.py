@@ -21,9 +21,9 @@ from tests.properties.values import LETTERS, PIECES, QUICK, SLOW
 SHA = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 SUFFIXES = st.text("abzAZ019_-. +~(", max_size=6)
-NAMES = st.builds(
-    lambda stem, ends: ".".join([stem, *ends]), SUFFIXES, st.lists(SUFFIXES, max_size=5)
-).filter(lambda name: name not in {"", ".", ".."})
+NAMES = st.builds(lambda stem, ends: ".".join([stem, *ends]), SUFFIXES, st.lists(SUFFIXES, max_size=5)).filter(
+    lambda name: name not in {"", ".", ".."}
+)
 
 
 @pytest.fixture
@@ -38,7 +38,8 @@ def annex(tmp_path: Path) -> Path:
 def examine(annex: Path, lines: Iterable[str], *arguments: str) -> list[dict[str, Any]]:
     """What ``git annex examinekey --batch`` says of each line."""
     command = ["git", "annex", "examinekey", "--batch", "-z", "--json", *arguments]
-    words = "".join(line + "\0" for line in lines).encode()
+    # git-annex 10.20230126 takes what follows a last NUL for one more line
+    words = "\0".join(lines).encode()
     answer = subprocess.run(command, cwd=annex, input=words, capture_output=True, check=True)
     return [json.loads(line) for line in answer.stdout.splitlines()]
 
@@ -78,9 +79,7 @@ def test_every_admitted_hostile_name_has_the_extension_that_git_annex_gives_it(a
 @QUICK
 def test_a_key_is_always_plain_ascii_that_git_annex_reads_as_one_word(name: str) -> None:
     key = annex_key(7, SHA, name)
-    assert key.isascii() and key.removeprefix(f"SHA256E-s7--{SHA}").replace(".", "").isalnum() is bool(
-        extension(name)
-    )
+    assert key.isascii() and key.removeprefix(f"SHA256E-s7--{SHA}").replace(".", "").isalnum() is bool(extension(name))
     assert key.removeprefix(f"SHA256E-s7--{SHA}").count(".") <= 2
 
 

@@ -89,8 +89,7 @@ def test_git_annex_reads_the_locations_and_urls_that_we_write(annex: Dataset) ->
     urls: dict[str, set[str]] = {}
     for number, (key, location, url, _) in enumerate(log_names(keys(60))):
         urls[key] = {
-            f"https://dandiarchive.s3.amazonaws.com/blobs/{number}?versionId=a.b-{n}"
-            for n in range(number % 3 + 1)
+            f"https://dandiarchive.s3.amazonaws.com/blobs/{number}?versionId=a.b-{n}" for n in range(number % 3 + 1)
         }
         dead = {"https://api.dandiarchive.org/api/assets/x/download/"}
         files[location] = logs.with_presence(b"", Stamp.of(NOW), {WEB: True})
@@ -100,8 +99,7 @@ def test_git_annex_reads_the_locations_and_urls_that_we_write(annex: Dataset) ->
         )
     write_branch(annex, files)
     said = {
-        answer["key"]: answer
-        for answer in annex_batch(annex, "whereis", "--json", "--batch-keys", lines=list(urls))
+        answer["key"]: answer for answer in annex_batch(annex, "whereis", "--json", "--batch-keys", lines=list(urls))
     }
     assert set(said) == set(urls)
     for key, answer in said.items():
@@ -123,9 +121,7 @@ def test_git_annex_reads_the_metadata_that_we_write_and_rewrite(annex: Dataset) 
     write_branch(annex, files)
     lines = [json.dumps({"key": key}) for key in wanted]
     for answer in annex_batch(annex, "metadata", "--json", "--batch", lines=lines):
-        fields = {
-            name: set(values) for name, values in answer["fields"].items() if not name.endswith("lastchanged")
-        }
+        fields = {name: set(values) for name, values in answer["fields"].items() if not name.endswith("lastchanged")}
         assert fields == wanted[answer["key"]], answer["key"]
 
 
@@ -162,34 +158,22 @@ def test_what_git_annex_and_a_person_have_written_stays_byte_for_byte(annex: Dat
         old = {path: held.get(path) or b"" for path in (location, url, metadata)}
         files[location] = logs.with_presence(old[location], Stamp.of(NOW), {WEB: True})
         files[url] = logs.with_presence(old[url], Stamp.of(NOW), {"https://s3.example.org/x": True})
-        files[metadata] = logs.with_fields(
-            old[metadata], Stamp.of(NOW), (), [("subject", "m1"), ("species", "Mus")]
-        )
+        files[metadata] = logs.with_fields(old[metadata], Stamp.of(NOW), (), [("subject", "m1"), ("species", "Mus")])
         for path, content in old.items():
             kept = files[path].splitlines()
             assert [
-                line
-                for line in content.splitlines()
-                if line not in kept and not line.endswith(b" " + WEB.encode())
+                line for line in content.splitlines() if line not in kept and not line.endswith(b" " + WEB.encode())
             ] == []
     write_branch(annex, files)
     for answer in annex_batch(annex, "whereis", "--json", "--batch-keys", lines=some):
         assert {place["uuid"] for place in answer["whereis"]} == {WEB, OTHER}
-    first = annex_batch(annex, "metadata", "--json", "--batch", lines=[json.dumps({"key": some[0]})])[0][
-        "fields"
-    ]
-    assert (
-        first["note"] == ["by hand"]
-        and set(first["subject"]) == {"mine", "m1"}
-        and first["species"] == ["Mus"]
-    )
+    first = annex_batch(annex, "metadata", "--json", "--batch", lines=[json.dumps({"key": some[0]})])[0]["fields"]
+    assert first["note"] == ["by hand"] and set(first["subject"]) == {"mine", "m1"} and first["species"] == ["Mus"]
 
 
 @given(LOGS, STAMPS, st.dictionaries(WORDS, st.booleans(), max_size=4))
 @QUICK
-def test_lines_about_anything_else_stay_as_they_are(
-    log: bytes, stamp: Stamp, present: dict[str, bool]
-) -> None:
+def test_lines_about_anything_else_stay_as_they_are(log: bytes, stamp: Stamp, present: dict[str, bool]) -> None:
     after = logs.with_presence(log, stamp, present)
     said, before = logs.present(after), logs.present(log)
     for what, there in present.items():
@@ -206,9 +190,7 @@ def test_lines_about_anything_else_stay_as_they_are(
 
 @given(LOGS, STAMPS, st.dictionaries(WORDS, st.booleans(), max_size=4))
 @QUICK
-def test_what_a_log_says_already_is_not_written_again(
-    log: bytes, stamp: Stamp, present: dict[str, bool]
-) -> None:
+def test_what_a_log_says_already_is_not_written_again(log: bytes, stamp: Stamp, present: dict[str, bool]) -> None:
     once = logs.with_presence(log, stamp, present)
     assert logs.with_presence(once, Stamp(stamp.micros + 5), present) == once
     if all(logs.present(log).get(what, False) == there for what, there in present.items()):
@@ -217,9 +199,7 @@ def test_what_a_log_says_already_is_not_written_again(
 
 @given(LOGS, STAMPS, st.lists(st.tuples(st.sampled_from(FIELDS), WORDS), max_size=5))
 @QUICK
-def test_metadata_only_ever_grows_by_one_whole_line(
-    log: bytes, stamp: Stamp, add: list[tuple[str, str]]
-) -> None:
+def test_metadata_only_ever_grows_by_one_whole_line(log: bytes, stamp: Stamp, add: list[tuple[str, str]]) -> None:
     after = logs.with_fields(log, stamp, (), set(add))
     assert after.startswith(log) and after.endswith(b"\n" if add else log[-1:])
     assert set(add) <= logs.fields(after)
@@ -233,9 +213,7 @@ def test_a_log_whose_last_line_was_cut_off_is_not_joined_with_ours(end: bytes) -
         ("subject", "a"),
         ("subject", "b"),
     }
-    assert (
-        logs.with_remote(b"u-1 name=x" + end, "u-2", "name=y", Stamp.of(NOW)).splitlines()[0] == b"u-1 name=x"
-    )
+    assert logs.with_remote(b"u-1 name=x" + end, "u-2", "name=y", Stamp.of(NOW)).splitlines()[0] == b"u-1 name=x"
 
 
 @given(STAMPS, STAMPS)

@@ -58,9 +58,7 @@ def test_a_plan_says_what_differs_and_nothing_else(old: dict[str, Entry], new: d
 
 @given(st.lists(TREES, min_size=3, max_size=6))
 @SLOW
-def test_one_plan_after_the_other_gives_each_tree_in_a_real_repository(
-    tmp_path_factory: Any, trees: list[Any]
-) -> None:
+def test_one_plan_after_the_other_gives_each_tree_in_a_real_repository(tmp_path_factory: Any, trees: list[Any]) -> None:
     dataset = Dataset(tmp_path_factory.mktemp("r"))
     dataset.create("draft")
     for new in trees:

@@ -31,9 +31,7 @@ def parts_of(spool: Spool, sizes: dict[str, int], salt: str = "") -> dict[str, R
     records = []
     for path, size in sizes.items():
         line = json.dumps({"path": path, "salt": salt, "x": ""})
-        records.append(
-            (path, spool.put(line.replace('"x": ""', f'"x": "{"x" * (size - len(line))}"').encode()))
-        )
+        records.append((path, spool.put(line.replace('"x": ""', f'"x": "{"x" * (size - len(line))}"').encode())))
     return dict(record_files(spool, records))
 
 
@@ -53,9 +51,7 @@ def check(parts: dict[str, RecordFile], paths: set[str]) -> None:
 
 @given(st.dictionaries(PATHS, SIZES, max_size=40))
 @QUICK
-def test_every_record_stands_in_the_part_that_its_path_names(
-    tmp_path_factory: Any, sizes: dict[str, int]
-) -> None:
+def test_every_record_stands_in_the_part_that_its_path_names(tmp_path_factory: Any, sizes: dict[str, int]) -> None:
     with closing(Spool(tmp_path_factory.mktemp("spool"))) as spool:
         check(parts_of(spool, sizes), set(sizes))
         backwards = dict(reversed(sizes.items()))

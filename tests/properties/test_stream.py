@@ -57,12 +57,8 @@ def test_git_holds_the_paths_and_contents_that_were_sent_and_no_others(
 
 @given(st.text(max_size=50), st.binary(max_size=50))
 @SLOW
-def test_messages_and_blobs_are_never_read_as_commands(
-    tmp_path_factory: Any, message: str, content: bytes
-) -> None:
-    message = (
-        message.replace("\0", "").encode("utf-8", "replace").decode() + "\nfrom refs/heads/y\ndeleteall\n"
-    )
+def test_messages_and_blobs_are_never_read_as_commands(tmp_path_factory: Any, message: str, content: bytes) -> None:
+    message = message.replace("\0", "").encode("utf-8", "replace").decode() + "\nfrom refs/heads/y\ndeleteall\n"
     dataset = Dataset(tmp_path_factory.mktemp("r"))
     dataset.create("draft")
     with dataset.importing() as importer:
@@ -83,9 +79,7 @@ def test_a_stream_that_is_cut_off_moves_no_ref(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
     dataset.create("draft")
     with pytest.raises(KeyboardInterrupt), dataset.importing() as importer:
-        importer.commit(
-            Commit(REF, EARLY, "half\n"), (), [(f"f{n}", Inline(b"x" * 9000)) for n in range(300)]
-        )
+        importer.commit(Commit(REF, EARLY, "half\n"), (), [(f"f{n}", Inline(b"x" * 9000)) for n in range(300)])
         raise KeyboardInterrupt
     assert dataset.refs() == {}
 

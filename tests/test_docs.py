@@ -1,0 +1,309 @@
+"""What the pages say is so: commands exist, tables equal the code, links lead somewhere."""
+
+from __future__ import annotations
+
+import configparser
+import inspect
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import fields
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pytest
+
+from dandi_mirror import canonical, errors
+from dandi_mirror.cli.main import COMMANDS, EXIT_CODES, cli
+from dandi_mirror.cli.output import report_record
+from dandi_mirror.config import Settings
+from dandi_mirror.mirror import admit, read
+from dandi_mirror.mirror.admit import refuse_path
+from dandi_mirror.mirror.index import Remembered
+from dandi_mirror.mirror.records import path_digest
+from dandi_mirror.mirror.status import Status
+from dandi_mirror.mirror.tree import git_attributes
+from dandi_mirror.model import Finding, Instance, Kind, Report
+from dandi_mirror.repo import keys, logs, process
+from dandi_mirror.repo.programs import PROGRAMS
+from tests.test_corpus import FROZEN
+
+TOP = Path(__file__).parent.parent
+PAGES = sorted([*TOP.glob("*.md"), *TOP.glob("docs/**/*.md"), *TOP.glob("cron/*")])
+TEXTS = [*PAGES, TOP / "tox.ini", TOP / ".ci" / "run", TOP / "docs" / "conf.py"]
+PROGRAM = re.compile(r"(?:^|[\s/`(])dandi-mirror(?= [^—–<]|$)([^`|;&)>#\n]*)", re.MULTILINE)
+FENCE = re.compile(r"^ *```(\S*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(TOP))
+
+
+def page(path: str) -> str:
+    return (TOP / path).read_text()
+
+
+def code(text: str) -> str:
+    """The code of a page of Markdown: its blocks, and what stands between backticks."""
+    blocks = [found[2] for found in FENCE.finditer(text) if not found[1].startswith("{")]
+    return "\n".join([*blocks, *(f"`{span}`" for span in re.findall(r"`([^`\n]+)`", FENCE.sub("", text)))])
+
+
+def rows(text: str, heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, without its head."""
+    below = text.split(f"\n{heading}\n", 1)[1]
+    lines = re.search(r"(?:^\|.*\|\n)+", below, re.MULTILINE)
+    assert lines, heading
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[0].splitlines()[2:]]
+
+
+def words(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+# --- commands ---------------------------------------------------------------------------------------------
+
+
+def calls(path: Path) -> Iterator[list[str]]:
+    """The arguments of each call of the program that a page shows."""
+    text = path.read_text()
+    for found in PROGRAM.finditer(code(text) if path.suffix == ".md" else text):
+        yield shlex.split(found[1])
+
+
+def options_of(command: click.Command) -> set[str]:
+    parameters = command.get_params(click.Context(command))
+    return {"-h", *(option for parameter in parameters for option in parameter.opts)}
+
+
+def check_call(arguments: list[str]) -> None:
+    command: click.Command = cli
+    context = click.Context(cli)
+    for word in arguments:
+        if isinstance(command, click.Group) and not word.startswith("-"):
+            found = command.get_command(context, word)
+            assert found, f"no command {word!r}"
+            command = found
+        elif word.startswith("-"):
+            assert word in options_of(command), f"{command.name} has no option {word}"
+    shown = click.Context(command)
+    for parameter, value in pairwise(arguments):
+        for option in command.get_params(shown):
+            if parameter in option.opts and isinstance(option.type, click.Choice):
+                assert value in option.type.choices, f"{parameter} {value}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_every_command_and_option_that_is_shown_exists(path: Path) -> None:
+    for arguments in calls(path):
+        check_call(arguments)
+
+
+def test_the_pages_show_commands_and_the_check_would_see_a_wrong_one() -> None:
+    shown = [arguments[0] for path in PAGES for arguments in calls(path) if arguments]
+    assert set(COMMANDS) <= set(shown), "every command is on some page"
+    for wrong in (["snyc"], ["sync", "--fast"], ["sync", "--mode", "fast"], ["archive", "stop"]):
+        with pytest.raises(AssertionError):
+            check_call(wrong)
+
+
+def test_units_and_crontab_call_the_program() -> None:
+    service = configparser.ConfigParser(interpolation=None)
+    service.optionxform = str  # type: ignore[assignment,method-assign]
+    service.read(TOP / "cron" / "dandi-mirror.service")
+    program, *arguments = shlex.split(service["Service"]["ExecStart"])
+    assert Path(program).name == "dandi-mirror"
+    check_call(arguments)
+    assert service["Service"]["SuccessExitStatus"] == str(errors.LockedError.exit_code)
+    lines = [line for line in page("cron/dandi-mirror.cron").splitlines() if line[:1].isdigit()]
+    assert lines
+    for line in lines:
+        *_, command = line.split(maxsplit=5)
+        check_call(shlex.split(command)[1:])
+    assert lines[0] in page("README.md"), "README.md shows the same line"
+
+
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    shown = subprocess.run([TOP / ".ci" / "run", "--show"], capture_output=True, text=True, check=True).stdout
+    commands = shown.splitlines()
+    assert len(commands) == 2
+    blocks = [found[2].strip() for found in FENCE.finditer(page("README.md")) if found[1] == "sh"]
+    assert commands == blocks[:2], "the first two commands of README.md"
+
+
+def test_the_settings_that_are_described_are_those_that_there_are() -> None:
+    table = rows(page("docs/run-a-mirror.md"), "## Settings")
+    assert {words(row[0])[0] for row in table} == {field.name.replace("_", "-") for field in fields(Settings)}
+    options = {option for parameter in sync_parameters() for option in parameter.opts}
+    variables = {parameter.envvar for parameter in sync_parameters()}
+    for row in table:
+        assert {*words(row[1])} <= options
+        assert {*words(row[2])} <= variables
+
+
+def test_the_oldest_programs_that_are_named_are_those_that_doctor_asks_for() -> None:
+    oldest = {program.name: ".".join(map(str, program.oldest)) for program in PROGRAMS}
+    for text in (page("README.md"), page("docs/quickstart.md")):
+        assert f"git {oldest['git']} or newer" in text
+    assert f"git-annex {oldest['git-annex']} or newer" in page("docs/use-a-mirror.md")
+
+
+def sync_parameters() -> list[click.Parameter]:
+    command = cli.get_command(click.Context(cli), "sync")
+    assert command
+    return command.params
+
+
+# --- exit codes and records -------------------------------------------------------------------------------
+
+
+def subclasses(kind: type[errors.MirrorError]) -> Iterator[type[errors.MirrorError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from subclasses(below)
+
+
+def test_the_table_of_exit_codes_is_that_of_the_errors() -> None:
+    assert process.GitError in subclasses(errors.MirrorError)
+    used = {kind.exit_code for kind in subclasses(errors.MirrorError)} | {0, click.UsageError.exit_code, 130}
+    assert [int(row[0]) for row in rows(page("docs/exit-codes.md"), "## Exit codes")] == sorted(used)
+    assert {int(number) for number in re.findall(r"\b\d+\b", EXIT_CODES)} == used - {130}
+
+
+def test_the_table_of_findings_is_that_of_the_code() -> None:
+    table = {words(row[0])[0]: row for row in rows(page("docs/exit-codes.md"), "## Findings")}
+    assert list(table) == [str(kind) for kind in Kind]
+    for kind in Kind:
+        then = Remembered("", "all", "", "", (Finding("draft", "", kind, ""),))
+        assert table[kind][3] == ("yes" if then.unfinished else "no"), kind
+    advice = {words(row[0])[0] for row in rows(page("docs/run-a-mirror.md"), "## When something is reported")}
+    assert advice == set(table)
+
+
+def keys_of(heading: str, end: str = "") -> set[str]:
+    text = page("docs/exit-codes.md")
+    return {word for row in rows(text, heading) for word in words(row[0])}
+
+
+def test_the_keys_of_records_are_those_that_are_described() -> None:
+    record = report_record(Report("000004"), Path("mirror"), False)
+    assert keys_of("### `sync`") == set(record)
+    assert keys_of("A finding:\n") == {field.name for field in fields(Finding)}
+    assert keys_of("The last record is the summary:\n") == {
+        "action", "status", "ok", "notneeded", "impossible", "error", "exit_code",
+    }  # fmt: skip
+    common = {"action", "path", "type", "refds", "status", "message"}
+    assert keys_of("### `status`") == common | {field.name for field in fields(Status)}
+
+
+def test_the_errors_that_are_explained_are_words_of_the_program() -> None:
+    source = "".join(file.read_text() for file in sorted((TOP / "dandi_mirror").rglob("*.py")))
+    for row in rows(page("docs/run-a-mirror.md"), "### Errors"):
+        for piece in re.split("…", "…".join(words(row[0]))):
+            assert piece.strip() in source, piece
+
+
+# --- the format -------------------------------------------------------------------------------------------
+
+
+def test_gitattributes_stand_verbatim_in_the_format() -> None:
+    blocks = [found[2].encode() for found in FENCE.finditer(page("docs/format.md"))]
+    assert git_attributes() in blocks
+
+
+def test_the_vectors_of_the_format_are_what_the_code_makes() -> None:
+    text = page("docs/format.md")
+    vectors = {row[0]: words(row[1])[0] for row in rows(text, "## Test vectors")}
+    dandi = Instance("DANDI", "https://api.dandiarchive.org/api")
+    assert vectors == {
+        "id of the superdataset": str(dandi.dataset_id()),
+        "id of dataset 000004": str(dandi.dataset_id("000004")),
+        "id of dataset 000027": str(dandi.dataset_id("000027")),
+        "uuid of the remote `dandiapi`": logs.api_remote(dandi.api_url)[0],
+        "SHA-256 of `a/b.nwb`, which decides its part": path_digest("a/b.nwb"),
+        **{f"commit of 000004's tag `{version}`": commit for version, commit in FROZEN.items()},
+    }
+    key = keys.annex_key(0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "a/b.nwb")
+    assert keys.link_target(key, 1) in text
+    assert f"`{keys.hash_dir_lower(key)}/`" in text
+
+
+def test_the_canonical_bytes_in_the_format_are_what_the_code_writes() -> None:
+    for row in rows(page("docs/format.md"), "## Canonical bytes"):
+        value, written = (words(cell)[0] for cell in row)
+        assert canonical.dumps(json.loads(value)).decode() == written
+
+
+BAD_PATHS = [
+    *(None, "a\nb", "a\u202eb", "a\ud800b", "a\u2028b", "a\u2029b", "a\u0378b", "a\u3164b", "a\\b", "a//b"),
+    *(
+        "a/../b",
+        "a/" * 600 + "b",
+        "a/" * 64 + "b",
+        "a" * 256,
+        "a/.GIT/b",
+        "git~1",
+        ".dandi/x",
+        "Dandiset.yaml .",
+    ),
+]
+REFUSED = "Refused because of "
+
+
+def test_the_reasons_in_the_format_are_those_that_are_written() -> None:
+    text = re.sub(rf"^{REFUSED}(\w+;? \w+).*$", rf"{REFUSED}\1", page("docs/format.md"), flags=re.MULTILINE)
+    named = {word for row in rows(text, f"{REFUSED}its path") for word in words(row[2])}
+    given = [re.sub(r"U\+[0-9A-F]+", "U+XXXX", str(refuse_path(path))) for path in BAD_PATHS]
+    assert {re.sub(r"the name .* is", "the name NAME is", reason) for reason in given} == named
+    source = inspect.getsource(admit) + inspect.getsource(read)
+    for heading in ("its record", "what it", "others; all"):
+        for row in rows(text, REFUSED + heading):
+            assert words(row[-1])[0].removesuffix(" WHY") in source
+
+
+# --- the pages themselves ---------------------------------------------------------------------------------
+
+
+def anchors(text: str) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path.suffix == ".md"], ids=name)
+def test_every_link_leads_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", path.read_text())):
+        if re.match(r"https://", target):
+            continue
+        file, _, anchor = target.partition("#")
+        there = path if not file else path.parent / file
+        assert there.is_file(), target
+        assert not anchor or anchor in anchors(there.read_text()), target
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if path.suffix == ".md"], ids=name)
+def test_every_file_of_the_project_that_is_named_exists(path: Path) -> None:
+    text = path.read_text()
+    folders = {"tests", "cron", "docs", *(entry.parent.name for entry in TOP.glob("dandi_mirror/*/*.py"))}
+    for span in re.findall(r"`([\w/.-]+)`", text):
+        first, slash, _ = span.partition("/")
+        if slash and first in folders:
+            assert any((base / span).exists() for base in (TOP, TOP / "dandi_mirror")), span
+
+
+def test_the_architecture_names_every_module() -> None:
+    text = page("docs/architecture.md")
+    for file in sorted((TOP / "dandi_mirror").rglob("*.py")):
+        folder = file.parent.name
+        if folder not in {"cli", "demo"} and not file.name.startswith("__"):
+            assert f"`{file.name}`" in text, f"{folder}/{file.name}"
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name)
+def test_no_page_names_a_place_of_one_machine(path: Path) -> None:
+    common = {"bin", "dev", "etc", "lib", "srv", "usr", "var"}
+    places = {entry.name for entry in Path("/").iterdir()} - common | {"home", "root", "tmp"}
+    found = re.findall(r"(?<![\w.:/<>*~$}-])/([\w.-]+)(?=/|\b)", path.read_text())
+    assert not places & set(found)
