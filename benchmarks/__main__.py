@@ -36,8 +36,7 @@ def speed(folder: Path, assets: int, peer: int) -> list[Row]:
     write, whole = sync["phases"]["writing"], sync["seconds"]
     rows: list[Row] = [("", "seconds", "assets/s", "ratio")]
     rows += [(f"  {doing}", f"{seconds:.2f}", "", "") for doing, seconds in sync["phases"].items()]
-    return [
-        *rows,
+    rows += [
         ("whole sync", f"{whole:.2f}", f"{assets / whole:.0f}", f"{assets / whole / peer_rate:.0f} × the peer's rate"),
         (f"peer's way ({peer} assets)", f"{peer / peer_rate:.2f}", f"{peer_rate:.0f}", "1"),
         ("bare fast-import, same stream", f"{plain:.2f}", f"{assets / plain:.0f}",
@@ -46,6 +45,7 @@ def speed(folder: Path, assets: int, peer: int) -> list[Row]:
          f"write step {write / tuned:.2f} of it, whole sync {whole / tuned:.2f}"),
         ("peak memory of the process", f"{sync['peak'] / 1e6:.0f} MB", "", ""),
     ]  # fmt: skip
+    return rows
 
 
 def memory(folder: Path, assets: int, peer: int) -> list[Row]:
@@ -65,7 +65,7 @@ def changes(folder: Path, assets: int, peer: int) -> list[Row]:
     with served(assets) as archive:
         first = measure(archive.api_url, folder / "mirror")
         size = _size(folder / "mirror")
-        rows = [("", "seconds", "of the first", "new bytes in .git")]
+        rows: list[Row] = [("", "seconds", "of the first", "new bytes in .git")]
         rows.append(("first sync", f"{first['seconds']:.2f}", "1", f"{size:,}"))
         for count in (10, 10, 100):
             archive.change(count)

@@ -23,7 +23,7 @@ HEAVY = ("requests", "git", "datalad", "pynwb", "h5py", "numpy", "starlette", "u
 def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import sys\nsys.argv = ['dandi-mirror', *sys.argv[1:]]\nfrom dandi_mirror.cli.main import main\n"
-        "try: main()\nfinally: print(sorted(set(sys.modules) & set(%r)), file=sys.stderr)" % (HEAVY,)
+        f"try: main()\nfinally: print(sorted(set(sys.modules) & set({HEAVY!r})), file=sys.stderr)"
     )
     done = run(sys.executable, "-c", program, *arguments)
     assert done.stderr == "[]\n"

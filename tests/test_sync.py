@@ -338,7 +338,7 @@ def test_404_403_and_503_are_three_different_things_and_none_is_a_deletion(
     mirror.sync()
     before = mirror.refs()
     for status, code in ((404, 3), (403, 4), (401, 4), (503, 5)):
-        mirror.server.intercept = lambda request, status=status: (  # type: ignore[misc]
+        mirror.server.intercept = lambda request, status=status: (
             JSONResponse({"detail": "no"}, status) if "/dandisets/" in request.path else None
         )
         report = mirror.sync(mode="force")

@@ -142,7 +142,7 @@ def _sync(
         if killed:
             run.dataset.clear_stale()
             # before the branch moves on: afterwards a half-written work tree would look like a person's edits
-            worktree.bring_up(run.dataset, options.branch)
+            worktree.bring_up(run.dataset, options.branch, cut_off=True)
         _bring_up_to_date(run, row)
     if report.findings and not report.exit_code:
         alarm = any(finding.kind is Kind.ALARM for finding in report.findings)
@@ -316,7 +316,7 @@ def _hosts(versions: list[Version], branch: Branch | None) -> str:
 
 def _bring_work_tree(run: Run) -> None:
     dataset, branch = run.dataset, run.options.branch
-    if reason := worktree.bring_up(dataset, branch):
+    if reason := worktree.bring_up(dataset, branch, cut_off=False):
         run.find(branch, Kind.WORKTREE, f"the work tree was left alone: {reason}")
     if dataset.head_branch() == branch and not dataset.annex_is_set_up():
         dataset.set_up_annex(f"mirror of {run.archive.instance.identifier(run.dandiset)}")

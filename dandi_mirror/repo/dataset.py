@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.repo.process import GitError, git
+from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.reader import Reader
 from dandi_mirror.repo.stream import Importer
 
@@ -110,7 +110,7 @@ class Dataset:
 
     def edits(self) -> list[str]:
         """Paths of tracked files that differ from what is checked out, with git's two letters before each."""
-        listing = git(self.path, "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames")
+        listing = git(self.path, *NO_FILTER, "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames")
         return listing.decode(errors="replace").split("\0")[:-1]
 
     def unmerged(self, commit: str | None) -> dict[str, str]:
@@ -230,19 +230,18 @@ class Dataset:
         self._keep_annex(before)
 
     def _keep_annex(self, before: str | None) -> None:
-        """Put the git-annex branch back to ``before``, if git-annex has lost what was there.
+        """Put the git-annex branch back to ``before``, if git-annex has taken it for missing.
 
-        When a git that git-annex has started dies, git-annex takes it that there is no branch yet, makes an
-        empty one over ours, and reports success.
+        It does when a git that it has started dies: it then makes an empty branch over ours, which it may
+        merge with what was there, and reports success.
         """
         after = self.ref(ANNEX)
         if not before or not after or before == after:
             return
-        try:
-            git(self.path, "merge-base", "--is-ancestor", before, after)
-        except GitError:
+        trees = git(self.path, "rev-parse", f"{before}^{{tree}}", f"{after}^{{tree}}").split()
+        if trees[0] == trees[1] or before.encode() not in git(self.path, "rev-list", after).split():
             self.move_refs([RefChange(ANNEX, before, after)])
-            raise GitError(f"{self.path}: git-annex lost its branch, which is back; run this again") from None
+            raise GitError(f"{self.path}: git-annex lost its branch, which is back; run this again")
 
     def annex_is_set_up(self) -> bool:
         """Whether :meth:`set_up_annex` has been done."""

@@ -38,6 +38,11 @@ GIT_SETTINGS = (
 _ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "268435456"}
 
 
+# git-annex's filter would be asked about every regular file that git is not sure of; it changes none of ours,
+# and asking takes it milliseconds each and leaves refs of its own behind
+NO_FILTER = ("-c", "filter.annex.process=", "-c", "filter.annex.clean=", "-c", "filter.annex.smudge=")
+
+
 class GitError(MirrorError):
     """A git or git-annex command failed for a reason of its own."""
 

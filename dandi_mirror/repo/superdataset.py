@@ -76,13 +76,13 @@ class Superdataset:
                 made = self.dataset.refs()[temporary]
                 self.dataset.move_refs([RefChange(_REF, made, head)])
                 self.dataset.drop_refs([temporary])
-        worktree.bring_up(self.dataset, BRANCH)
+        worktree.bring_up(self.dataset, BRANCH, cut_off=True)
         return self.dataset.ref(_REF) if changed else None
 
     def clear_stale(self) -> None:
         """Make good what a killed run left; only under the superdataset's lock."""
         self.dataset.clear_stale()
-        worktree.bring_up(self.dataset, BRANCH)
+        worktree.bring_up(self.dataset, BRANCH, cut_off=True)
 
     def _entries(
         self, tree: Mapping[str, tuple[bytes, str]], members: Mapping[str, Member], config: bytes

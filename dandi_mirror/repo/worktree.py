@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.repo.dataset import CHECKED_OUT, EMPTY_TREE, Dataset, RefChange, sync_to_disk
-from dandi_mirror.repo.process import GitError, git
+from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.stream import FILE, blob_id
 
 _MANY = 100
@@ -24,8 +24,10 @@ class _Change:
     new: tuple[bytes, bytes]
 
 
-def bring_up(dataset: Dataset, branch: str) -> str:
+def bring_up(dataset: Dataset, branch: str, *, cut_off: bool) -> str:
     """Bring index and work tree to ``branch``, if that is what is checked out, keeping local edits.
+
+    ``cut_off`` says that the run before may have been killed while it did this.
 
     Returns why nothing was touched when an edit stands in the way, or an empty string.
     """
@@ -34,10 +36,14 @@ def bring_up(dataset: Dataset, branch: str) -> str:
         return ""
     changes = _changes(dataset, before or EMPTY_TREE, commit)
     try:
-        _take_in(dataset, changes)
-        git(dataset.path, "read-tree", "-m", "-u", before or EMPTY_TREE, commit)
+        if cut_off:
+            _take_in(dataset, changes)
+        git(dataset.path, *NO_FILTER, "read-tree", "-m", "-u", before or EMPTY_TREE, commit)
     except GitError as error:
         _, refused, reason = str(error).partition("error: ")
+        if refused and not cut_off:
+            # files of a mirror that was copied or restored have other times; only a second look tells
+            return bring_up(dataset, branch, cut_off=True)
         if not refused:
             raise  # git was ended by something else than an edit, and may have left its lock
         return reason
@@ -88,7 +94,7 @@ def _take_in(dataset: Dataset, changes: list[_Change]) -> None:
     lines = [b"%b %b\t%b\0" % (*entry, path) for entry, path in known]
     if lines:
         git(dataset.path, "update-index", "-z", "--index-info", stdin=b"".join(lines))
-    git(dataset.path, "update-index", "-q", "--refresh")
+    git(dataset.path, *NO_FILTER, "update-index", "-q", "--refresh")
 
 
 def _file(dataset: Dataset, change: _Change) -> str:
