@@ -31,7 +31,8 @@ def _sync(api_url: str, path: Path) -> dict[str, Any]:
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.http import Session
     from dandi_mirror.mirror.mirror import Mirror
-    from dandi_mirror.mirror.sync import Options, sync_dandiset
+    from dandi_mirror.mirror.options import Options
+    from dandi_mirror.mirror.sync import sync_dandiset
 
     began: list[tuple[str, float]] = []
     start = time.monotonic()

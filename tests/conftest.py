@@ -18,7 +18,8 @@ from dandi_mirror.archive.client import Archive as Client
 from dandi_mirror.archive.http import Patience, Session
 from dandi_mirror.embedded import Archive, Server, serve
 from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.mirror.sync import Options, sync_dandiset
+from dandi_mirror.mirror.options import Options
+from dandi_mirror.mirror.sync import sync_dandiset
 from dandi_mirror.model import Report
 from dandi_mirror.repo.dataset import Tree
 

@@ -413,6 +413,12 @@ def test_a_version_that_now_answers_differently_is_an_alarm_and_its_tag_stays(
     assert report.exit_code == 7
     assert [(finding.kind, finding.version) for finding in report.findings] == [(Kind.ALARM, "0.240101.0000")]
     assert mirror.refs() == before
+    assert mirror.sync().exit_code == 7, "an alarm stands when nothing is new"
+    dandiset.delete_asset("sub-0/sub-0_ses-1_ecephys.nwb")
+    assert mirror.sync().exit_code == 7, "and when something is"
+    dandiset.versions["0.240101.0000"].given["name"] = "A test"
+    dandiset.forget()
+    assert mirror.sync(mode="verify").exit_code == 0, "until a verification finds them of one mind"
 
 
 # --- how it is asked for -----------------------------------------------------------------------------------
@@ -424,8 +430,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(archive: Archive, 
     dandiset.publish("0.240101.0000", created="2024-01-01T00:00:00Z")
     report = mirror.sync(dry_run=True)
     assert (report.added, report.tags) == (4, ["0.240101.0000"])
-    assert not (mirror.path / "000123").exists()
-    assert not (mirror.path / ".git").exists()
+    assert not mirror.path.exists()
     assert not [request for request in mirror.server.requests if "/blobs/" in request.path]
 
 
@@ -442,6 +447,22 @@ def test_versions_published_follows_the_newest_version_on_a_branch_of_its_own(
     assert mirror.sync(versions="published").tags == ["0.240202.0000"]
     assert len(mirror.asset_paths("HEAD")) == 4
     assert mirror.sync(versions="published").status == "notneeded"
+
+
+def test_a_version_that_has_to_wait_is_not_on_the_branch_of_published_versions(
+    archive: Archive, mirror: MirrorOfTest
+) -> None:
+    dandiset = seed(archive)
+    dandiset.publish("0.240101.0000", created="2024-01-01T00:00:00Z")
+    dandiset.add_asset("table.tsv", archive.add_blob(b"a\tb\n"))
+    dandiset.publish("0.240202.0000", created="2024-02-02T00:00:00Z")
+    mirror.server.intercept = lambda request: Response("gone", 404) if "/blobs/" in request.path else None
+    report = mirror.sync(versions="published")
+    assert (report.exit_code, report.tags) == (3, ["0.240101.0000"])
+    assert "table.tsv" not in mirror.asset_paths("published")
+    mirror.server.intercept = None
+    assert mirror.sync(versions="published").tags == ["0.240202.0000"]
+    assert "table.tsv" in mirror.asset_paths("published")
 
 
 def test_versions_latest_and_draft_take_what_they_say(archive: Archive, mirror: MirrorOfTest, tmp_path: Path) -> None:

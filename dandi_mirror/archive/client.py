@@ -98,9 +98,7 @@ class Archive:
                 break
             page += 1
         if rows != count:
-            raise BadAnswerError(
-                f"{path} counts {ascii(count)[:20]} rows and gives {rows}; run the command again"
-            )
+            raise BadAnswerError(f"{path} counts {ascii(count)[:20]} rows and gives {rows}; run the command again")
 
 
 def check_next(api_url: str, path: str, link: object, page: int) -> bool:

@@ -125,9 +125,7 @@ class Session:
                 # also a ValueError: requests takes the URL of a redirect apart that it does not follow.
                 # The text of these errors can hold presigned URLs: it is not passed on
                 reason = type(error).__name__
-                cut_off = isinstance(
-                    error, requests.exceptions.ChunkedEncodingError | requests.ConnectionError
-                )
+                cut_off = isinstance(error, requests.exceptions.ChunkedEncodingError | requests.ConnectionError)
                 if not cut_off or attempt + 1 == self._patience.attempts or "Max retries" in str(error):
                     raise TemporaryError(
                         f"{self.api_url} did not answer {shown} ({reason}); run the command again later"
@@ -147,9 +145,7 @@ class Session:
                 f"{self.api_url} refuses {shown} ({status}{said}); it is embargoed, or the token is not valid"
             )
         if status in RETRIED or status >= 500:
-            raise TemporaryError(
-                f"{self.api_url} answers {shown} with {status}{said}; run the command again later"
-            )
+            raise TemporaryError(f"{self.api_url} answers {shown} with {status}{said}; run the command again later")
         raise PartError(f"{self.api_url} answers {shown} with {status}{said}")
 
     def _body(self, answer: requests.Response, shown: str, most: int) -> bytes:

@@ -26,9 +26,7 @@ class Unstable(BadAnswerError):
     """The listing changed while it was read."""
 
 
-def asset_pages(
-    archive: Archive, dandiset: str, version: str, *, repeats: bool = False
-) -> Iterator[list[object]]:
+def asset_pages(archive: Archive, dandiset: str, version: str, *, repeats: bool = False) -> Iterator[list[object]]:
     """The rows of a version's assets with their metadata, a page at a time, in no order to rely on.
 
     ``repeats`` lets an asset that is listed more than once pass: for an archive that always lists it so.
@@ -51,9 +49,7 @@ def asset_pages(
             assert isinstance(results, list)
             more = client.check_next(archive.session.api_url, path, answer.get("next"), number)
             if more != (number < pages):
-                raise Unstable(
-                    f"{path}: {'more' if more else 'fewer'} pages than its count of {count} asks for"
-                )
+                raise Unstable(f"{path}: {'more' if more else 'fewer'} pages than its count of {count} asks for")
             ids.update(_identity(row, rows + place) for place, row in enumerate(results))
             rows += len(results)
             yield results

@@ -11,9 +11,7 @@ def command() -> None:
 
 
 @command.command("serve")
-@click.option(
-    "-p", "--port", type=click.IntRange(0, 65535), default=0, help="0: any free port.", show_default=True
-)
+@click.option("-p", "--port", type=click.IntRange(0, 65535), default=0, help="0: any free port.", show_default=True)
 @click.option("--empty", is_flag=True, help="Without the demo's Dandisets.")
 def serve_command(port: int, empty: bool) -> None:
     """Serve the embedded archive on 127.0.0.1 until Ctrl-C.

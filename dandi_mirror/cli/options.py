@@ -23,9 +23,7 @@ output = click.option(
     "-f", "--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True,
     help="What to print: lines for people, or JSON Lines with DataLad's keys.",
 )  # fmt: skip
-jobs = click.option(
-    "-J", "--jobs", type=click.IntRange(1, 64), metavar="N", help="Dandisets at once.  [default: 4]"
-)
+jobs = click.option("-J", "--jobs", type=click.IntRange(1, 64), metavar="N", help="Dandisets at once.  [default: 4]")
 log_level = click.option(
     "-l", "--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
     default="warning", show_default=True, help="How much to tell on stderr; debug also shows tracebacks.",

@@ -57,9 +57,7 @@ def finding_lines(findings: Iterable[Finding]) -> list[str]:
             what = f"{printable(finding.path)}: " if finding.path else ""
             lines.append(f"  {kind}  {version}  {what}{printable(finding.reason)}")
         if len(members) > SHOWN_FINDINGS:
-            lines.append(
-                f"  {kind}  {version}  … and {len(members) - SHOWN_FINDINGS} more (-f json names all)"
-            )
+            lines.append(f"  {kind}  {version}  … and {len(members) - SHOWN_FINDINGS} more (-f json names all)")
     return lines
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from dandi_mirror.mirror.sync import Progress
+from dandi_mirror.mirror.options import Progress
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import click
 from dandi_mirror.cli import options, output
 
 if TYPE_CHECKING:
-    from dandi_mirror.mirror.sync import Options, Progress
+    from dandi_mirror.mirror.options import Options, Progress
     from dandi_mirror.model import Report
 
 
@@ -57,7 +57,7 @@ def command(
     from dandi_mirror.archive.instances import api_url, dandiset_id
     from dandi_mirror.config import read_settings
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.mirror.sync import Options
+    from dandi_mirror.mirror.options import Options
 
     settings = read_settings(mirror_path)
     name = instance or settings.instance or "dandi"
@@ -78,9 +78,7 @@ def command(
         return _print(reports, mirror_path.absolute(), wanted, output)
 
 
-def _run(
-    instance: str, path: Path, ids: list[str], everything: bool, wanted: Options, jobs: int
-) -> Iterable[Report]:
+def _run(instance: str, path: Path, ids: list[str], everything: bool, wanted: Options, jobs: int) -> Iterable[Report]:
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.http import Session
     from dandi_mirror.archive.instances import api_url
@@ -117,9 +115,7 @@ def _print(reports: Iterable[Report], path: Path, wanted: Options, form: str) ->
                 click.echo(line, err=True)
     code = exit_code(codes)
     if form == "json":
-        output.print_json(
-            {"action": "summary", "status": "ok" if code == 0 else "error", **counts, "exit_code": code}
-        )
+        output.print_json({"action": "summary", "status": "ok" if code == 0 else "error", **counts, "exit_code": code})
     return code
 
 
@@ -134,7 +130,7 @@ def exit_code(codes: set[int]) -> int:
 
 def _progress(form: str, log_level: str) -> AbstractContextManager[Progress]:
     """A live line on a terminal; nothing anywhere else."""
-    from dandi_mirror.mirror.sync import silent
+    from dandi_mirror.mirror.options import silent
 
     if form == "json" or not sys.stderr.isatty():
         return nullcontext(silent)

@@ -122,9 +122,7 @@ def download(call: Call) -> Any:
     if how not in ("attachment", "inline"):
         raise Refused(400, {"content_disposition": [f'"{how}" is not a valid choice.']})
     if found.zarr:
-        words = (
-            "Unable to provide download link for zarr assets. Please browse the zarr files directly to do so."
-        )
+        words = "Unable to provide download link for zarr assets. Please browse the zarr files directly to do so."
         raise Refused(400, words)
     name = found.path.rpartition("/")[2]
     extra = {"response-content-disposition": f'{how}; filename="{name}"'}

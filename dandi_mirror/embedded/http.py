@@ -107,9 +107,7 @@ def answer(endpoint: Endpoint, call: Call) -> Response:
         headers["WWW-Authenticate"] = _challenge(call)
     if kind == "text/html":
         kind = "text/html; charset=utf-8"
-        body = (
-            f"<!DOCTYPE html>\n<html><body><pre>{html.escape(body.decode())}</pre></body></html>\n".encode()
-        )
+        body = f"<!DOCTYPE html>\n<html><body><pre>{html.escape(body.decode())}</pre></body></html>\n".encode()
     return _dressed(call, status, body, headers, kind)
 
 

@@ -91,9 +91,7 @@ def _signature(method: str, key: str, query: Mapping[str, str]) -> str:
     return hashlib.sha256(dumps([method, key, signed])).hexdigest()
 
 
-def respond(
-    archive: Archive, method: str, key: str, query: Mapping[str, str], headers: Mapping[str, str]
-) -> Response:
+def respond(archive: Archive, method: str, key: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Response:
     """The answer to GET or HEAD of a key."""
     if method not in ("GET", "HEAD"):
         return _error("MethodNotAllowed", key)

@@ -207,9 +207,7 @@ def admit_row(row: object, instance: Instance, hosts: ContentHosts) -> tuple[Ass
     if reason or size is None:
         return Refusal(Kind.REFUSED, shown, str(reason), asset_id, size, sha256, record, url)
     if sha256 is None:
-        return Refusal(
-            Kind.PENDING, shown, "the archive has no SHA-256 for it yet", asset_id, size, None, record
-        )
+        return Refusal(Kind.PENDING, shown, "the archive has no SHA-256 for it yet", asset_id, size, None, record)
     fields = annex_fields(metadata, shown)
     return Asset(shown, asset_id, size, sha256, url, 0, fields, "datePublished" in metadata), record
 
@@ -228,9 +226,7 @@ def canonical_record(row: dict[str, object], metadata: dict[str, object]) -> dic
     }
 
 
-def _content(
-    row: dict[str, object], metadata: dict[str, object]
-) -> tuple[int | None, str | None, str | None]:
+def _content(row: dict[str, object], metadata: dict[str, object]) -> tuple[int | None, str | None, str | None]:
     """The size and digest that a key can be made of, and what is wrong with either."""
     size = row.get("size")
     # JSON's true is an int to Python

@@ -15,9 +15,7 @@ from dandi_mirror.repo.dataset import Tree as OldTree
 from dandi_mirror.repo.stream import Entry, Known
 
 
-def carried_entries(
-    dataset: Dataset, old: OldTree, listing: Listing, spool: Spool
-) -> list[tuple[str, Entry, int]]:
+def carried_entries(dataset: Dataset, old: OldTree, listing: Listing, spool: Spool) -> list[tuple[str, Entry, int]]:
     """(path, entry, record handle) of each pending or refused asset whose path is mirrored already.
 
     A new row that cannot be taken does not delete what its path held before.
@@ -34,9 +32,7 @@ def carried_entries(
     ]
 
 
-def _records(
-    dataset: Dataset, old: Mapping[str, tuple[bytes, str]], wanted: set[str]
-) -> Iterator[tuple[str, bytes]]:
+def _records(dataset: Dataset, old: Mapping[str, tuple[bytes, str]], wanted: set[str]) -> Iterator[tuple[str, bytes]]:
     parts = [path for path in old if is_part(path)]
     needed = {part for path in wanted if (part := part_of(path, parts))}
     if not needed:

@@ -88,9 +88,7 @@ class Index:
         with self._open() as database:
             database.execute("CREATE TABLE IF NOT EXISTS dandiset (id TEXT PRIMARY KEY, facts TEXT NOT NULL)")
             database.execute(f"PRAGMA user_version = {_SCHEMA}")
-            database.execute(
-                "INSERT OR REPLACE INTO dandiset VALUES (?, ?)", [dandiset, json.dumps(asdict(facts))]
-            )
+            database.execute("INSERT OR REPLACE INTO dandiset VALUES (?, ?)", [dandiset, json.dumps(asdict(facts))])
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -100,7 +98,5 @@ class Index:
 
 def _remembered(text: str) -> Remembered:
     facts = json.loads(text)
-    findings = tuple(
-        Finding(**finding | {"kind": Kind(finding["kind"])}) for finding in facts.pop("findings")
-    )
+    findings = tuple(Finding(**finding | {"kind": Kind(finding["kind"])}) for finding in facts.pop("findings"))
     return Remembered(**facts, findings=findings)

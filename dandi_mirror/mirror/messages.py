@@ -34,9 +34,7 @@ class Counts:
         return cls(files, len(subjects), size)
 
     def __str__(self) -> str:
-        return (
-            f"{plural(self.files, 'file')} of {plural(self.subjects, 'subject')}, {plural(self.size, 'byte')}"
-        )
+        return f"{plural(self.files, 'file')} of {plural(self.subjects, 'subject')}, {plural(self.size, 'byte')}"
 
 
 def plural(count: int, noun: str) -> str:
@@ -72,9 +70,7 @@ def version_tag(instance: Instance, dandiset: str, listing: Listing) -> str:
 def branch_commit(instance: Instance, dandiset: str, listing: Listing, plan: Plan, new: Iterable[str]) -> str:
     """The message of a commit on the branch: what changed, and what there is now."""
     changes = [
-        f"{sign}{len(paths)}"
-        for sign, paths in (("+", plan.added), ("~", plan.changed), ("-", plan.gone))
-        if paths
+        f"{sign}{len(paths)}" for sign, paths in (("+", plan.added), ("~", plan.changed), ("-", plan.gone)) if paths
     ]
     versions = list(new)
     what = f"{' '.join(changes)} files" if changes else "records" if plan.files else "history"

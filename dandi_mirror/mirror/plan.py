@@ -56,9 +56,7 @@ class Plan:
 def make_plan(old: Mapping[str, tuple[bytes, str]], new: Mapping[str, Entry]) -> Plan:
     """The plan from a tree as git lists it (path → mode, object id) to the entries it shall have."""
     removed = tuple(sorted(path for path in old if path not in new))
-    files = tuple(
-        (path, entry) for path, entry in sorted(new.items(), key=_path) if _differs(old.get(path), entry)
-    )
+    files = tuple((path, entry) for path, entry in sorted(new.items(), key=_path) if _differs(old.get(path), entry))
     assets = [path for path, _ in files if is_asset_path(path)]
     return Plan(
         removed,

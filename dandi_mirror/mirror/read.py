@@ -74,9 +74,7 @@ class VersionReader:
                 found.add(admit_row(item, self._hosts.instance, self._hosts))
         if rows != row.asset_count:
             # an empty list from an archive in trouble, or a change since the row was read
-            raise Unstable(
-                f"{self._dandiset}@{row.version}: {rows} assets listed, {row.asset_count} announced"
-            )
+            raise Unstable(f"{self._dandiset}@{row.version}: {rows} assets listed, {row.asset_count} announced")
         return Listing(row, metadata, yaml, found.assets, found.finish())
 
 

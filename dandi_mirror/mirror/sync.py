@@ -1,99 +1,44 @@
-"""Bringing one Dandiset's dataset up to the archive: read, plan, write, register, remember; in this order."""
+"""The door to a sync: what is asked for, whether there is anything to do, and what becomes of a failure."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from pathlib import Path
 
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.errors import CredentialsError, LockedError, MirrorError, PartError
-from dandi_mirror.mirror import messages
-from dandi_mirror.mirror.admit import ContentHosts
-from dandi_mirror.mirror.carry import carried_entries
-from dandi_mirror.mirror.index import Remembered, row_key
+from dandi_mirror.mirror.index import row_key
 from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.mirror.plan import Plan, make_plan
-from dandi_mirror.mirror.read import VersionReader
+from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.spool import Spool
-from dandi_mirror.mirror.texts import Texts
-from dandi_mirror.mirror.tree import Listing, datalad_config, version_tree
-from dandi_mirror.mirror.write import Branch, Version, Writer
-from dandi_mirror.model import (
-    DandisetRow,
-    Finding,
-    Kind,
-    Report,
-    VersionRow,
-)
-from dandi_mirror.repo import garbage, worktree
-from dandi_mirror.repo.dataset import Dataset
-from dandi_mirror.repo.superdataset import Member
-
-Progress = Callable[[str, str], None]
-"""Called with a Dandiset and what is being done to it."""
+from dandi_mirror.mirror.update import Run, bring_up_to_date
+from dandi_mirror.model import DandisetRow, Finding, Kind, Report
+from dandi_mirror.repo import worktree
 
 
-def silent(dandiset: str, doing: str) -> None:
-    """A progress that nobody sees."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to sync."""
-
-    versions: str = "all"
-    """``all``, ``published``, ``latest`` or ``draft``."""
-    mode: str = "auto"
-    """``auto`` trusts what is remembered; ``force`` reads the draft again; ``verify`` every version too."""
-    dry_run: bool = False
-    allow_deletes: bool = False
-    hosts: frozenset[str] = frozenset()
-    """Further hosts of content, from the settings."""
-    progress: Progress = silent
-
-    @property
-    def branch(self) -> str:
-        """The branch that is kept: of the draft, or of the newest published version."""
-        return "draft" if self.versions in {"all", "draft"} else "published"
-
-
-@dataclass(slots=True)
-class State:
-    """What a dataset holds when a run begins."""
-
-    branch: str | None
-    tags: Mapping[str, str]
-    """Published version → id of its tag object."""
-
-
-@dataclass(slots=True)
-class Run:
-    """One sync of one Dandiset, while its lock is held."""
-
-    archive: Archive
-    mirror: Mirror
-    dandiset: str
-    options: Options
-    report: Report
-    spool: Spool
-    state: State = field(default_factory=lambda: State(None, {}))
-
-    @property
-    def dataset(self) -> Dataset:
-        """The repository."""
-        return self.mirror.dataset(self.dandiset)
-
-    @property
-    def hosts(self) -> ContentHosts:
-        """Where content URLs may point to."""
-        return ContentHosts(self.archive.instance, self.options.hosts)
-
-    def find(self, version: str, kind: Kind, reason: str, path: str = "", asset_id: str = "") -> None:
-        """Name something in the report."""
-        self.report.findings.append(Finding(version, path, kind, reason, asset_id))
+def sync_many(
+    archive: Archive,
+    mirror: Mirror,
+    dandisets: list[str],
+    options: Options,
+    rows: Mapping[str, DandisetRow],
+    jobs: int = 1,
+) -> Iterator[Report]:
+    """Each Dandiset, ``jobs`` of them at a time, in their order; one's failure is its own."""
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="sync")
+    try:
+        waiting = [
+            pool.submit(sync_dandiset, archive, mirror, dandiset, options, rows.get(dandiset)) for dandiset in dandisets
+        ]
+        for future in waiting:
+            yield future.result()
+    finally:
+        # an interrupted run does not wait for those that are at work
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def sync_dandiset(
@@ -131,27 +76,33 @@ def _sync(
 ) -> None:
     row = row or archive.dandiset(dandiset)
     if row.embargo_status != "OPEN":
-        raise PartError(
-            f"{dandiset} is embargoed ({row.embargo_status}); this release mirrors open Dandisets only"
-        )
+        raise PartError(f"{dandiset} is embargoed ({row.embargo_status}); this release mirrors open Dandisets only")
     if _nothing_to_do(mirror, row, options, report):
         return
     mirror.superdataset.check_is_ours()
-    with mirror.lock(dandiset) as killed, closing(Spool(mirror.own / "tmp")) as spool:
+    with _held(mirror, dandiset, options) as killed, closing(Spool(_scratch(mirror, options))) as spool:
         run = Run(archive, mirror, dandiset, options, report, spool)
         if killed:
             run.dataset.clear_stale()
             # before the branch moves on: afterwards a half-written work tree would look like a person's edits
             worktree.bring_up(run.dataset, options.branch, cut_off=True)
-        _bring_up_to_date(run, row)
-    if report.findings and not report.exit_code:
-        alarm = any(finding.kind is Kind.ALARM for finding in report.findings)
-        report.exit_code = 7 if alarm else _code_of(report.findings)
+        bring_up_to_date(run, row)
+    report.exit_code = _exit_code(report.findings)
 
 
-def _code_of(findings: list[Finding]) -> int:
-    """A version that is gone is told, but nothing of the mirror fails to be as it should."""
-    return 3 if any(finding.kind is not Kind.VANISHED for finding in findings) else 0
+def _held(mirror: Mirror, dandiset: str, options: Options) -> AbstractContextManager[bool]:
+    """The dataset's lock; a dry run writes nothing, so it needs none."""
+    return nullcontext(False) if options.dry_run else mirror.lock(dandiset)
+
+
+def _scratch(mirror: Mirror, options: Options) -> Path:
+    return Path(tempfile.gettempdir()) if options.dry_run else mirror.own / "tmp"
+
+
+def _exit_code(findings: list[Finding]) -> int:
+    """How a run ends that has done all it could; a version that is gone is told, but nothing fails by it."""
+    kinds = {finding.kind for finding in findings} - {Kind.VANISHED}
+    return 7 if Kind.ALARM in kinds else 3 if kinds else 0
 
 
 def _nothing_to_do(mirror: Mirror, row: DandisetRow, options: Options, report: Report) -> bool:
@@ -164,207 +115,5 @@ def _nothing_to_do(mirror: Mirror, row: DandisetRow, options: Options, report: R
         return False
     report.commit = branch
     report.findings = list(then.findings)
-    report.exit_code = _code_of(report.findings)
+    report.exit_code = _exit_code(report.findings)
     return True
-
-
-def _bring_up_to_date(run: Run, row: DandisetRow) -> None:
-    reader = VersionReader(run.archive, run.dandiset, run.hosts, run.spool)
-    run.options.progress(run.dandiset, "reading the dataset")
-    run.state = _read_state(run)
-    rows = _versions_to_read(run)
-    listings = []
-    for wanted in rows:
-        run.options.progress(run.dandiset, f"listing {wanted.version}")
-        listings.append(reader.published(wanted))
-    branch_listing = listings[-1] if listings else None
-    if run.options.branch == "draft":
-        run.options.progress(run.dandiset, "listing the draft")
-        row, branch_listing = reader.draft(row)
-    texts = Texts(run.archive, run.dataset, run.spool, run.state.branch, fetch=not run.options.dry_run)
-    versions = [version for listing in listings if (version := _version(run, listing, texts))]
-    branch = _branch(run, branch_listing, texts)
-    if branch and not run.options.allow_deletes:
-        branch.plan.check(run.dandiset)
-    _fill_report(run, versions, branch)
-    if run.options.dry_run:
-        return
-    _write(run, row, versions, branch)
-
-
-def _read_state(run: Run) -> State:
-    refs = run.dataset.refs()
-    branch = refs.get(f"refs/heads/{run.options.branch}")
-    if branch and messages.TRAILER not in run.dataset.message(branch):
-        raise PartError(
-            f"{run.dandiset}: its branch {run.options.branch} has commits that no sync made; keep them on one of "
-            f"your own: git -C {run.dataset.path} branch mine {branch[:10]}, then reset {run.options.branch}"
-        )
-    tags = {
-        name.removeprefix("refs/tags/"): oid for name, oid in refs.items() if name.startswith("refs/tags/")
-    }
-    return State(branch, tags)
-
-
-def _versions_to_read(run: Run) -> list[VersionRow]:
-    """The published versions that this run reads: those not tagged yet, or all of them to verify."""
-    if run.options.versions == "draft":
-        return []
-    rows, strange = run.archive.versions(run.dandiset)
-    for name in strange:
-        run.find(name, Kind.REFUSED, f"a version called {name}")
-    for gone in sorted(set(run.state.tags) - {row.version for row in rows}):
-        run.find(gone, Kind.VANISHED, "tagged here and no longer in the archive; the tag stays")
-    if run.options.versions == "latest":
-        rows = rows[-1:]
-    for row in rows:
-        if not row.settled:
-            run.find(row.version, Kind.HELD, f"the archive is not done with it ({row.status})")
-    wanted = [row for row in rows if row.settled]
-    if run.options.mode == "verify":
-        return wanted
-    new = [row for row in wanted if row.version not in run.state.tags]
-    if not new and run.options.branch == "published" and run.state.branch is None:
-        return wanted[-1:]
-    return new
-
-
-def _version(run: Run, listing: Listing, texts: Texts) -> Version | None:
-    """A published version as it will be written; None when it has to wait."""
-    name = listing.row.version
-    _find_refusals(run, listing)
-    waiting = [refusal.path for refusal in listing.refusals if refusal.kind in {Kind.PENDING, Kind.ZARR}]
-    missing = texts.fetch(listing)
-    for asset, reason in missing:
-        run.find(name, Kind.TEXT, reason, asset.path, asset.asset_id)
-    waiting += [asset.path for asset, _ in missing]
-    if waiting:
-        run.find(name, Kind.HELD, f"not tagged: {len(waiting)} of its assets cannot be written yet")
-        return None
-    tree = version_tree(run.archive.instance, run.dandiset, listing, texts.entries, run.spool)
-    return Version(listing, tree)
-
-
-def _branch(run: Run, listing: Listing | None, texts: Texts) -> Branch | None:
-    if listing is None:
-        return None
-    if listing.row.version == "draft":
-        _find_refusals(run, listing)
-        for asset, reason in texts.fetch(listing):
-            run.find("draft", Kind.TEXT, reason, asset.path, asset.asset_id)
-    old = run.dataset.tree(run.state.branch)
-    carried = carried_entries(run.dataset, old, listing, run.spool)
-    tree = version_tree(run.archive.instance, run.dandiset, listing, texts.entries, run.spool, carried)
-    return Branch(run.options.branch, run.state.branch, listing, tree, old, make_plan(old, tree.entries))
-
-
-def _find_refusals(run: Run, listing: Listing) -> None:
-    version = listing.row.version
-    run.report.findings += [refusal.finding(version) for refusal in listing.refusals]
-    for asset in listing.assets.values():
-        if asset.content_url is None:
-            reason = "its record has no content URL that git-annex may be given; the API's URL stands alone"
-            run.find(version, Kind.URL, reason, asset.path, asset.asset_id)
-
-
-def _fill_report(run: Run, versions: list[Version], branch: Branch | None) -> None:
-    report = run.report
-    report.tags = [v.listing.row.version for v in versions if v.listing.row.version not in run.state.tags]
-    if branch:
-        counts = messages.Counts.of(branch.listing.assets.values())
-        report.files, report.size = counts.files, counts.size
-        plan: Plan = branch.plan
-        report.added, report.changed, report.removed = len(plan.added), len(plan.changed), len(plan.gone)
-        if not plan.empty or report.tags:
-            report.status = "ok"
-    report.findings.sort()
-
-
-def _write(run: Run, row: DandisetRow, versions: list[Version], branch: Branch | None) -> None:
-    if branch is None and run.state.branch is None:
-        run.report.message = "nothing is published yet"
-        return
-    dataset = run.dataset
-    if not dataset.exists():
-        dataset.create(run.options.branch)
-    run.options.progress(run.dandiset, "writing")
-    writer = Writer(run.archive.instance, run.dandiset, dataset, whole=_look_at_all(run, versions, branch))
-    with garbage.kept(dataset.git_dir):
-        alarms = writer.write(run.state.tags, versions, branch, row.draft.modified)
-    for alarm in alarms:
-        run.find(alarm, Kind.ALARM, "the archive answers differently for it than when it was tagged")
-    run.options.progress(run.dandiset, "work tree")
-    _bring_work_tree(run)
-    run.report.commit = dataset.ref(f"refs/heads/{run.options.branch}") or ""
-    _register(run, row)
-    _remember(run, row, versions, branch)
-
-
-def _look_at_all(run: Run, versions: list[Version], branch: Branch | None) -> bool:
-    """Whether the logs of every key are to be looked at, not only of those whose records changed."""
-    then = run.mirror.index.get(run.dandiset)
-    return run.options.mode != "auto" or then is None or then.hosts != _hosts(versions, branch)
-
-
-def _hosts(versions: list[Version], branch: Branch | None) -> str:
-    listings = [branch.listing] if branch else [version.listing for version in versions]
-    urls = {
-        asset.content_url for listing in listings for asset in listing.assets.values() if asset.content_url
-    }
-    return " ".join(sorted({"/".join(url.split("/", 3)[:3]) for url in urls}))
-
-
-def _bring_work_tree(run: Run) -> None:
-    dataset, branch = run.dataset, run.options.branch
-    if reason := worktree.bring_up(dataset, branch, cut_off=False):
-        run.find(branch, Kind.WORKTREE, f"the work tree was left alone: {reason}")
-    if dataset.head_branch() == branch and not dataset.annex_is_set_up():
-        dataset.set_up_annex(f"mirror of {run.archive.instance.identifier(run.dandiset)}")
-
-
-def _register(run: Run, row: DandisetRow) -> None:
-    instance, superdataset = run.archive.instance, run.mirror.superdataset
-    member = Member(run.dandiset, str(instance.dataset_id(run.dandiset)), run.report.commit)
-    with run.mirror.superdataset_lock() as killed:
-        if killed:
-            superdataset.clear_stale()
-        superdataset.register(
-            {member.path: member},
-            datalad_config(instance),
-            [row.draft.modified],
-            f"{run.dandiset}: {messages.one_line(row.draft.name)}\n",
-        )
-
-
-def _remember(run: Run, row: DandisetRow, versions: list[Version], branch: Branch | None) -> None:
-    run.report.findings.sort()
-    facts = Remembered(
-        row_key(row),
-        run.options.versions,
-        run.report.commit,
-        _hosts(versions, branch),
-        tuple(run.report.findings),
-    )
-    run.mirror.index.put(run.dandiset, facts)
-
-
-def sync_many(
-    archive: Archive,
-    mirror: Mirror,
-    dandisets: list[str],
-    options: Options,
-    rows: Mapping[str, DandisetRow],
-    jobs: int = 1,
-) -> Iterator[Report]:
-    """Each Dandiset, ``jobs`` of them at a time, in their order; one's failure is its own."""
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="sync")
-    try:
-        waiting = [
-            pool.submit(sync_dandiset, archive, mirror, dandiset, options, rows.get(dandiset))
-            for dandiset in dandisets
-        ]
-        for future in waiting:
-            yield future.result()
-    finally:
-        # an interrupted run does not wait for those that are at work
-        pool.shutdown(wait=False, cancel_futures=True)

@@ -38,9 +38,7 @@ class Spooled:
 class Texts:
     """Text content by SHA-256: what the branch's tree holds already, and what is fetched."""
 
-    def __init__(
-        self, archive: Archive, dataset: Dataset, spool: Spool, commit: str | None, *, fetch: bool
-    ) -> None:
+    def __init__(self, archive: Archive, dataset: Dataset, spool: Spool, commit: str | None, *, fetch: bool) -> None:
         self._archive = archive
         self._dataset = dataset
         self._spool = spool

@@ -58,9 +58,7 @@ def dandiset_yaml(metadata: Mapping[str, object]) -> bytes:
     Raises:
         canonical.NotCanonical: the record cannot be written.
     """
-    return canonical.dumps_yaml(
-        {name: value for name, value in metadata.items() if name != "manifestLocation"}
-    )
+    return canonical.dumps_yaml({name: value for name, value in metadata.items() if name != "manifestLocation"})
 
 
 @dataclass(frozen=True, slots=True)

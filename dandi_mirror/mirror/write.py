@@ -150,9 +150,7 @@ class Writer:
             group = keys[start : start + AT_ONCE]
             existing = self._existing([path for key in group for path in key.paths], annex)
             for key in group:
-                facts = key_facts(
-                    self._instance, self._dandiset, now.get(key.key, ()), before.get(key.key, ())
-                )
+                facts = key_facts(self._instance, self._dandiset, now.get(key.key, ()), before.get(key.key, ()))
                 yield from changed_logs(key, facts, existing, stamp)
         remotes = self._existing(["remote.log"], annex).get("remote.log", b"")
         if (wanted := logs.with_remote(remotes, *logs.api_remote(self._instance.api_url), stamp)) != remotes:
@@ -193,9 +191,7 @@ class Writer:
         gone: list[Annexed] = []
         changed: set[str] = set()
         new_parts = {path: entry for path, entry in branch.plan.files if is_part(path)}
-        old_parts = {
-            path for path in (*new_parts, *branch.plan.removed) if path in branch.old and is_part(path)
-        }
+        old_parts = {path for path in (*new_parts, *branch.plan.removed) if path in branch.old and is_part(path)}
         old_lines: set[bytes] = set()
         with self._dataset.reader() as reader:
             for content in reader.read([branch.old[path][1] for path in sorted(old_parts)]):

@@ -75,10 +75,7 @@ class Dataset:
         with _repository(self.path) as repo:
             from git import Reference
 
-            return {
-                ref.path: Reference.dereference_recursive(repo, ref.path)
-                for ref in Reference.iter_items(repo)
-            }
+            return {ref.path: Reference.dereference_recursive(repo, ref.path) for ref in Reference.iter_items(repo)}
 
     def ref(self, name: str) -> str | None:
         """The object id that one ref holds; read from the files, without starting git."""

@@ -78,9 +78,7 @@ def with_presence(log: bytes, stamp: Stamp, present: dict[str, bool]) -> bytes:
     about anything else are kept as they were written.  ``log`` may be empty.
     """
     if not log:
-        return "".join(
-            f"{stamp} {int(there)} {what}\n" for what, there in sorted(present.items()) if there
-        ).encode()
+        return "".join(f"{stamp} {int(there)} {what}\n" for what, there in sorted(present.items()) if there).encode()
     newest, others = _newest(log)
     lines = {what: line for what, (_, _, line) in newest.items()}
     for what, there in present.items():
@@ -113,9 +111,7 @@ def _newest(log: bytes) -> tuple[dict[str, tuple[Stamp, bool, str]], list[str]]:
     return newest, others
 
 
-def with_fields(
-    log: bytes, stamp: Stamp, remove: Iterable[tuple[str, str]], add: Iterable[tuple[str, str]]
-) -> bytes:
+def with_fields(log: bytes, stamp: Stamp, remove: Iterable[tuple[str, str]], add: Iterable[tuple[str, str]]) -> bytes:
     """A metadata log in which the (field, value) pairs of ``remove`` are unset and those of ``add`` set."""
     signs = [(field, "-" + _metadata_value(value)) for field, value in remove]
     signs += [(field, "+" + _metadata_value(value)) for field, value in add]
@@ -170,9 +166,7 @@ def fields(log: bytes) -> set[tuple[str, str]]:
     """The (field, value) pairs that a metadata log says are set; of a line that cannot be read, none."""
     pairs: set[tuple[str, str]] = set()
     lines = [(Stamp.parse(time), words) for time, words in _metadata_lines(log)]
-    for _, words in sorted(
-        ((stamp.micros, words) for stamp, words in lines if stamp), key=lambda line: line[0]
-    ):
+    for _, words in sorted(((stamp.micros, words) for stamp, words in lines if stamp), key=lambda line: line[0]):
         field = ""
         for word in words:
             if word[:1] not in {"+", "-"} or not field:

@@ -68,16 +68,18 @@ def child_environment() -> dict[str, str]:
         if (not name.startswith("GIT_") or _GIT_KEPT.match(name)) and not _SECRET.search(name)
     }
     beside = str(Path(sys.executable).parent)
-    return _ALLOCATOR | kept | {
-        "LC_ALL": "C.UTF-8",
-        "GIT_TERMINAL_PROMPT": "0",
-        "PATH": os.pathsep.join([kept.get("PATH", os.defpath), beside]),
-    }
+    return (
+        _ALLOCATOR
+        | kept
+        | {
+            "LC_ALL": "C.UTF-8",
+            "GIT_TERMINAL_PROMPT": "0",
+            "PATH": os.pathsep.join([kept.get("PATH", os.defpath), beside]),
+        }
+    )
 
 
-def start(
-    folder: Path, arguments: Sequence[str], *, stderr: int | None = subprocess.PIPE
-) -> subprocess.Popen[bytes]:
+def start(folder: Path, arguments: Sequence[str], *, stderr: int | None = subprocess.PIPE) -> subprocess.Popen[bytes]:
     """Start ``git -C folder arguments`` with pipes on its standard streams.
 
     The child inherits the locks that this process holds: while it lives, the dataset stays locked.

@@ -55,18 +55,14 @@ class Superdataset:
         tree = self.dataset.tree(self.dataset.ref(_REF))
         return {path: oid for path, (mode, oid) in tree.items() if mode == GITLINK}
 
-    def register(
-        self, members: Mapping[str, Member], config: bytes, dates: list[datetime], message: str
-    ) -> str | None:
+    def register(self, members: Mapping[str, Member], config: bytes, dates: list[datetime], message: str) -> str | None:
         """Record datasets at their commits; the new commit, or None when all are recorded so already."""
         if not self.dataset.exists():
             self.dataset.create(BRANCH)
         head = self.dataset.ref(_REF)
         tree = self.dataset.tree(head)
         new = self._entries(tree, members, config)
-        changed = [
-            (path, entry) for path, entry in new.items() if tree.get(path) != (entry.mode, entry.object_id())
-        ]
+        changed = [(path, entry) for path, entry in new.items() if tree.get(path) != (entry.mode, entry.object_id())]
         if changed:
             temporary = TEMPORARY + BRANCH
             date = max(dates, default=datetime(1970, 1, 1, tzinfo=UTC))

@@ -1,0 +1,33 @@
+"""How to sync: what the command line and the settings say, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Progress = Callable[[str, str], None]
+"""Called with a Dandiset and what is being done to it."""
+
+
+def silent(dandiset: str, doing: str) -> None:
+    """A progress that nobody sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to sync."""
+
+    versions: str = "all"
+    """``all``, ``published``, ``latest`` or ``draft``."""
+    mode: str = "auto"
+    """``auto`` trusts what is remembered; ``force`` reads the draft again; ``verify`` every version too."""
+    dry_run: bool = False
+    allow_deletes: bool = False
+    hosts: frozenset[str] = frozenset()
+    """Further hosts of content, from the settings."""
+    progress: Progress = silent
+
+    @property
+    def branch(self) -> str:
+        """The branch that is kept: of the draft, or of the newest published version."""
+        return "draft" if self.versions in {"all", "draft"} else "published"
