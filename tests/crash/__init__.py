@@ -1,0 +1,1 @@
+"""Attacks on a sync, and the proof that the next run makes good what they left."""

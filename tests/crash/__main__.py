@@ -1,0 +1,140 @@
+"""The whole campaign: ``python -m tests.crash``, 20 minutes; a table, and 1 if anything did not hold.
+
+``--share 0.1`` makes a tenth of every attack, ``--share 5 calls`` kills before every single call that changes
+the disk; names of attacks choose among them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from . import company, disks, kills, mounts
+from .world import SCENARIOS, Outcome, World, make_world, spread
+
+Attack = Callable[[World, float, random.Random], Iterator[Outcome]]
+
+
+def calls(world: World, share: float, chance: random.Random) -> Iterator[Outcome]:
+    """Kill before every call that changes the disk; the program alone in place of all at every third."""
+    for scenario in SCENARIOS:
+        points = kills.points(world, scenario)
+        for number, point in enumerate(spread(points, _some(share, 150))):
+            deep = number % 10 == 0
+            yield kills.kill_at(world, scenario, point, all_of_it=number % 3 != 2, deep=deep)
+
+
+def overtaken(world: World, share: float, chance: random.Random) -> Iterator[Outcome]:
+    """Kill while the work tree is written, and let the archive move on."""
+    yield from kills.overtaken(_some(share, 20))
+
+
+def moments(world: World, share: float, chance: random.Random) -> Iterator[Outcome]:
+    """Kill at random."""
+    for number in range(_some(share, 210)):
+        whom, scenario = kills.WHOM[number % 3], SCENARIOS[number // 3 % 2]
+        yield kills.kill_at_random(world, scenario, whom, chance, deep=number % 10 == 0)
+
+
+def stops(world: World, share: float, chance: random.Random) -> Iterator[Outcome]:
+    """SIGTERM, and Ctrl-C, also while the archive does not answer."""
+    for number in range(_some(share, 20)):
+        by = (signal.SIGTERM, signal.SIGINT)[number % 2]
+        scenario, hangs = SCENARIOS[number // 4 % 2], number % 4 > 1
+        yield kills.stop(world, scenario, by, world.moment(scenario, chance), hangs=hangs)
+
+
+def power(world: World, share: float, chance: random.Random) -> Iterator[Outcome]:
+    """Power cuts, every third as the sync has just reported success."""
+    for number in range(_some(share, 45)):
+        scenario = SCENARIOS[number % 2]
+        moment = world.moment(scenario, chance) if number % 3 else None
+        yield disks.cut_power(world, scenario, moment)
+
+
+def full(world: World, share: float, chance: random.Random) -> Iterator[Outcome]:
+    """Disks with all too little room."""
+    for scenario in SCENARIOS:
+        for spare in disks.sizes(disks.room_needed(world, scenario), _some(share, 22), chance):
+            yield disks.fill_up(world, scenario, spare)
+
+
+def readonly(world: World, share: float, chance: random.Random) -> Iterator[Outcome]:
+    """Disks that cannot be written."""
+    for scenario in SCENARIOS:
+        for way in disks.READ_ONLY_WAYS:
+            yield disks.forbid_writing(world, scenario, way)
+
+
+def crowd(world: World, share: float, chance: random.Random) -> Iterator[Outcome]:
+    """Four syncs at once."""
+    for number in range(_some(share, 20)):
+        yield company.all_at_once(world, SCENARIOS[number % 2], number)
+
+
+def garbage(world: World, share: float, chance: random.Random) -> Iterator[Outcome]:
+    """``git gc --prune=now`` beside a sync."""
+    for number in range(_some(share, 40)):
+        yield company.collect_garbage(world, SCENARIOS[number % 2], chance, after_a_kill=number % 4 > 1)
+
+
+_ALL = (calls, overtaken, moments, stops, power, full, readonly, crowd, garbage)
+ATTACKS: dict[str, Attack] = {attack.__name__: attack for attack in _ALL}
+
+
+def _some(share: float, whole: int) -> int:
+    return max(1, round(share * whole))
+
+
+def campaign(names: Sequence[str], share: float, seed: int) -> list[tuple[Outcome, float]]:
+    """Run the attacks; every outcome with the seconds it took."""
+    outcomes = []
+    with make_world() as world:
+        for name in names:
+            began = time.monotonic()
+            for outcome in ATTACKS[name](world, share, random.Random(f"{seed} {name}")):
+                outcomes.append((outcome, time.monotonic() - began))
+                began = time.monotonic()
+                for problem in outcome.problems:
+                    print(f"FAILED {outcome.attack}, {outcome.where}: {problem}", flush=True)
+    return outcomes
+
+
+def table(outcomes: Sequence[tuple[Outcome, float]]) -> str:
+    """A line for each kind of attack."""
+    lines = [f"{'attack':<44} {'points':>6} {'struck':>6} {'survived':>8} {'failed':>6} {'seconds':>8}"]
+    for attack in dict.fromkeys(outcome.attack for outcome, _ in outcomes):
+        of_it = [(outcome, took) for outcome, took in outcomes if outcome.attack == attack]
+        struck = sum(outcome.struck for outcome, _ in of_it)
+        failed = sum(bool(outcome.problems) for outcome, _ in of_it)
+        took = sum(took for _, took in of_it)
+        survived = len(of_it) - failed
+        lines.append(f"{attack:<44} {len(of_it):>6} {struck:>6} {survived:>8} {failed:>6} {took:>8.0f}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
+    parser.add_argument("attacks", nargs="*", metavar="ATTACK", help=f"of {', '.join(ATTACKS)}; default: all")
+    parser.add_argument("--share", type=float, default=1.0, help="how much of each attack")
+    parser.add_argument("--seed", type=int, default=0, help="of what is random")
+    given = parser.parse_args()
+    if unknown := set(given.attacks) - ATTACKS.keys():
+        parser.error(f"no such attack: {', '.join(sorted(unknown))}")
+    wanted = given.attacks or list(ATTACKS)
+    needs = {"power": "ext4", "full": "tmpfs", "readonly": "tmpfs"}
+    left_out = {name: why for name in wanted if (why := mounts.why_not(needs[name]) if name in needs else "")}
+    outcomes = campaign([name for name in wanted if name not in left_out], given.share, given.seed)
+    print(table(outcomes))
+    for name, why in left_out.items():
+        print(f"left out: {name}: {why}")
+    return int(bool(left_out) or any(outcome.problems for outcome, _ in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

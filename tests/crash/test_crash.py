@@ -1,0 +1,87 @@
+"""A short form of the campaign; ``python -m tests.crash`` is the whole one."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+
+import pytest
+
+from . import company, disks, kills, mounts
+from .judge import not_as_should_be
+from .world import DANDISET, FIRST, SCENARIOS, SECOND, Outcome, World, spread
+
+KILLS_A_TEST = 5
+TRACED = pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+
+
+def survived(outcome: Outcome) -> bool:
+    assert outcome.problems == [], f"{outcome.attack}, {outcome.where}"
+    return outcome.struck
+
+
+@TRACED
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_kill_before_any_call_that_changes_the_disk_is_made_good(world: World, scenario: str) -> None:
+    points = kills.points(world, scenario)
+    assert len(points) > 300, "the sync was not watched"
+    shift = random.randrange(len(points) // 6)
+    outcomes = [kills.kill_at(world, scenario, point) for point in spread(points[shift:], 6)]
+    assert sum(map(survived, outcomes)) >= 4
+
+
+@TRACED
+def test_a_kill_is_made_good_though_the_archive_has_moved_on() -> None:
+    assert sum(survived(outcome) for outcome in kills.overtaken(2))
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("whom", kills.WHOM)
+def test_a_kill_at_any_moment_is_made_good(world: World, scenario: str, whom: str) -> None:
+    outcomes = [kills.kill_at_random(world, scenario, whom, random.Random()) for _ in range(KILLS_A_TEST)]
+    assert [survived(outcome) for outcome in outcomes]
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_a_sync_that_is_told_to_end_does_so_though_the_archive_is_silent(world: World, by: signal.Signals) -> None:
+    assert survived(kills.stop(world, SECOND, by, 0.6, hangs=True))
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("ended", [False, True], ids=["in its midst", "as it ended"])
+def test_a_power_cut_corrupts_nothing_and_loses_nothing_that_was_done(world: World, scenario: str, ended: bool) -> None:
+    if why := mounts.why_not("ext4"):
+        pytest.skip(why)
+    survived(disks.cut_power(world, scenario, None if ended else world.moment(scenario, random.Random())))
+
+
+def test_a_full_disk_is_told_and_a_larger_one_is_all_it_takes(world: World) -> None:
+    if why := mounts.why_not("tmpfs"):
+        pytest.skip(why)
+    needed = disks.room_needed(world, FIRST)
+    assert sum(survived(disks.fill_up(world, FIRST, size)) for size in disks.sizes(needed, 5)) >= 4
+
+
+def test_a_mirror_that_cannot_be_written_is_told_in_one_line(world: World) -> None:
+    if why := mounts.why_not("tmpfs"):
+        pytest.skip(why)
+    assert all(survived(disks.forbid_writing(world, SECOND, way)) for way in disks.READ_ONLY_WAYS)
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_of_four_syncs_at_once_one_does_the_work(world: World, round_: int) -> None:
+    assert survived(company.all_at_once(world, SCENARIOS[round_ % 2], round_))
+
+
+@pytest.mark.parametrize("after_a_kill", [False, True])
+def test_a_gc_beside_a_sync_takes_nothing_that_is_needed(world: World, after_a_kill: bool) -> None:
+    assert survived(company.collect_garbage(world, SECOND, random.Random(), after_a_kill=after_a_kill))
+
+
+def test_a_copy_of_a_mirror_needs_no_hand(world: World) -> None:
+    with world.mirror(SECOND) as mirror:
+        for file in (mirror / DANDISET).glob("*.*"):
+            file.touch()
+        assert world.sync(mirror).code == 0
+        assert not_as_should_be(world, mirror, SECOND) == []
