@@ -94,11 +94,12 @@ def path_of(number: int) -> str:
 def row(number: int, round_: int = 0) -> dict[str, Any]:
     """A row of the listing with its metadata."""
     sha256 = sha256_of(number, round_)
+    minutes, seconds = divmod(round_, 60)
+    time = f"2024-01-{1 + minutes // 60:02d}T00:{minutes % 60:02d}:{seconds:02d}.{number % 1000000:06d}Z"
     return {
         "asset_id": _uuid(number, f"asset {round_}"), "blob": _uuid(number, f"blob {round_}"), "zarr": None,
         "path": path_of(number), "size": 1_000_000 + number, "metadata": metadata(number, sha256),
-        "created": f"2024-01-01T00:00:00.{number % 1000000:06d}Z",
-        "modified": f"2024-01-01T00:00:00.{number % 1000000:06d}Z",
+        "created": time, "modified": time,
     }  # fmt: skip
 
 

@@ -122,13 +122,16 @@ class Asset:
 
     path: str
     asset_id: str
+    modified: str
+    """The row's time as the archive spells it: compared with the next row's, and nothing else."""
     size: int
     """Bytes."""
     sha256: str
     content_url: str | None
     """Its S3 URL; None when the record has none that is admitted."""
     record: int
-    """The handle of its canonical record (see ``mirror.spool``)."""
+    """The handle of its canonical record (see ``mirror.spool``); below zero, the length of one that was not
+    read again."""
     fields: tuple[tuple[str, str], ...]
     """git-annex metadata: (field, value) pairs, sorted."""
     published: bool

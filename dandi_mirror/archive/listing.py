@@ -26,8 +26,10 @@ class Unstable(BadAnswerError):
     """The listing changed while it was read."""
 
 
-def asset_pages(archive: Archive, dandiset: str, version: str, *, repeats: bool = False) -> Iterator[list[object]]:
-    """The rows of a version's assets with their metadata, a page at a time, in no order to rely on.
+def asset_pages(
+    archive: Archive, dandiset: str, version: str, *, repeats: bool = False, metadata: bool = True
+) -> Iterator[list[object]]:
+    """The rows of a version's assets, with their metadata or without, a page at a time, in no order to rely on.
 
     ``repeats`` lets an asset that is listed more than once pass: for an archive that always lists it so.
 
@@ -35,8 +37,8 @@ def asset_pages(archive: Archive, dandiset: str, version: str, *, repeats: bool 
         Unstable: the pages do not fit together.
         BadAnswerError: an answer that is not what the API promises.
     """
-    path = f"/dandisets/{dandiset}/versions/{version}/assets/"
-    first = _page(archive, path, 1)
+    path = _path(dandiset, version)
+    first = _page(archive, path, metadata, 1)
     count = first.get("count")
     if type(count) is not int or not 0 <= count <= client.PAGE * client.MOST_PAGES:
         raise BadAnswerError(f"{path} does not say how many assets there are")
@@ -44,7 +46,7 @@ def asset_pages(archive: Archive, dandiset: str, version: str, *, repeats: bool 
     rows = 0
     ids: set[object] = set()
     with ThreadPoolExecutor(AHEAD, thread_name_prefix="pages") as pool:
-        for number, answer in enumerate(_ahead(pool, archive, path, first, pages), start=1):
+        for number, answer in enumerate(_ahead(pool, archive, path, metadata, first, pages), start=1):
             results = answer["results"]
             assert isinstance(results, list)
             more = client.check_next(archive.session.api_url, path, answer.get("next"), number)
@@ -59,6 +61,18 @@ def asset_pages(archive: Archive, dandiset: str, version: str, *, repeats: bool 
         raise Unstable(f"{path}: an asset was seen twice")
 
 
+def newest_rows(archive: Archive, dandiset: str, version: str, count: int) -> list[object]:
+    """The ``count`` rows that were modified last, with their metadata; at most a page."""
+    path = _path(dandiset, version)
+    answer = archive.session.get(path, metadata="true", order="-modified", page=1, page_size=min(count, client.PAGE))
+    results = answer.get("results") if isinstance(answer, dict) else None
+    return results if isinstance(results, list) else []
+
+
+def _path(dandiset: str, version: str) -> str:
+    return f"/dandisets/{dandiset}/versions/{version}/assets/"
+
+
 def _identity(row: object, place: int) -> object:
     """What no other row of the list may share; a row without an id is only like itself."""
     asset_id = row.get("asset_id") if isinstance(row, dict) else None
@@ -66,29 +80,32 @@ def _identity(row: object, place: int) -> object:
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, archive: Archive, path: str, first: dict[str, object], pages: int
+    pool: ThreadPoolExecutor, archive: Archive, path: str, metadata: bool, first: dict[str, object], pages: int
 ) -> Iterator[dict[str, object]]:
     """The pages in order, a few of them under way at any time."""
     waiting: list[Future[dict[str, object]]] = []
     following = iter(range(2, pages + 1))
     try:
-        waiting += [pool.submit(_page, archive, path, number) for number in islice(following, AHEAD)]
+        waiting += [pool.submit(_page, archive, path, metadata, number) for number in islice(following, AHEAD)]
         yield first
         while waiting:
             answer = waiting.pop(0).result()
-            waiting += [pool.submit(_page, archive, path, number) for number in islice(following, 1)]
+            waiting += [pool.submit(_page, archive, path, metadata, number) for number in islice(following, 1)]
             yield answer
     finally:
         for future in waiting:
             future.cancel()
 
 
-def _page(archive: Archive, path: str, number: int) -> dict[str, object]:
+def _page(archive: Archive, path: str, metadata: bool, number: int) -> dict[str, object]:
     query: dict[str, str | int] = {"order": "path", "page": number, "page_size": client.PAGE}
     try:
-        answer = parse(archive.session.get_bytes(path, metadata="true", **query), path)
+        wanted = {"metadata": "true"} if metadata else {}
+        answer = parse(archive.session.get_bytes(path, **wanted, **query), path)
     except BadAnswerError:
         # too large or not readable as a whole: one record may be to blame, so take them one by one
+        if not metadata:
+            raise
         answer = archive.session.get(path, **query)
         _read_singly(archive, answer)
     if not isinstance(answer, dict) or not isinstance(answer.get("results"), list):
@@ -108,4 +125,4 @@ def _read_singly(archive: Archive, answer: object) -> None:
             row["metadata"] = None
 
 
-__all__ = ["Unstable", "asset_pages"]
+__all__ = ["Unstable", "asset_pages", "newest_rows"]

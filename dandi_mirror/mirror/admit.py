@@ -208,8 +208,19 @@ def admit_row(row: object, instance: Instance, hosts: ContentHosts) -> tuple[Ass
         return Refusal(Kind.REFUSED, shown, str(reason), asset_id, size, sha256, record, url)
     if sha256 is None:
         return Refusal(Kind.PENDING, shown, "the archive has no SHA-256 for it yet", asset_id, size, None, record)
-    fields = annex_fields(metadata, shown)
-    return Asset(shown, asset_id, size, sha256, url, 0, fields, "datePublished" in metadata), record
+    modified = row.get("modified")
+    asset = Asset(
+        path=shown,
+        asset_id=asset_id,
+        modified=modified if isinstance(modified, str) else "",
+        size=size,
+        sha256=sha256,
+        content_url=url,
+        record=0,
+        fields=annex_fields(metadata, shown),
+        published="datePublished" in metadata,
+    )
+    return asset, record
 
 
 def canonical_record(row: dict[str, object], metadata: dict[str, object]) -> dict[str, object]:

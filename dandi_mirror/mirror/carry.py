@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
-import orjson
-
 from dandi_mirror.mirror.admit import conflicts
-from dandi_mirror.mirror.records import is_part, part_of
+from dandi_mirror.mirror.kept import KeptRecords
+from dandi_mirror.mirror.records import is_asset_path
 from dandi_mirror.mirror.spool import Spool
-from dandi_mirror.mirror.tree import Listing, is_asset_path
+from dandi_mirror.mirror.tree import Listing
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.dataset import Tree as OldTree
 from dandi_mirror.repo.stream import Entry, Known
@@ -24,22 +21,9 @@ def carried_entries(dataset: Dataset, old: OldTree, listing: Listing, spool: Spo
     wanted -= set(listing.assets)
     if wanted:
         wanted -= set(conflicts([*listing.assets, *wanted]))
-    records = dict(_records(dataset, old, wanted))
+    records = dict(KeptRecords(dataset, old, spool).lines(wanted))
     return [
         (path, Known(old[path][1], old[path][0]), spool.put(records[path]))
         for path in sorted(wanted)
         if path in records
     ]
-
-
-def _records(dataset: Dataset, old: Mapping[str, tuple[bytes, str]], wanted: set[str]) -> Iterator[tuple[str, bytes]]:
-    parts = [path for path in old if is_part(path)]
-    needed = {part for path in wanted if (part := part_of(path, parts))}
-    if not needed:
-        return
-    with dataset.reader() as reader:
-        for content in reader.read([old[part][1] for part in sorted(needed)]):
-            for line in (content or b"").splitlines():
-                path = orjson.loads(line)["path"]
-                if path in wanted:
-                    yield path, line

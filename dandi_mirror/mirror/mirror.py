@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.mirror.index import Index
+from dandi_mirror.mirror.known import Known
 from dandi_mirror.repo import lock
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.superdataset import Superdataset
@@ -29,6 +30,10 @@ class Mirror:
     def index(self) -> Index:
         """The memory between runs."""
         return Index(self.own / "index.sqlite")
+
+    def known(self, dandiset: str) -> Known:
+        """What the last sync admitted of a draft."""
+        return Known(self.own / "known" / f"{dandiset}.sqlite")
 
     @property
     def superdataset(self) -> Superdataset:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dandi_mirror.errors import UnsafePlan
-from dandi_mirror.mirror.tree import is_asset_path
+from dandi_mirror.mirror.records import is_asset_path
 from dandi_mirror.repo.stream import Entry
 
 SAFE_REMOVALS = 20

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 from dandi_mirror import canonical
 from dandi_mirror.archive.client import Archive
-from dandi_mirror.archive.listing import Unstable, asset_pages
+from dandi_mirror.archive.listing import Unstable, asset_pages, newest_rows
 from dandi_mirror.errors import BadAnswerError, NotFoundError
 from dandi_mirror.mirror.admit import ContentHosts, Refusal, admit_row, conflicts
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.tree import Listing, dandiset_yaml
-from dandi_mirror.model import Asset, DandisetRow, Kind, VersionRow
+from dandi_mirror.model import Asset, DandisetRow, Kind, VersionRow, is_asset_id
 
+MOST_CHANGED = 400
+"""With more changed assets than this, a draft is read whole."""
 TRIES = 3
 """How often a listing may change under the reader before the run gives up on it."""
 
@@ -27,15 +30,18 @@ class VersionReader:
         self._hosts = hosts
         self._spool = spool
 
-    def draft(self, row: DandisetRow) -> tuple[DandisetRow, Listing]:
+    def draft(self, row: DandisetRow, known: Mapping[str, Asset]) -> tuple[DandisetRow, Listing]:
         """The draft, and the Dandiset's row that it goes with.
+
+        ``known`` are assets by id that need not be read again while their rows say the same.
 
         Raises:
             Unstable: it never held still.
         """
         for attempt in range(1, TRIES + 1):
             try:
-                listing = self._version(row.draft, repeats=attempt == TRIES)
+                listing = self._changed(row.draft, known) if known and attempt == 1 else None
+                listing = listing or self._version(row.draft, repeats=attempt == TRIES)
             except (Unstable, NotFoundError):
                 listing = None
             again = self._archive.dandiset(self._dandiset)
@@ -60,12 +66,45 @@ class VersionReader:
                 continue
         return self._version(row, repeats=True)
 
-    def _version(self, row: VersionRow, *, repeats: bool) -> Listing:
+    def _changed(self, row: VersionRow, known: Mapping[str, Asset]) -> Listing | None:
+        """A version, by what has changed since ``known``; None when so much has that all is to be read."""
+        metadata, yaml = self._metadata(row)
+        found = _Found(self._spool)
+        unknown: set[str] = set()
+        for page in asset_pages(self._archive, self._dandiset, row.version, metadata=False):
+            for item in page:
+                asset = _still(item, known)
+                if asset:
+                    found.assets[asset.path] = asset
+                elif isinstance(item, dict) and is_asset_id(item.get("asset_id")):
+                    unknown.add(item["asset_id"])
+                else:
+                    return None
+        if len(unknown) > MOST_CHANGED or len(found.assets) + len(unknown) != row.asset_count:
+            return None
+        for item in newest_rows(self._archive, self._dandiset, row.version, 2 * len(unknown) + 1):
+            admitted = admit_row(item, self._hosts.instance, self._hosts)
+            if _has_moved(admitted, known):
+                return None
+            asset_id = admitted.asset_id if isinstance(admitted, Refusal) else admitted[0].asset_id
+            if asset_id in unknown:
+                unknown.discard(asset_id)
+                found.add(admitted)
+        try:
+            return None if unknown else Listing(row, metadata, yaml, found.assets, found.finish())
+        except _NotRead:
+            return None
+
+    def _metadata(self, row: VersionRow) -> tuple[Mapping[str, object], bytes]:
         metadata = self._archive.version_metadata(self._dandiset, row.version)
         try:
             yaml = dandiset_yaml(metadata)
         except canonical.NotCanonical as error:
             raise BadAnswerError(f"{self._dandiset}@{row.version}: the Dandiset's record: {error}") from None
+        return metadata, yaml
+
+    def _version(self, row: VersionRow, *, repeats: bool) -> Listing:
+        metadata, yaml = self._metadata(row)
         found = _Found(self._spool)
         rows = 0
         for page in asset_pages(self._archive, self._dandiset, row.version, repeats=repeats):
@@ -76,6 +115,26 @@ class VersionReader:
             # an empty list from an archive in trouble, or a change since the row was read
             raise Unstable(f"{self._dandiset}@{row.version}: {rows} assets listed, {row.asset_count} announced")
         return Listing(row, metadata, yaml, found.assets, found.finish())
+
+
+class _NotRead(Exception):
+    """A record is wanted that was not read again."""
+
+
+def _still(row: object, known: Mapping[str, Asset]) -> Asset | None:
+    """The known asset of a row, if the row says of it what it said."""
+    asset = known.get(row["asset_id"]) if isinstance(row, dict) and isinstance(row.get("asset_id"), str) else None
+    if asset is None or not isinstance(row, dict):
+        return None
+    said = (row.get("path"), row.get("modified"), row.get("size"), row.get("zarr"))
+    return asset if said == (asset.path, asset.modified, asset.size, None) else None
+
+
+def _has_moved(admitted: tuple[Asset, bytes] | Refusal, known: Mapping[str, Asset]) -> bool:
+    """Whether the content of a known asset has another URL now: then that of all others may have, too."""
+    if isinstance(admitted, Refusal) or admitted[0].asset_id not in known:
+        return False
+    return admitted[0].content_url != known[admitted[0].asset_id].content_url
 
 
 class _Found:
@@ -117,6 +176,8 @@ class _Found:
         return tuple(sorted([*self._refused, *self._nameless], key=_place))
 
     def _clash(self, asset: Asset, reason: str) -> Refusal:
+        if asset.record < 0:
+            raise _NotRead
         record = self._spool.get(asset.record)
         return Refusal(
             Kind.REFUSED,

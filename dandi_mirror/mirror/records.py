@@ -8,13 +8,15 @@ and two versions share the files in which they agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.repo.stream import FILE, blob_id, data
 
+OWN_TOP = (".dandi/", ".datalad/")
+OWN_FILES = (".gitattributes", "dandiset.yaml")
 TOP = ".dandi/assets"
 LARGEST_PART = 256 * 1024  # bytes; a part with one record may be larger
 _DIGITS = "0123456789abcdef"
@@ -54,6 +56,11 @@ class RecordFile:
         return b"M %b inline %b\n%b" % (self.mode, path, data(self.content()))
 
 
+def record_length(handle: int) -> int:
+    """Bytes of the record behind a handle; below zero, a handle is the length of a record that is elsewhere."""
+    return handle & _LENGTH if handle >= 0 else -handle
+
+
 def path_digest(path: str) -> str:
     """What decides in which part a path's record stands."""
     return sha256(path.encode()).hexdigest()
@@ -61,33 +68,43 @@ def path_digest(path: str) -> str:
 
 def record_files(spool: Spool, records: Iterable[tuple[str, int]]) -> Iterator[tuple[str, RecordFile]]:
     """The parts, by their paths in the tree, for (path, handle) pairs of distinct paths."""
+    for name, members in record_parts(records):
+        yield name, RecordFile(spool, tuple(record.handle for record in members))
+
+
+def record_parts(records: Iterable[tuple[str, int]]) -> Iterator[tuple[str, list[Record]]]:
+    """The parts' paths in the tree with their members sorted by path, for (path, handle) pairs."""
     all_records = [Record(path_digest(path), path, handle) for path, handle in records]
-    yield from _parts(spool, TOP, all_records, 0)
+    yield from _parts(TOP, all_records, 0)
 
 
-def _parts(spool: Spool, name: str, records: list[Record], depth: int) -> Iterator[tuple[str, RecordFile]]:
-    size = sum((record.handle & _LENGTH) + 1 for record in records)
+def _parts(name: str, records: list[Record], depth: int) -> Iterator[tuple[str, list[Record]]]:
+    size = sum(record_length(record.handle) + 1 for record in records)
     if size <= LARGEST_PART or len(records) == 1:
         # by bytes, as git sorts
         records.sort(key=lambda record: record.path.encode())
-        yield f"{name}.jsonl", RecordFile(spool, tuple(record.handle for record in records))
+        yield f"{name}.jsonl", records
         return
     below: dict[str, list[Record]] = {digit: [] for digit in _DIGITS}
     for record in records:
         below[record.digest[depth]].append(record)
     for digit in _DIGITS:
         if below[digit]:
-            yield from _parts(spool, f"{name}/{digit}", below[digit], depth + 1)
+            yield from _parts(f"{name}/{digit}", below[digit], depth + 1)
 
 
-def part_of(path: str, parts: Iterable[str]) -> str | None:
+def part_of(path: str, parts: Container[str]) -> str | None:
     """Which of the parts of a tree may hold the record of ``path``."""
-    present = set(parts)
     digest = path_digest(path)
     names = [TOP, *(f"{TOP}/{'/'.join(digest[:depth])}" for depth in range(1, 17))]
-    return next((f"{name}.jsonl" for name in names if f"{name}.jsonl" in present), None)
+    return next((f"{name}.jsonl" for name in names if f"{name}.jsonl" in parts), None)
 
 
 def is_part(path: str) -> bool:
     """Whether a path of a version's tree is one of the parts."""
     return path.startswith(TOP + "/") or path == TOP + ".jsonl"
+
+
+def is_asset_path(path: str) -> bool:
+    """Whether a path of a version's tree is an asset's, not one of the mirror's own files."""
+    return not path.startswith(OWN_TOP) and path not in OWN_FILES

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.digests import sha256
 from dandi_mirror.errors import DiskError, MirrorError
+from dandi_mirror.mirror.records import is_asset_path
 from dandi_mirror.mirror.spool import Spool
-from dandi_mirror.mirror.tree import Listing, is_asset_path, is_text
+from dandi_mirror.mirror.tree import Listing, is_text
 from dandi_mirror.model import Asset
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.stream import FILE, Entry, Known, blob_id, data

@@ -10,6 +10,7 @@ import orjson
 
 from dandi_mirror import canonical
 from dandi_mirror.mirror.admit import Refusal
+from dandi_mirror.mirror.kept import KeptRecords
 from dandi_mirror.mirror.records import record_files
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.model import Asset, Instance, Kind, VersionRow
@@ -18,8 +19,6 @@ from dandi_mirror.repo.stream import LINK, Entry, Inline, blob_id, data
 
 FORMAT = 1
 REFUSED = ".dandi/refused"
-OWN_TOP = (".dandi/", ".datalad/")
-OWN_FILES = (".gitattributes", "dandiset.yaml")
 
 LARGEST_TEXT = 1024 * 1024  # bytes
 _TEXT_SUFFIXES = ("bval", "bvec", "cff", "csv", "json", "md", "rst", "tsv", "txt", "yaml", "yml")
@@ -120,11 +119,13 @@ def version_tree(
     texts: Mapping[str, Entry],
     spool: Spool,
     carried: Iterable[tuple[str, Entry, int]] = (),
+    kept: KeptRecords | None = None,
 ) -> Tree:
     """The tree of a version.
 
     ``texts`` holds the content of text files by their SHA-256; a text file that is missing there becomes a
-    link.  ``carried`` are (path, entry, record handle) kept as they were mirrored before.
+    link.  ``carried`` are (path, entry, record handle) kept as they were mirrored before; ``kept`` has the
+    records that were not read again.
     """
     tree = Tree(
         {
@@ -146,7 +147,7 @@ def version_tree(
             tree.entries[path] = Link(key, path.count("/"))
             tree.annexed.append(Annexed(key, asset.asset_id, asset.content_url, asset.fields))
         records.append((path, asset.record))
-    tree.entries.update(record_files(spool, records))
+    tree.entries.update(kept.files(records) if kept else record_files(spool, records))
     for refusal in listing.refusals:
         _add_refused(tree, refusal)
     return tree
@@ -174,8 +175,3 @@ def refused_record(refusal: Refusal) -> bytes:
     record = orjson.loads(refusal.record) if refusal.record else None
     facts = {"asset_id": refusal.asset_id, "path": path, "reason": refusal.reason, "record": record}
     return canonical.dumps_yaml(facts)
-
-
-def is_asset_path(path: str) -> bool:
-    """Whether a path of a version's tree is an asset's, not one of the mirror's own files."""
-    return not path.startswith(OWN_TOP) and path not in OWN_FILES

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dandi_mirror import __version__
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.errors import PartError
 from dandi_mirror.mirror import messages
 from dandi_mirror.mirror.admit import ContentHosts
 from dandi_mirror.mirror.carry import carried_entries
 from dandi_mirror.mirror.index import Remembered, row_key
+from dandi_mirror.mirror.kept import KeptRecords
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.plan import Plan, make_plan
 from dandi_mirror.mirror.read import VersionReader
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.texts import Texts
-from dandi_mirror.mirror.tree import Listing, datalad_config, version_tree
+from dandi_mirror.mirror.tree import FORMAT, Listing, datalad_config, version_tree
 from dandi_mirror.mirror.write import Branch, Version, Writer
-from dandi_mirror.model import DandisetRow, Finding, Kind, Report, VersionRow
+from dandi_mirror.model import Asset, DandisetRow, Finding, Kind, Report, VersionRow
 from dandi_mirror.repo import garbage, worktree
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.superdataset import Member
@@ -45,6 +47,8 @@ class Run:
     report: Report
     spool: Spool
     state: State = field(default_factory=lambda: State(None, {}))
+    known: Mapping[str, Asset] = field(default_factory=dict)
+    """Assets of the draft by id that need not be read again while their rows say the same."""
 
     @property
     def dataset(self) -> Dataset:
@@ -74,7 +78,8 @@ def bring_up_to_date(run: Run, row: DandisetRow) -> None:
     draft = None
     if run.options.branch == "draft":
         run.options.progress(run.dandiset, "listing the draft")
-        row, draft = reader.draft(row)
+        run.known = _load_known(run)
+        row, draft = reader.draft(row, run.known)
     texts = Texts(run.archive, run.dataset, run.spool, run.state.branch, fetch=not run.options.dry_run)
     versions = [version for listing in listings if (version := _version(run, listing, texts))]
     # a version that has to wait is no more on the branch than it is a tag
@@ -85,6 +90,18 @@ def bring_up_to_date(run: Run, row: DandisetRow) -> None:
     if run.options.dry_run:
         return
     _write(run, row, versions, branch)
+
+
+def _load_known(run: Run) -> dict[str, Asset]:
+    if run.options.mode != "auto" or run.state.branch is None:
+        return {}
+    return run.mirror.known(run.dandiset).load(_known_state(run, run.state.branch))
+
+
+def _known_state(run: Run, commit: str) -> str:
+    """What an admitted asset depends on besides its row; and the commit that has its record."""
+    hosts = " ".join(sorted(run.options.hosts))
+    return f"{__version__} {FORMAT} {run.archive.instance.api_url} {hosts} {commit}"
 
 
 def _read_state(run: Run) -> State:
@@ -147,7 +164,8 @@ def _branch(run: Run, listing: Listing | None, texts: Texts) -> Branch | None:
             run.find("draft", Kind.TEXT, reason, asset.path, asset.asset_id)
     old = run.dataset.tree(run.state.branch)
     carried = carried_entries(run.dataset, old, listing, run.spool)
-    tree = version_tree(run.archive.instance, run.dandiset, listing, texts.entries, run.spool, carried)
+    kept = KeptRecords(run.dataset, old, run.spool) if run.known else None
+    tree = version_tree(run.archive.instance, run.dandiset, listing, texts.entries, run.spool, carried, kept)
     return Branch(run.options.branch, run.state.branch, listing, tree, old, make_plan(old, tree.entries))
 
 
@@ -240,4 +258,6 @@ def _remember(run: Run, row: DandisetRow, versions: list[Version], branch: Branc
         _hosts(versions, branch),
         tuple(run.report.findings),
     )
+    if branch and run.options.branch == "draft":
+        run.mirror.known(run.dandiset).store(_known_state(run, run.report.commit), branch.listing.assets, run.known)
     run.mirror.index.put(run.dandiset, facts)

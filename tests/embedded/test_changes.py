@@ -73,9 +73,7 @@ def test_a_refused_rename_changes_nothing(server: Server, dandiset: Dandiset) ->
     assert paths_of(server) == ["a", "b"]
 
 
-def test_a_published_version_shares_ids_with_the_draft_and_marks_the_assets(
-    server: Server, dandiset: Dandiset
-) -> None:
+def test_a_published_version_shares_ids_with_the_draft_and_marks_the_assets(server: Server, dandiset: Dandiset) -> None:
     seed(dandiset, "a")
     before = get(server, "/dandisets/000004/versions/draft/assets/").json()["results"][0]
     version = dandiset.publish(release_notes="First")
@@ -172,9 +170,7 @@ def test_modified_of_the_draft_may_be_set(server: Server, dandiset: Dandiset) ->
     assert draft_of(server)["modified"] == "2020-01-02T03:04:05Z"
 
 
-def test_a_zarr_under_rewriting_has_no_digest_while_the_draft_stays_valid(
-    server: Server, dandiset: Dandiset
-) -> None:
+def test_a_zarr_under_rewriting_has_no_digest_while_the_draft_stays_valid(server: Server, dandiset: Dandiset) -> None:
     zarr = dandiset.add_zarr("x.zarr", size=250, checksum="bb8a411ae7a7059a8683bf4b4f431ad2-5--250")
     asset = dandiset.add_asset("x.zarr", zarr=zarr)
     before = draft_of(server)

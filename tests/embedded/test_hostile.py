@@ -39,9 +39,7 @@ def test_a_replayed_row_keeps_all_but_its_urls(server: Server, dandiset: Dandise
     assert get(server, urls[1]).status_code == 404
 
 
-def test_a_verbatim_row_keeps_everything_even_through_a_publication(
-    server: Server, dandiset: Dandiset
-) -> None:
+def test_a_verbatim_row_keeps_everything_even_through_a_publication(server: Server, dandiset: Dandiset) -> None:
     dandiset.add_asset(row=ROW, verbatim=True)
     dandiset.publish(unchecked=True)
     assert get(server, "/dandisets/000004/versions/draft/assets/?metadata=true").json()["results"] == [ROW]

@@ -116,9 +116,7 @@ def many_assets(dandiset: Dandiset) -> None:
 
 def build() -> Archive:
     """The archive that was recorded."""
-    archive = Archive(
-        "DEV-DANDI", "10.80507", web_url="http://localhost:8085", identifier="RRID:ABC_123456", seed=1
-    )
+    archive = Archive("DEV-DANDI", "10.80507", web_url="http://localhost:8085", identifier="RRID:ABC_123456", seed=1)
     archive.add_user("owner@nil.nil", TOKENS["owner"], name="Olive Owner")
     archive.add_user("other@nil.nil", TOKENS["other"], name="Otto Other")
     archive.add_user("admin@nil.nil", TOKENS["admin"], name="", admin=True)
@@ -232,10 +230,7 @@ def ask(server: Server, label: str, request: dict[str, Any]) -> requests.Respons
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [
-        pytest.param(name, number, id=f"{name}-{number}-{call['label']}")
-        for number, (name, call) in enumerate(CALLS)
-    ],
+    [pytest.param(name, number, id=f"{name}-{number}-{call['label']}") for number, (name, call) in enumerate(CALLS)],
 )
 def test_answers_as_recorded(server: Server, name: str, number: int) -> None:
     call = CALLS[number][1]

@@ -25,9 +25,7 @@ def test_count_of_an_asset_list_is_null_after_page_1(server: Server, dandiset: D
     assert found == ["f0", "f1", "f2", "f3", "f4"]
 
 
-def test_asset_page_past_the_end_is_empty_but_a_counted_one_is_refused(
-    server: Server, dandiset: Dandiset
-) -> None:
+def test_asset_page_past_the_end_is_empty_but_a_counted_one_is_refused(server: Server, dandiset: Dandiset) -> None:
     seed(dandiset, "a")
     page = get(server, "/dandisets/000004/versions/draft/assets/?page=9").json()
     assert (page["results"], page["next"]) == ([], None)

@@ -1,0 +1,98 @@
+"""What the last sync admitted of a draft, so that a change costs its change and not the whole listing.
+
+Local and derived, as the index is: without it, or with one of another release, branch or setting, the next
+run reads everything.  An asset is believed to be as it was when its row still has the same id, path, size and
+``modified``: the archive moves ``modified`` with every change of a record but two.  A checksum that arrives
+is one; an asset that waits for it is never known.  The end of an embargo is the other; an embargoed Dandiset
+is not mirrored, so nothing of it is known.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from dandi_mirror.errors import DiskError
+from dandi_mirror.mirror.records import record_length
+from dandi_mirror.model import Asset
+
+_TABLES = """
+CREATE TABLE asset (asset_id TEXT PRIMARY KEY, path TEXT, modified TEXT, size INT, sha256 TEXT, url TEXT,
+                    fields TEXT, published INT, record INT) WITHOUT ROWID;
+CREATE TABLE state (state TEXT);
+"""
+
+
+class Known:
+    """The file of one Dandiset in ``.dandi-mirror/known``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self, state: str) -> dict[str, Asset]:
+        """The assets by id, if the file was written in this ``state``; else none.
+
+        Their records are not here: ``record`` is the negative length of each, in bytes.
+        """
+        if not self._path.exists():
+            return {}
+        try:
+            with self._open() as database:
+                if database.execute("SELECT state FROM state").fetchone() != (state,):
+                    return {}
+                return {asset.asset_id: asset for asset in _assets(database)}
+        except (sqlite3.DatabaseError, ValueError):
+            return {}
+
+    def store(self, state: str, assets: Mapping[str, Asset], before: Mapping[str, Asset]) -> None:
+        """Remember the assets (by path) in a new ``state``; ``before`` is what :meth:`load` gave.
+
+        Raises:
+            DiskError: the file cannot be written.
+        """
+        now = {asset.asset_id for asset in assets.values()}
+        changed = [asset for asset in assets.values() if asset.record >= 0 or asset.asset_id not in before]
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if not before:
+                self._path.unlink(missing_ok=True)
+            with self._open() as database:
+                if not before:
+                    database.executescript(_TABLES)
+                database.execute("DELETE FROM state")
+                database.executemany(
+                    "DELETE FROM asset WHERE asset_id = ?", ([gone] for gone in before if gone not in now)
+                )
+                database.executemany("INSERT OR REPLACE INTO asset VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _rows(changed))
+                database.execute("INSERT INTO state VALUES (?)", [state])
+        except (sqlite3.Error, OSError) as error:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+            raise DiskError(f"{self._path}: {error}") from error
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._path)) as database, database:
+            # it need not survive a power cut: what is lost or stale of it is only read again
+            database.execute("PRAGMA synchronous = OFF")
+            yield database
+
+
+def _rows(assets: Iterable[Asset]) -> Iterator[tuple[object, ...]]:
+    for asset in assets:
+        fields = json.dumps(asset.fields)
+        yield (
+            asset.asset_id, asset.path, asset.modified, asset.size, asset.sha256, asset.content_url, fields,
+            asset.published, record_length(asset.record),
+        )  # fmt: skip
+
+
+def _assets(database: sqlite3.Connection) -> Iterator[Asset]:
+    fields: dict[str, tuple[tuple[str, str], ...]] = {}
+    for asset_id, path, modified, size, sha256, url, text, published, length in database.execute("SELECT * FROM asset"):
+        if text not in fields:
+            fields[text] = tuple((field, value) for field, value in json.loads(text))
+        yield Asset(path, asset_id, modified, size, sha256, url, -length, fields[text], bool(published))
