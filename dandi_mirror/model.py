@@ -126,7 +126,8 @@ class Asset:
     """The row's time as the archive spells it: compared with the next row's, and nothing else."""
     size: int
     """Bytes."""
-    sha256: str
+    key: str
+    """Its git-annex key; of a text file, too."""
     content_url: str | None
     """Its S3 URL; None when the record has none that is admitted."""
     record: int
@@ -136,6 +137,11 @@ class Asset:
     """git-annex metadata: (field, value) pairs, sorted."""
     published: bool
     """Whether its record says that a published version holds it: then its id lives for ever."""
+
+    @property
+    def sha256(self) -> str:
+        """Its digest, which is what its key is made of."""
+        return self.key.partition("--")[2][:64]
 
 
 class Kind(StrEnum):

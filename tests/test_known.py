@@ -6,10 +6,10 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.conftest import MirrorOfTest
-from tests.test_sync import participant
 
 from dandi_mirror.embedded import Archive, Dandiset, Refused, Server
+from tests.conftest import MirrorOfTest
+from tests.test_sync import participant
 
 
 def large(archive: Archive, files: int = 300) -> Dandiset:

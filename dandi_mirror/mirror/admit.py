@@ -16,6 +16,7 @@ from dandi_mirror import canonical
 from dandi_mirror.digests import is_sha256
 from dandi_mirror.mirror.fields import annex_fields
 from dandi_mirror.model import Asset, Finding, Instance, Kind, is_asset_id
+from dandi_mirror.repo.keys import annex_key
 
 LONGEST_COMPONENT = 255  # bytes: the limit of common file systems
 LONGEST_PATH = 1024  # bytes
@@ -214,7 +215,7 @@ def admit_row(row: object, instance: Instance, hosts: ContentHosts) -> tuple[Ass
         asset_id=asset_id,
         modified=modified if isinstance(modified, str) else "",
         size=size,
-        sha256=sha256,
+        key=annex_key(size, sha256, shown),
         content_url=url,
         record=0,
         fields=annex_fields(metadata, shown),

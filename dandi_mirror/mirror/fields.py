@@ -19,7 +19,7 @@ def annex_fields(metadata: dict[str, object], path: str) -> tuple[tuple[str, str
     ``subject``, ``species``, ``sex``, ``age`` from its participants, ``session`` from its path, ``approach``,
     ``technique`` and ``variable`` from what was measured.  What is not a short line of text is left out.
     """
-    pairs = sorted({_pair(field, value) for field, value in _named_values(metadata, path) if _selects(value)})
+    pairs = sorted({shared_pair(field, value) for field, value in _named_values(metadata, path) if _selects(value)})
     return tuple(pairs if len(pairs) <= MOST_VALUES else _at_most(pairs))
 
 
@@ -49,7 +49,7 @@ def _inner(value: object, name: str) -> object:
 
 
 @lru_cache(maxsize=1 << 16)
-def _pair(field: str, value: str) -> tuple[str, str]:
+def shared_pair(field: str, value: str) -> tuple[str, str]:
     """The same pair for the same words: most are shared by thousands of assets."""
     return field, value
 

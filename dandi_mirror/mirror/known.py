@@ -9,18 +9,20 @@ is not mirrored, so nothing of it is known.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import orjson
+
 from dandi_mirror.errors import DiskError
+from dandi_mirror.mirror.fields import shared_pair
 from dandi_mirror.mirror.records import record_length
 from dandi_mirror.model import Asset
 
 _TABLES = """
-CREATE TABLE asset (asset_id TEXT PRIMARY KEY, path TEXT, modified TEXT, size INT, sha256 TEXT, url TEXT,
+CREATE TABLE asset (asset_id TEXT PRIMARY KEY, path TEXT, modified TEXT, size INT, key TEXT, url TEXT,
                     fields TEXT, published INT, record INT) WITHOUT ROWID;
 CREATE TABLE state (state TEXT);
 """
@@ -83,16 +85,14 @@ class Known:
 
 def _rows(assets: Iterable[Asset]) -> Iterator[tuple[object, ...]]:
     for asset in assets:
-        fields = json.dumps(asset.fields)
+        fields = orjson.dumps(asset.fields).decode()
         yield (
-            asset.asset_id, asset.path, asset.modified, asset.size, asset.sha256, asset.content_url, fields,
+            asset.asset_id, asset.path, asset.modified, asset.size, asset.key, asset.content_url, fields,
             asset.published, record_length(asset.record),
         )  # fmt: skip
 
 
 def _assets(database: sqlite3.Connection) -> Iterator[Asset]:
-    fields: dict[str, tuple[tuple[str, str], ...]] = {}
-    for asset_id, path, modified, size, sha256, url, text, published, length in database.execute("SELECT * FROM asset"):
-        if text not in fields:
-            fields[text] = tuple((field, value) for field, value in json.loads(text))
-        yield Asset(path, asset_id, modified, size, sha256, url, -length, fields[text], bool(published))
+    for asset_id, path, modified, size, key, url, text, published, length in database.execute("SELECT * FROM asset"):
+        fields = tuple(shared_pair(field, value) for field, value in orjson.loads(text))
+        yield Asset(path, asset_id, modified, size, key, url, -length, fields, bool(published))

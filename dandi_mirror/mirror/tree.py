@@ -143,9 +143,8 @@ def version_tree(
         if text is not None:
             tree.entries[path] = text
         else:
-            key = annex_key(asset.size, asset.sha256, path)
-            tree.entries[path] = Link(key, path.count("/"))
-            tree.annexed.append(Annexed(key, asset.asset_id, asset.content_url, asset.fields))
+            tree.entries[path] = Link(asset.key, path.count("/"))
+            tree.annexed.append(Annexed(asset.key, asset.asset_id, asset.content_url, asset.fields))
         records.append((path, asset.record))
     tree.entries.update(kept.files(records) if kept else record_files(spool, records))
     for refusal in listing.refusals:

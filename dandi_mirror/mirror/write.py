@@ -20,7 +20,7 @@ from dandi_mirror.repo import logs
 from dandi_mirror.repo.annexbranch import import_logs
 from dandi_mirror.repo.dataset import ANNEX, TEMPORARY, Dataset, RefChange
 from dandi_mirror.repo.dataset import Tree as OldTree
-from dandi_mirror.repo.keys import annex_key
+from dandi_mirror.repo.keys import annex_key, hash_dir_lower
 from dandi_mirror.repo.stream import Commit, Importer, tag_object
 
 MANY = 2000
@@ -145,9 +145,10 @@ class Writer:
     ) -> Iterator[tuple[str, bytes]]:
         """The files of the git-annex branch that change, with their new content."""
         now, before = self._places(versions, branch)
-        keys = sorted(map(KeyLogs.of, {*now, *before}), key=lambda key: key.location)
+        # by folder, so that what a group needs of the branch stands together
+        keys = sorted({*now, *before}, key=hash_dir_lower)
         for start in range(0, len(keys), AT_ONCE):
-            group = keys[start : start + AT_ONCE]
+            group = [KeyLogs.of(key) for key in keys[start : start + AT_ONCE]]
             existing = self._existing([path for key in group for path in key.paths], annex)
             for key in group:
                 facts = key_facts(self._instance, self._dandiset, now.get(key.key, ()), before.get(key.key, ()))

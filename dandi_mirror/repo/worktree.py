@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from dandi_mirror.repo.stream import FILE, blob_id
 
 _MANY = 100
 """With more files than this, all the disks of the machine are synced at once; one file may take 10 ms."""
+
+
+_RAW = re.compile(rb":(\d+) (\d+) ([0-9a-f]+) ([0-9a-f]+) \w+\0([^\0]+)\0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ def bring_up(dataset: Dataset, branch: str, *, cut_off: bool) -> str:
     changes = _changes(dataset, before or EMPTY_TREE, commit)
     try:
         if cut_off:
-            _take_in(dataset, changes)
+            _take_in(dataset, list(changes))
         git(dataset.path, *NO_FILTER, "read-tree", "-m", "-u", before or EMPTY_TREE, commit)
     except GitError as error:
         _, refused, reason = str(error).partition("error: ")
@@ -48,6 +53,7 @@ def bring_up(dataset: Dataset, branch: str, *, cut_off: bool) -> str:
             raise  # git was ended by something else than an edit, and may have left its lock
         return reason
     # git syncs its own files only; after a power cut these would be there and empty
+    changes = _changes(dataset, before or EMPTY_TREE, commit)
     _sync([_file(dataset, change) for change in changes if change.new[0] == FILE])
     dataset.move_refs([RefChange(CHECKED_OUT, commit, before)])
     return ""
@@ -61,14 +67,12 @@ def _sync(files: list[str]) -> None:
         sync_to_disk(Path(file))
 
 
-def _changes(dataset: Dataset, before: str, commit: str) -> list[_Change]:
+def _changes(dataset: Dataset, before: str, commit: str) -> Iterator[_Change]:
+    """What differs, one after the other: a first check-out may have a million of them."""
     form = ("-r", "-z", "--raw", "--no-abbrev", "--no-renames")
-    words = iter(git(dataset.path, "diff-tree", *form, before, commit).split(b"\0")[:-1])
-    changes = []
-    for facts, path in zip(words, words, strict=True):
-        old_mode, new_mode, old, new, _ = facts.removeprefix(b":").split(b" ")
-        changes.append(_Change(path, (old_mode, old), (new_mode, new)))
-    return changes
+    for found in _RAW.finditer(git(dataset.path, "diff-tree", *form, before, commit)):
+        old_mode, new_mode, old, new, path = found.groups()
+        yield _Change(path, (old_mode, old), (new_mode, new))
 
 
 def _take_in(dataset: Dataset, changes: list[_Change]) -> None:
