@@ -12,6 +12,7 @@ from dandi_mirror.errors import UsageError
 
 FILE = "dandi-mirror.toml"
 VERSIONS = ("all", "published", "latest", "draft")
+MOST_JOBS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Settings:
     versions: str | None = None
     """``all``, ``published``, ``latest`` or ``draft``."""
     jobs: int | None = None
-    """Dandisets at once."""
+    """Dandisets at once, 1 to 64."""
     content_hosts: tuple[str, ...] = ()
     """Further hosts (``host`` or ``host:port``) that content URLs may name."""
 
@@ -32,7 +33,7 @@ def read_settings(mirror: Path) -> Settings:
     """The settings of a mirror; all unset when it has no file.
 
     Raises:
-        UsageError: not TOML, an unknown key (with the nearest known one), or a value of the wrong type.
+        UsageError: not TOML, an unknown key (with the nearest known one), or a value that cannot be.
     """
     path = mirror / FILE
     try:
@@ -43,7 +44,7 @@ def read_settings(mirror: Path) -> Settings:
         raise UsageError(f"{path}: {error.strerror}") from error
     try:
         values = tomllib.loads(content.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: {error}") from error
     known: dict[str, Any] = {_known(path, key): _value(path, key, value) for key, value in values.items()}
     return Settings(**known)
@@ -68,4 +69,6 @@ def _value(path: Path, key: str, value: object) -> object:
         raise UsageError(f"{path}: versions must be one of {', '.join(VERSIONS)}")
     if isinstance(value, bool) or not isinstance(value, wanted):
         raise UsageError(f"{path}: {key} must be {'a number' if key == 'jobs' else 'a string'}")
+    if isinstance(value, int) and not 1 <= value <= MOST_JOBS:
+        raise UsageError(f"{path}: {key} must be a number from 1 to {MOST_JOBS}")
     return value

@@ -198,3 +198,5 @@ class Report:
     """Bytes of all assets in the branch's tree."""
     files: int = 0
     findings: list[Finding] = field(default_factory=list)
+    news: bool = False
+    """Whether there is a finding that the last complete sync did not have."""

@@ -412,8 +412,13 @@ def test_a_version_that_now_answers_differently_is_an_alarm_and_its_tag_stays(
     report = mirror.sync(mode="verify")
     assert report.exit_code == 7
     assert [(finding.kind, finding.version) for finding in report.findings] == [(Kind.ALARM, "0.240101.0000")]
-    assert mirror.refs() == before
+    after = mirror.refs()
+    answer = after.pop("refs/dandi-mirror/alarm/0.240101.0000")
+    assert after == before
+    assert "Another name" in mirror.git("diff", "0.240101.0000", answer), "what the archive says now can be looked at"
     assert mirror.sync().exit_code == 7, "an alarm stands when nothing is new"
+    (mirror.path / ".dandi-mirror" / "index.sqlite").unlink()
+    assert mirror.sync().exit_code == 7, "and when the memory is lost"
     dandiset.delete_asset("sub-0/sub-0_ses-1_ecephys.nwb")
     assert mirror.sync().exit_code == 7, "and when something is"
     dandiset.versions["0.240101.0000"].given["name"] = "A test"

@@ -7,8 +7,10 @@ not followed for API calls, so the token goes to the API's own origin and nowher
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from urllib.parse import urlencode, urlsplit
@@ -22,6 +24,7 @@ from dandi_mirror import __version__
 from dandi_mirror.archive.instances import LOOPBACK
 from dandi_mirror.errors import BadAnswerError, CredentialsError, NotFoundError, PartError, TemporaryError
 
+LOG = logging.getLogger("dandi_mirror")
 LARGEST_ANSWER = 64 * 1024 * 1024  # bytes, decoded
 PIECE = 1 << 18  # bytes
 RETRIED = (429, 500, 502, 503, 504)
@@ -115,10 +118,9 @@ class Session:
 
     def _read(self, session: requests.Session, url: str, shown: str, *, redirects: bool, most: int) -> bytes:
         self.requests += 1
-        timeout = (self._patience.connect, self._patience.stall)
         for attempt in range(self._patience.attempts):
             try:
-                with session.get(url, timeout=timeout, stream=True, allow_redirects=redirects) as answer:
+                with self._answer(session, url, shown, redirects) as answer:
                     self._check(answer, shown)
                     return self._body(answer, shown, most)
             except (requests.RequestException, ValueError) as error:
@@ -132,6 +134,19 @@ class Session:
                     ) from None
                 time.sleep(self._patience.backoff * 2**attempt)
         raise AssertionError("every attempt returns or raises")
+
+    @contextmanager
+    def _answer(self, session: requests.Session, url: str, shown: str, redirects: bool) -> Iterator[requests.Response]:
+        """An answer while it is read; the log gets no query but that of the API, which is ours and has no secret."""
+        begun, status = time.monotonic(), 0
+        timeout = (self._patience.connect, self._patience.stall)
+        try:
+            with session.get(url, timeout=timeout, stream=True, allow_redirects=redirects) as answer:
+                status = answer.status_code
+                yield answer
+        finally:
+            asked = url.removeprefix(self.api_url) if session is self._api else shown
+            LOG.debug("GET %s %s %.0f ms", asked, status or "no answer", (time.monotonic() - begun) * 1000)
 
     def _check(self, answer: requests.Response, shown: str) -> None:
         status = answer.status_code

@@ -24,18 +24,25 @@ def api_url(instance: str) -> str:
     """The API's URL, without a slash at its end, of an instance named or given by URL.
 
     Raises:
-        UsageError: no such name; not an https URL (http is for loopback only); or a URL with a user's name.
+        UsageError: no such name; not an https URL (http is for loopback only); one with a user's name; not a URL.
     """
     if instance.lower() in KNOWN:
         return KNOWN[instance.lower()]
-    parts = urlsplit(instance)
+    try:
+        parts = urlsplit(instance)
+        has_place = parts.port != 0
+    except ValueError:
+        has_place = False
+    if not has_place:
+        # not repeated: what is no port may be a password
+        raise UsageError("the instance's URL has no host and port that can be: https://HOST or https://HOST:PORT")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         names = ", ".join(KNOWN)
         raise UsageError(f"no archive instance is called {instance!r}; use a URL or one of: {names}")
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        raise UsageError(f"{instance}: plain http is only for 127.0.0.1; use https")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError("the instance's URL must be plain: no user, query or fragment")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise UsageError(f"{instance}: plain http is only for 127.0.0.1; use https")
     path = parts.path.rstrip("/") or "/api"
     return f"{parts.scheme}://{parts.netloc.lower()}{path}"
 

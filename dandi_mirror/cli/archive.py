@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from dandi_mirror.cli import options
+
 
 @click.group("archive")
 def command() -> None:
@@ -13,6 +15,7 @@ def command() -> None:
 @command.command("serve")
 @click.option("-p", "--port", type=click.IntRange(0, 65535), default=0, help="0: any free port.", show_default=True)
 @click.option("--empty", is_flag=True, help="Without the demo's Dandisets.")
+@options.log_level
 def serve_command(port: int, empty: bool) -> None:
     """Serve the embedded archive on 127.0.0.1 until Ctrl-C.
 

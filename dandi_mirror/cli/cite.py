@@ -18,7 +18,7 @@ from dandi_mirror.cli import options
 )  # fmt: skip
 @options.mirror
 @options.log_level
-def command(version: str, form: str, mirror_path: Path, log_level: str) -> None:
+def command(version: str, form: str, mirror_path: Path) -> None:
     """Print the citation of a published version, from the mirror; the archive is not asked.
 
     It carries the DOI and the commit of the version's tag, which is the same in every mirror.
@@ -33,8 +33,9 @@ def command(version: str, form: str, mirror_path: Path, log_level: str) -> None:
 
     text, name = split_version(version)
     dataset = Mirror(mirror_path.absolute()).dataset(dandiset_id(text))
-    tags = sorted(ref.removeprefix("refs/tags/") for ref in dataset.refs() if ref.startswith("refs/tags/"))
-    if not is_version_id(name) or name not in tags:
+    names = {ref.removeprefix("refs/tags/") for ref in dataset.refs() if ref.startswith("refs/tags/")}
+    tags = sorted(name for name in names - dataset.light_tags() if is_version_id(name))
+    if name not in tags:
         have = f"it has {', '.join(tags)}" if tags else f"mirror it first: dandi-mirror sync {dandiset_id(text)}"
         raise UsageError(f"{version}: no such version in {mirror_path}; {have}")
     commit, seconds = dataset.tagged(name)

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import click
 
+from dandi_mirror.cli import options
+
 
 @click.command("shell-completion")
 @click.option(
     "-s", "--shell", type=click.Choice(["auto", "bash", "zsh", "fish"]), default="auto", show_default=True,
     help="auto: the one in $SHELL.",
 )  # fmt: skip
+@options.log_level
 def command(shell: str) -> None:
     """Print a script that completes commands, options and the ids of mirrored Dandisets.
 

@@ -31,7 +31,7 @@ TEMPLATE = """\
 @options.mirror
 @options.output
 @options.log_level
-def command(make: bool, mirror_path: Path, output: str, log_level: str) -> None:
+def command(make: bool, mirror_path: Path, output: str) -> None:
     """Show the settings of a mirror and where they come from, or make a file for them."""
     from dandi_mirror.config import FILE, read_settings
     from dandi_mirror.errors import DiskError, UsageError

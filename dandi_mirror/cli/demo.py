@@ -6,12 +6,15 @@ from pathlib import Path
 
 import click
 
+from dandi_mirror.cli import options
+
 
 @click.command("demo")
 @click.option(
     "--keep", type=click.Path(path_type=Path, exists=False), metavar="DIR",
     help="Work in this new folder and leave it, to look around in.",
 )  # fmt: skip
+@options.log_level
 def command(keep: Path | None) -> None:
     """See all of it work, on an archive of its own, in under a minute.
 

@@ -6,14 +6,14 @@ import click
 
 from dandi_mirror.cli import options, output
 
-LIBRARIES = ("datalad", "git-annex", "gitpython", "orjson", "requests", "urllib3", "click", "rich", "pynwb",
+LIBRARIES = ("datalad", "git-annex", "orjson", "requests", "urllib3", "click", "rich", "pynwb",
              "starlette", "uvicorn", "dandi")  # fmt: skip
 
 
 @click.command("doctor")
 @options.output
 @options.log_level
-def command(output: str, log_level: str) -> int:
+def command(output: str) -> int:
     """Say which versions of everything are at work here, and what is too old to be relied on.
 
     Ends with 1 when something is missing or too old.  Put its output into a report of a problem.

@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
+from typing import NoReturn
 
 import click
 
@@ -98,10 +99,18 @@ def main() -> None:
         sys.stdout.flush()
         os._exit(130)  # not when its threads are done: any instant is good enough to end at
     except MirrorError as error:
-        if "debug" in sys.argv:
-            raise
-        click.echo(f"dandi-mirror: {error}", err=True)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except Exception as error:
+        _fail(f"unexpected: {type(error).__name__}: {error}; run again with -l debug and report it", 1)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    """End the process with one line, and with the traceback before it where that is wanted."""
+    from dandi_mirror.cli.log import LOG, plain
+
+    LOG.debug("where it happened:", exc_info=True)
+    click.echo(f"dandi-mirror: {plain(message)}", err=True)
+    sys.exit(code)

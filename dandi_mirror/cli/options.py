@@ -24,9 +24,19 @@ output = click.option(
     help="What to print: lines for people, or JSON Lines with DataLad's keys.",
 )  # fmt: skip
 jobs = click.option("-J", "--jobs", type=click.IntRange(1, 64), metavar="N", help="Dandisets at once.  [default: 4]")
+
+
+def _set_log_level(context: click.Context, parameter: click.Parameter, level: str) -> None:
+    if not context.resilient_parsing:
+        from dandi_mirror.cli.log import set_up
+
+        set_up(level)
+
+
 log_level = click.option(
     "-l", "--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
-    default="warning", show_default=True, help="How much to tell on stderr; debug also shows tracebacks.",
+    default="warning", show_default=True, is_eager=True, expose_value=False, callback=_set_log_level,
+    help="How much to tell on stderr; info: each step; debug: each request, git command and traceback too.",
 )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ def report_line(report: Report, dry_run: bool) -> str:
                (("+", report.added), ("~", report.changed), ("-", report.removed)) if count]  # fmt: skip
     words += [" ".join(changes)] if changes else []
     words += [f"tagged {', '.join(report.tags)}"] if report.tags else []
+    words += [printable(report.message)] if report.message else []
     words += ["(nothing was written: --dry-run)"] if dry_run else []
     return "  ".join(words)
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dandi_mirror.cli import options, output
+
+if TYPE_CHECKING:
+    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.mirror.status import Status
 
 
 @click.command("status")
@@ -24,7 +29,6 @@ def command(
     mirror_path: Path,
     instance: str | None,
     output: str,
-    log_level: str,
 ) -> int:
     """Say how the mirrored Dandisets stand to the archive; nothing is written.
 
@@ -37,29 +41,34 @@ def command(
     gone, forbidden, embargoed    the mirror keeps what it has
     alarm         a tagged version and the archive disagree
     """
-    from dandi_mirror.archive.client import Archive
-    from dandi_mirror.archive.http import Session
-    from dandi_mirror.archive.instances import api_url, dandiset_id
+    from dandi_mirror.archive.instances import dandiset_id
     from dandi_mirror.config import read_settings
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.mirror import Mirror
-    from dandi_mirror.mirror.status import Status, status_of
 
     mirror = Mirror(mirror_path.absolute())
     ids = [dandiset_id(text) for text in dandisets] or mirror.dandisets()
     if not ids:
         raise UsageError(f"{mirror_path} holds no Dandiset; make one: dandi-mirror sync 000004 -d {mirror_path}")
-    found: list[Status] = []
-    if offline:
-        found = [status_of(mirror, dandiset, None) for dandiset in ids]
-    else:
-        name = instance or read_settings(mirror_path).instance or "dandi"
-        with closing(Session(api_url(name), options.token(name))) as session:
-            ask = Archive(session).dandiset
-            found = [status_of(mirror, dandiset, ask) for dandiset in ids]
+    asked = "" if offline else instance or read_settings(mirror_path).instance or "dandi"
+    found = _look(mirror, ids, asked)
     for status in found:
         _print(status, mirror.path, output)
     return max((status.exit_code for status in found), default=0)
+
+
+def _look(mirror: Mirror, ids: list[str], instance: str) -> list[Status]:
+    """How each stands; the archive is not asked if it has no name."""
+    from dandi_mirror.archive.client import Archive
+    from dandi_mirror.archive.http import Session
+    from dandi_mirror.archive.instances import api_url
+    from dandi_mirror.mirror.status import status_of
+
+    if not instance:
+        return [status_of(mirror, dandiset, None) for dandiset in ids]
+    with closing(Session(api_url(instance), options.token(instance))) as session:
+        ask = Archive(session).dandiset
+        return [status_of(mirror, dandiset, ask) for dandiset in ids]
 
 
 def _print(status: object, path: Path, form: str) -> None:

@@ -46,7 +46,6 @@ def command(
     instance: str | None,
     jobs: int | None,
     output: str,
-    log_level: str,
 ) -> int:
     """Mirror Dandisets, or bring them up to date.
 
@@ -54,28 +53,31 @@ def command(
     are there already are brought up to date.  No content is downloaded but small text files: get that by
     `datalad get`.  When nothing has changed, nothing is printed.
     """
-    from dandi_mirror.archive.instances import api_url, dandiset_id
     from dandi_mirror.config import read_settings
-    from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.options import Options
 
-    settings = read_settings(mirror_path)
+    settings, path = read_settings(mirror_path), mirror_path.absolute()
     name = instance or settings.instance or "dandi"
-    api_url(name)
+    ids = _chosen(name, dandisets, everything)
+    versions, hosts = versions or settings.versions or "all", frozenset(settings.content_hosts)
+    with _progress(output) as progress:
+        wanted = Options(
+            versions=versions, mode=mode, dry_run=dry_run, allow_deletes=allow_deletes, hosts=hosts, progress=progress
+        )
+        reports = _run(name, path, ids, everything, wanted, jobs or settings.jobs or 4)
+        return _print(reports, path, wanted, output)
+
+
+def _chosen(instance: str, dandisets: Iterable[str], everything: bool) -> list[str]:
+    """The ids that were typed; a wrong call ends here, before anything is done."""
+    from dandi_mirror.archive.instances import api_url, dandiset_id
+    from dandi_mirror.errors import UsageError
+
+    api_url(instance)
     ids = sorted({dandiset_id(text) for text in dandisets})
     if everything and ids:
         raise UsageError("name Dandisets, or say --all; not both")
-    with _progress(output, log_level) as progress:
-        wanted = Options(
-            versions=versions or settings.versions or "all",
-            mode=mode,
-            dry_run=dry_run,
-            allow_deletes=allow_deletes,
-            hosts=frozenset(settings.content_hosts),
-            progress=progress,
-        )
-        reports = _run(name, mirror_path.absolute(), ids, everything, wanted, jobs or settings.jobs or 4)
-        return _print(reports, mirror_path.absolute(), wanted, output)
+    return ids
 
 
 def _run(instance: str, path: Path, ids: list[str], everything: bool, wanted: Options, jobs: int) -> Iterable[Report]:
@@ -108,7 +110,7 @@ def _print(reports: Iterable[Report], path: Path, wanted: Options, form: str) ->
         codes.add(report.exit_code)
         if form == "json":
             output.print_json(output.report_record(report, path, wanted.dry_run))
-        elif report.status != "notneeded" or report.message:
+        elif report.status != "notneeded" or report.message or report.news:
             failed = report.status in {"error", "impossible"}
             click.echo(output.report_line(report, wanted.dry_run), err=failed)
             for line in output.finding_lines(report.findings):
@@ -128,10 +130,15 @@ def exit_code(codes: set[int]) -> int:
     return 0 if not failures else failures.pop() if len(failures) == 1 else 3
 
 
-def _progress(form: str, log_level: str) -> AbstractContextManager[Progress]:
-    """A live line on a terminal; nothing anywhere else."""
+def _progress(form: str) -> AbstractContextManager[Progress]:
+    """Each step in the log, where that is wanted; else a live line on a terminal; nothing anywhere else."""
+    from logging import INFO
+
+    from dandi_mirror.cli.log import LOG
     from dandi_mirror.mirror.options import silent
 
+    if LOG.isEnabledFor(INFO):
+        return nullcontext(lambda dandiset, doing: LOG.info("%s  %s", dandiset, doing))
     if form == "json" or not sys.stderr.isatty():
         return nullcontext(silent)
     from dandi_mirror.cli.progress import live

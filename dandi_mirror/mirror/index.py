@@ -76,6 +76,8 @@ class Index:
         """
         try:
             self._write(dandiset, facts)
+        except sqlite3.OperationalError as error:
+            raise DiskError(f"{self._path}: {error}") from error
         except sqlite3.DatabaseError:
             # spoilt or of another release: it is only a memory, so start a new one
             try:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dandi_mirror.mirror.plan import Plan
-from dandi_mirror.mirror.tree import FORMAT, Listing
+from dandi_mirror.mirror.tree import FORMAT, Carried, Listing
 from dandi_mirror.model import Asset, Instance, spell_time
 
 _BLANKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
@@ -23,7 +23,7 @@ class Counts:
     """Bytes."""
 
     @classmethod
-    def of(cls, assets: Iterable[Asset]) -> Counts:
+    def of(cls, assets: Iterable[Asset | Carried]) -> Counts:
         """The counts of some assets."""
         files = size = 0
         subjects: set[str] = set()
@@ -67,7 +67,9 @@ def version_tag(instance: Instance, dandiset: str, listing: Listing) -> str:
     )
 
 
-def branch_commit(instance: Instance, dandiset: str, listing: Listing, plan: Plan, new: Iterable[str]) -> str:
+def branch_commit(
+    instance: Instance, dandiset: str, listing: Listing, counts: Counts, plan: Plan, new: Iterable[str]
+) -> str:
     """The message of a commit on the branch: what changed, and what there is now."""
     changes = [
         f"{sign}{len(paths)}" for sign, paths in (("+", plan.added), ("~", plan.changed), ("-", plan.gone)) if paths
@@ -77,7 +79,7 @@ def branch_commit(instance: Instance, dandiset: str, listing: Listing, plan: Pla
     subject = f"{dandiset}: {what}" + (f", version {', '.join(versions)}" if versions else "")
     return _message(
         subject,
-        f"{one_line(listing.metadata.get('name'))}\n{Counts.of(listing.assets.values())}.",
+        f"{one_line(listing.metadata.get('name'))}\n{counts}.",
         {
             "Dandiset": instance.identifier(dandiset),
             "Dandi-Version": listing.row.version,
@@ -89,6 +91,12 @@ def branch_commit(instance: Instance, dandiset: str, listing: Listing, plan: Pla
 
 TRAILER = "\nMirror-Format: "
 """In every commit that a sync makes on a branch, and in no other."""
+
+
+def version_of(message: str) -> str:
+    """The version that a commit of a sync holds, by its trailer; empty for other commits."""
+    _, _, rest = message.partition("\nDandi-Version: ")
+    return rest.partition("\n")[0]
 
 
 def one_line(text: object) -> str:

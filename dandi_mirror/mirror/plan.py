@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dandi_mirror.errors import UnsafePlan
 from dandi_mirror.mirror.records import is_asset_path
+from dandi_mirror.mirror.tree import Link
 from dandi_mirror.repo.stream import Entry
 
 SAFE_REMOVALS = 20
@@ -26,8 +27,13 @@ class Plan:
     """Assets among ``files`` whose path is new."""
     changed: tuple[str, ...]
     """Assets among ``files`` whose path was there."""
-    held: int
-    """How many assets the branch's tree has now."""
+    old: Mapping[str, tuple[bytes, str]]
+    """The branch's tree now."""
+
+    @property
+    def held(self) -> int:
+        """How many assets the branch's tree has now."""
+        return sum(map(is_asset_path, self.old))
 
     @property
     def empty(self) -> bool:
@@ -39,6 +45,16 @@ class Plan:
         """The assets that are removed."""
         return tuple(path for path in self.removed if is_asset_path(path))
 
+    def moved(self) -> set[str]:
+        """Those of the gone assets whose link's key stands at a new path."""
+        added = set(self.added)
+        links = [entry for path, entry in self.files if path in added and isinstance(entry, Link)]
+        gone = {path: self.old[path][1] for path in self.gone}
+        # a link says how deep it stands, so each is looked for at every depth that a gone one had
+        depths = {path.count("/") for path in gone}
+        there = {replace(link, depth=depth).object_id() for link in links for depth in depths}
+        return {path for path, oid in gone.items() if oid in there}
+
     def check(self, dandiset: str) -> None:
         """Refuse a plan that would empty much of a mirror, as an outage that answers 200 would ask for.
 
@@ -46,6 +62,8 @@ class Plan:
             UnsafePlan: over 20 assets would go, and they are more than half of those mirrored.
         """
         going = len(self.gone)
+        if going > SAFE_REMOVALS and going > SAFE_SHARE * self.held:
+            going -= len(self.moved())
         if going > SAFE_REMOVALS and going > SAFE_SHARE * self.held:
             raise UnsafePlan(
                 f"{dandiset}: the archive now lists {going} of {self.held} mirrored assets no more; "
@@ -63,7 +81,7 @@ def make_plan(old: Mapping[str, tuple[bytes, str]], new: Mapping[str, Entry]) ->
         files,
         added=tuple(path for path in assets if path not in old),
         changed=tuple(path for path in assets if path in old),
-        held=sum(map(is_asset_path, old)),
+        old=old,
     )
 
 

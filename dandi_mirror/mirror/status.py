@@ -9,7 +9,9 @@ from enum import StrEnum
 from dandi_mirror.errors import CredentialsError, NotFoundError
 from dandi_mirror.mirror.index import Remembered, row_key
 from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.model import DandisetRow, Finding, Kind, spell_time
+from dandi_mirror.mirror.options import Options
+from dandi_mirror.model import DandisetRow, Finding, Kind, is_version_id, spell_time
+from dandi_mirror.repo.dataset import TAGS
 
 
 class Word(StrEnum):
@@ -28,13 +30,13 @@ class Word(StrEnum):
     UNFINISHED = "unfinished"
     """The last sync was cut off, or this mirror's memory was deleted: the next sync looks at it again."""
     PENDING = "pending"
-    """Something waits for the archive: a checksum, a text file, a version."""
+    """Something waits: a checksum, a text file, a version, or the work tree for a person's edit."""
     REFUSED = "refused"
     """Something that the archive lists must not reach git, or is a Zarr."""
     CURRENT = "up to date"
 
 
-_WAITING = {Kind.PENDING, Kind.TEXT, Kind.HELD}
+_WAITING = {Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE}
 _REFUSED = {Kind.REFUSED, Kind.ZARR, Kind.URL}
 
 
@@ -67,8 +69,9 @@ def status_of(mirror: Mirror, dandiset: str, ask: Callable[[str], DandisetRow] |
     dataset, then = mirror.dataset(dandiset), mirror.index.get(dandiset)
     if not dataset.exists():
         return Status(dandiset, Word.MISSING)
-    tags = [ref for ref in dataset.refs() if ref.startswith("refs/tags/")]
-    branch = dataset.ref(f"refs/heads/{dataset.head_branch()}") or ""
+    tags = [ref for ref in dataset.refs() if is_version_id(ref.removeprefix(TAGS))]
+    kept = Options(versions=then.versions).branch if then else dataset.head_branch()
+    branch = dataset.ref(f"refs/heads/{kept}") or ""
     row = None
     word = None
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.update import Run, bring_up_to_date
 from dandi_mirror.model import DandisetRow, Finding, Kind, Report
 from dandi_mirror.repo import worktree
+from dandi_mirror.repo.dataset import TAGS
 
 
 def sync_many(
@@ -56,6 +58,11 @@ def sync_dandiset(
         report.status = "impossible" if isinstance(error, LockedError | CredentialsError) else "error"
         report.message = str(error)
         report.exit_code = error.exit_code
+    except Exception as error:
+        # a defect of ours, or of what we stand on: it is this Dandiset's, and the others go on
+        logging.getLogger("dandi_mirror").debug("%s", dandiset, exc_info=True)
+        report.status, report.exit_code = "error", 1
+        report.message = f"unexpected {type(error).__name__}: {error}; run again with -l debug and report it"
     return report
 
 
@@ -79,7 +86,7 @@ def _sync(
         raise PartError(f"{dandiset} is embargoed ({row.embargo_status}); this release mirrors open Dandisets only")
     if _nothing_to_do(mirror, row, options, report):
         return
-    mirror.superdataset.check_is_ours()
+    mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
     with _held(mirror, dandiset, options) as killed, closing(Spool(_scratch(mirror, options))) as spool:
         run = Run(archive, mirror, dandiset, options, report, spool)
         if killed:
@@ -112,6 +119,11 @@ def _nothing_to_do(mirror: Mirror, row: DandisetRow, options: Options, report: R
         return False
     branch = mirror.dataset(row.identifier).ref(f"refs/heads/{options.branch}") or ""
     if (then.row, then.versions, then.branch) != (row_key(row), options.versions, branch):
+        return False
+    if branch and not mirror.superdataset.dataset.ref("HEAD"):
+        return False
+    tag = f"{TAGS}{row.published.version}" if row.published and options.versions != "draft" else ""
+    if branch and tag and not mirror.dataset(row.identifier).ref(tag):
         return False
     report.commit = branch
     report.findings = list(then.findings)

@@ -112,19 +112,32 @@ class Annexed:
     fields: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """An asset that stays as it was mirrored before, because its new row cannot be taken."""
+
+    path: str
+    entry: Entry
+    record: int
+    """The handle of its record."""
+    size: int
+    """Bytes."""
+    fields: tuple[tuple[str, str], ...]
+
+
 def version_tree(
     instance: Instance,
     dandiset: str,
     listing: Listing,
     texts: Mapping[str, Entry],
     spool: Spool,
-    carried: Iterable[tuple[str, Entry, int]] = (),
+    carried: Iterable[Carried] = (),
     kept: KeptRecords | None = None,
 ) -> Tree:
     """The tree of a version.
 
     ``texts`` holds the content of text files by their SHA-256; a text file that is missing there becomes a
-    link.  ``carried`` are (path, entry, record handle) kept as they were mirrored before; ``kept`` has the
+    link.  ``carried`` are assets kept as they were mirrored before; ``kept`` has the
     records that were not read again.
     """
     tree = Tree(
@@ -135,9 +148,9 @@ def version_tree(
         }
     )
     records: list[tuple[str, int]] = []
-    for path, entry, handle in carried:
-        tree.entries[path] = entry
-        records.append((path, handle))
+    for asset_before in carried:
+        tree.entries[asset_before.path] = asset_before.entry
+        records.append((asset_before.path, asset_before.record))
     for path, asset in listing.assets.items():
         text = texts.get(asset.sha256) if is_text(path, asset.size) else None
         if text is not None:

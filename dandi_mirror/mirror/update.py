@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from dandi_mirror import __version__
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.errors import PartError
 from dandi_mirror.mirror import messages
 from dandi_mirror.mirror.admit import ContentHosts
-from dandi_mirror.mirror.carry import carried_entries
+from dandi_mirror.mirror.carry import carried_assets
 from dandi_mirror.mirror.index import Remembered, row_key
 from dandi_mirror.mirror.kept import KeptRecords
 from dandi_mirror.mirror.mirror import Mirror
@@ -21,10 +22,12 @@ from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.texts import Texts
 from dandi_mirror.mirror.tree import FORMAT, Listing, datalad_config, version_tree
 from dandi_mirror.mirror.write import Branch, Version, Writer
-from dandi_mirror.model import Asset, DandisetRow, Finding, Kind, Report, VersionRow
+from dandi_mirror.model import Asset, DandisetRow, Finding, Kind, Report, VersionRow, is_version_id
 from dandi_mirror.repo import garbage, worktree
-from dandi_mirror.repo.dataset import Dataset
+from dandi_mirror.repo.dataset import ALARM, TAGS, Dataset
 from dandi_mirror.repo.superdataset import Member
+
+DIFFERS = "the archive answers differently for it than when it was tagged"
 
 
 @dataclass(slots=True)
@@ -34,6 +37,8 @@ class State:
     branch: str | None
     tags: Mapping[str, str]
     """Published version → id of its tag object."""
+    version: str = ""
+    """The version whose tree the branch has."""
 
 
 @dataclass(slots=True)
@@ -70,20 +75,21 @@ def bring_up_to_date(run: Run, row: DandisetRow) -> None:
     reader = VersionReader(run.archive, run.dandiset, run.hosts, run.spool)
     run.options.progress(run.dandiset, "reading the dataset")
     run.state = _read_state(run)
-    rows = _versions_to_read(run)
+    rows = _settled_versions(run)
     listings = []
-    for wanted in rows:
+    for wanted in _to_read(run, rows):
         run.options.progress(run.dandiset, f"listing {wanted.version}")
         listings.append(reader.published(wanted))
     draft = None
     if run.options.branch == "draft":
         run.options.progress(run.dandiset, "listing the draft")
         run.known = _load_known(run)
-        row, draft = reader.draft(row, run.known)
+        fresh, draft = reader.draft(row, run.known)
+        # the versions were listed before: one published since is news to the next run
+        row = replace(fresh, published=row.published)
     texts = Texts(run.archive, run.dataset, run.spool, run.state.branch, fetch=not run.options.dry_run)
     versions = [version for listing in listings if (version := _version(run, listing, texts))]
-    # a version that has to wait is no more on the branch than it is a tag
-    branch = _branch(run, draft or (versions[-1].listing if versions else None), texts)
+    branch = _branch(run, draft or _newest(run, rows, versions), texts)
     if branch and not run.options.allow_deletes:
         branch.plan.check(run.dandiset)
     _fill_report(run, versions, branch)
@@ -107,17 +113,24 @@ def _known_state(run: Run, commit: str) -> str:
 def _read_state(run: Run) -> State:
     refs = run.dataset.refs()
     branch = refs.get(f"refs/heads/{run.options.branch}")
-    if branch and messages.TRAILER not in run.dataset.message(branch):
+    message = run.dataset.message(branch) if branch else ""
+    if branch and messages.TRAILER not in message:
         raise PartError(
             f"{run.dandiset}: its branch {run.options.branch} has commits that no sync made; keep them on one of "
             f"your own: git -C {run.dataset.path} branch mine {branch[:10]}, then reset {run.options.branch}"
         )
-    tags = {name.removeprefix("refs/tags/"): oid for name, oid in refs.items() if name.startswith("refs/tags/")}
-    return State(branch, tags)
+    tags = {ref.removeprefix(TAGS): oid for ref, oid in refs.items() if is_version_id(ref.removeprefix(TAGS))}
+    for name in sorted(set(tags) & run.dataset.light_tags()):
+        run.find(name, Kind.ALARM, "a tag that no sync made stands where this version's would be")
+    if run.options.mode != "verify":
+        # an alarm stands until a verification finds the archive of one mind with the tag again
+        for ref in sorted(ref for ref in refs if ref.startswith(ALARM)):
+            run.find(ref.removeprefix(ALARM), Kind.ALARM, DIFFERS)
+    return State(branch, tags, messages.version_of(message))
 
 
-def _versions_to_read(run: Run) -> list[VersionRow]:
-    """The published versions that this run reads: those not tagged yet, or all of them to verify."""
+def _settled_versions(run: Run) -> list[VersionRow]:
+    """The published versions that are asked for and that the archive is done with, oldest first."""
     if run.options.versions == "draft":
         return []
     rows, strange = run.archive.versions(run.dandiset)
@@ -130,13 +143,25 @@ def _versions_to_read(run: Run) -> list[VersionRow]:
     for row in rows:
         if not row.settled:
             run.find(row.version, Kind.HELD, f"the archive is not done with it ({row.status})")
-    wanted = [row for row in rows if row.settled]
-    if run.options.mode == "verify":
-        return wanted
-    new = [row for row in wanted if row.version not in run.state.tags]
-    if not new and run.options.branch == "published" and run.state.branch is None:
-        return wanted[-1:]
-    return new
+    return [row for row in rows if row.settled]
+
+
+def _to_read(run: Run, rows: list[VersionRow]) -> list[VersionRow]:
+    """Those not tagged yet, or all of them to verify; and the newest, where the branch follows it."""
+    follows = run.options.branch == "published" and rows and rows[-1].version != run.state.version
+    return [
+        row
+        for row in rows
+        if run.options.mode == "verify" or row.version not in run.state.tags or (follows and row is rows[-1])
+    ]
+
+
+def _newest(run: Run, rows: list[VersionRow], versions: list[Version]) -> Listing | None:
+    """The newest version that can be written, for the branch; none that is older than what it has."""
+    order = {row.version: place for place, row in enumerate(rows)}
+    has = order.get(run.state.version, -1)
+    newer = [version.listing for version in versions if order[version.listing.row.version] >= has]
+    return newer[-1] if newer else None
 
 
 def _version(run: Run, listing: Listing, texts: Texts) -> Version | None:
@@ -163,10 +188,11 @@ def _branch(run: Run, listing: Listing | None, texts: Texts) -> Branch | None:
         for asset, reason in texts.fetch(listing):
             run.find("draft", Kind.TEXT, reason, asset.path, asset.asset_id)
     old = run.dataset.tree(run.state.branch)
-    carried = carried_entries(run.dataset, old, listing, run.spool)
+    carried = carried_assets(run.dataset, old, listing, run.spool)
     kept = KeptRecords(run.dataset, old, run.spool) if run.known else None
     tree = version_tree(run.archive.instance, run.dandiset, listing, texts.entries, run.spool, carried, kept)
-    return Branch(run.options.branch, run.state.branch, listing, tree, old, make_plan(old, tree.entries))
+    counts = messages.Counts.of(chain(listing.assets.values(), carried))
+    return Branch(run.options.branch, run.state.branch, listing, tree, old, make_plan(old, tree.entries), counts)
 
 
 def _find_refusals(run: Run, listing: Listing) -> None:
@@ -182,8 +208,7 @@ def _fill_report(run: Run, versions: list[Version], branch: Branch | None) -> No
     report = run.report
     report.tags = [v.listing.row.version for v in versions if v.listing.row.version not in run.state.tags]
     if branch:
-        counts = messages.Counts.of(branch.listing.assets.values())
-        report.files, report.size = counts.files, counts.size
+        report.files, report.size = branch.counts.files, branch.counts.size
         plan: Plan = branch.plan
         report.added, report.changed, report.removed = len(plan.added), len(plan.changed), len(plan.gone)
         if not plan.empty or report.tags:
@@ -194,6 +219,7 @@ def _fill_report(run: Run, versions: list[Version], branch: Branch | None) -> No
 def _write(run: Run, row: DandisetRow, versions: list[Version], branch: Branch | None) -> None:
     if branch is None and run.state.branch is None:
         run.report.message = "nothing is published yet"
+        _remember(run, row, versions, branch)
         return
     dataset = run.dataset
     if not dataset.exists():
@@ -203,7 +229,7 @@ def _write(run: Run, row: DandisetRow, versions: list[Version], branch: Branch |
     with garbage.kept(dataset.git_dir):
         alarms = writer.write(run.state.tags, versions, branch, row.draft.modified)
     for alarm in alarms:
-        run.find(alarm, Kind.ALARM, "the archive answers differently for it than when it was tagged")
+        run.find(alarm, Kind.ALARM, DIFFERS)
     run.options.progress(run.dandiset, "work tree")
     _bring_work_tree(run)
     run.report.commit = dataset.ref(f"refs/heads/{run.options.branch}") or ""
@@ -246,11 +272,9 @@ def _register(run: Run, row: DandisetRow) -> None:
 
 
 def _remember(run: Run, row: DandisetRow, versions: list[Version], branch: Branch | None) -> None:
-    then = run.mirror.index.get(run.dandiset)
-    if then and run.options.mode != "verify":
-        # an alarm stands until a verification finds the archive of one mind with the tag again
-        run.report.findings += [finding for finding in then.findings if finding.kind is Kind.ALARM]
     run.report.findings.sort()
+    then = run.mirror.index.get(run.dandiset)
+    run.report.news = bool(set(run.report.findings) - set(then.findings if then else ()))
     facts = Remembered(
         row_key(row),
         run.options.versions,

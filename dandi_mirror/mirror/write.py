@@ -18,7 +18,7 @@ from dandi_mirror.mirror.tree import Annexed, Listing, Tree, is_text
 from dandi_mirror.model import Instance, is_version_id
 from dandi_mirror.repo import logs
 from dandi_mirror.repo.annexbranch import import_logs
-from dandi_mirror.repo.dataset import ANNEX, TEMPORARY, Dataset, RefChange
+from dandi_mirror.repo.dataset import ALARM, ANNEX, TEMPORARY, Dataset, RefChange
 from dandi_mirror.repo.dataset import Tree as OldTree
 from dandi_mirror.repo.keys import annex_key, hash_dir_lower
 from dandi_mirror.repo.stream import Commit, Importer, tag_object
@@ -53,6 +53,8 @@ class Branch:
     tree: Tree
     old: OldTree
     plan: Plan
+    counts: messages.Counts
+    """What its tree holds."""
 
     @property
     def ref(self) -> str:
@@ -108,7 +110,9 @@ class Writer:
         importer.commit(commit, (), sorted(version.tree.entries.items(), key=lambda item: item[0]))
 
     def _import_branch(self, importer: Importer, branch: Branch, merge: Mapping[str, str]) -> None:
-        message = messages.branch_commit(self._instance, self._dandiset, branch.listing, branch.plan, merge)
+        message = messages.branch_commit(
+            self._instance, self._dandiset, branch.listing, branch.counts, branch.plan, merge
+        )
         commit = Commit(branch.ref, branch.listing.row.modified, message, branch.base, [*merge.values()])
         importer.commit(commit, branch.plan.removed, branch.plan.files)
 
@@ -117,7 +121,7 @@ class Writer:
     ) -> list[str]:
         refs = self._dataset.refs()
         changes = []
-        alarms = []
+        alarms, cleared = [], []
         if made := refs.get(f"{TEMPORARY}git-annex"):
             changes.append(RefChange(ANNEX, made, annex))
         for version in versions:
@@ -127,10 +131,13 @@ class Writer:
                 changes.append(RefChange(f"refs/tags/{name}", tag, None))
             elif tags[name] != tag:
                 alarms.append(name)
+                changes.append(RefChange(ALARM + name, refs[version.ref], refs.get(ALARM + name)))
+            elif ALARM + name in refs:
+                cleared.append(ALARM + name)
         if branch and (made := refs.get(branch.ref)):
             changes.append(RefChange(f"refs/heads/{branch.name}", made, branch.base))
         self._dataset.move_refs(changes)
-        self._dataset.drop_refs([ref for ref in refs if ref.startswith(TEMPORARY)])
+        self._dataset.drop_refs([*cleared, *(ref for ref in refs if ref.startswith(TEMPORARY))])
         return alarms
 
     def _write_tag(self, version: Version, commit: str) -> str:

@@ -7,18 +7,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.reader import Reader
 from dandi_mirror.repo.stream import Importer
 
-if TYPE_CHECKING:
-    from git import Repo
-
 ANNEX = "refs/heads/git-annex"
+TAGS = "refs/tags/"
 TEMPORARY = "refs/dandi-mirror/tmp/"
+ALARM = "refs/dandi-mirror/alarm/"
+"""Below it, for a version of which archive and tag disagree: the commit that the archive's answer gives."""
 CHECKED_OUT = "refs/dandi-mirror/worktree"
 """The commit that the work tree was last brought to; HEAD moves before the work tree does."""
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -72,10 +71,16 @@ class Dataset:
         """Every ref and the object id it holds."""
         if not self.exists():
             return {}
-        with _repository(self.path) as repo:
-            from git import Reference
+        listing = git(self.path, "for-each-ref", "--format=%(refname) %(objectname)").decode(errors="surrogateescape")
+        return {name: oid for name, _, oid in (line.rpartition(" ") for line in listing.splitlines())}
 
-            return {ref.path: Reference.dereference_recursive(repo, ref.path) for ref in Reference.iter_items(repo)}
+    def light_tags(self) -> set[str]:
+        """Names of tags that are no tag objects: none that a sync has made."""
+        if not self.exists():
+            return set()
+        listing = git(self.path, "for-each-ref", "--format=%(objecttype) %(refname:strip=2)", "refs/tags")
+        lines = listing.decode(errors="surrogateescape").splitlines()
+        return {name for kind, _, name in (line.partition(" ") for line in lines) if kind != "tag"}
 
     def ref(self, name: str) -> str | None:
         """The object id that one ref holds; read from the files, without starting git."""
@@ -246,15 +251,6 @@ class Dataset:
             return "[dandi-mirror]" in (self.git_dir / "config").read_text()
         except OSError:
             return False
-
-
-def _repository(path: Path) -> Repo:
-    """GitPython's view of a repository; not imported at the top, because it starts git when it is."""
-    try:
-        from git import Repo
-    except ImportError as error:
-        raise GitError(f"{path}: {' '.join(str(error).split())}") from error
-    return Repo(path)
 
 
 def _is_filled(file: Path) -> bool:

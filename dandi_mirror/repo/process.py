@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError, MirrorError
+
+LOG = logging.getLogger("dandi_mirror")
 
 # Kept of git's own variables; the others (GIT_DIR, GIT_INDEX_FILE, …) would point a child at another repository.
 _GIT_KEPT = re.compile(r"GIT_(CONFIG_|SSH|SSL_|TRACE|CURL_|HTTP_|EXEC_PATH$|TEMPLATE_DIR$)")
@@ -56,7 +60,8 @@ def find_program(name: str) -> str:
     """
     found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
     if not found:
-        raise MirrorError(f"{name} is not installed; pip install {name} brings it, or your system's packages")
+        remedy = "install it from your system's packages" if name == "git" else f"pip install {name}"
+        raise MirrorError(f"{name} is not installed; {remedy}")
     return found
 
 
@@ -74,6 +79,8 @@ def child_environment() -> dict[str, str]:
         | {
             "LC_ALL": "C.UTF-8",
             "GIT_TERMINAL_PROMPT": "0",
+            # refs are read from their files too, whatever init.defaultRefFormat says
+            "GIT_DEFAULT_REF_FORMAT": "files",
             "PATH": os.pathsep.join([kept.get("PATH", os.defpath), beside]),
         }
     )
@@ -84,6 +91,8 @@ def start(folder: Path, arguments: Sequence[str], *, stderr: int | None = subpro
 
     The child inherits the locks that this process holds: while it lives, the dataset stays locked.
     """
+    if LOG.isEnabledFor(logging.DEBUG):
+        LOG.debug("git -C %s %s", folder, shlex.join(arguments))
     return subprocess.Popen(
         [find_program("git"), "-C", str(folder), *GIT_SETTINGS, *arguments],
         stdin=subprocess.PIPE,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from dandi_mirror.errors import MirrorError
+from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.repo import process
 
 IDENTITY = b"dandi-mirror <noreply@dandi-mirror.invalid>"
@@ -155,8 +156,12 @@ class Importer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._arguments = [*_FAST, "fast-import", "--quiet", "--done", "--date-format=raw", "--depth=0"]
-        # fast-import reports on stderr while it reads; a file cannot fill up as a pipe would
-        self._child = process.start(folder, self._arguments)
+        # git may talk on stderr while it reads; a pipe that nobody empties would fill up and stop it
+        try:
+            self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        except OSError as error:
+            raise DiskError(f"{tempfile.gettempdir()}: {error.strerror}") from error
+        self._child = process.start(folder, self._arguments, stderr=self._said.fileno())
         self._parts: list[bytes] = []
         self._held = 0
 
@@ -166,20 +171,16 @@ class Importer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            self._child.kill()
+        with self._said:
+            if kind is not None:
+                self._child.kill()
+                self._child.communicate()
+                return
+            self._write(b"done\n")
+            self._flush()
             self._child.communicate()
-            return
-        self._write(b"done\n")
-        self._flush()
-        _, errors = self._child.communicate()
-        if self._child.returncode:
-            raise process.failure(self._folder, self._arguments, self._child.returncode, errors)
-
-    def add_blob(self, content: bytes) -> Known:
-        """Put a file's content into the repository, to be named by id from here on."""
-        self._write(b"blob\n" + data(content))
-        return Known(blob_id(content))
+            if self._child.returncode:
+                raise self._failure()
 
     def commit(self, commit: Commit, removed: Iterable[str], files: Iterable[tuple[str, Entry]]) -> None:
         """Import a commit: first the removals, then the files that are new or changed."""
@@ -225,5 +226,6 @@ class Importer:
 
     def _failure(self) -> MirrorError:
         """git has died; its own words say why."""
-        _, errors = self._child.communicate()
-        return process.failure(self._folder, self._arguments, self._child.returncode, errors)
+        self._child.communicate()
+        self._said.seek(0)
+        return process.failure(self._folder, self._arguments, self._child.returncode, self._said.read())

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dandi_mirror.errors import UsageError
+from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo import garbage, worktree
 from dandi_mirror.repo.dataset import TEMPORARY, Dataset, RefChange
 from dandi_mirror.repo.stream import GITLINK, Commit, Entry, Inline, Known
@@ -35,20 +36,35 @@ class Superdataset:
         self.dataset = Dataset(path)
         self.path = path
 
-    def check_is_ours(self) -> None:
-        """Refuse to make a mirror out of a folder that is something else.
+    def check_is_ours(self, dataset_id: str) -> None:
+        """Refuse to make a mirror out of a folder that is something else, or the mirror of another archive.
+
+        ``dataset_id`` is what this archive's superdataset is called.
 
         Raises:
             UsageError: the folder holds other things.
         """
-        own = self.path / ".dandi-mirror"
-        if own.is_dir() or not self.path.exists():
+        if not self.path.exists():
             return
         if not self.path.is_dir():
             raise UsageError(f"{self.path} is not a folder; name another one: -d DIR")
-        allowed = {"dandi-mirror.toml"}
-        if any(entry.name not in allowed for entry in self.path.iterdir()):
+        config = self._config()
+        if config:
+            if dataset_id not in config:
+                raise UsageError(f"{self.path} mirrors another archive; name the archive: -i NAME, or a folder: -d DIR")
+            return
+        own = (self.path / ".dandi-mirror").is_dir()
+        if not own and not all(_may_stand(entry) for entry in self.path.iterdir()):
             raise UsageError(f"{self.path} is not empty and not a mirror; name a new folder: -d DIR")
+
+    def _config(self) -> str:
+        """The ``.datalad/config`` that is committed; empty when there is none."""
+        head = self.dataset.ref(_REF)
+        if head is None:
+            return ""
+        with self.dataset.reader() as reader:
+            (content,) = reader.read([f"{head}:.datalad/config"])
+        return (content or b"").decode(errors="replace")
 
     def members(self) -> dict[str, str]:
         """The commit that each registered dataset is recorded at, by path."""
@@ -115,3 +131,8 @@ def _sections(content: bytes) -> dict[str, bytes]:
             name = line.decode(errors="surrogateescape").strip()
         sections[name] = sections.get(name, b"") + line
     return sections
+
+
+def _may_stand(entry: Path) -> bool:
+    """Whether something may stand in a folder that becomes a mirror: settings, or what a cut-off run left."""
+    return entry.name in {"dandi-mirror.toml", ".git"} or (is_dandiset_id(entry.name) and (entry / ".git").is_dir())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.process import GitError
-from dandi_mirror.repo.stream import FILE, LINK, Commit, Entry, Importer, Inline, Known, blob_id, quote
+from dandi_mirror.repo.stream import FILE, LINK, Commit, Importer, Inline, blob_id, quote
 from tests.conftest import run
 from tests.properties.values import SLOW
 
@@ -62,9 +62,7 @@ def test_messages_and_blobs_are_never_read_as_commands(tmp_path_factory: Any, me
     dataset = Dataset(tmp_path_factory.mktemp("r"))
     dataset.create("draft")
     with dataset.importing() as importer:
-        known = importer.add_blob(content)
-        entries: list[tuple[str, Entry]] = [("a", known), ("b", Known(known.oid, LINK))]
-        importer.commit(Commit(REF, EARLY, message), (), entries)
+        importer.commit(Commit(REF, EARLY, message), (), [("a", Inline(content)), ("b", Inline(content, LINK))])
     raw = run("git", "-C", str(dataset.path), "cat-file", "commit", REF).stdout
     assert raw.partition("\n\n")[2].encode() == message.encode().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     assert dataset.tree(REF) == {"a": (FILE, blob_id(content)), "b": (LINK, blob_id(content))}
