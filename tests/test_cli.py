@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import sys
 from pathlib import Path
 
+import click
 import pytest
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 
-from dandi_mirror.cli.main import COMMANDS
+from dandi_mirror.cli.main import COMMANDS, cli
 from dandi_mirror.embedded import Archive, Server
+from dandi_mirror.errors import MirrorError
 from dandi_mirror.mirror.mirror import Mirror
+from dandi_mirror.repo.process import child_environment, find_program
 from tests.conftest import MirrorOfTest, run
 from tests.test_sync import seed
 
@@ -99,6 +104,11 @@ def test_control_characters_of_the_archive_do_not_reach_the_terminal(archive: Ar
         (["sync", "000004", "-i", "nowhere"], "dandi-sandbox"),
         (["sync", "000004", "-i", "http://archive.example.org"], "https"),
         (["sync", "000004", "-i", "https://me:secret@archive.example.org"], "plain"),
+        (["sync", "000004", "-i", "http://me:secret@archive.example.org"], "plain"),
+        (["sync", "000004", "-i", "https://me:secret"], "no host and port"),
+        (["sync", "000004", "-i", "http://[::1"], "no host and port"),
+        (["sync", "000004", "-i", "https://archive.example.org:99999999/api"], "no host and port"),
+        (["sync", "000004", "-i", "https://archive.example.org:0/api"], "no host and port"),
         (["sync", "--mode", "fast"], "Invalid value"),
         (["sync"], "name one"),
     ],
@@ -107,6 +117,7 @@ def test_a_wrong_call_ends_with_2_and_says_what_is_right(arguments: list[str], h
     done = run("dandi-mirror", *arguments, "-d", str(tmp_path / "mirror"), code=2)
     assert hint in done.stderr
     assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr
     assert not (tmp_path / "mirror").exists()
 
 
@@ -144,6 +155,129 @@ def test_settings_in_the_mirror_are_used_and_a_wrong_one_names_the_nearest(
     settings.write_text('instanse = "dandi"\n')
     done = run("dandi-mirror", "sync", "000123", "-d", str(mirror.path), code=2)
     assert "did you mean 'instance'?" in done.stderr
+
+
+@pytest.mark.parametrize("jobs", ["-4", "0", "65", "true", '"4"', "1.5"])
+def test_a_number_of_jobs_that_cannot_be_is_refused_as_the_flag_refuses_it(jobs: str, mirror: MirrorOfTest) -> None:
+    mirror.path.mkdir()
+    (mirror.path / "dandi-mirror.toml").write_text(f"jobs = {jobs}\n")
+    assert "jobs must be a number" in mirror.cli("sync", "000123", code=2).stderr
+
+
+def test_settings_that_are_nested_without_end_are_a_usage_error(mirror: MirrorOfTest) -> None:
+    mirror.path.mkdir()
+    (mirror.path / "dandi-mirror.toml").write_text("jobs = " + "[" * 100_000)
+    assert mirror.cli("sync", "000123", code=2).stderr.count("\n") == 1
+
+
+def commands(command: click.Command) -> dict[str, click.Command]:
+    """Every command that does something, by its name."""
+    if not isinstance(command, click.Group):
+        return {str(command.name): command}
+    context = click.Context(command)
+    below = [command.get_command(context, name) for name in command.list_commands(context)]
+    return {name: found for group in below if group for name, found in commands(group).items()}
+
+
+@pytest.mark.parametrize("name", commands(cli))
+def test_every_command_has_the_log_level(name: str) -> None:
+    assert "-l" in {option for parameter in commands(cli)[name].params for option in parameter.opts}
+
+
+@pytest.mark.parametrize("option", [["-l", "debug"], ["--log-level=DEBUG"]])
+def test_debug_tells_each_request_and_each_git_command_on_stderr(
+    option: list[str], archive: Archive, mirror: MirrorOfTest
+) -> None:
+    seed(archive)
+    done = mirror.cli("sync", "000123", *option)
+    assert done.stdout == "000123  3 files, 27 bytes  +3\n"
+    told = [line.partition(" DEBUG ")[2] for line in done.stderr.splitlines()]
+    assert any(re.fullmatch(r"GET /dandisets/000123/ 200 \d+ ms", line) for line in told)
+    assert sum(line.startswith("GET /") for line in told) == len(mirror.server.requests)
+    assert [line for line in told if line.startswith(f"git -C {mirror.path}/000123 ") and " fast-import " in line]
+    quiet = mirror.cli("sync", "000123", "-l", "info")
+    assert (quiet.stdout, quiet.stderr) == ("", "")
+
+
+def test_info_tells_each_step(archive: Archive, mirror: MirrorOfTest) -> None:
+    seed(archive)
+    told = mirror.cli("sync", "000123", "-l", "info").stderr
+    assert "INFO 000123  listing the draft\n" in told
+    assert "GET" not in told
+
+
+def test_debug_tells_no_signed_url(archive: Archive, mirror: MirrorOfTest) -> None:
+    seed(archive).add_asset("README", archive.add_blob(b"read me\n"))
+    mirror.server.intercept = lambda request: (
+        RedirectResponse(f"{mirror.server.origin}{request.path}?X-Amz-Signature=sealed")
+        if "/blobs/" in request.path and not request.query
+        else None
+    )
+    done = mirror.cli("sync", "000123", "-l", "debug")
+    assert [request for request in mirror.server.requests if "sealed" in request.query]
+    assert "/blobs/" in done.stderr
+    assert "sealed" not in done.stdout + done.stderr
+
+
+def test_debug_shows_where_an_error_comes_from_and_leaves_the_exit_code(tmp_path: Path) -> None:
+    for option in (["-l", "debug"], ["-ldebug"], ["--log-level=debug"]):
+        done = run("dandi-mirror", "sync", "4", *option, cwd=tmp_path, code=2)
+        assert "Traceback (most recent call last)" in done.stderr
+        assert done.stderr.endswith("dandi-mirror: '4' is not a Dandiset's id; it has six digits, as 000004\n")
+    done = run("dandi-mirror", "sync", "4", "-d", "debug", cwd=tmp_path, code=2)
+    assert done.stderr.count("\n") == 1, "a path of that name does not turn it on"
+
+
+def test_what_nobody_expected_is_one_line_and_ends_with_1() -> None:
+    program = (
+        "import sys, dandi_mirror.config as config\n"
+        "def read_settings(path): raise KeyError('x\\n\\x1b https://a.example.org/b?signature=sealed')\n"
+        "config.read_settings = read_settings\n"
+        "from dandi_mirror.cli.main import main\nmain()"
+    )
+    done = run(sys.executable, "-c", program, "sync", "000004", code=1)
+    said = "'x\\n\\x1b https://a.example.org/b?…'"
+    line = f"dandi-mirror: unexpected: KeyError: {said}; run again with -l debug and report it\n"
+    assert (done.stdout, done.stderr) == ("", line)
+    told = run(sys.executable, "-c", program, "sync", "000004", "-l", "debug", code=1).stderr
+    assert "Traceback (most recent call last)" in told
+    assert told.endswith(line)
+    assert "sealed" not in told
+
+
+def test_a_git_that_talks_much_while_it_reads_is_not_waited_for_for_ever(
+    archive: Archive, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    # more than fits into a pipe, so that git must read for the program to go on
+    seed(archive).add_asset("README", archive.add_blob(b"read me\n" * 20_000))
+    shims, real = tmp_path / "shims", shutil.which("git")
+    shims.mkdir()
+    (shims / "git").write_text(
+        f'#!/bin/sh\ncase "$*" in *fast-import*) head -c 1000000 /dev/zero | tr "\\0" x >&2;; esac\nexec {real} "$@"\n'
+    )
+    (shims / "git").chmod(0o755)
+    command = [sys.executable, "-m", "dandi_mirror", "sync", "000123", "-d", str(mirror.path)]
+    path = os.pathsep.join([str(shims), os.environ["PATH"]])
+    done = run("timeout", "30", *command, "-i", mirror.server.api_url, env={"PATH": path})
+    assert done.stdout.startswith("000123  4 files")
+
+
+def test_a_new_repository_has_its_refs_in_files_whatever_git_would_rather_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DEFAULT_REF_FORMAT", "reftable")
+    assert child_environment()["GIT_DEFAULT_REF_FORMAT"] == "files"
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("git", "your system's packages"), ("git-annex", "pip install git-annex")]
+)
+def test_a_program_that_is_not_there_is_named_with_what_brings_it(
+    name: str, remedy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(MirrorError, match=remedy) as error:
+        find_program.__wrapped__(name)
+    assert ("pip" in str(error.value)) == (name != "git")
 
 
 def test_a_second_run_ends_with_75_at_once_and_names_the_holder(archive: Archive, mirror: MirrorOfTest) -> None:

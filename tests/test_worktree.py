@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
+
 from dandi_mirror.embedded import Archive
+from dandi_mirror.errors import TemporaryError
+from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.model import Kind
-from tests.conftest import MirrorOfTest
-from tests.test_sync import seed
+from tests.conftest import MirrorOfTest, run
+from tests.test_sync import kinds, seed
 
 
 def test_edits_and_new_files_that_stand_in_nobodys_way_survive(archive: Archive, mirror: MirrorOfTest) -> None:
@@ -59,3 +65,182 @@ def test_commits_that_no_sync_made_are_not_buried(archive: Archive, mirror: Mirr
     assert (report.status, report.exit_code) == ("error", 3)
     assert "branch mine" in report.message
     assert mirror.refs() == before
+
+
+# --- edits that look like what a run leaves ----------------------------------------------------------------
+
+
+def test_an_edit_that_is_a_beginning_of_the_new_file_stays(archive: Archive, mirror: MirrorOfTest) -> None:
+    dandiset = seed(archive)
+    dandiset.add_asset("participants.tsv", archive.add_blob(b"a\nb\nc\n"))
+    mirror.sync()
+    file = mirror.path / "000123" / "participants.tsv"
+    file.write_bytes(b"a\nb\n")
+    dandiset.replace_asset("participants.tsv", archive.add_blob(b"a\nb\nd\n"))
+    assert kinds(mirror.sync()) == [(Kind.WORKTREE, "")]
+    assert file.read_bytes() == b"a\nb\n"
+    assert kinds(mirror.sync()) == [(Kind.WORKTREE, "")]
+    assert file.read_bytes() == b"a\nb\n"
+
+
+def test_an_empty_file_of_a_persons_stays_where_a_new_one_would_go(archive: Archive, mirror: MirrorOfTest) -> None:
+    dandiset = seed(archive)
+    mirror.sync()
+    file = mirror.path / "000123" / "notes.txt"
+    file.touch()
+    dandiset.add_asset("notes.txt", archive.add_blob(b"theirs\n"))
+    assert kinds(mirror.sync()) == [(Kind.WORKTREE, "")]
+    assert file.read_bytes() == b""
+
+
+def test_the_lock_of_a_person_at_work_stays_though_runs_fail_by_it(archive: Archive, mirror: MirrorOfTest) -> None:
+    dandiset = seed(archive)
+    mirror.sync()
+    lock = mirror.path / "000123" / ".git" / "index.lock"
+    lock.touch()
+    time.sleep(0.01)  # the disk's clock ticks that slowly
+    dandiset.add_asset("README", archive.add_blob(b"theirs\n"))
+    assert [mirror.sync().exit_code for _ in range(3)] == [1, 1, 1]
+    assert lock.exists()
+    lock.unlink()
+    assert mirror.sync().exit_code == 0
+    assert mirror.git("status", "--porcelain") == ""
+
+
+def test_a_lock_that_a_person_takes_after_a_run_has_failed_stays(archive: Archive, mirror: MirrorOfTest) -> None:
+    seed(archive)
+    mirror.sync()
+    with pytest.raises(TemporaryError), Mirror(mirror.path).lock("000123"):
+        raise TemporaryError("the archive is down")
+    time.sleep(0.01)
+    lock = mirror.path / "000123" / ".git" / "index.lock"
+    lock.touch()
+    with Mirror(mirror.path).lock("000123") as before:
+        assert before
+        Mirror(mirror.path).dataset("000123").clear_stale(before)
+    assert lock.exists()
+
+
+# --- a person who goes away and comes back -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_who_checks_out_a_version_and_comes_back_after_a_sync_is_not_stuck(
+    archive: Archive, mirror: MirrorOfTest, staged: bool
+) -> None:
+    dandiset = seed(archive)
+    dandiset.add_asset("README", archive.add_blob(b"1\n"))
+    dandiset.publish("0.240101.0000")
+    mirror.sync()
+    mirror.git("checkout", "-q", "0.240101.0000")
+    dandiset.replace_asset("README", archive.add_blob(b"2\n"))
+    assert mirror.sync().exit_code == 0
+    assert mirror.git("describe", "HEAD") == "0.240101.0000"
+    mirror.git("checkout", "-q", "draft")
+    if staged:
+        (mirror.path / "000123" / "mine.txt").touch()
+        mirror.git("add", "mine.txt")
+    for number in (3, 4):
+        dandiset.replace_asset("README", archive.add_blob(b"%d\n" % number))
+        assert kinds(mirror.sync()) == []
+        assert (mirror.path / "000123" / "README").read_text() == f"{number}\n"
+    assert mirror.git("status", "--porcelain") == ("A  mine.txt" if staged else "")
+
+
+def test_an_edit_that_is_put_aside_by_git_stash_stands_in_the_way_no_more(
+    archive: Archive, mirror: MirrorOfTest
+) -> None:
+    dandiset = seed(archive)
+    dandiset.add_asset("README", archive.add_blob(b"1\n"))
+    mirror.sync()
+    (mirror.path / "000123" / "README").write_text("mine\n")
+    dandiset.replace_asset("README", archive.add_blob(b"2\n"))
+    assert kinds(mirror.sync()) == [(Kind.WORKTREE, "")]
+    mirror.git("stash", "-q")
+    dandiset.replace_asset("README", archive.add_blob(b"3\n"))
+    assert kinds(mirror.sync()) == []
+    assert mirror.git("status", "--porcelain") == ""
+    assert (mirror.path / "000123" / "README").read_text() == "3\n"
+
+
+# --- another branch is kept --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("first", "then"), [("latest", "all"), ("draft", "published"), ("all", "latest")])
+def test_what_is_checked_out_is_the_branch_that_is_kept(
+    archive: Archive, mirror: MirrorOfTest, first: str, then: str
+) -> None:
+    dandiset = seed(archive)
+    dandiset.publish("0.240101.0000")
+    dandiset.add_asset("README", archive.add_blob(b"mine to edit\n"))
+    mirror.sync(versions=first)
+    (mirror.path / "000123" / "dandiset.yaml").write_text("my own words\n")
+    (mirror.path / "000123" / "dandiset.yaml.orig").write_text("untracked\n")
+    assert kinds(mirror.sync(versions=then)) == [(Kind.WORKTREE, "")]
+    kept, left = ("draft", "published") if then == "all" else ("published", "draft")
+    assert mirror.git("symbolic-ref", "--short", "HEAD") == left
+    assert mirror.git("status", "--porcelain") == "M dandiset.yaml\n?? dandiset.yaml.orig"
+    mirror.git("checkout", "-q", "dandiset.yaml")
+    assert kinds(mirror.sync(versions=then)) == []
+    assert mirror.git("symbolic-ref", "--short", "HEAD") == kept
+    assert mirror.git("status", "--porcelain") == "?? dandiset.yaml.orig"
+    assert mirror.git("rev-parse", "refs/dandi-mirror/worktree") == mirror.git("rev-parse", kept)
+    assert kinds(mirror.sync(versions=first)) == []
+    assert mirror.git("symbolic-ref", "--short", "HEAD") == left
+
+
+@pytest.mark.parametrize("where", ["--detach", "-bmine"])
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_a_person_has_checked_out_stays_checked_out(
+    archive: Archive, mirror: MirrorOfTest, where: str, killed: bool
+) -> None:
+    dandiset = seed(archive)
+    dandiset.publish("0.240101.0000")
+    mirror.sync(versions="latest")
+    mirror.git("checkout", "-q", where)
+    run("git", "-C", str(mirror.path), "checkout", "-q", where)
+    if killed:
+        for name in ("000123", "superdataset"):
+            (mirror.path / ".dandi-mirror" / "locks" / f"{name}.lock").write_text('{"pid": 1}')
+    head = (mirror.path / "000123" / ".git" / "HEAD").read_text()
+    dandiset.add_asset("README", archive.add_blob(b"theirs\n"))
+    assert kinds(mirror.sync(versions="all")) == []
+    assert mirror.git("rev-parse", "HEAD", dandiset=".") != mirror.git("rev-parse", "draft", dandiset=".")
+    assert mirror.git("status", "--porcelain", "--ignore-submodules", dandiset=".") == ""
+    assert (mirror.path / "000123" / ".git" / "HEAD").read_text() == head
+    assert mirror.git("status", "--porcelain") == ""
+
+
+# --- the superdataset --------------------------------------------------------------------------------------
+
+
+def second(archive: Archive) -> None:
+    archive.create_dandiset("000124", name="Another")
+
+
+def test_a_persons_subdataset_stays_and_the_superdataset_is_clean(archive: Archive, mirror: MirrorOfTest) -> None:
+    seed(archive)
+    mirror.sync()
+    (mirror.path / "notes.md").write_text("mine\n")
+    run("datalad", "-C", str(mirror.path), "save", "-m", "mine", "notes.md")
+    run("datalad", "-C", str(mirror.path), "create", "-d", ".", "sub", cwd=mirror.path)
+    second(archive)
+    assert kinds(mirror.sync("000124")) == []
+    assert mirror.git("status", "--porcelain", dandiset=".") == ""
+    assert {"sub", "000123", "000124", "notes.md"} <= mirror.tree(dandiset=".").keys()
+    assert "path = sub\n" in (mirror.path / ".gitmodules").read_text()
+
+
+def test_an_edit_of_the_superdataset_stays_and_is_told(archive: Archive, mirror: MirrorOfTest) -> None:
+    seed(archive)
+    mirror.sync()
+    (mirror.path / ".gitmodules").write_text("# mine\n")
+    second(archive)
+    report = mirror.sync("000124")
+    assert [(finding.kind, finding.version) for finding in report.findings] == [(Kind.WORKTREE, "superdataset")]
+    assert ".gitmodules" in report.findings[0].reason
+    assert report.exit_code == 3
+    assert (mirror.path / ".gitmodules").read_text() == "# mine\n"
+    mirror.git("checkout", "-q", "HEAD", ".gitmodules", dandiset=".")
+    assert kinds(mirror.sync("000124")) == []
+    assert mirror.git("status", "--porcelain", dandiset=".") == ""

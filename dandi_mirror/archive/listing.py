@@ -62,9 +62,15 @@ def asset_pages(
 
 
 def newest_rows(archive: Archive, dandiset: str, version: str, count: int) -> list[object]:
-    """The ``count`` rows that were modified last, with their metadata; at most a page."""
-    path = _path(dandiset, version)
-    answer = archive.session.get(path, metadata="true", order="-modified", page=1, page_size=min(count, client.PAGE))
+    """The ``count`` rows that were modified last, with their metadata; at most a page.
+
+    No row where they cannot be read together: one bad record may be to blame.
+    """
+    query: dict[str, str | int] = {"order": "-modified", "page": 1, "page_size": min(count, client.PAGE)}
+    try:
+        answer = archive.session.get(_path(dandiset, version), metadata="true", **query)
+    except BadAnswerError:
+        return []
     results = answer.get("results") if isinstance(answer, dict) else None
     return results if isinstance(results, list) else []
 

@@ -18,7 +18,7 @@ TEMPLATE = """\
 # Which versions to mirror: all, published, latest or draft.
 # versions = "all"
 
-# Dandisets at once.
+# Dandisets at once, 1 to 64.
 # jobs = 4
 
 # Further hosts (host or host:port) that content URLs may name, besides S3 and the archive's own.

@@ -23,13 +23,7 @@ if TYPE_CHECKING:
 @options.instance
 @options.output
 @options.log_level
-def command(
-    dandisets: tuple[str, ...],
-    offline: bool,
-    mirror_path: Path,
-    instance: str | None,
-    output: str,
-) -> int:
+def command(dandisets: tuple[str, ...], offline: bool, mirror_path: Path, instance: str | None, output: str) -> int:
     """Say how the mirrored Dandisets stand to the archive; nothing is written.
 
     \b

@@ -64,8 +64,7 @@ def command(
         wanted = Options(
             versions=versions, mode=mode, dry_run=dry_run, allow_deletes=allow_deletes, hosts=hosts, progress=progress
         )
-        reports = _run(name, path, ids, everything, wanted, jobs or settings.jobs or 4)
-        return _print(reports, path, wanted, output)
+        return _print(_run(name, path, ids, everything, wanted, jobs or settings.jobs or 4), path, wanted, output)
 
 
 def _chosen(instance: str, dandisets: Iterable[str], everything: bool) -> list[str]:

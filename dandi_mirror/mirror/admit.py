@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from dandi_mirror import canonical
 from dandi_mirror.digests import is_sha256
@@ -175,21 +176,19 @@ def _is_short_name(folded: str) -> bool:
     return stem in _SHORT_STEMS or hashed
 
 
-def admit_row(row: object, instance: Instance, hosts: ContentHosts) -> tuple[Asset, bytes] | Refusal:
+def admit_row(row: object, hosts: ContentHosts) -> tuple[Asset, bytes] | Refusal:
     """An asset and its canonical record, or why the row gives none.
 
     The asset's ``record`` is 0: whoever stores the bytes sets it.
     """
     if not isinstance(row, dict):
         return Refusal(Kind.REFUSED, "", "the row is not an object", "")
-    path = row.get("path")
-    shown = path if isinstance(path, str) else ""
-    asset_id = row.get("asset_id")
+    shown = row["path"] if isinstance(row.get("path"), str) else ""
+    asset_id, metadata = row.get("asset_id"), row.get("metadata")
     if not is_asset_id(asset_id):
         return Refusal(Kind.REFUSED, shown, "the asset id is not a UUID of version 4", "")
     if row.get("zarr") is not None:
         return Refusal(Kind.ZARR, shown, "a Zarr: not mirrored by this release", asset_id)
-    metadata = row.get("metadata")
     if not isinstance(metadata, dict):
         return Refusal(Kind.REFUSED, shown, _UNREADABLE, asset_id)
     size, sha256, reason = _content(row, metadata)
@@ -199,29 +198,31 @@ def admit_row(row: object, instance: Instance, hosts: ContentHosts) -> tuple[Ass
         # how deep a record may be to be read at all depends on who reads it: the answer must not
         return Refusal(Kind.REFUSED, shown, _UNREADABLE, asset_id)
     except canonical.NotCanonical as error:
-        reason = refuse_path(path) or reason or f"the record: {error}"
+        reason = refuse_path(row.get("path")) or reason or f"the record: {error}"
         return Refusal(Kind.REFUSED, shown, reason, asset_id, size, sha256)
     if len(record) > LARGEST_RECORD:
         return Refusal(Kind.REFUSED, shown, "the record is larger than 8 MiB", asset_id, size, sha256)
-    url = _content_url(metadata, hosts)
-    reason = refuse_path(path) or reason
+    reason = refuse_path(row.get("path")) or reason
     if reason or size is None:
+        url = _content_url(metadata, hosts)
         return Refusal(Kind.REFUSED, shown, str(reason), asset_id, size, sha256, record, url)
     if sha256 is None:
         return Refusal(Kind.PENDING, shown, "the archive has no SHA-256 for it yet", asset_id, size, None, record)
-    modified = row.get("modified")
-    asset = Asset(
-        path=shown,
-        asset_id=asset_id,
-        modified=modified if isinstance(modified, str) else "",
-        size=size,
-        key=annex_key(size, sha256, shown),
-        content_url=url,
+    return _asset(row, metadata, annex_key(size, sha256, shown), hosts), record
+
+
+def _asset(row: dict[str, Any], metadata: dict[str, object], key: str, hosts: ContentHosts) -> Asset:
+    return Asset(
+        path=row["path"],
+        asset_id=row["asset_id"],
+        modified=row["modified"] if isinstance(row.get("modified"), str) else "",
+        size=row["size"],
+        key=key,
+        content_url=_content_url(metadata, hosts),
         record=0,
-        fields=annex_fields(metadata, shown),
+        fields=annex_fields(metadata, row["path"]),
         published="datePublished" in metadata,
     )
-    return asset, record
 
 
 def canonical_record(row: dict[str, object], metadata: dict[str, object]) -> dict[str, object]:

@@ -18,8 +18,14 @@ class KeptRecords:
     def __init__(self, dataset: Dataset, old: Mapping[str, tuple[bytes, str]], spool: Spool) -> None:
         self._dataset = dataset
         self._old = {path: oid for path, (_, oid) in old.items() if is_part(path)}
+        self._tree = old
         self._assets = [path for path in old if is_asset_path(path)]
         self._spool = spool
+
+    def entry(self, path: str) -> Entry | None:
+        """What the old tree has at a path."""
+        found = self._tree.get(path)
+        return Known(found[1], found[0]) if found else None
 
     def files(self, records: list[tuple[str, int]]) -> Iterator[tuple[str, Entry]]:
         """The parts, by their paths in the tree, for (path, handle) pairs of distinct paths."""

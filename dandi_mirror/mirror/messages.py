@@ -30,7 +30,9 @@ class Counts:
         for asset in assets:
             files += 1
             size += asset.size
-            subjects.update(value for field, value in asset.fields if field == "subject")
+            for field, value in asset.fields:
+                if field == "subject":
+                    subjects.add(value)
         return cls(files, len(subjects), size)
 
     def __str__(self) -> str:

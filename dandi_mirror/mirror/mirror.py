@@ -10,6 +10,7 @@ from dandi_mirror.mirror.index import Index
 from dandi_mirror.mirror.known import Known
 from dandi_mirror.repo import lock
 from dandi_mirror.repo.dataset import Dataset
+from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.superdataset import Superdataset
 
 SUPERDATASET_PATIENCE = 120.0  # seconds; others hold that lock only while they write one commit
@@ -44,11 +45,11 @@ class Mirror:
         """The repository of one Dandiset."""
         return Dataset(self.path / dandiset)
 
-    def lock(self, dandiset: str) -> AbstractContextManager[bool]:
-        """The lock of one Dandiset's dataset; yields whether the run before was killed."""
+    def lock(self, dandiset: str) -> AbstractContextManager[Unfinished | None]:
+        """The lock of one Dandiset's dataset; yields the run before, if it did not come through."""
         return lock.hold(self.own / "locks" / f"{dandiset}.lock", dandiset)
 
-    def superdataset_lock(self) -> AbstractContextManager[bool]:
+    def superdataset_lock(self) -> AbstractContextManager[Unfinished | None]:
         """The lock of the superdataset; waits for whoever holds it."""
         path = self.own / "locks" / "superdataset.lock"
         return lock.hold(path, "the superdataset", patience=SUPERDATASET_PATIENCE)

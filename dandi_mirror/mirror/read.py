@@ -83,7 +83,7 @@ class VersionReader:
         if len(unknown) > MOST_CHANGED or len(found.assets) + len(unknown) != row.asset_count:
             return None
         for item in newest_rows(self._archive, self._dandiset, row.version, 2 * len(unknown) + 1):
-            admitted = admit_row(item, self._hosts.instance, self._hosts)
+            admitted = admit_row(item, self._hosts)
             if _has_moved(admitted, known):
                 return None
             asset_id = admitted.asset_id if isinstance(admitted, Refusal) else admitted[0].asset_id
@@ -110,7 +110,7 @@ class VersionReader:
         for page in asset_pages(self._archive, self._dandiset, row.version, repeats=repeats):
             rows += len(page)
             for item in page:
-                found.add(admit_row(item, self._hosts.instance, self._hosts))
+                found.add(admit_row(item, self._hosts))
         if rows != row.asset_count:
             # an empty list from an archive in trouble, or a change since the row was read
             raise Unstable(f"{self._dandiset}@{row.version}: {rows} assets listed, {row.asset_count} announced")

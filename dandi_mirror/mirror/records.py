@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from dandi_mirror.mirror.spool import Spool
-from dandi_mirror.repo.stream import FILE, blob_id, data
+from dandi_mirror.repo.stream import FILE, Made
 
 OWN_TOP = (".dandi/", ".datalad/")
 OWN_FILES = (".gitattributes", "dandiset.yaml")
@@ -35,7 +35,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordFile:
+class RecordFile(Made):
     """One part, made of the spool's bytes when they are asked for."""
 
     spool: Spool
@@ -46,14 +46,6 @@ class RecordFile:
     def content(self) -> bytes:
         """Its lines."""
         return b"".join(self.spool.get(handle) + b"\n" for handle in self.handles)
-
-    def object_id(self) -> str:
-        """The id of its blob."""
-        return blob_id(self.content())
-
-    def modify(self, path: bytes) -> bytes:
-        """Its ``M`` command with the content behind it."""
-        return b"M %b inline %b\n%b" % (self.mode, path, data(self.content()))
 
 
 def record_length(handle: int) -> int:

@@ -20,6 +20,7 @@ from dandi_mirror.mirror.update import Run, bring_up_to_date
 from dandi_mirror.model import DandisetRow, Finding, Kind, Report
 from dandi_mirror.repo import worktree
 from dandi_mirror.repo.dataset import TAGS
+from dandi_mirror.repo.lock import Unfinished
 
 
 def sync_many(
@@ -55,6 +56,7 @@ def sync_dandiset(
         with without_collection():
             _sync(archive, mirror, dandiset, options, row, report)
     except MirrorError as error:
+        logging.getLogger("dandi_mirror").debug("%s", dandiset, exc_info=True)
         report.status = "impossible" if isinstance(error, LockedError | CredentialsError) else "error"
         report.message = str(error)
         report.exit_code = error.exit_code
@@ -62,7 +64,7 @@ def sync_dandiset(
         # a defect of ours, or of what we stand on: it is this Dandiset's, and the others go on
         logging.getLogger("dandi_mirror").debug("%s", dandiset, exc_info=True)
         report.status, report.exit_code = "error", 1
-        report.message = f"unexpected {type(error).__name__}: {error}; run again with -l debug and report it"
+        report.message = f"unexpected: {type(error).__name__}: {error}; run again with -l debug and report it"
     return report
 
 
@@ -90,16 +92,17 @@ def _sync(
     with _held(mirror, dandiset, options) as killed, closing(Spool(_scratch(mirror, options))) as spool:
         run = Run(archive, mirror, dandiset, options, report, spool)
         if killed:
-            run.dataset.clear_stale()
+            run.dataset.clear_stale(killed)
             # before the branch moves on: afterwards a half-written work tree would look like a person's edits
-            worktree.bring_up(run.dataset, options.branch, cut_off=True)
+            tip = run.dataset.ref(f"refs/heads/{options.branch}")
+            worktree.bring_up(run.dataset, options.branch, tip, left=worktree.OTHER[options.branch])
         bring_up_to_date(run, row)
     report.exit_code = _exit_code(report.findings)
 
 
-def _held(mirror: Mirror, dandiset: str, options: Options) -> AbstractContextManager[bool]:
+def _held(mirror: Mirror, dandiset: str, options: Options) -> AbstractContextManager[Unfinished | None]:
     """The dataset's lock; a dry run writes nothing, so it needs none."""
-    return nullcontext(False) if options.dry_run else mirror.lock(dandiset)
+    return nullcontext() if options.dry_run else mirror.lock(dandiset)
 
 
 def _scratch(mirror: Mirror, options: Options) -> Path:

@@ -13,27 +13,23 @@ from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.tree import Listing, is_text
 from dandi_mirror.model import Asset
 from dandi_mirror.repo.dataset import Dataset
-from dandi_mirror.repo.stream import FILE, Entry, Known, blob_id, data
+from dandi_mirror.repo.stream import FILE, Entry, Known, Made
 
 AT_ONCE = 6
 """Text files asked for at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spooled:
+class Spooled(Made):
     """A text file whose content waits in the spool."""
 
     spool: Spool
     handle: int
     mode: bytes = FILE
 
-    def object_id(self) -> str:
-        """The id of its blob."""
-        return blob_id(self.spool.get(self.handle))
-
-    def modify(self, path: bytes) -> bytes:
-        """Its ``M`` command with the content behind it."""
-        return b"M %b inline %b\n%b" % (self.mode, path, data(self.spool.get(self.handle)))
+    def content(self) -> bytes:
+        """As it came."""
+        return self.spool.get(self.handle)
 
 
 class Texts:

@@ -15,7 +15,7 @@ from dandi_mirror.mirror.records import record_files
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.model import Asset, Instance, Kind, VersionRow
 from dandi_mirror.repo.keys import annex_key, link_target
-from dandi_mirror.repo.stream import LINK, Entry, Inline, blob_id, data
+from dandi_mirror.repo.stream import LINK, Entry, Inline, Made
 
 FORMAT = 1
 REFUSED = ".dandi/refused"
@@ -73,7 +73,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class Link(Made):
     """An annexed file: a symbolic link to where git-annex keeps its content."""
 
     key: str
@@ -84,14 +84,6 @@ class Link:
     def content(self) -> bytes:
         """What the link says."""
         return link_target(self.key, self.depth).encode()
-
-    def object_id(self) -> str:
-        """The id of its blob."""
-        return blob_id(self.content())
-
-    def modify(self, path: bytes) -> bytes:
-        """Its ``M`` command with what it says behind it."""
-        return b"M %b inline %b\n%b" % (self.mode, path, data(self.content()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +148,8 @@ def version_tree(
         if text is not None:
             tree.entries[path] = text
         else:
-            tree.entries[path] = Link(asset.key, path.count("/"))
+            before = kept.entry(path) if kept and asset.record < 0 else None
+            tree.entries[path] = before or Link(asset.key, path.count("/"))
             tree.annexed.append(Annexed(asset.key, asset.asset_id, asset.content_url, asset.fields))
         records.append((path, asset.record))
     tree.entries.update(kept.files(records) if kept else record_files(spool, records))

@@ -251,7 +251,7 @@ def _hosts(versions: list[Version], branch: Branch | None) -> str:
 
 def _bring_work_tree(run: Run) -> None:
     dataset, branch = run.dataset, run.options.branch
-    if reason := worktree.bring_up(dataset, branch, cut_off=False):
+    if reason := worktree.bring_up(dataset, branch, run.state.branch, left=worktree.OTHER[branch]):
         run.find(branch, Kind.WORKTREE, f"the work tree was left alone: {reason}")
     if dataset.head_branch() == branch and not dataset.annex_is_set_up():
         dataset.set_up_annex(f"mirror of {run.archive.instance.identifier(run.dandiset)}")
@@ -262,13 +262,15 @@ def _register(run: Run, row: DandisetRow) -> None:
     member = Member(run.dandiset, str(instance.dataset_id(run.dandiset)), run.report.commit)
     with run.mirror.superdataset_lock() as killed:
         if killed:
-            superdataset.clear_stale()
-        superdataset.register(
+            superdataset.clear_stale(killed)
+        reason = superdataset.register(
             {member.path: member},
             datalad_config(instance),
             [row.draft.modified],
             f"{run.dandiset}: {messages.one_line(row.draft.name)}\n",
         )
+    if reason:
+        run.find("superdataset", Kind.WORKTREE, f"the superdataset's work tree was left alone: {reason}")
 
 
 def _remember(run: Run, row: DandisetRow, versions: list[Version], branch: Branch | None) -> None:

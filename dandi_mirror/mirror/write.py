@@ -21,7 +21,7 @@ from dandi_mirror.repo.annexbranch import import_logs
 from dandi_mirror.repo.dataset import ALARM, ANNEX, TEMPORARY, Dataset, RefChange
 from dandi_mirror.repo.dataset import Tree as OldTree
 from dandi_mirror.repo.keys import annex_key, hash_dir_lower
-from dandi_mirror.repo.stream import Commit, Importer, tag_object
+from dandi_mirror.repo.stream import Commit, Importer, Made, tag_object
 
 MANY = 2000
 """From so many logs on, their folders are listed once instead of asking for each log by name."""
@@ -198,14 +198,14 @@ class Writer:
         """
         gone: list[Annexed] = []
         changed: set[str] = set()
-        new_parts = {path: entry for path, entry in branch.plan.files if is_part(path)}
+        new_parts = {path: entry for path, entry in branch.plan.files if is_part(path) and isinstance(entry, Made)}
         old_parts = {path for path in (*new_parts, *branch.plan.removed) if path in branch.old and is_part(path)}
         old_lines: set[bytes] = set()
         with self._dataset.reader() as reader:
             for content in reader.read([branch.old[path][1] for path in sorted(old_parts)]):
                 old_lines.update((content or b"").splitlines())
         for entry in new_parts.values():
-            for line in entry.content().splitlines():  # type: ignore[attr-defined]
+            for line in entry.content().splitlines():
                 if line in old_lines:
                     old_lines.discard(line)
                 else:

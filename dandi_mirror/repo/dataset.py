@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.reader import Reader
 from dandi_mirror.repo.stream import Importer
@@ -153,8 +154,8 @@ class Dataset:
 
     # --- writing -------------------------------------------------------------------------------------------
 
-    def clear_stale(self) -> None:
-        """Remove what a killed run left: its locks, half-written packs and temporary refs.
+    def clear_stale(self, run: Unfinished) -> None:
+        """Remove what a run left that did not come through: its locks, half-written packs and temporary refs.
 
         Only under the dataset's lock.  Without this a rerun that makes the same pack again, as a
         deterministic one does, meets its own ``.keep`` file for ever.
@@ -163,7 +164,8 @@ class Dataset:
             return
         try:
             for path in self._stale():
-                path.unlink(missing_ok=True)
+                if path.suffix != ".lock" or run.may_have_made(path):
+                    path.unlink(missing_ok=True)
         except OSError as error:
             raise DiskError(f"{error.filename}: {error.strerror}") from error
         self.drop_refs([ref for ref in self.refs() if ref.startswith(TEMPORARY)])
@@ -197,6 +199,12 @@ class Dataset:
         lines = ["start\n", *(change.line() for change in changes), "prepare\n", "commit\n"]
         git(self.path, "update-ref", "--stdin", "--no-deref", stdin="".join(lines).encode())
         self._sync_folders({self.git_dir / change.ref for change in changes})
+
+    def move_head(self, branch: str) -> None:
+        """Let HEAD name a branch; on disk when this returns."""
+        git(self.path, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
+        sync_to_disk(self.git_dir / "HEAD")
+        sync_to_disk(self.git_dir)
 
     def drop_refs(self, refs: Iterable[str]) -> None:
         """Remove refs, whatever they hold."""

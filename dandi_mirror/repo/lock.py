@@ -1,7 +1,7 @@
 """One run at a time: a lock on a file, held through a descriptor that git children inherit.
 
-While any child of a killed run lives, the lock is still held.  The file names its holder; a run that ends
-cleans the name away, so a name found by the next holder means that the run before it was killed.
+While any child of a killed run lives, the lock is still held.  The file names its holder; a run that comes
+through cleans the name away, so a name found by the next holder means that the run before it did not.
 """
 
 from __future__ import annotations
@@ -12,15 +12,32 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from dandi_mirror.errors import DiskError, LockedError
+from dandi_mirror.errors import DiskError, LockedError, MirrorError
+from dandi_mirror.repo.process import GitError
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A run that did not come through: from when to when (ns, by the disk's clock) it may have left git's locks."""
+
+    since: int
+    until: int
+
+    def may_have_made(self, file: Path) -> bool:
+        """Whether the file is from its time; an older or a younger lock is a person's, who may be at work."""
+        try:
+            return self.since <= file.stat().st_mtime_ns <= self.until
+        except FileNotFoundError:
+            return False
 
 
 @contextmanager
-def hold(path: Path, what: str, *, patience: float = 0.0) -> Iterator[bool]:
-    """Hold the lock; yields whether the run that held it before was killed.
+def hold(path: Path, what: str, *, patience: float = 0.0) -> Iterator[Unfinished | None]:
+    """Hold the lock; yields the run that held it before, if that one did not come through.
 
     ``what`` names the locked thing in messages; ``patience`` is how long to wait for it, in seconds.
 
@@ -32,13 +49,34 @@ def hold(path: Path, what: str, *, patience: float = 0.0) -> Iterator[bool]:
     try:
         _acquire(descriptor, path, what, time.monotonic() + patience)
         os.set_inheritable(descriptor, True)
-        killed = os.fstat(descriptor).st_size > 0
-        _write(descriptor, path, _holder())
-        yield killed
-        # not reached when the run fails: what it left half-done is cleared by the next one
+        before = _before(descriptor)
+        # a run that is killed before it has cleared the older rubbish must not hide it
+        _write(descriptor, path, _holder(before.since if before else None))
+        began = os.fstat(descriptor).st_mtime_ns
+        try:
+            yield Unfinished(before.since, before.until or began) if before else None
+        except MirrorError as error:
+            # git's locks are left by a git that has died, and by nothing else that fails
+            died = isinstance(error, GitError | DiskError)
+            with suppress(DiskError):
+                _write(descriptor, path, _holder(began if died else time.time_ns(), ended=True))
+            raise
         _write(descriptor, path, b"")
     finally:
         os.close(descriptor)
+
+
+def _before(descriptor: int) -> Unfinished | None:
+    """The run whose name is still there; ``until`` is 0 for one that was killed, nobody knows when."""
+    if not (found := os.pread(descriptor, 4096, 0)):
+        return None
+    written = os.fstat(descriptor).st_mtime_ns
+    try:
+        notes = json.loads(found)
+        since = written if notes["began"] is None else int(notes["began"])
+        return Unfinished(since, written if notes["ended"] else 0)
+    except (ValueError, KeyError, TypeError):
+        return Unfinished(0, 0)
 
 
 def _open(path: Path) -> int:
@@ -60,9 +98,10 @@ def _acquire(descriptor: int, path: Path, what: str, deadline: float) -> None:
             time.sleep(0.05)
 
 
-def _holder() -> bytes:
+def _holder(began: int | None, *, ended: bool = False) -> bytes:
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": started}).encode()
+    who = {"pid": os.getpid(), "host": socket.gethostname(), "since": started}
+    return json.dumps(who | {"began": began, "ended": ended}).encode()
 
 
 def _write(descriptor: int, path: Path, content: bytes) -> None:

@@ -80,20 +80,35 @@ class Entry(Protocol):
         """The ``M`` command for it at this (quoted) path."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inline:
+class Made:
     """A file or link whose content goes into the stream where it is named."""
 
-    content: bytes
-    mode: bytes = FILE
+    __slots__ = ()
+    mode: bytes
+
+    def content(self) -> bytes:
+        """What it holds, or where it leads."""
+        raise NotImplementedError
 
     def object_id(self) -> str:
         """The id of its blob."""
-        return blob_id(self.content)
+        return blob_id(self.content())
 
     def modify(self, path: bytes) -> bytes:
         """Its ``M`` command with the content behind it."""
-        return b"M %b inline %b\n%b" % (self.mode, path, data(self.content))
+        return b"M %b inline %b\n%b" % (self.mode, path, data(self.content()))
+
+
+@dataclass(frozen=True, slots=True)
+class Inline(Made):
+    """A file or link of which the content is at hand."""
+
+    raw: bytes
+    mode: bytes = FILE
+
+    def content(self) -> bytes:
+        """As it was given."""
+        return self.raw
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dandi_mirror.errors import UsageError
 from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo import garbage, worktree
 from dandi_mirror.repo.dataset import TEMPORARY, Dataset, RefChange
+from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.stream import GITLINK, Commit, Entry, Inline, Known
 
 BRANCH = "draft"
@@ -71,8 +72,8 @@ class Superdataset:
         tree = self.dataset.tree(self.dataset.ref(_REF))
         return {path: oid for path, (mode, oid) in tree.items() if mode == GITLINK}
 
-    def register(self, members: Mapping[str, Member], config: bytes, dates: list[datetime], message: str) -> str | None:
-        """Record datasets at their commits; the new commit, or None when all are recorded so already."""
+    def register(self, members: Mapping[str, Member], config: bytes, dates: list[datetime], message: str) -> str:
+        """Record datasets at their commits; why the work tree was left alone, or an empty string."""
         if not self.dataset.exists():
             self.dataset.create(BRANCH)
         head = self.dataset.ref(_REF)
@@ -88,13 +89,12 @@ class Superdataset:
                 made = self.dataset.refs()[temporary]
                 self.dataset.move_refs([RefChange(_REF, made, head)])
                 self.dataset.drop_refs([temporary])
-        worktree.bring_up(self.dataset, BRANCH, cut_off=True)
-        return self.dataset.ref(_REF) if changed else None
+        return worktree.bring_up(self.dataset, BRANCH, head)
 
-    def clear_stale(self) -> None:
-        """Make good what a killed run left; only under the superdataset's lock."""
-        self.dataset.clear_stale()
-        worktree.bring_up(self.dataset, BRANCH, cut_off=True)
+    def clear_stale(self, run: Unfinished) -> None:
+        """Make good what a run left that did not come through; only under the superdataset's lock."""
+        self.dataset.clear_stale(run)
+        worktree.bring_up(self.dataset, BRANCH, self.dataset.ref(_REF))
 
     def _entries(
         self, tree: Mapping[str, tuple[bytes, str]], members: Mapping[str, Member], config: bytes

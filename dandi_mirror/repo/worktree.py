@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dandi_mirror.errors import DiskError
 from dandi_mirror.repo.dataset import CHECKED_OUT, EMPTY_TREE, Dataset, RefChange, sync_to_disk
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.stream import FILE, blob_id
@@ -16,6 +17,14 @@ from dandi_mirror.repo.stream import FILE, blob_id
 _MANY = 100
 """With more files than this, all the disks of the machine are synced at once; one file may take 10 ms."""
 
+OTHER = {"draft": "published", "published": "draft"}
+"""The branch of a dataset that is kept no more when this one is."""
+
+_MARK = "dandi-mirror-checkout"
+"""In the git folder while git writes a work tree: from which commit, and to which."""
+
+_UNTOUCHED = re.compile(r"error: (Entry|Updating|Untracked|Refusing|Submodule) |index\.lock': File exists")
+"""What git says when it has looked at everything and written nothing, or could not even begin."""
 
 _RAW = re.compile(rb":(\d+) (\d+) ([0-9a-f]+) ([0-9a-f]+) \w+\0([^\0]+)\0")
 
@@ -29,34 +38,110 @@ class _Change:
     new: tuple[bytes, bytes]
 
 
-def bring_up(dataset: Dataset, branch: str, *, cut_off: bool) -> str:
+def bring_up(dataset: Dataset, branch: str, was: str | None, *, left: str | None = None) -> str:
     """Bring index and work tree to ``branch``, if that is what is checked out, keeping local edits.
 
-    ``cut_off`` says that the run before may have been killed while it did this.
+    ``was`` is what the branch held when the run began.  From the branch ``left``, which is kept no more, HEAD
+    moves to ``branch``; any other, and a detached one, is a person's choice and stays.
 
     Returns why nothing was touched when an edit stands in the way, or an empty string.
     """
-    commit, before = dataset.ref(f"refs/heads/{branch}"), dataset.ref(CHECKED_OUT)
-    if not commit or commit == before or dataset.head_branch() != branch:
+    if not (commit := dataset.ref(f"refs/heads/{branch}")):
+        return ""  # nor may there be a whole repository
+    if (head := dataset.head_branch()) not in {branch, left}:
+        _unmark(dataset)
         return ""
-    changes = _changes(dataset, before or EMPTY_TREE, commit)
+    if reason := _finish(dataset):
+        return reason
+    before = dataset.ref(CHECKED_OUT)
+    if head == branch and commit == before:
+        return ""
+    base = _nearest(dataset, before or EMPTY_TREE, was if head == branch else dataset.ref(f"refs/heads/{left}"))
+    # files of a mirror that was copied or restored have other times; only a second look tells
+    reason = _merge(dataset, base, commit) and _look_and_merge(dataset, base, commit)
+    if head != branch and not reason:
+        dataset.move_head(branch)
+    return reason
+
+
+def _nearest(dataset: Dataset, before: str, tip: str | None) -> str:
+    """The commit that the index was made from: the last one of ours, or that of a person's own check-out.
+
+    Who goes away, lets a sync pass and comes back, or commits, has the tip checked out, and we have not.
+    """
+    if tip is None or tip == before:
+        return before
+    differs = ("diff-index", "--cached", "--name-only", "-z")
+    # where both are as near, it is ours
+    return min(before, tip, key=lambda commit: git(dataset.path, *differs, commit).count(b"\0"))
+
+
+def _finish(dataset: Dataset) -> str:
+    """Finish the check-out that a run was cut off in, if one was."""
+    mark = dataset.git_dir / _MARK
     try:
-        if cut_off:
-            _take_in(dataset, list(changes))
-        git(dataset.path, *NO_FILTER, "read-tree", "-m", "-u", before or EMPTY_TREE, commit)
+        base, commit = mark.read_text().split()
+        since = mark.stat().st_mtime_ns
+        git(dataset.path, "diff-tree", base, commit)
+    except (FileNotFoundError, ValueError, GitError):
+        # not there, not whole, or of commits that are no more
+        commit = ""
+    if not commit or commit == dataset.ref(CHECKED_OUT):
+        _unmark(dataset)
+        return ""
+    return _look_and_merge(dataset, base, commit, cut_off=since)
+
+
+def _look_and_merge(dataset: Dataset, base: str, commit: str, *, cut_off: int | None = None) -> str:
+    taken = _take_in(dataset, list(_changes(dataset, base, commit)), cut_off)
+    if reason := _merge(dataset, base, commit):
+        # an index between two commits would be taken for a person's later
+        _put(dataset, [(change.old, change.path) for change in taken])
+    return reason
+
+
+def _merge(dataset: Dataset, base: str, commit: str) -> str:
+    """Take index and work tree from one commit to another; why git refused, having touched nothing."""
+    _mark(dataset, base, commit)
+    try:
+        git(dataset.path, *NO_FILTER, "read-tree", "-m", "-u", base, commit)
     except GitError as error:
-        _, refused, reason = str(error).partition("error: ")
-        if refused and not cut_off:
-            # files of a mirror that was copied or restored have other times; only a second look tells
-            return bring_up(dataset, branch, cut_off=True)
-        if not refused:
+        _, found, reason = str(error).partition("error: ")
+        if _UNTOUCHED.search(str(error)):
+            _unmark(dataset)
+        if not found:
             raise  # git was ended by something else than an edit, and may have left its lock
         return reason
     # git syncs its own files only; after a power cut these would be there and empty
-    changes = _changes(dataset, before or EMPTY_TREE, commit)
+    changes = _changes(dataset, base, commit)
     _sync([_file(dataset, change) for change in changes if change.new[0] == FILE])
-    dataset.move_refs([RefChange(CHECKED_OUT, commit, before)])
+    dataset.move_refs([RefChange(CHECKED_OUT, commit, dataset.ref(CHECKED_OUT))])
+    _unmark(dataset)
     return ""
+
+
+def _mark(dataset: Dataset, base: str, commit: str) -> None:
+    """Note on disk that files are about to be written."""
+    mark, note = dataset.git_dir / _MARK, f"{base} {commit}\n"
+    try:
+        if mark.exists() and mark.read_text() == note:
+            return  # its time tells what has been written since
+        mark.write_text(note)
+    except OSError as error:
+        raise DiskError(f"{mark}: {error.strerror}") from error
+    sync_to_disk(mark)
+    sync_to_disk(dataset.git_dir)
+
+
+def _unmark(dataset: Dataset) -> None:
+    mark = dataset.git_dir / _MARK
+    try:
+        mark.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DiskError(f"{mark}: {error.strerror}") from error
+    sync_to_disk(dataset.git_dir)
 
 
 def _sync(files: list[str]) -> None:
@@ -75,30 +160,40 @@ def _changes(dataset: Dataset, before: str, commit: str) -> Iterator[_Change]:
         yield _Change(path, (old_mode, old), (new_mode, new))
 
 
-def _take_in(dataset: Dataset, changes: list[_Change]) -> None:
-    """Tell the index what a run that was cut off has brought already.
+def _take_in(dataset: Dataset, changes: list[_Change], cut_off: int | None) -> list[_Change]:
+    """Tell the index which files are new already; these.
 
-    A file that is neither old nor new, but holds a beginning of the new one, is what git was writing then.
+    ``cut_off`` is when (in ns) a check-out began that was cut off: a file that has been written since, is neither
+    old nor new, but holds a beginning of the new one, is what git was writing then.
     """
-    known, strange = [], []
+    known, strange, half = [], [], []
     for change in changes:
         content = _content_of(_file(dataset, change))
         if content is None or (oid := blob_id(content).encode()) == change.old[1]:
             continue
         if oid == change.new[1]:
-            known.append((change.new, change.path))
-        elif change.new[0] == FILE:
+            known.append(change)
+        elif cut_off is not None and change.new[0] == FILE and _written(_file(dataset, change)) >= cut_off:
             strange.append((change, content))
     with dataset.reader() as reader:
         wanted = reader.read([change.new[1].decode() for change, _ in strange])
         for (change, content), whole in zip(strange, wanted, strict=True):
             if whole is not None and whole.startswith(content):
                 Path(_file(dataset, change)).unlink()
-                known.append((change.old, change.path))
-    lines = [b"%b %b\t%b\0" % (*entry, path) for entry, path in known]
+                half.append(change)
+    _put(dataset, [(change.new, change.path) for change in known] + [(change.old, change.path) for change in half])
+    git(dataset.path, *NO_FILTER, "update-index", "-q", "--refresh")
+    return known
+
+
+def _put(dataset: Dataset, entries: list[tuple[tuple[bytes, bytes], bytes]]) -> None:
+    lines = [b"%b %b\t%b\0" % (*entry, path) for entry, path in entries]
     if lines:
         git(dataset.path, "update-index", "-z", "--index-info", stdin=b"".join(lines))
-    git(dataset.path, *NO_FILTER, "update-index", "-q", "--refresh")
+
+
+def _written(file: str) -> int:
+    return os.lstat(file).st_mtime_ns
 
 
 def _file(dataset: Dataset, change: _Change) -> str:

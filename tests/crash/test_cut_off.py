@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ import pytest
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import DiskError, LockedError
 from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.repo import garbage, lock, process
-from dandi_mirror.repo.dataset import ANNEX, CHECKED_OUT
+from dandi_mirror.repo import garbage, lock, process, worktree
+from dandi_mirror.repo.dataset import ANNEX, CHECKED_OUT, EMPTY_TREE
 from dandi_mirror.repo.process import GitError
 from tests.conftest import MirrorOfTest
 from tests.test_sync import seed
@@ -42,6 +43,14 @@ def cut_off(mirror: MirrorOfTest) -> None:
         (mirror.path / ".dandi-mirror" / "locks" / f"{name}.lock").write_text('{"pid": 1}')
 
 
+def cut_off_in_the_check_out(mirror: MirrorOfTest) -> None:
+    """As if it had been killed while it brought the first work tree; to be called before files are half-written."""
+    mark = mirror.path / "000123" / ".git" / worktree._MARK
+    mark.write_text(f"{EMPTY_TREE} {mirror.git('rev-parse', 'draft')}\n")
+    mirror.git("update-ref", "-d", CHECKED_OUT)
+    cut_off(mirror)
+
+
 def is_whole(mirror: MirrorOfTest, refs: dict[str, str]) -> bool:
     report = mirror.sync()
     assert (report.exit_code, report.findings, report.message) == (0, [], "")
@@ -63,21 +72,55 @@ def test_a_repository_that_was_half_made_is_made_whole(folder: Path, mirror: Mir
     assert is_whole(mirror, refs)
 
 
+def test_a_folder_that_is_no_repository_yet_becomes_one(dandiset: Dandiset, mirror: MirrorOfTest) -> None:
+    for folder in (mirror.path, mirror.path / "000123"):
+        (folder / ".git").mkdir(parents=True)
+    (mirror.path / ".dandi-mirror" / "locks").mkdir(parents=True)
+    cut_off(mirror)
+    report = mirror.sync()
+    assert (report.exit_code, report.findings, report.message) == (0, [], "")
+    assert mirror.git("status", "--porcelain") == mirror.git("status", "--porcelain", dandiset=".") == ""
+
+
 @pytest.mark.parametrize("index_is_new", [False, True])
 @pytest.mark.parametrize("written", [0, 7, len(TEXT)])
 def test_a_work_tree_that_was_half_written_is_written_whole(
     folder: Path, mirror: MirrorOfTest, written: int, index_is_new: bool
 ) -> None:
     refs = mirror.refs()
-    mirror.git("update-ref", "-d", CHECKED_OUT)
+    cut_off_in_the_check_out(mirror)
     (folder / "README.md").write_text(TEXT[:written])
     shutil.rmtree(folder / "sub-0")
     if not index_is_new:
         (folder / ".git" / "index").unlink()
     else:
         mirror.git("rm", "--cached", "-r", "-q", "sub-0")
-    cut_off(mirror)
     assert is_whole(mirror, refs)
+    assert not (folder / ".git" / worktree._MARK).exists()
+
+
+@pytest.mark.parametrize("written", [0, 7])
+def test_an_edit_from_before_a_check_out_that_was_cut_off_is_a_persons(
+    folder: Path, mirror: MirrorOfTest, written: int
+) -> None:
+    (folder / "README.md").write_text(TEXT[:written])
+    time.sleep(0.01)  # the disk's clock ticks that slowly
+    cut_off_in_the_check_out(mirror)
+    (folder / ".git" / "index").unlink()
+    assert [finding.kind.value for finding in mirror.sync().findings] == ["worktree"]
+    assert (folder / "README.md").read_text() == TEXT[:written]
+
+
+@pytest.mark.parametrize("mark", ["", "1234 5678\n", f"{'1' * 40} {'2' * 40}\n"])
+def test_a_mark_that_says_nothing_is_of_no_harm(
+    dandiset: Dandiset, folder: Path, mirror: MirrorOfTest, mark: str
+) -> None:
+    (folder / ".git" / worktree._MARK).write_text(mark)
+    cut_off(mirror)
+    dandiset.delete_asset("README.md")
+    assert mirror.sync().exit_code == 0
+    assert mirror.git("status", "--porcelain") == ""
+    assert not (folder / ".git" / worktree._MARK).exists()
 
 
 def test_a_work_tree_that_was_half_written_is_written_whole_though_the_archive_has_moved_on(
@@ -102,11 +145,18 @@ def test_a_file_that_is_neither_old_nor_new_is_a_persons_and_stays(folder: Path,
 
 
 def test_a_check_out_that_was_ended_fails_the_run_so_that_the_next_one_clears_up(
-    dandiset: Dandiset, folder: Path, mirror: MirrorOfTest
+    dandiset: Dandiset, folder: Path, mirror: MirrorOfTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (folder / ".git" / "index.lock").touch()
     dandiset.delete_asset("README.md")
-    assert mirror.sync().exit_code == 1
+    bring_up = worktree.bring_up
+
+    def is_ended(*arguments: object, **options: object) -> str:
+        (folder / ".git" / "index.lock").touch()
+        return bring_up(*arguments, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worktree, "bring_up", is_ended)
+        assert mirror.sync().exit_code == 1
     assert mirror.sync().exit_code == 0
     assert mirror.git("status", "--porcelain") == ""
 

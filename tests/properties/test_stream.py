@@ -44,7 +44,7 @@ def test_git_holds_the_paths_and_contents_that_were_sent_and_no_others(
     with dataset.importing() as importer:
         importer.commit(Commit(REF, EARLY, "one\n"), (), entries)
     tree = dataset.tree(REF)
-    assert tree == {path: (FILE, blob_id(entry.content)) for path, entry in entries}
+    assert tree == {path: (FILE, blob_id(entry.content())) for path, entry in entries}
     assert set(dataset.refs()) == {REF}
     with dataset.reader() as reader:
         ids = [oid for _, oid in tree.values()]
