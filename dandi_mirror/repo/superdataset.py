@@ -67,11 +67,6 @@ class Superdataset:
             (content,) = reader.read([f"{head}:.datalad/config"])
         return (content or b"").decode(errors="replace")
 
-    def members(self) -> dict[str, str]:
-        """The commit that each registered dataset is recorded at, by path."""
-        tree = self.dataset.tree(self.dataset.ref(_REF))
-        return {path: oid for path, (mode, oid) in tree.items() if mode == GITLINK}
-
     def register(self, members: Mapping[str, Member], config: bytes, dates: list[datetime], message: str) -> str:
         """Record datasets at their commits; why the work tree was left alone, or an empty string."""
         if not self.dataset.exists():
