@@ -100,6 +100,17 @@ def growth(folder: Path, assets: int, peer: int) -> list[Row]:
     return rows
 
 
+def million(folder: Path, assets: int, peer: int) -> list[Row]:
+    """One first sync, the server in another process: run it once with --assets 1000000."""
+    with served(assets) as archive:
+        sync = measure(archive.api_url, folder / "mirror")
+    assert sync["changed"] == assets, sync
+    rows: list[Row] = [(f"  {doing}", f"{seconds:.1f} s") for doing, seconds in sync["phases"].items()]
+    whole = f"{sync['seconds']:.1f} s, {assets / sync['seconds']:.0f} assets/s"
+    rows += [("whole sync", whole), ("peak memory", f"{sync['peak'] / 1e6:.0f} MB")]
+    return [*rows, ("bytes in .git", f"{_size(folder / 'mirror'):,}")]
+
+
 def startup(folder: Path, assets: int, peer: int) -> list[Row]:
     """How long help and version take: the least and the median of twenty."""
     rows: list[Row] = [("", "least", "median")]
@@ -111,7 +122,8 @@ def startup(folder: Path, assets: int, peer: int) -> list[Row]:
 
 
 BENCHMARKS: dict[str, Callable[[Path, int, int], list[Row]]] = {
-    "speed": speed, "memory": memory, "changes": changes, "growth": growth, "startup": startup,
+    "speed": speed, "memory": memory, "changes": changes, "growth": growth, "million": million,
+    "startup": startup,
 }  # fmt: skip
 
 
