@@ -133,8 +133,21 @@ def download(call: Call) -> Any:
     raise Found(presigned(call.archive, "GET", found.source.key, extra))
 
 
-def blob_digest(call: Call) -> Any:
-    """``POST /blobs/digest/``: the blob with a digest, whoever asks."""
+def upload_initialize(call: Call) -> Any:
+    """``POST /uploads/initialize/``: its refusals only; there are no uploads here."""
+    call.need_user()
+    digest = _posted(call, "dandiset", "contentSize", "digest")["digest"]
+    if not isinstance(digest, dict) or digest.get("algorithm") != ETAG:
+        raise Refused(400, ["Unsupported Digest Type"])
+    raise detail(501, "The embedded archive takes no uploads.")
+
+
+def _posted(call: Call, *wanted: str) -> dict[str, Any]:
+    """The JSON object that was sent.
+
+    Raises:
+        Refused: 415, 400, also for a key of ``wanted`` that is missing.
+    """
     kind = call.headers.get("content-type", "").partition(";")[0]
     if kind != "application/json":
         raise detail(415, f'Unsupported media type "{kind}" in request.')
@@ -142,9 +155,16 @@ def blob_digest(call: Call) -> Any:
         body = json.loads(call.body)
     except ValueError as error:
         raise detail(400, f"JSON parse error - {error}") from None
-    missing = [key for key in ("algorithm", "value") if not isinstance(body, dict) or key not in body]
+    missing = [key for key in wanted if not isinstance(body, dict) or key not in body]
     if missing:
         raise Refused(400, {key: ["This field is required."] for key in missing})
+    posted: dict[str, Any] = body
+    return posted
+
+
+def blob_digest(call: Call) -> Any:
+    """``POST /blobs/digest/``: the blob with a digest, whoever asks."""
+    body = _posted(call, "algorithm", "value")
     algorithm, value = body["algorithm"], body["value"]
     if algorithm not in (ETAG, SHA256):
         raise Refused(400, f"Unsupported Digest Algorithm. Supported: {ETAG}, {SHA256}")

@@ -35,6 +35,7 @@ _ROWS: list[tuple[str, str, Callable[[Call], Any], str]] = [
     (_NAMED, "GET, PUT, DELETE, HEAD, OPTIONS", routes.version, "Version Instance"),
     (_NAMED + "info/", _VIEW, routes.version_info, "Version Info"),
     ("/blobs/digest/", "POST, OPTIONS", asset_routes.blob_digest, "Blob Digest"),
+    ("/uploads/initialize/", "POST, OPTIONS", asset_routes.upload_initialize, "Upload Initialize"),
     ("/zarr/", "GET, POST, HEAD, OPTIONS", asset_routes.zarrs, "Zarr List"),
     (_ZARR, _VIEW, asset_routes.zarr, "Zarr Instance"),
     (_ZARR + "files/", "GET, POST, DELETE, HEAD, OPTIONS", asset_routes.zarr_files, "Zarr Files"),

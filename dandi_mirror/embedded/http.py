@@ -99,6 +99,9 @@ def answer(endpoint: Endpoint, call: Call) -> Response:
         call.user = _user(call)
         body = _run(endpoint, call)
     except Refused as refusal:
+        if refusal.body is None:
+            headers["Vary"] = "Accept, Cookie, origin"
+            return _dressed(call, refusal.status, b"", headers, "text/html; charset=utf-8")
         status, body = refusal.status, dumps(refusal.body)
     except Found as found:
         headers |= {"Location": found.location, "Vary": "Accept, Cookie, origin"}
@@ -131,9 +134,18 @@ def _run(endpoint: Endpoint, call: Call) -> bytes:
         renders = ["application/json", "text/html"]
         return dumps({"name": endpoint.name, "description": "", "renders": renders, "parses": parses})
     if call.method in ("POST", "PUT", "DELETE") and "GET" in endpoint.allow:
-        raise detail(501, "The embedded archive is changed from Python, not over HTTP.")
+        raise _no_writing(call)
     found = endpoint.run(call)
     return found if isinstance(found, bytes) else dumps(found)
+
+
+def _no_writing(call: Call) -> Refused:
+    """How a write is refused: as the server does it for who may not; for who may, because there is none here."""
+    dandiset = call.archive.dandisets.get(call.args.get("dandiset", ""))
+    call.need_user()
+    if dandiset is not None and not call.owns(dandiset):
+        return Refused(403, None)
+    return detail(501, "The embedded archive is changed from Python, not over HTTP.")
 
 
 def _negotiated(call: Call) -> str:

@@ -37,7 +37,8 @@ _FALSE = {"0"} | {case(word) for word in ("f", "n", "no", "false", "off") for ca
 class Refused(Exception):
     """The archive refuses: ``status`` and ``body`` are what HTTP would answer.
 
-    ``body`` is one of the API's shapes: ``{"detail": …}``, a bare string, or a map of fields.
+    ``body`` is one of the API's shapes: ``{"detail": …}``, a bare string, a list, a map of fields, or None for no
+    body at all.
     """
 
     def __init__(self, status: int, body: Any) -> None:
