@@ -129,6 +129,3 @@ def _read_singly(archive: Archive, answer: object) -> None:
             row["metadata"] = archive.session.get(f"/assets/{row['asset_id']}/")
         except (BadAnswerError, NotFoundError):
             row["metadata"] = None
-
-
-__all__ = ["Unstable", "asset_pages", "newest_rows"]

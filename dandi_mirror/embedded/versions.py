@@ -132,10 +132,6 @@ class Version:
         self._assets = dict(other._assets)
         self.forget()
 
-    def same_assets(self, other: Version) -> bool:
-        """Whether both hold the same asset ids."""
-        return self._assets.keys() == other._assets.keys()
-
     def ordered(self, order: str) -> list[Asset]:
         """All assets by ``created``, ``modified`` or ``path`` (byte order), backwards with a dash."""
         if order not in self._cache:

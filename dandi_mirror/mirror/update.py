@@ -211,21 +211,24 @@ def _fill_report(run: Run, versions: list[Version], branch: Branch | None) -> No
         report.files, report.size = branch.counts.files, branch.counts.size
         plan: Plan = branch.plan
         report.added, report.changed, report.removed = len(plan.added), len(plan.changed), len(plan.gone)
-        if not plan.empty or report.tags:
-            report.status = "ok"
+    if report.tags or (branch and not branch.plan.empty):
+        report.status = "ok"
     report.findings.sort()
 
 
 def _write(run: Run, row: DandisetRow, versions: list[Version], branch: Branch | None) -> None:
+    then, hosts = run.mirror.index.get(run.dandiset), _hosts(versions, branch)
     if branch is None and run.state.branch is None:
         run.report.message = "nothing is published yet"
-        _remember(run, row, versions, branch)
+        _remember(run, row, branch, then, hosts)
         return
     dataset = run.dataset
     if not dataset.exists():
         dataset.create(run.options.branch)
     run.options.progress(run.dandiset, "writing")
-    writer = Writer(run.archive.instance, run.dandiset, dataset, whole=_look_at_all(run, versions, branch))
+    # the logs of every key are looked at, not only of those whose records changed, where that may be needed
+    whole = run.options.mode != "auto" or then is None or then.hosts != hosts
+    writer = Writer(run.archive.instance, run.dandiset, dataset, whole=whole)
     with garbage.kept(dataset.git_dir):
         alarms = writer.write(run.state.tags, versions, branch, row.draft.modified)
     for alarm in alarms:
@@ -234,13 +237,7 @@ def _write(run: Run, row: DandisetRow, versions: list[Version], branch: Branch |
     _bring_work_tree(run)
     run.report.commit = dataset.ref(f"refs/heads/{run.options.branch}") or ""
     _register(run, row)
-    _remember(run, row, versions, branch)
-
-
-def _look_at_all(run: Run, versions: list[Version], branch: Branch | None) -> bool:
-    """Whether the logs of every key are to be looked at, not only of those whose records changed."""
-    then = run.mirror.index.get(run.dandiset)
-    return run.options.mode != "auto" or then is None or then.hosts != _hosts(versions, branch)
+    _remember(run, row, branch, then, hosts)
 
 
 def _hosts(versions: list[Version], branch: Branch | None) -> str:
@@ -273,15 +270,14 @@ def _register(run: Run, row: DandisetRow) -> None:
         run.find("superdataset", Kind.WORKTREE, f"the superdataset's work tree was left alone: {reason}")
 
 
-def _remember(run: Run, row: DandisetRow, versions: list[Version], branch: Branch | None) -> None:
+def _remember(run: Run, row: DandisetRow, branch: Branch | None, then: Remembered | None, hosts: str) -> None:
     run.report.findings.sort()
-    then = run.mirror.index.get(run.dandiset)
     run.report.news = bool(set(run.report.findings) - set(then.findings if then else ()))
     facts = Remembered(
         row_key(row),
         run.options.versions,
         run.report.commit,
-        _hosts(versions, branch),
+        hosts,
         tuple(run.report.findings),
     )
     if branch and run.options.branch == "draft":
