@@ -116,9 +116,9 @@ class DandisetRow:
     """The newest published version."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asset:
-    """One blob asset that may reach git."""
+    """One blob asset that may reach git; nothing but ``record`` is set after it was made."""
 
     path: str
     asset_id: str

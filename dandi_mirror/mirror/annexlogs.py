@@ -5,24 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from dandi_mirror.mirror.tree import Annexed
+from dandi_mirror.mirror.tree import Place
 from dandi_mirror.model import Instance
 from dandi_mirror.repo import logs
 from dandi_mirror.repo.keys import hash_dir_lower
 from dandi_mirror.repo.logs import Stamp
 
-Places = Mapping[str, tuple[Annexed, ...]]
+Places = Mapping[str, tuple[Place, ...]]
 """Where each key stands."""
 
 
-def by_key(places: Iterable[Annexed], keys: set[str] | None = None) -> dict[str, tuple[Annexed, ...]]:
+def by_key(places: Iterable[Place], keys: set[str] | None = None) -> dict[str, tuple[Place, ...]]:
     """The places of each key (of ``keys`` only, if they are given)."""
-    found: dict[str, tuple[Annexed, ...]] = {}
+    found: dict[str, tuple[Place, ...]] = {}
     for place in places:
         if keys is None or place.key in keys:
-            # nearly every key stands in one place, and a tuple of one is small
-            found[place.key] = (*found.get(place.key, ()), place)
+            found[place.key] = joined(found.get(place.key, ()), place)
     return found
+
+
+def joined(places: tuple[Place, ...], place: Place) -> tuple[Place, ...]:
+    """The places of a key and one more; the same tuple when that says nothing new, as in a second version.
+
+    Nearly every key stands in one place, and a tuple of one is small.
+    """
+    return places if any(_says(other) == _says(place) for other in places) else (*places, place)
+
+
+def _says(place: Place) -> tuple[object, ...]:
+    return place.asset_id, place.content_url, place.fields
+
+
+def say_the_same(some: tuple[Place, ...], others: tuple[Place, ...]) -> bool:
+    """Whether the logs made of two sets of places are the same."""
+    same = len(some) == len(others) and all(one is other for one, other in zip(some, others, strict=True))
+    return same or set(map(_says, some)) == set(map(_says, others))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +80,7 @@ class KeyFacts:
     old_fields: set[tuple[str, str]] = field(default_factory=set)
 
 
-def key_facts(instance: Instance, dandiset: str, now: Iterable[Annexed], before: Iterable[Annexed]) -> KeyFacts:
+def key_facts(instance: Instance, dandiset: str, now: Iterable[Place], before: Iterable[Place]) -> KeyFacts:
     """The facts of one key, from the places where it stands now and those where it stands no more."""
     facts = KeyFacts()
     for place in now:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 
 from dandi_mirror import canonical
 from dandi_mirror.archive.client import Archive
@@ -21,14 +20,27 @@ TRIES = 3
 """How often a listing may change under the reader before the run gives up on it."""
 
 
+def unseen(asset: Asset) -> None:
+    """Nobody waits for assets before their listing is whole."""
+
+
 class VersionReader:
     """Reads the versions of one Dandiset; the records go into the spool."""
 
-    def __init__(self, archive: Archive, dandiset: str, hosts: ContentHosts, spool: Spool) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        dandiset: str,
+        hosts: ContentHosts,
+        spool: Spool,
+        seen: Callable[[Asset], None],
+    ) -> None:
+        """``seen`` is called with each asset as it is read; whether the listing holds still is not known then."""
         self._archive = archive
         self._dandiset = dandiset
         self._hosts = hosts
         self._spool = spool
+        self._seen = seen
 
     def draft(self, row: DandisetRow, known: Mapping[str, Asset]) -> tuple[DandisetRow, Listing]:
         """The draft, and the Dandiset's row that it goes with.
@@ -69,7 +81,7 @@ class VersionReader:
     def _changed(self, row: VersionRow, known: Mapping[str, Asset]) -> Listing | None:
         """A version, by what has changed since ``known``; None when so much has that all is to be read."""
         metadata, yaml = self._metadata(row)
-        found = _Found(self._spool)
+        found = _Found(self._spool, self._seen)
         unknown: set[str] = set()
         for page in asset_pages(self._archive, self._dandiset, row.version, metadata=False):
             for item in page:
@@ -105,7 +117,7 @@ class VersionReader:
 
     def _version(self, row: VersionRow, *, repeats: bool) -> Listing:
         metadata, yaml = self._metadata(row)
-        found = _Found(self._spool)
+        found = _Found(self._spool, self._seen)
         rows = 0
         for page in asset_pages(self._archive, self._dandiset, row.version, repeats=repeats):
             rows += len(page)
@@ -140,12 +152,13 @@ def _has_moved(admitted: tuple[Asset, bytes] | Refusal, known: Mapping[str, Asse
 class _Found:
     """What the rows of one listing give, in whatever order they come."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, seen: Callable[[Asset], None]) -> None:
         self.assets: dict[str, Asset] = {}
         self._refused: set[Refusal] = set()
         self._nameless: list[Refusal] = []
         self._clashing: dict[str, list[Asset]] = {}
         self._spool = spool
+        self._seen = seen
 
     def add(self, admitted: tuple[Asset, bytes] | Refusal) -> None:
         if isinstance(admitted, Refusal):
@@ -158,8 +171,9 @@ class _Found:
         other = self.assets.get(asset.path)
         if other is not None and other.asset_id == asset.asset_id and self._spool.get(other.record) == record:
             return  # the same row once more
-        asset = replace(asset, record=self._spool.put(record))
+        asset.record = self._spool.put(record)
         self.assets[asset.path] = asset
+        self._seen(asset)
         if other is not None:
             self._clashing.setdefault(asset.path, [other]).append(asset)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import orjson
 
@@ -91,12 +92,32 @@ class Tree:
     """The files of a version, and what is annexed of it."""
 
     entries: dict[str, Entry]
-    annexed: list[Annexed] = field(default_factory=list)
+    annexed: list[Place] = field(default_factory=list)
+
+
+class Place(Protocol):
+    """One place where a key stands, an asset in most cases: what its logs on the git-annex branch are made of."""
+
+    @property
+    def key(self) -> str:
+        """The git-annex key."""
+
+    @property
+    def asset_id(self) -> str:
+        """Its API URL is made of it."""
+
+    @property
+    def content_url(self) -> str | None:
+        """Its S3 URL."""
+
+    @property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """git-annex metadata."""
 
 
 @dataclass(frozen=True, slots=True)
 class Annexed:
-    """One place where a key stands: what its logs on the git-annex branch are made of."""
+    """A place that is no asset of the tree: a refused one, or one that is gone."""
 
     key: str
     asset_id: str
@@ -150,7 +171,7 @@ def version_tree(
         else:
             before = kept.entry(path) if kept and asset.record < 0 else None
             tree.entries[path] = before or Link(asset.key, path.count("/"))
-            tree.annexed.append(Annexed(asset.key, asset.asset_id, asset.content_url, asset.fields))
+            tree.annexed.append(asset)
         records.append((path, asset.record))
     tree.entries.update(kept.files(records) if kept else record_files(spool, records))
     for refusal in listing.refusals:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -12,19 +14,20 @@ from dandi_mirror.errors import PartError
 from dandi_mirror.mirror import messages
 from dandi_mirror.mirror.admit import ContentHosts
 from dandi_mirror.mirror.carry import carried_assets
+from dandi_mirror.mirror.early import LARGE, EarlyLogs, early_logs
 from dandi_mirror.mirror.index import Remembered, row_key
 from dandi_mirror.mirror.kept import KeptRecords
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.plan import Plan, make_plan
-from dandi_mirror.mirror.read import VersionReader
+from dandi_mirror.mirror.read import VersionReader, unseen
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.texts import Texts
 from dandi_mirror.mirror.tree import FORMAT, Listing, datalad_config, version_tree
 from dandi_mirror.mirror.write import Branch, Version, Writer
 from dandi_mirror.model import Asset, DandisetRow, Finding, Kind, Report, VersionRow, is_version_id
-from dandi_mirror.repo import garbage, worktree
-from dandi_mirror.repo.dataset import ALARM, TAGS, Dataset
+from dandi_mirror.repo import worktree
+from dandi_mirror.repo.dataset import ALARM, ANNEX, TAGS, Dataset
 from dandi_mirror.repo.superdataset import Member
 
 DIFFERS = "the archive answers differently for it than when it was tagged"
@@ -54,6 +57,8 @@ class Run:
     state: State = field(default_factory=lambda: State(None, {}))
     known: Mapping[str, Asset] = field(default_factory=dict)
     """Assets of the draft by id that need not be read again while their rows say the same."""
+    early: EarlyLogs | None = None
+    """What a large first sync writes while it still reads."""
 
     @property
     def dataset(self) -> Dataset:
@@ -72,9 +77,40 @@ class Run:
 
 def bring_up_to_date(run: Run, row: DandisetRow) -> None:
     """Read what is new, plan, refuse what is unsafe, write, register and remember; in this order."""
-    reader = VersionReader(run.archive, run.dandiset, run.hosts, run.spool)
     run.options.progress(run.dandiset, "reading the dataset")
     run.state = _read_state(run)
+    with _early_logs(run, row) as run.early:
+        row, versions, branch = _read(run, row)
+        if branch and not run.options.allow_deletes:
+            branch.plan.check(run.dandiset)
+        _fill_report(run, versions, branch)
+        if run.options.dry_run:
+            return
+        then, hosts = run.mirror.index.get(run.dandiset), _hosts(versions, branch)
+        if branch or run.state.branch:
+            # the logs of every key are looked at, not only of those whose records changed, where that may be needed
+            whole = run.options.mode != "auto" or then is None or then.hosts != hosts
+            _write(run, row, versions, branch, whole)
+        else:
+            run.report.message = "nothing is published yet"
+    if run.report.commit:
+        run.options.progress(run.dandiset, "work tree")
+        _bring_work_tree(run, branch)
+        _register(run, row)
+    _remember(run, row, then, hosts)
+
+
+def _early_logs(run: Run, row: DandisetRow) -> AbstractContextManager[EarlyLogs | None]:
+    small = row.draft.asset_count < LARGE
+    if small or run.options.dry_run or run.options.branch != "draft" or run.dataset.ref(ANNEX):
+        return nullcontext()
+    return early_logs(run.dataset, run.options.branch, run.archive.instance, run.dandiset, row.draft.modified)
+
+
+def _read(run: Run, row: DandisetRow) -> tuple[DandisetRow, list[Version], Branch | None]:
+    """What the archive has that is new: the row that goes with it, versions and the branch."""
+    seen = run.early.take if run.early else unseen
+    reader = VersionReader(run.archive, run.dandiset, run.hosts, run.spool, seen)
     rows = _settled_versions(run)
     listings = []
     for wanted in _to_read(run, rows):
@@ -89,13 +125,7 @@ def bring_up_to_date(run: Run, row: DandisetRow) -> None:
         row = replace(fresh, published=row.published)
     texts = Texts(run.archive, run.dataset, run.spool, run.state.branch, fetch=not run.options.dry_run)
     versions = [version for listing in listings if (version := _version(run, listing, texts))]
-    branch = _branch(run, draft or _newest(run, rows, versions), texts)
-    if branch and not run.options.allow_deletes:
-        branch.plan.check(run.dandiset)
-    _fill_report(run, versions, branch)
-    if run.options.dry_run:
-        return
-    _write(run, row, versions, branch)
+    return row, versions, _branch(run, draft or _newest(run, rows, versions), texts)
 
 
 def _load_known(run: Run) -> dict[str, Asset]:
@@ -216,28 +246,15 @@ def _fill_report(run: Run, versions: list[Version], branch: Branch | None) -> No
     report.findings.sort()
 
 
-def _write(run: Run, row: DandisetRow, versions: list[Version], branch: Branch | None) -> None:
-    then, hosts = run.mirror.index.get(run.dandiset), _hosts(versions, branch)
-    if branch is None and run.state.branch is None:
-        run.report.message = "nothing is published yet"
-        _remember(run, row, branch, then, hosts)
-        return
+def _write(run: Run, row: DandisetRow, versions: list[Version], branch: Branch | None, whole: bool) -> None:
     dataset = run.dataset
     if not dataset.exists():
         dataset.create(run.options.branch)
     run.options.progress(run.dandiset, "writing")
-    # the logs of every key are looked at, not only of those whose records changed, where that may be needed
-    whole = run.options.mode != "auto" or then is None or then.hosts != hosts
     writer = Writer(run.archive.instance, run.dandiset, dataset, whole=whole)
-    with garbage.kept(dataset.git_dir):
-        alarms = writer.write(run.state.tags, versions, branch, row.draft.modified)
-    for alarm in alarms:
+    for alarm in writer.write(run.state.tags, versions, branch, row.draft.modified, run.early):
         run.find(alarm, Kind.ALARM, DIFFERS)
-    run.options.progress(run.dandiset, "work tree")
-    _bring_work_tree(run)
     run.report.commit = dataset.ref(f"refs/heads/{run.options.branch}") or ""
-    _register(run, row)
-    _remember(run, row, branch, then, hosts)
 
 
 def _hosts(versions: list[Version], branch: Branch | None) -> str:
@@ -246,12 +263,25 @@ def _hosts(versions: list[Version], branch: Branch | None) -> str:
     return " ".join(sorted({"/".join(url.split("/", 3)[:3]) for url in urls}))
 
 
-def _bring_work_tree(run: Run) -> None:
-    dataset, branch = run.dataset, run.options.branch
-    if reason := worktree.bring_up(dataset, branch, run.state.branch, left=worktree.OTHER[branch]):
-        run.find(branch, Kind.WORKTREE, f"the work tree was left alone: {reason}")
-    if dataset.head_branch() == branch and not dataset.annex_is_set_up():
-        dataset.set_up_annex(f"mirror of {run.archive.instance.identifier(run.dandiset)}")
+def _bring_work_tree(run: Run, branch: Branch | None) -> None:
+    dataset, name = run.dataset, run.options.branch
+    description = f"mirror of {run.archive.instance.identifier(run.dandiset)}"
+    with ThreadPoolExecutor(2, thread_name_prefix="beside") as pool:
+        beside = [pool.submit(_store_known, run, branch)]
+        # while git writes a first work tree, git-annex has as much to do with its branch
+        if dataset.head_branch() == name and not dataset.annex_is_set_up():
+            beside.append(pool.submit(dataset.set_up_annex, description))
+        if reason := worktree.bring_up(dataset, name, run.state.branch, left=worktree.OTHER[name]):
+            run.find(name, Kind.WORKTREE, f"the work tree was left alone: {reason}")
+    for done in beside:
+        done.result()
+    if dataset.head_branch() == name and not dataset.annex_is_set_up():
+        dataset.set_up_annex(description)
+
+
+def _store_known(run: Run, branch: Branch | None) -> None:
+    if branch and run.options.branch == "draft":
+        run.mirror.known(run.dandiset).store(_known_state(run, run.report.commit), branch.listing.assets, run.known)
 
 
 def _register(run: Run, row: DandisetRow) -> None:
@@ -270,7 +300,7 @@ def _register(run: Run, row: DandisetRow) -> None:
         run.find("superdataset", Kind.WORKTREE, f"the superdataset's work tree was left alone: {reason}")
 
 
-def _remember(run: Run, row: DandisetRow, branch: Branch | None, then: Remembered | None, hosts: str) -> None:
+def _remember(run: Run, row: DandisetRow, then: Remembered | None, hosts: str) -> None:
     run.report.findings.sort()
     run.report.news = bool(set(run.report.findings) - set(then.findings if then else ()))
     facts = Remembered(
@@ -280,6 +310,4 @@ def _remember(run: Run, row: DandisetRow, branch: Branch | None, then: Remembere
         hosts,
         tuple(run.report.findings),
     )
-    if branch and run.options.branch == "draft":
-        run.mirror.known(run.dandiset).store(_known_state(run, run.report.commit), branch.listing.assets, run.known)
     run.mirror.index.put(run.dandiset, facts)

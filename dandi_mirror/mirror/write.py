@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
@@ -11,6 +12,7 @@ import orjson
 
 from dandi_mirror.mirror import messages
 from dandi_mirror.mirror.annexlogs import KeyLogs, Places, by_key, changed_logs, key_facts
+from dandi_mirror.mirror.early import EarlyLogs
 from dandi_mirror.mirror.fields import annex_fields
 from dandi_mirror.mirror.plan import Plan
 from dandi_mirror.mirror.records import is_part
@@ -72,17 +74,23 @@ class Writer:
         self._whole = whole
 
     def write(
-        self, tags: Mapping[str, str], versions: list[Version], branch: Branch | None, now: datetime
+        self,
+        tags: Mapping[str, str],
+        versions: list[Version],
+        branch: Branch | None,
+        now: datetime,
+        early: EarlyLogs | None = None,
     ) -> list[str]:
         """Write versions, branch and git-annex logs; the versions whose tags say otherwise than the archive.
 
-        ``tags`` are those that the dataset has, ``now`` is the archive's time for what changes in the logs.
+        ``tags`` are those that the dataset has, ``now`` is the archive's time for what changes in the logs,
+        ``early`` has those that were written already.
 
         Raises:
             DiskError, GitError: nothing has moved, or only whole steps in the order annex, tags, branch.
         """
         annex = self._dataset.ref(ANNEX)
-        logs_changed = self._annex_logs(versions, branch, annex, logs.Stamp.of(now))
+        logs_changed = iter(()) if early else self._annex_logs(versions, branch, annex, logs.Stamp.of(now))
         first_logs = list(islice(logs_changed, 1))
         new = [version for version in versions if version.listing.row.version not in tags]
         merge = {version.listing.row.version: version.ref for version in new}
@@ -91,17 +99,22 @@ class Writer:
             late = self._dataset.unmerged(branch.base).items()
             merge = {name: commit for name, commit in late if is_version_id(name)} | merge
         commits_branch = branch is not None and (not branch.plan.empty or bool(merge))
-        if not versions and not commits_branch and not first_logs:
+        if not versions and not commits_branch and not first_logs and not early:
             return []
-        with self._dataset.importing() as importer:
+        logs_commit = Commit(f"{TEMPORARY}git-annex", now, "update\n", base=annex)
+        with nullcontext(early.importer) if early else self._dataset.importing() as importer:
+            if early:
+                early.settle(self._places(versions, branch)[0], now)
             for version in versions:
                 self._import_version(importer, version)
             if branch and commits_branch:
                 self._import_branch(importer, branch, merge)
-            if first_logs:
-                commit = Commit(f"{TEMPORARY}git-annex", now, "update\n", base=annex)
-                import_logs(importer, commit, chain(first_logs, logs_changed), self._dataset.folders(annex))
-        return self._move(tags, versions, branch, annex)
+            if early:
+                early.finish(logs_commit)
+            elif first_logs:
+                import_logs(importer, logs_commit, chain(first_logs, logs_changed), self._dataset.folders(annex))
+            importer.finish()
+            return self._move(tags, versions, branch, annex)
 
     def _import_version(self, importer: Importer, version: Version) -> None:
         row = version.listing.row
@@ -169,11 +182,13 @@ class Writer:
         published = [place for version in versions for place in version.tree.annexed]
         if branch is None:
             return by_key(published), {}
+        everywhere = [*published, *branch.tree.annexed]
+        if not branch.old:
+            return by_key(everywhere), {}
         gone, changed = self._differences(branch)
-        live = {place.asset_id for place in chain(published, branch.tree.annexed)}
+        live = {place.asset_id for place in everywhere}
         gone = [place for place in gone if place.asset_id not in live]
-        everywhere = chain(published, branch.tree.annexed)
-        if self._whole or not branch.old:
+        if self._whole:
             return by_key(everywhere), by_key(gone)
         touched = {place.key for place in chain(published, gone)}
         touched |= {place.key for place in branch.tree.annexed if place.asset_id in changed}

@@ -8,17 +8,56 @@ commit of its own first, in a tree in which no folder has more than sixteen such
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from itertools import chain, islice
 
 from dandi_mirror.repo.dataset import TEMPORARY
-from dandi_mirror.repo.stream import FOLDER, Commit, Entry, Importer, Inline, Known
+from dandi_mirror.repo.stream import FOLDER, Commit, Importer, Inline, Known
 
 MANY = 5000
 """Files; up to here the plain way is as fast."""
 
 _STAGE = f"{TEMPORARY}staged-logs"
 _MARK = 1
+
+
+class Stage:
+    """Logs on their way into a git-annex branch, staged in a tree of sixteen.
+
+    From its making to :meth:`close` the importer's stream is the stage's.
+    """
+
+    def __init__(self, importer: Importer, date: datetime, folders: Mapping[str, str]) -> None:
+        """``folders`` are the folders at the top of the branch, with their object ids."""
+        self._importer = importer
+        self._folders = folders
+        self._touched: dict[str, None] = {}
+        importer.begin(Commit(_STAGE, date, "staged\n", mark=_MARK))
+
+    def put(self, path: str, content: bytes) -> None:
+        """Set a log, which is below a hash directory."""
+        name, _, rest = path.partition("/")
+        if name not in self._touched:
+            self._touched[name] = None
+            if name in self._folders:
+                self._importer.put("/".join(name), Known(self._folders[name], FOLDER))
+        self._importer.put(f"{'/'.join(name)}/{rest}", Inline(content))
+
+    def remove(self, path: str) -> None:
+        """Take back a log that was put here."""
+        name, _, rest = path.partition("/")
+        self._importer.remove(f"{'/'.join(name)}/{rest}")
+
+    def close(self) -> None:
+        """All logs have been put."""
+        self._importer.end()
+
+    def graft(self, commit: Commit, top: Iterable[tuple[str, bytes]]) -> None:
+        """Import the branch's commit: its base with the staged folders, and the files ``top`` at the top."""
+        made = self._importer.ids(_MARK, ["/".join(name) for name in self._touched])
+        folders = ((name, Known(oid, FOLDER)) for name, oid in zip(self._touched, made, strict=True) if oid)
+        self._importer.commit(commit, (), chain(((path, Inline(content)) for path, content in top), folders))
 
 
 def import_logs(
@@ -33,32 +72,12 @@ def import_logs(
     if len(first) < MANY:
         importer.commit(commit, (), ((path, Inline(content)) for path, content in first))
         return
-    plain: list[tuple[str, Entry]] = []
-    touched: dict[str, None] = {}
-    stage = Commit(_STAGE, commit.date, "staged\n", mark=_MARK)
-    importer.commit(stage, (), _staged(chain(first, waiting), folders, touched, plain))
-    made = importer.ids(_MARK, ["/".join(name) for name in touched])
-    grafts = ((name, Known(oid, FOLDER)) for name, oid in zip(touched, made, strict=True))
-    importer.commit(commit, (), chain(plain, grafts))
-
-
-def _staged(
-    files: Iterable[tuple[str, bytes]],
-    folders: Mapping[str, str],
-    touched: dict[str, None],
-    plain: list[tuple[str, Entry]],
-) -> Iterator[tuple[str, Entry]]:
-    """The files as they are staged, each touched folder with what it holds on the branch first.
-
-    Files at the top go to ``plain``.
-    """
-    for path, content in files:
-        name, slash, rest = path.partition("/")
-        if not slash:
-            plain.append((path, Inline(content)))
-            continue
-        if name not in touched:
-            touched[name] = None
-            if name in folders:
-                yield "/".join(name), Known(folders[name], FOLDER)
-        yield f"{'/'.join(name)}/{rest}", Inline(content)
+    top: list[tuple[str, bytes]] = []
+    stage = Stage(importer, commit.date, folders)
+    for path, content in chain(first, waiting):
+        if "/" in path:
+            stage.put(path, content)
+        else:
+            top.append((path, content))
+    stage.close()
+    stage.graft(commit, top)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.repo import garbage
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.reader import Reader
@@ -184,9 +185,14 @@ class Dataset:
             if keep.read_bytes().strip() in {b"", b"fast-import"}:
                 yield keep
 
-    def importing(self) -> Importer:
-        """A ``git fast-import`` into this repository, to be used as a block."""
-        return Importer(self.path)
+    @contextmanager
+    def importing(self) -> Iterator[Importer]:
+        """A ``git fast-import`` into this repository; no gc begins before the block ends.
+
+        So its refs are to be moved within the block, after :meth:`Importer.finish`.
+        """
+        with garbage.kept(self.git_dir), Importer(self.path) as importer:
+            yield importer
 
     def write_tag(self, content: bytes) -> str:
         """Put a tag's object into the repository; its id."""
@@ -235,7 +241,6 @@ class Dataset:
             # where an init was cut off behind this setting, another one would not set up the API's remote
             git(self.path, "config", "--unset", "annex.version")
         before = self.ref(ANNEX)
-        # stdout is git-annex's progress; nothing of it is for the user
         git(self.path, "-c", "annex.private=true", "annex", "init", "--quiet", description)
         self._keep_annex(before)
 

@@ -79,6 +79,8 @@ def child_environment() -> dict[str, str]:
         | {
             "LC_ALL": "C.UTF-8",
             "GIT_TERMINAL_PROMPT": "0",
+            # who only looks, as git-annex does by `git status`, does not lock the index before who writes it
+            "GIT_OPTIONAL_LOCKS": "0",
             # refs are read from their files too, whatever init.defaultRefFormat says
             "GIT_DEFAULT_REF_FORMAT": "files",
             "PATH": os.pathsep.join([kept.get("PATH", os.defpath), beside]),

@@ -5,10 +5,12 @@ Source: git-fast-import(1).  ``feature done`` makes git refuse a stream that was
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +30,9 @@ FOLDER = b"040000"
 
 _NEEDS_QUOTES = re.compile(rb'[\x00-\x1f"\\\x7f]')
 _NAMED_ESCAPES = {0x22: b'\\"', 0x5C: b"\\\\", 0x0A: b"\\n"}
-_BUFFER = 1 << 20
+_BUFFER = 1 << 17
+_PIPE = 1 << 20
+"""Bytes that wait in the pipe, so that git reads while the next ones are made."""
 # Deltas between neighbours in the stream and zlib at full strength cost a third of git's time and save a tenth
 # of the pack at most; `git gc` finds better deltas later (docs/performance.md has the figures).
 _FAST = ("-c", "pack.compression=1")
@@ -166,7 +170,7 @@ def tag_object(target: str, name: str, date: datetime, message: str) -> bytes:
 
 
 class Importer:
-    """A running ``git fast-import``; leaving its block without an error ends the stream and waits for git."""
+    """A running ``git fast-import``; leaving its block ends the stream and waits, or after an error kills it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -177,6 +181,10 @@ class Importer:
         except OSError as error:
             raise DiskError(f"{tempfile.gettempdir()}: {error.strerror}") from error
         self._child = process.start(folder, self._arguments, stderr=self._said.fileno())
+        assert self._child.stdin is not None
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with suppress(OSError):  # a user may have only so much memory in pipes
+                fcntl.fcntl(self._child.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
         self._parts: list[bytes] = []
         self._held = 0
 
@@ -187,27 +195,49 @@ class Importer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._said:
-            if kind is not None:
+            if kind is None:
+                self.finish()
+            elif self._child.returncode is None:
                 self._child.kill()
                 self._child.communicate()
-                return
-            self._write(b"done\n")
-            self._flush()
-            self._child.communicate()
-            if self._child.returncode:
-                raise self._failure()
+
+    def finish(self) -> None:
+        """End the stream and wait until git has all of it on disk; once is enough."""
+        if self._child.returncode is not None:
+            return
+        self._write(b"done\n")
+        self._flush()
+        self._child.communicate()
+        if self._child.returncode:
+            raise self._failure()
 
     def commit(self, commit: Commit, removed: Iterable[str], files: Iterable[tuple[str, Entry]]) -> None:
         """Import a commit: first the removals, then the files that are new or changed."""
-        self._write(commit.header())
+        self.begin(commit)
         for path in removed:
-            self._write(b"D %b\n" % quote(path))
+            self.remove(path)
         for path, entry in files:
-            self._write(entry.modify(quote(path)))
+            self.put(path, entry)
+        self.end()
+
+    def begin(self, commit: Commit) -> None:
+        """Begin a commit; until its :meth:`end`, files can be put into it and removed, and nothing else."""
+        self._write(commit.header())
+
+    def put(self, path: str, entry: Entry) -> None:
+        """Set a file of the commit that has begun; what the path held before is forgotten."""
+        self._write(entry.modify(quote(path)))
+
+    def remove(self, path: str) -> None:
+        """Take a file out of the commit that has begun."""
+        self._write(b"D %b\n" % quote(path))
+
+    def end(self) -> None:
+        """The commit that has begun is whole."""
         self._write(b"\n")
 
     def ids(self, mark: int, paths: Sequence[str]) -> list[str]:
-        """The object ids that these paths have in a marked commit of this stream, in order."""
+        """The object ids that these paths have in a marked commit of this stream, in order; "" for one not there."""
         assert self._child.stdout is not None
         found: list[str] = []
         for start in range(0, len(paths), _QUESTIONS):
@@ -216,11 +246,11 @@ class Importer:
                 self._write(b"ls :%d %b\n" % (mark, quote(path)))
             self._flush()
             for _ in batch:
-                # mode, type, id, tab, path; nothing when git has died
+                # mode, type, id, tab, path; or "missing" and the path; nothing when git has died
                 answer = self._child.stdout.readline().split()
-                if len(answer) < 4:
+                if not answer:
                     raise self._failure()
-                found.append(answer[2].decode())
+                found.append(answer[2].decode() if answer[0] != b"missing" else "")
         return found
 
     def _write(self, piece: bytes) -> None:
