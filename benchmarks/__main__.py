@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.archive import served
@@ -30,8 +30,8 @@ def speed(folder: Path, assets: int, peer: int) -> list[Row]:
         stream = folder / "stream"
         measure(archive.api_url, folder / "captured", stream)
     assert sync["changed"] == assets, sync
-    plain = _import(folder / "plain", stream)
-    tuned = _import(folder / "tuned", stream, "-c", "pack.compression=1", depth="--depth=0")
+    plain = _import(folder / "plain", stream, os.environ)
+    tuned = _import(folder / "tuned", stream, child_environment(), "-c", "pack.compression=1", depth="--depth=0")
     peer_rate = peer / record(folder / "peer", peer)
     write, whole = sync["phases"]["writing"], sync["seconds"]
     rows: list[Row] = [("", "seconds", "assets/s", "ratio")]
@@ -41,7 +41,7 @@ def speed(folder: Path, assets: int, peer: int) -> list[Row]:
         (f"peer's way ({peer} assets)", f"{peer / peer_rate:.2f}", f"{peer_rate:.0f}", "1"),
         ("bare fast-import, same stream", f"{plain:.2f}", f"{assets / plain:.0f}",
          f"write step {write / plain:.2f} of it, whole sync {whole / plain:.2f}"),
-        ("bare fast-import, our flags", f"{tuned:.2f}", f"{assets / tuned:.0f}",
+        ("bare fast-import, our settings", f"{tuned:.2f}", f"{assets / tuned:.0f}",
          f"write step {write / tuned:.2f} of it, whole sync {whole / tuned:.2f}"),
         ("peak memory of the process", f"{sync['peak'] / 1e6:.0f} MB", "", ""),
     ]  # fmt: skip
@@ -127,7 +127,7 @@ BENCHMARKS: dict[str, Callable[[Path, int, int], list[Row]]] = {
 }  # fmt: skip
 
 
-def _import(folder: Path, stream: Path, *settings: str, depth: str = "") -> float:
+def _import(folder: Path, stream: Path, environment: Mapping[str, str], *settings: str, depth: str = "") -> float:
     """Seconds of a bare ``git fast-import`` of the dataset's part of a captured stream."""
     subprocess.run(["git", "init", "-q", folder], check=True, env=child_environment())
     options = [option for option in ("--quiet", "--done", "--date-format=raw", depth) if option]
@@ -135,7 +135,7 @@ def _import(folder: Path, stream: Path, *settings: str, depth: str = "") -> floa
     with stream.open("rb") as source:
         start = time.monotonic()
         # it stops at the first `done`: behind it comes the superdataset's stream
-        subprocess.run(command, stdin=source, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(command, stdin=source, stdout=subprocess.DEVNULL, env=environment, check=True)
         return time.monotonic() - start
 
 

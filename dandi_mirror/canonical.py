@@ -53,27 +53,24 @@ def dumps(value: object) -> bytes:
     return _utc(_slowly(value))
 
 
-def _has_odd_number(value: object, room: int = DEEPEST) -> bool:
+def _has_odd_number(value: object) -> bool:
     """Whether there is a number that orjson may write in another way than RFC 8785, or too many levels."""
-    if not room:
-        return True
-    match value:
-        case dict():
-            inner: Iterable[object] = value.values()
-        case list() | tuple():
-            inner = value
-        case _:
-            inner = (value,)
-    for item in inner:
-        kind = type(item)
-        if kind is str:
-            continue
-        if kind is dict or kind is list:
-            if _has_odd_number(item, room - 1):
-                return True
-        elif kind is float or (kind is int and abs(item) > _EXACT):  # type: ignore[arg-type]
-            return True
-    return False
+    level: list[object] = [[value]]
+    for _ in range(DEEPEST + 1):
+        below: list[object] = []
+        for holder in level:
+            for item in holder.values() if type(holder) is dict else holder:  # type: ignore[attr-defined]
+                kind = type(item)
+                if kind is str:
+                    continue
+                if kind is dict or kind is list or kind is tuple:
+                    below.append(item)
+                elif kind is float or (kind is int and abs(item) > _EXACT):
+                    return True
+        if not below:
+            return False
+        level = below
+    return True
 
 
 def dumps_yaml(value: object) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TypeGuard
 
 LONGEST_VALUE = 200  # characters; longer ones are prose, not something to select by
 MOST_VALUES = 64  # of one field
@@ -19,29 +18,32 @@ def annex_fields(metadata: dict[str, object], path: str) -> tuple[tuple[str, str
     ``subject``, ``species``, ``sex``, ``age`` from its participants, ``session`` from its path, ``approach``,
     ``technique`` and ``variable`` from what was measured.  What is not a short line of text is left out.
     """
-    pairs = sorted({shared_pair(field, value) for field, value in _named_values(metadata, path) if _selects(value)})
+    named = _named_values(metadata, path)
+    pairs = sorted({pair for field, value in named if isinstance(value, str) and (pair := _selectable(field, value))})
     return tuple(pairs if len(pairs) <= MOST_VALUES else _at_most(pairs))
 
 
-def _named_values(metadata: dict[str, object], path: str) -> Iterator[tuple[str, object]]:
+def _named_values(metadata: dict[str, object], path: str) -> list[tuple[str, object]]:
+    values: list[tuple[str, object]] = []
     for participant in _objects(metadata.get("wasAttributedTo")):
-        yield "subject", participant.get("identifier")
-        yield "species", _inner(participant.get("species"), "name")
-        yield "sex", _inner(participant.get("sex"), "name")
-        yield "age", _inner(participant.get("age"), "value")
-    for approach in _objects(metadata.get("approach")):
-        yield "approach", approach.get("name")
-    for technique in _objects(metadata.get("measurementTechnique")):
-        yield "technique", technique.get("name")
+        values += [
+            ("subject", participant.get("identifier")),
+            ("species", _inner(participant.get("species"), "name")),
+            ("sex", _inner(participant.get("sex"), "name")),
+            ("age", _inner(participant.get("age"), "value")),
+        ]
+    values += [("approach", approach.get("name")) for approach in _objects(metadata.get("approach"))]
+    values += [("technique", technique.get("name")) for technique in _objects(metadata.get("measurementTechnique"))]
     variables = metadata.get("variableMeasured")
     for variable in variables if isinstance(variables, list) else ():
-        yield "variable", variable.get("value") if isinstance(variable, dict) else variable
+        values.append(("variable", variable.get("value") if isinstance(variable, dict) else variable))
     if session := _SESSION.search(path):
-        yield "session", session[1]
+        values.append(("session", session[1]))
+    return values
 
 
-def _objects(value: object) -> Iterator[dict[str, object]]:
-    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+def _objects(value: object) -> list[dict[str, object]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _inner(value: object, name: str) -> object:
@@ -54,10 +56,11 @@ def shared_pair(field: str, value: str) -> tuple[str, str]:
     return field, value
 
 
-def _selects(value: object) -> TypeGuard[str]:
-    if not isinstance(value, str) or len(value) > LONGEST_VALUE:
-        return False
-    return value.isprintable() and not value.isspace() and value != ""
+@lru_cache(maxsize=1 << 16)
+def _selectable(field: str, value: str) -> tuple[str, str] | None:
+    """The pair, if its value is a short line of text."""
+    short = len(value) <= LONGEST_VALUE and value.isprintable() and not value.isspace() and value != ""
+    return shared_pair(field, value) if short else None
 
 
 def _at_most(pairs: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:

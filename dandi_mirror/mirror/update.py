@@ -76,7 +76,7 @@ class Run:
 
 
 def bring_up_to_date(run: Run, row: DandisetRow) -> None:
-    """Read what is new, plan, refuse what is unsafe, write, register and remember; in this order."""
+    """Read what is new, plan, refuse what is unsafe, write, register and remember; in this order; then tidy up."""
     run.options.progress(run.dandiset, "reading the dataset")
     run.state = _read_state(run)
     with _early_logs(run, row) as run.early:
@@ -98,6 +98,8 @@ def bring_up_to_date(run: Run, row: DandisetRow) -> None:
         _bring_work_tree(run, branch)
         _register(run, row)
     _remember(run, row, then, hosts)
+    run.options.progress(run.dandiset, "git gc, if it pays")
+    run.dataset.collect_garbage()
 
 
 def _early_logs(run: Run, row: DandisetRow) -> AbstractContextManager[EarlyLogs | None]:

@@ -218,6 +218,12 @@ class Dataset:
         if lines:
             git(self.path, "update-ref", "--stdin", "--no-deref", stdin=lines.encode())
 
+    def collect_garbage(self) -> None:
+        """Let git pack its objects anew, if there are so many that it pays.  Only under the dataset's lock."""
+        if garbage.pays(self.git_dir):
+            # --auto gives way without a word to a gc that somebody else has started
+            git(self.path, *garbage.SETTINGS, "gc", "--auto", "--quiet")
+
     def _sync_folders(self, files: set[Path]) -> None:
         """Bring the names of refs and packs to the disk; git syncs contents, not folders."""
         folders = {self.git_dir, self.git_dir / "objects", self.git_dir / "objects" / "pack"}

@@ -1,6 +1,7 @@
-"""Keeping ``git gc`` away while new objects wait for the ref that will hold them.
+"""When a ``git gc`` pays; and keeping it away while new objects wait for the ref that will hold them.
 
-By the file ``gc.pid``, with which git keeps a second gc away: ``<process> <host>``, and here a third word.
+It is kept away by the file ``gc.pid``, with which git keeps a second gc away: ``<process> <host>``, and here a
+third word.
 """
 
 from __future__ import annotations
@@ -18,6 +19,23 @@ PATIENCE = 120.0
 """Seconds to wait for a gc that is running already."""
 _STALE = 12 * 3600
 _OURS = "dandi-mirror"
+
+MOST_PACKS = 50
+MOST_LOOSE = 6700
+"""With more packs, or about so many loose objects, git itself collects where nobody has told it not to."""
+SETTINGS = ("-c", f"gc.auto={MOST_LOOSE}", "-c", f"gc.autoPackLimit={MOST_PACKS}", "-c", "gc.autoDetach=false")
+"""For ``git gc --auto``: to decide as :func:`pays` does, and to be done when it returns."""
+
+
+def pays(git_dir: Path) -> bool:
+    """Whether a repository has so many packs or loose objects that packing them anew pays; asks git nothing.
+
+    A small sync adds some thirty loose objects, a larger one a pack.
+    """
+    objects = git_dir / "objects"
+    packs = sum(1 for pack in objects.glob("pack/*.pack") if not pack.with_suffix(".keep").exists())
+    # ids are evenly spread: one folder of 256 tells of all, and git looks at this one
+    return packs > MOST_PACKS or 256 * sum(1 for _ in objects.glob("17/*")) > MOST_LOOSE
 
 
 @contextmanager
