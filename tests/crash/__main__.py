@@ -36,7 +36,7 @@ def overtaken(world: World, share: float, chance: random.Random) -> Iterator[Out
 def moments(world: World, share: float, chance: random.Random) -> Iterator[Outcome]:
     """Kill at random."""
     for number in range(_some(share, 210)):
-        whom, scenario = kills.WHOM[number % 3], SCENARIOS[number // 3 % 2]
+        whom, scenario = kills.WHOM[number % 3], SCENARIOS[number // 3 % 3]
         yield kills.kill_at_random(world, scenario, whom, chance, deep=number % 10 == 0)
 
 
@@ -44,15 +44,15 @@ def stops(world: World, share: float, chance: random.Random) -> Iterator[Outcome
     """SIGTERM, and Ctrl-C, also while the archive does not answer."""
     for number in range(_some(share, 20)):
         by = (signal.SIGTERM, signal.SIGINT)[number % 2]
-        scenario, hangs = SCENARIOS[number // 4 % 2], number % 4 > 1
+        scenario, hangs = SCENARIOS[number // 4 % 3], number % 4 > 1
         yield kills.stop(world, scenario, by, world.moment(scenario, chance), hangs=hangs)
 
 
 def power(world: World, share: float, chance: random.Random) -> Iterator[Outcome]:
-    """Power cuts, every third as the sync has just reported success."""
+    """Power cuts, a third as the sync has just reported success."""
     for number in range(_some(share, 45)):
-        scenario = SCENARIOS[number % 2]
-        moment = world.moment(scenario, chance) if number % 3 else None
+        scenario = SCENARIOS[number % 3]
+        moment = world.moment(scenario, chance) if number // 3 % 3 else None
         yield disks.cut_power(world, scenario, moment)
 
 
@@ -73,13 +73,13 @@ def readonly(world: World, share: float, chance: random.Random) -> Iterator[Outc
 def crowd(world: World, share: float, chance: random.Random) -> Iterator[Outcome]:
     """Four syncs at once."""
     for number in range(_some(share, 20)):
-        yield company.all_at_once(world, SCENARIOS[number % 2], number)
+        yield company.all_at_once(world, SCENARIOS[number % 3], number)
 
 
 def garbage(world: World, share: float, chance: random.Random) -> Iterator[Outcome]:
     """``git gc --prune=now`` beside a sync."""
     for number in range(_some(share, 40)):
-        yield company.collect_garbage(world, SCENARIOS[number % 2], chance, after_a_kill=number % 4 > 1)
+        yield company.collect_garbage(world, SCENARIOS[number % 3], chance, after_a_kill=number % 4 > 1)
 
 
 _ALL = (calls, overtaken, moments, stops, power, full, readonly, crowd, garbage)

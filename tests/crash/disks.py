@@ -35,13 +35,13 @@ def cut_power(world: World, scenario: str, moment: float | None) -> Outcome:
         image, left, disk = folder / "image", folder / "left", folder / "disk"
         mounts.copy(_prepared(world, scenario), image)
         with mounts.mounted(image, disk):
-            reported = _run_until(world, disk / "mirror", moment, image, left)
+            reported = _run_until(world, disk / scenario, moment, image, left)
         with mounts.mounted(left, disk):
-            problems = broken(world, disk / "mirror")
+            problems = broken(world, disk / scenario)
             if reported:
                 problems += [f"reported done and lost: {lost}"
-                             for lost in not_as_should_be(world, disk / "mirror", scenario)]  # fmt: skip
-            problems += next_run_heals(world, disk / "mirror", scenario, deep=True)
+                             for lost in not_as_should_be(world, disk / scenario, scenario)]  # fmt: skip
+            problems += next_run_heals(world, disk / scenario, scenario, deep=True)
     where = f"at {moment:.3f} s" if moment is not None else "as it ended"
     return Outcome("power cut on ext4", f"{scenario}: {where}", not reported, problems)
 
@@ -54,7 +54,7 @@ def _prepared(world: World, scenario: str) -> Path:
             mounts.make_image(folder / "image")
             with mounts.mounted(folder / "image", folder / "disk"):
                 if scenario == SECOND:
-                    world.copy_old(folder / "disk" / "mirror")
+                    world.copy_old(folder / "disk" / scenario)
                 os.sync()
             (folder / "image").rename(image)
     return image
@@ -107,8 +107,8 @@ def room_needed(world: World, scenario: str) -> int:
 
 def _put(world: World, scenario: str, disk: Path) -> Path:
     if scenario == SECOND:
-        world.copy_old(disk / "mirror")
-    return disk / "mirror"
+        world.copy_old(disk / scenario)
+    return disk / scenario
 
 
 def _told_of_the_disk(done: Done) -> list[str]:
@@ -144,7 +144,7 @@ def forbid_writing(world: World, scenario: str, way: str) -> Outcome:
         if way == "bind":
             (folder / "view").mkdir()
             with mounts.read_only_view(disk, folder / "view"):
-                done = world.sync(folder / "view" / "mirror")
+                done = world.sync(folder / "view" / scenario)
         else:
             mounts.remount(disk, "ro")
             done = world.sync(mirror)

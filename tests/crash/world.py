@@ -18,11 +18,20 @@ from typing import TypeVar
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
 
 DANDISET = "000123"
-FIRST, SECOND = "first", "second"
-SCENARIOS = (FIRST, SECOND)
-"""A sync into nothing, and one into a mirror that has an older state of the archive."""
+FIRST, SECOND, LARGE = "first", "second", "large"
+SCENARIOS = (FIRST, SECOND, LARGE)
+"""A sync into nothing; one into a mirror that has an older state; one into nothing that takes all for large.
+
+A mirror's folder is called by its scenario.
+"""
 REPOSITORIES = (".", DANDISET)
 """The superdataset and the dataset, below a mirror."""
+_TAKES_ALL_FOR_LARGE = """
+from dandi_mirror.cli.main import main
+from dandi_mirror.mirror import update
+update.LARGE = 0
+main()
+"""
 PATIENCE = 20.0
 """Seconds that orphaned children of a killed run may go on holding its lock."""
 
@@ -70,8 +79,8 @@ class World:
 
     def command(self, mirror: Path) -> list[str]:
         """The sync, as a user types it."""
-        instance = self.server.api_url
-        return [sys.executable, "-m", "dandi_mirror", "sync", DANDISET, "-d", str(mirror), "-i", instance]
+        program = ["-c", _TAKES_ALL_FOR_LARGE] if mirror.name == LARGE else ["-m", "dandi_mirror"]
+        return [sys.executable, *program, "sync", DANDISET, "-d", str(mirror), "-i", self.server.api_url]
 
     def start(self, mirror: Path, *before: str, **variables: str) -> subprocess.Popen[str]:
         """A sync that runs in a process group of its own; ``before`` stands in front of the command."""
@@ -104,7 +113,7 @@ class World:
     def mirror(self, scenario: str, parent: Path | None = None) -> Iterator[Path]:
         """A mirror to attack, gone afterwards."""
         with tempfile.TemporaryDirectory(dir=parent or self.folder, ignore_cleanup_errors=True) as name:
-            mirror = Path(name) / "mirror"
+            mirror = Path(name) / scenario
             if scenario == SECOND:
                 self.copy_old(mirror)
             yield mirror
