@@ -11,6 +11,7 @@ from starlette.responses import Response
 from dandi_mirror.demo.replay import play, read_history
 from dandi_mirror.embedded import Archive, Dandiset, Request, Server
 from dandi_mirror.mirror import update
+from dandi_mirror.repo import annexbranch
 from tests.conftest import MirrorOfTest
 from tests.test_corpus import HISTORIES
 from tests.test_sync import participant, seed
@@ -40,9 +41,15 @@ def many_kinds(archive: Archive) -> Dandiset:
     return dandiset
 
 
+@pytest.mark.parametrize("names", [4, annexbranch.MOST_NAMES], ids=["one git after another", "one git"])
 def test_every_ref_is_that_of_a_sync_which_read_all_before_it_wrote(
-    archive: Archive, mirror: MirrorOfTest, early: Callable[[], MirrorOfTest]
+    archive: Archive,
+    mirror: MirrorOfTest,
+    early: Callable[[], MirrorOfTest],
+    monkeypatch: pytest.MonkeyPatch,
+    names: int,
 ) -> None:
+    monkeypatch.setattr(annexbranch, "MOST_NAMES", names)
     many_kinds(archive)
     plain = mirror.sync()
     other = early()

@@ -17,6 +17,8 @@ from dandi_mirror.repo.stream import FOLDER, Commit, Importer, Inline, Known
 
 MANY = 5000
 """Files; up to here the plain way is as fast."""
+MOST_NAMES = 100_000
+"""Files for one git; with more, it looks for names longer than it takes to start another one."""
 
 _STAGE = f"{TEMPORARY}staged-logs"
 _MARK = 1
@@ -32,11 +34,18 @@ class Stage:
         """``folders`` are the folders at the top of the branch, with their object ids."""
         self._importer = importer
         self._folders = folders
+        self._date = date
         self._touched: dict[str, None] = {}
+        self._put = 0
         importer.begin(Commit(_STAGE, date, "staged\n", mark=_MARK))
 
     def put(self, path: str, content: bytes) -> None:
         """Set a log, which is below a hash directory."""
+        self._put += 1
+        if self._put % MOST_NAMES == 0:
+            self._importer.end()
+            self._importer.restart()
+            self._importer.begin(Commit(_STAGE, self._date, "staged\n", f"{_STAGE}^0", mark=_MARK))
         name, _, rest = path.partition("/")
         if name not in self._touched:
             self._touched[name] = None

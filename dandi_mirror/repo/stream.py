@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import re
+import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -140,7 +141,7 @@ class Commit:
     date: datetime
     message: str
     base: str | None = None
-    """An object id, or None for a commit that starts from nothing."""
+    """An object id (or ``ref^0``), or None for a commit that starts from nothing."""
     merge: Sequence[str] = ()
     """Further parents: object ids or refs of this stream."""
     mark: int | None = None
@@ -180,13 +181,17 @@ class Importer:
             self._said = tempfile.TemporaryFile()  # noqa: SIM115
         except OSError as error:
             raise DiskError(f"{tempfile.gettempdir()}: {error.strerror}") from error
-        self._child = process.start(folder, self._arguments, stderr=self._said.fileno())
-        assert self._child.stdin is not None
-        if hasattr(fcntl, "F_SETPIPE_SZ"):
-            with suppress(OSError):  # a user may have only so much memory in pipes
-                fcntl.fcntl(self._child.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
+        self._child = self._start()
         self._parts: list[bytes] = []
         self._held = 0
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        child = process.start(self._folder, self._arguments, stderr=self._said.fileno())
+        assert child.stdin is not None
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with suppress(OSError):  # a user may have only so much memory in pipes
+                fcntl.fcntl(child.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
+        return child
 
     def __enter__(self) -> Importer:
         return self
@@ -210,6 +215,14 @@ class Importer:
         self._child.communicate()
         if self._child.returncode:
             raise self._failure()
+
+    def restart(self) -> None:
+        """Go on with a new git: one keeps all names of its stream in a table of fixed size, and slows down by it.
+
+        Marks are forgotten; refs stand as they were left.
+        """
+        self.finish()
+        self._child = self._start()
 
     def commit(self, commit: Commit, removed: Iterable[str], files: Iterable[tuple[str, Entry]]) -> None:
         """Import a commit: first the removals, then the files that are new or changed."""
