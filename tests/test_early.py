@@ -115,3 +115,20 @@ def test_a_listing_that_breaks_off_leaves_no_ref_and_the_next_run_is_whole(
     assert other.refs() == mirror.refs()
     left = [path for path in (other.path / "000123/.git/objects").rglob("*tmp*") if path.is_file()]
     assert left == []
+
+
+def test_very_many_logs_are_joined_to_those_of_the_branch(
+    archive: Archive, mirror: MirrorOfTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dandiset = many_kinds(archive)
+    other = MirrorOfTest(tmp_path / "other", mirror.server)
+    mirror.sync()
+    other.sync()
+    for number in range(8):
+        dandiset.add_asset(f"new/{number}.nwb", archive.add_blob(b"new %d" % number), metadata=participant("m1"))
+    dandiset.delete_asset("sub-0/sub-0_ses-1_ecephys.nwb")
+    mirror.sync()
+    monkeypatch.setattr(annexbranch, "MANY", 1)
+    monkeypatch.setattr(annexbranch, "MOST_NAMES", 5)
+    other.sync()
+    assert other.refs() == mirror.refs()
