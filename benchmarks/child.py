@@ -1,7 +1,8 @@
-"""One sync in a process of its own, measured: ``python -m benchmarks.child URL MIRROR [STREAM]``.
+"""One sync in a process of its own, measured: ``python -m benchmarks.child URL MIRROR [STREAM|profile]``.
 
 Prints JSON: seconds and peak memory of the whole, and when each phase began.  With STREAM, what goes to
-``git fast-import`` is also written there; such a run is not to be timed.
+``git fast-import`` is also written there; such a run is not to be timed.  With ``profile``, what took the
+processors' time instead.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import json
 import resource
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,9 @@ from typing import Any
 from benchmarks.archive import DANDISET
 
 
-def measure(api_url: str, mirror: Path, stream: Path | None = None) -> dict[str, Any]:
-    """Run one sync in a child; what it measured."""
-    command = [sys.executable, "-m", "benchmarks.child", api_url, str(mirror)]
-    command += [str(stream)] if stream else []
+def measure(api_url: str, mirror: Path, *more: str) -> dict[str, Any]:
+    """Run one sync in a child; what it measured.  ``more`` is a stream's path, or ``profile``."""
+    command = [sys.executable, "-m", "benchmarks.child", api_url, str(mirror), *more]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=Path(__file__).parents[1])
     measured: dict[str, Any] = json.loads(done.stdout)
     return measured
@@ -50,8 +52,10 @@ def _sync(api_url: str, path: Path) -> dict[str, Any]:
 
 
 def _capture(stream: Path) -> None:
+    from dandi_mirror.repo import annexbranch
     from dandi_mirror.repo import stream as module
 
+    annexbranch.MOST_NAMES = sys.maxsize  # one stream, for one git
     file = stream.open("ab")
     write = module.Importer._flush
 
@@ -63,7 +67,62 @@ def _capture(stream: Path) -> None:
     setattr(module.Importer, "_flush", both)  # noqa: B010 (mypy would not let a method be replaced)
 
 
+class Stopwatch:
+    """Processor seconds of Python's parts, each without those of the parts that it calls."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._inner = threading.local()
+
+    def watch(self, owner: Any, name: str, part: str) -> None:
+        """Count the calls of a function to ``part``."""
+        function: Callable[..., Any] = getattr(owner, name)
+
+        def watched(*arguments: Any, **more: Any) -> Any:
+            outer, self._inner.total = getattr(self._inner, "total", 0.0), 0.0
+            start = time.thread_time()
+            try:
+                return function(*arguments, **more)
+            finally:
+                whole = time.thread_time() - start
+                self.seconds[part] = self.seconds.get(part, 0.0) + whole - self._inner.total
+                self._inner.total = outer + whole
+
+        setattr(owner, name, watched)
+
+
+def _watch_all() -> Stopwatch:
+    from dandi_mirror.archive import listing
+    from dandi_mirror.mirror import early, known, read, update, write
+    from dandi_mirror.mirror.spool import Spool
+    from dandi_mirror.repo import stream
+
+    watch = Stopwatch()
+    watch.watch(listing, "_page", "fetching and parsing pages")
+    watch.watch(read, "admit_row", "admission and canonical records")
+    watch.watch(Spool, "put", "records to the spool")
+    watch.watch(early.EarlyLogs, "_write", "annex logs")
+    watch.watch(update, "version_tree", "tree and plan")
+    watch.watch(update, "make_plan", "tree and plan")
+    watch.watch(write.Writer, "_import_branch", "links and records")
+    watch.watch(stream.Importer, "_flush", "writing to git's pipe")
+    watch.watch(known.Known, "store", "remembering assets")
+    return watch
+
+
+def _profile(api_url: str, path: Path) -> dict[str, float]:
+    watch = _watch_all()
+    _sync(api_url, path)
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    python = own.ru_utime + own.ru_stime
+    rest = {"the rest of Python": python - sum(watch.seconds.values())}
+    return watch.seconds | rest | {"git and git-annex": children.ru_utime + children.ru_stime}
+
+
 if __name__ == "__main__":
+    if sys.argv[3:] == ["profile"]:
+        print(json.dumps(_profile(sys.argv[1], Path(sys.argv[2]))))
+        sys.exit()
     if len(sys.argv) > 3:
         _capture(Path(sys.argv[3]))
     print(json.dumps(_sync(sys.argv[1], Path(sys.argv[2]))))
