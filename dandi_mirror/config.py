@@ -13,6 +13,7 @@ from dandi_mirror.errors import UsageError
 FILE = "dandi-mirror.toml"
 VERSIONS = ("all", "published", "latest", "draft")
 MOST_JOBS = 64
+_NUMBERS = {"jobs": (1, MOST_JOBS), "recheck-days": (0, 3650)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Settings:
     """``all``, ``published``, ``latest`` or ``draft``."""
     jobs: int | None = None
     """Dandisets at once, 1 to 64."""
+    recheck_days: int | None = None
+    """Each Dandiset is read in full once in so many days, 0 (never) to 3650."""
     content_hosts: tuple[str, ...] = ()
     """Further hosts (``host`` or ``host:port``) that content URLs may name."""
 
@@ -68,7 +71,7 @@ def _value(path: Path, key: str, value: object) -> object:
     if key == "versions" and value not in VERSIONS:
         raise UsageError(f"{path}: versions must be one of {', '.join(VERSIONS)}")
     if isinstance(value, bool) or not isinstance(value, wanted):
-        raise UsageError(f"{path}: {key} must be {'a number' if key == 'jobs' else 'a string'}")
-    if isinstance(value, int) and not 1 <= value <= MOST_JOBS:
-        raise UsageError(f"{path}: {key} must be a number from 1 to {MOST_JOBS}")
+        raise UsageError(f"{path}: {key} must be {'a number' if key in _NUMBERS else 'a string'}")
+    if isinstance(value, int) and not _NUMBERS[key][0] <= value <= _NUMBERS[key][1]:
+        raise UsageError(f"{path}: {key} must be a number from {_NUMBERS[key][0]} to {_NUMBERS[key][1]}")
     return value

@@ -165,6 +165,16 @@ class Kind(StrEnum):
     """The archive answers differently for a version that is tagged here; the tag stays."""
     WORKTREE = "worktree"
     """Local edits stand where the new state would go; the branch moved, the work tree did not."""
+    GONE = "gone"
+    """The archive lists the Dandiset no more and has none of its number (404); the mirror keeps it."""
+    FORBIDDEN = "forbidden"
+    """The archive lists the Dandiset no more and does not show it (401, 403); the mirror keeps it."""
+    EMBARGOED = "embargoed"
+    """The Dandiset is not open any more; the mirror keeps it."""
+
+
+ABSENT = frozenset({Kind.GONE, Kind.FORBIDDEN, Kind.EMBARGOED})
+"""Kinds that are about a whole Dandiset which the archive does not give any more."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -200,3 +210,5 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     news: bool = False
     """Whether there is a finding that the last complete sync did not have."""
+    deferred: bool = False
+    """Whether the time limit came before it was done."""

@@ -21,6 +21,9 @@ TEMPLATE = """\
 # Dandisets at once, 1 to 64.
 # jobs = 4
 
+# Read each Dandiset in full once in so many days, a share on every run; 0: never.
+# recheck-days = 7
+
 # Further hosts (host or host:port) that content URLs may name, besides S3 and the archive's own.
 # content-hosts = []
 """
@@ -51,7 +54,7 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
 
 
 def _show(settings: object, path: Path, form: str) -> None:
-    defaults = {"instance": "dandi", "versions": "all", "jobs": 4, "content-hosts": []}
+    defaults = {"instance": "dandi", "versions": "all", "jobs": 4, "recheck-days": 7, "content-hosts": []}
     records = []
     for field in fields(settings):  # type: ignore[arg-type]
         name = field.name.replace("_", "-")

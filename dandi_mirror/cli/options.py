@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +39,19 @@ log_level = click.option(
     default="warning", show_default=True, is_eager=True, expose_value=False, callback=_set_log_level,
     help="How much to tell on stderr; info: each step; debug: each request, git command and traceback too.",
 )  # fmt: skip
+
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    """A duration as it is typed: ``90``, ``90s``, ``50m``, ``2h``, ``1d``."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd]?)", text.strip())
+    if not found:
+        raise click.BadParameter(f"{text!r} is no duration; write 90s, 50m, 2h or 1d")
+    return float(found[1]) * _UNITS[found[2]]
 
 
 def complete_dandisets(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:

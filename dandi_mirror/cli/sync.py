@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
@@ -13,7 +15,7 @@ import click
 from dandi_mirror.cli import options, output
 
 if TYPE_CHECKING:
-    from dandi_mirror.mirror.options import Options, Progress
+    from dandi_mirror.mirror.options import Options, Pace, Progress
     from dandi_mirror.model import Report
 
 
@@ -30,6 +32,15 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--allow-deletes", is_flag=True, help="Follow the archive where it removes most of a Dandiset.")
+@click.option(
+    "--recheck-days", type=click.IntRange(0, 3650), metavar="N",
+    help="Read each Dandiset in full once in N days, a share on every run; 0: never.  [default: 7]",
+)  # fmt: skip
+@click.option(
+    "--time-limit", metavar="TIME", callback=options.seconds,
+    help="End after this time (90s, 50m, 2h), though something is left for the next run; then with 5.",
+)  # fmt: skip
+@click.option("--scheduler", metavar="ADDRESS", help="Let the workers of a Dask cluster do it, not threads.")
 @options.mirror
 @options.instance
 @options.jobs
@@ -42,6 +53,9 @@ def command(
     mode: str,
     dry_run: bool,
     allow_deletes: bool,
+    recheck_days: int | None,
+    time_limit: float | None,
+    scheduler: str | None,
     mirror_path: Path,
     instance: str | None,
     jobs: int | None,
@@ -54,17 +68,21 @@ def command(
     `datalad get`.  When nothing has changed, nothing is printed.
     """
     from dandi_mirror.config import read_settings
-    from dandi_mirror.mirror.options import Options
+    from dandi_mirror.mirror.options import Options, Pace
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    deadline = None if time_limit is None else time.monotonic() + time_limit
     settings, path = read_settings(mirror_path), mirror_path.absolute()
     name = instance or settings.instance or "dandi"
     ids = _chosen(name, dandisets, everything)
+    days = recheck_days if recheck_days is not None else settings.recheck_days
+    pace = Pace(jobs or settings.jobs or 4, scheduler or "", 7 if days is None else days, deadline)
     versions, hosts = versions or settings.versions or "all", frozenset(settings.content_hosts)
     with _progress(output) as progress:
         wanted = Options(
             versions=versions, mode=mode, dry_run=dry_run, allow_deletes=allow_deletes, hosts=hosts, progress=progress
         )
-        return _print(_run(name, path, ids, everything, wanted, jobs or settings.jobs or 4), path, wanted, output)
+        return _print(_run(name, path, ids, everything, wanted, pace), path, wanted, output)
 
 
 def _chosen(instance: str, dandisets: Iterable[str], everything: bool) -> list[str]:
@@ -79,12 +97,12 @@ def _chosen(instance: str, dandisets: Iterable[str], everything: bool) -> list[s
     return ids
 
 
-def _run(instance: str, path: Path, ids: list[str], everything: bool, wanted: Options, jobs: int) -> Iterable[Report]:
+def _run(instance: str, path: Path, ids: list[str], everything: bool, wanted: Options, pace: Pace) -> Iterable[Report]:
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.http import Session
     from dandi_mirror.archive.instances import api_url
+    from dandi_mirror.mirror.fleet import list_all, sync_many
     from dandi_mirror.mirror.mirror import Mirror
-    from dandi_mirror.mirror.sync import sync_many
 
     mirror = Mirror(path)
     if not ids and not everything and not mirror.dandisets():
@@ -92,29 +110,30 @@ def _run(instance: str, path: Path, ids: list[str], everything: bool, wanted: Op
 
         raise UsageError(f"{path} holds no Dandiset yet; name one: dandi-mirror sync 000004 -d {path}")
     with closing(Session(api_url(instance), options.token(instance))) as session:
-        archive = Archive(session)
-        rows = {}
+        archive, rows = Archive(session), None
         if not ids:
-            listed = archive.dandisets()
-            rows = {identifier: row for identifier, row in listed.items() if row}
-            ids = sorted(listed) if everything else mirror.dandisets()
-        yield from sync_many(archive, mirror, ids, wanted, rows, jobs)
+            ids, rows = list_all(archive, mirror, everything=everything)
+        yield from sync_many(archive, mirror, ids, wanted, rows, pace)
 
 
 def _print(reports: Iterable[Report], path: Path, wanted: Options, form: str) -> int:
     counts: dict[str, int] = {}
     codes: set[int] = set()
+    left = 0
     for report in reports:
+        left += report.deferred
         counts[report.status] = counts.get(report.status, 0) + 1
         codes.add(report.exit_code)
         if form == "json":
             output.print_json(output.report_record(report, path, wanted.dry_run))
-        elif report.status != "notneeded" or report.message or report.news:
+        elif (report.status != "notneeded" or report.message or report.news) and not report.deferred:
             failed = report.status in {"error", "impossible"}
             click.echo(output.report_line(report, wanted.dry_run), err=failed)
             for line in output.finding_lines(report.findings):
                 click.echo(line, err=True)
     code = exit_code(codes)
+    if left and form == "text":
+        click.echo(f"the time limit came before {left:,} of the Dandisets were done; the next run does them", err=True)
     if form == "json":
         output.print_json({"action": "summary", "status": "ok" if code == 0 else "error", **counts, "exit_code": code})
     return code

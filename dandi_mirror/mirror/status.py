@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from dandi_mirror.errors import CredentialsError, NotFoundError
-from dandi_mirror.mirror.index import Remembered, row_key
+from dandi_mirror.errors import CredentialsError, NotFoundError, TemporaryError
+from dandi_mirror.mirror.index import Remembered, draft_of, row_key
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
 from dandi_mirror.model import DandisetRow, Finding, Kind, is_version_id, spell_time
@@ -25,6 +25,16 @@ class Word(StrEnum):
     """The archive refuses to show it (401, 403): embargoed, or the token is not valid."""
     EMBARGOED = "embargoed"
     MISSING = "not mirrored"
+    EMPTIED = "emptied"
+    """The archive lists no asset of it any more; the mirror keeps its own until it is told otherwise."""
+    UNANSWERED = "unanswered"
+    """The archive gave the last sync no answer, or one that did not fit together: an outage."""
+    FAILED = "failed"
+    """The last sync could not be done for another reason."""
+    UNEMBARGOED = "unembargoed"
+    """The archive shows it again; the next sync reads all of it."""
+    RENAMED = "renamed"
+    """The archive has moved on since the last sync, and the Dandiset has another name."""
     BEHIND = "behind"
     """The archive has moved on since the last sync."""
     UNFINISHED = "unfinished"
@@ -33,11 +43,17 @@ class Word(StrEnum):
     """Something waits: a checksum, a text file, a version, or the work tree for a person's edit."""
     REFUSED = "refused"
     """Something that the archive lists must not reach git, or is a Zarr."""
+    VANISHED = "version gone"
+    """A version that is tagged here is no longer in the archive; the tag stays."""
     CURRENT = "up to date"
 
 
 _WAITING = {Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE}
 _REFUSED = {Kind.REFUSED, Kind.ZARR, Kind.URL}
+
+
+_HARMLESS = {Word.CURRENT, Word.BEHIND, Word.RENAMED, Word.UNEMBARGOED, Word.VANISHED}
+_ABSENT = {Kind.GONE: Word.GONE, Kind.FORBIDDEN: Word.FORBIDDEN, Kind.EMBARGOED: Word.EMBARGOED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +71,15 @@ class Status:
     edits: int = 0
     """Files with local edits in the work tree."""
     findings: tuple[Finding, ...] = field(default=())
+    failure: str = ""
+    """What the last sync said, if it could not be done."""
 
     @property
     def exit_code(self) -> int:
         """As a sync that found the same would end; being behind is no failure."""
         if self.word is Word.ALARM:
             return 7
-        return 0 if self.word in {Word.CURRENT, Word.BEHIND} else 3
+        return 0 if self.word in _HARMLESS else 3
 
 
 def status_of(mirror: Mirror, dandiset: str, ask: Callable[[str], DandisetRow] | None) -> Status:
@@ -70,7 +88,7 @@ def status_of(mirror: Mirror, dandiset: str, ask: Callable[[str], DandisetRow] |
     if not dataset.exists():
         return Status(dandiset, Word.MISSING)
     tags = [ref for ref in dataset.refs() if is_version_id(ref.removeprefix(TAGS))]
-    kept = Options(versions=then.versions).branch if then else dataset.head_branch()
+    kept = Options(versions=then.versions).branch if then and then.versions else dataset.head_branch()
     branch = dataset.ref(f"refs/heads/{kept}") or ""
     row = None
     word = None
@@ -88,6 +106,7 @@ def status_of(mirror: Mirror, dandiset: str, ask: Callable[[str], DandisetRow] |
         spell_time(row.draft.modified) if row else "",
         len(dataset.edits()),
         then.findings if then else (),
+        then.failure.message if then and then.failure else "",
     )
 
 
@@ -97,10 +116,23 @@ def _word(then: Remembered | None, row: DandisetRow | None, branch: str) -> Word
         return Word.ALARM
     if row and row.embargo_status != "OPEN":
         return Word.EMBARGOED
+    if then and then.absent:
+        return Word.UNEMBARGOED if row else next(_ABSENT[kind] for kind in _ABSENT if kind in kinds)
+    if then and row and _is_emptied(then, row):
+        return Word.EMPTIED
+    if then and then.failure:
+        return Word.UNANSWERED if then.failure.exit_code == TemporaryError.exit_code else Word.FAILED
     if then is None or then.branch != branch:
         return Word.UNFINISHED
     if row and then.row != row_key(row):
-        return Word.BEHIND
+        return Word.BEHIND if draft_of(then.row).name == row.draft.name else Word.RENAMED
     if kinds & _WAITING:
         return Word.PENDING
-    return Word.REFUSED if kinds & _REFUSED else Word.CURRENT
+    if kinds & _REFUSED:
+        return Word.REFUSED
+    return Word.VANISHED if Kind.VANISHED in kinds else Word.CURRENT
+
+
+def _is_emptied(then: Remembered, row: DandisetRow) -> bool:
+    follows = bool(then.versions) and Options(versions=then.versions).branch == "draft"
+    return follows and row.draft.asset_count == 0 and draft_of(then.row).asset_count > 0
