@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import replace
-from threading import Timer
 
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.errors import TemporaryError
@@ -17,7 +16,7 @@ from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options, Pace
 from dandi_mirror.mirror.recheck import due
 from dandi_mirror.mirror.register import is_registered, register
-from dandi_mirror.mirror.sync import Task, nothing_to_do
+from dandi_mirror.mirror.sync import Task, deferred, nothing_to_do
 from dandi_mirror.model import DandisetRow, Report
 
 Rows = Mapping[str, DandisetRow | None]
@@ -71,10 +70,12 @@ def _divide(
     """The reports of those with nothing to do, and what is to be done for the others, in the order to begin it."""
     known = {dandiset: memory.dandisets[dandiset] for dandiset in dandisets if dandiset in memory.dandisets}
     again = due({dandiset: then.verified for dandiset, then in known.items()}, time.time(), pace.recheck_days)
+    until = None if pace.deadline is None else time.time() + pace.deadline - time.monotonic()
     settled: dict[str, Report] = {}
     tasks = []
     for dandiset in dandisets:
-        task = Task(dandiset, options, rows.get(dandiset) if rows else None, rows is not None and dandiset not in rows)
+        missing = rows is not None and dandiset not in rows
+        task = Task(dandiset, options, rows.get(dandiset) if rows else None, missing, until)
         if dandiset in again and options.mode == "auto":
             task = replace(task, options=replace(options, mode="force"))
         asked = task.missing or task.row is not None
@@ -99,35 +100,26 @@ def _turn(task: Task, changed: bool, known: bool, pace: Pace) -> tuple[object, .
 
 @contextmanager
 def _at_work(archive: Archive, mirror: Mirror, tasks: list[Task], pace: Pace) -> Iterator[Mapping[str, Future[Report]]]:
-    """The Dandisets that are being done; those that have not begun by the deadline never do."""
+    """The Dandisets that are being done; those that have not begun when the block ends never do."""
     if not tasks:
         yield {}
         return
     if pace.scheduler and not tasks[0].options.dry_run:
         mirror.own.mkdir(parents=True, exist_ok=True)
     with executor(archive, mirror, pace) as submit:
-        futures = {task.dandiset: submit(portable(task) if pace.scheduler else task) for task in tasks}
-        timer = Timer(_left(pace, 0) or 0, lambda: [future.cancel() for future in futures.values()])
-        timer.daemon = True
-        if pace.deadline is not None:
-            timer.start()
-        try:
-            yield futures
-        finally:
-            timer.cancel()
+        yield {task.dandiset: submit(portable(task) if pace.scheduler else task) for task in tasks}
 
 
-def _left(pace: Pace, grace: float) -> float | None:
-    return None if pace.deadline is None else max(0.0, pace.deadline + grace - time.monotonic())
+def _left(pace: Pace) -> float | None:
+    return None if pace.deadline is None else max(0.0, pace.deadline + GRACE - time.monotonic())
 
 
 def _outcome(dandiset: str, future: Future[Report], pace: Pace) -> Report:
     try:
-        return future.result(_left(pace, GRACE))
+        return future.result(_left(pace))
     except (CancelledError, TimeoutError):
         if pace.deadline is not None and time.monotonic() >= pace.deadline:
-            why = "the time limit came before it was done; the next run does it"
-            return Report(dandiset, "impossible", why, TemporaryError.exit_code, deferred=True)
+            return deferred(dandiset)
         why = "the scheduler has dropped it"
     except Exception as error:
         # raised by the cluster, not by the task: its worker has died

@@ -16,8 +16,9 @@ def due(verified: Mapping[str, float], now: float, days: float) -> set[str]:
     """
     if not days or not verified:
         return set()
-    oldest_first = sorted(verified, key=lambda dandiset: (verified[dandiset], dandiset))
-    ages = [_age(verified[dandiset], now) / (days * DAY) for dandiset in oldest_first]
+    age = {dandiset: _age(then, now) / (days * DAY) for dandiset, then in verified.items()}
+    oldest_first = sorted(age, key=lambda dandiset: (-age[dandiset], dandiset))
+    ages = [age[dandiset] for dandiset in oldest_first]
     # taken at an even rate, the one at place i of n waits i/n of the period for its turn, and must not be too old then
     count, least = len(ages), 0
     for place in reversed(range(count)):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dandi_mirror.archive.client import Archive
-from dandi_mirror.errors import CredentialsError, LockedError, MirrorError, NotFoundError, PartError
+from dandi_mirror.errors import CredentialsError, LockedError, MirrorError, NotFoundError, PartError, TemporaryError
 from dandi_mirror.mirror.index import NOTHING, Failure, Remembered, row_key
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
@@ -41,6 +41,8 @@ class Task:
     """The archive's row for it, if a list has just brought it."""
     missing: bool = False
     """Whether a list of all Dandisets has just left it out, though it is mirrored."""
+    until: float | None = None
+    """When it is too late to begin, in seconds since 1970; None: never."""
 
 
 def sync_dandiset(
@@ -59,6 +61,8 @@ def sync_dandiset(
 
 def sync_one(archive: Archive, mirror: Mirror, task: Task) -> Report:
     """Bring one Dandiset up to the archive, without a word in the superdataset; never raises."""
+    if task.until is not None and time.time() >= task.until:
+        return deferred(task.dandiset)
     report = Report(task.dandiset)
     with failures_in(report), without_collection():
         _sync(archive, mirror, task, report)
@@ -66,6 +70,12 @@ def sync_one(archive: Archive, mirror: Mirror, task: Task) -> Report:
     if failed and not task.options.dry_run and mirror.own.is_dir():
         mirror.index.fail(task.dandiset, Failure(report.exit_code, report.message))
     return report
+
+
+def deferred(dandiset: str) -> Report:
+    """The report of a Dandiset that the time limit has left to the next run."""
+    why = "the time limit came before it was done; the next run does it"
+    return Report(dandiset, "impossible", why, TemporaryError.exit_code, deferred=True)
 
 
 @contextmanager
