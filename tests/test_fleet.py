@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,19 +18,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response
 
+from dandi_mirror.archive.client import Archive as Client
+from dandi_mirror.archive.http import Session
 from dandi_mirror.embedded import Archive, Request
 from dandi_mirror.mirror.index import Index
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.recheck import DAY, due
-from tests.conftest import MirrorOfTest, run
+from dandi_mirror.mirror.status import status_of
+from tests.conftest import IMPATIENT, MirrorOfTest, run
 
 TAG = "0.240101.0000"
-IDS = [f"{number:06d}" for number in range(1, 7)]
+IDS = [f"{number:06d}" for number in range(1, 5)]
 
 
 @pytest.fixture
 def many(archive: Archive, mirror: MirrorOfTest) -> MirrorOfTest:
-    """Six Dandisets in the archive; the mirror is empty."""
+    """Four Dandisets in the archive; the mirror is empty."""
     fill(archive, IDS)
     return mirror
 
@@ -53,10 +57,10 @@ def records(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, objec
     return {str(line.get("dandiset", "summary")): line for line in lines}
 
 
-def word(mirror: MirrorOfTest, dandiset: str, *arguments: str) -> str:
-    done = run("dandi-mirror", "status", dandiset, *arguments, "-f", "json", "-d", str(mirror.path),
-               "-i", mirror.server.api_url, code=None)  # fmt: skip
-    return str(json.loads(done.stdout)["word"])
+def word(mirror: MirrorOfTest, dandiset: str, *, offline: bool = False) -> str:
+    with closing(Session(mirror.server.api_url, patience=IMPATIENT)) as session:
+        ask = None if offline else Client(session).dandiset
+        return str(status_of(Mirror(mirror.path), dandiset, ask).word)
 
 
 def all_refs(mirror: MirrorOfTest) -> dict[str, dict[str, str]]:
@@ -110,11 +114,11 @@ def test_one_changed_dandiset_costs_its_own_requests_and_one_commit_of_the_super
 
 
 def test_many_new_dandisets_at_once_are_one_commit_that_a_person_can_read(many: MirrorOfTest) -> None:
-    done = many.cli("sync", "--all", "-J", "6")
+    done = many.cli("sync", "--all", "-J", "4")
     assert [line[:6] for line in done.stdout.splitlines()] == IDS
     assert many.git("rev-list", "--count", "HEAD", dandiset=".") == "1"
     message = many.git("log", "-1", "--format=%B", dandiset=".").splitlines()
-    assert message[:3] == ["6 Dandisets, all new", "", "000001: Test 000001 (new)"]
+    assert message[:3] == ["4 Dandisets, all new", "", "000001: Test 000001 (new)"]
     assert many.git("status", "--porcelain", dandiset=".") == ""
 
 
@@ -128,7 +132,7 @@ def test_what_a_killed_run_did_not_register_is_registered_though_nothing_changed
     with subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout and holder.stdout.readline()
         with subprocess.Popen(command(many, "--all"), stdout=subprocess.DEVNULL) as killed:
-            wait_until(lambda: len(Index(many.path / ".dandi-mirror" / "index.sqlite").read().dandisets) == 6)
+            wait_until(lambda: len(Index(many.path / ".dandi-mirror" / "index.sqlite").read().dandisets) == len(IDS))
             killed.kill()
     assert list(registered(many)) == ["000001"]
     asked(many)
@@ -264,58 +268,58 @@ def test_a_dandiset_that_the_archive_does_not_give_any_more_is_told_once_and_kep
 ) -> None:
     many.cli("sync", "--all")
     before = all_refs(many)
-    dandiset = archive.dandisets.pop("000005")
+    dandiset = archive.dandisets.pop("000002")
     if status != 404:
         many.server.intercept = lambda request: (
-            JSONResponse({"detail": "no"}, status) if "/000005/" in request.path else None
+            JSONResponse({"detail": "no"}, status) if "/000002/" in request.path else None
         )
     first = many.cli("sync", "--all", code=3)
-    assert first.stdout + first.stderr == f"000005\n  {named}    {first.stderr.split('  ', 3)[3]}"
+    assert first.stdout + first.stderr == f"000002\n  {named}    {first.stderr.split('  ', 3)[3]}"
     asked(many)
     again = many.cli("sync", "--all", code=3)
     assert (again.stdout, again.stderr) == ("", "")
     assert asked(many) == ["info/", "dandisets/"], "it is asked for again by the rolling check only"
-    assert [word(many, "000005"), word(many, "000005", "--offline")] == [named, named]
+    assert [word(many, "000002"), word(many, "000002", offline=True)] == [named, named]
     assert all_refs(many) == before
     many.server.intercept = None
-    archive.dandisets["000005"] = dandiset
-    assert word(many, "000005") == "unembargoed"
+    archive.dandisets["000002"] = dandiset
+    assert word(many, "000002") == "unembargoed"
     assert many.cli("sync", "--all").stdout == ""
-    assert word(many, "000005") == "up to date"
+    assert word(many, "000002") == "up to date"
     assert all_refs(many) == before
 
 
 def test_an_embargoed_dandiset_is_no_error_of_a_run_over_all_and_is_mirrored_when_it_opens(
     archive: Archive, many: MirrorOfTest
 ) -> None:
-    archive.dandisets["000006"].set_embargo("EMBARGOED")
+    archive.dandisets["000004"].set_embargo("EMBARGOED")
     done = many.cli("sync", "--all", "-f", "json")
-    assert sorted(records(done)) == [*IDS[:5], "summary"]
-    archive.dandisets["000006"].set_embargo("OPEN")
-    assert many.cli("sync", "--all").stdout.startswith("000006  2 files")
+    assert sorted(records(done)) == [*IDS[:3], "summary"]
+    archive.dandisets["000004"].set_embargo("OPEN")
+    assert many.cli("sync", "--all").stdout.startswith("000004  2 files")
 
 
 def test_one_that_is_closed_and_opened_again_is_read_with_all_its_metadata(
     archive: Archive, many: MirrorOfTest
 ) -> None:
     many.cli("sync", "--all")
-    dandiset = archive.dandisets["000006"]
+    dandiset = archive.dandisets["000004"]
     dandiset.set_embargo("EMBARGOED")
     assert "forbidden" in many.cli("sync", "--all", code=3).stderr
     archive.add_user("owner", "a" * 40)
     dandiset.owners.append("owner")
     host = many.server.origin.partition("://")[2].replace(".", "_").replace(":", "_")
     token = {f"{host}_API_KEY": "a" * 40}
-    set_verified(many, "000006", 0.0)
+    set_verified(many, "000004", 0.0)
     assert "embargoed" in many.cli("sync", "--all", env=token, code=3).stderr
-    assert word(many, "000006", "--offline") == "embargoed"
+    assert word(many, "000004", offline=True) == "embargoed"
     dandiset.set_embargo("OPEN")
-    assert word(many, "000006") == "unembargoed"
+    assert word(many, "000004") == "unembargoed"
     many.server.requests.clear()
     many.cli("sync", "--all")
     listings = [request for request in many.server.requests if request.path.endswith("/assets/")]
     assert [request.params.get("metadata") for request in listings] == ["true"]
-    assert word(many, "000006") == "up to date"
+    assert word(many, "000004") == "up to date"
 
 
 def test_a_dandiset_that_was_emptied_is_kept_until_it_is_meant(archive: Archive, many: MirrorOfTest) -> None:
@@ -327,7 +331,7 @@ def test_a_dandiset_that_was_emptied_is_kept_until_it_is_meant(archive: Archive,
     done = many.cli("sync", "--all", code=3)
     assert "none of 2 mirrored assets" in done.stderr
     assert "--allow-deletes" in done.stderr
-    assert (word(many, "000001"), word(many, "000001", "--offline")) == ("emptied", "failed")
+    assert (word(many, "000001"), word(many, "000001", offline=True)) == ("emptied", "failed")
     assert all_refs(many) == before
     many.cli("sync", "000001", "--allow-deletes")
     assert many.asset_paths(dandiset="000001") == []
@@ -344,12 +348,12 @@ def test_an_outage_that_answers_with_no_dandiset_or_no_asset_changes_nothing(
     many.server.intercept = lambda request: JSONResponse(nothing) if request.path == "/api/dandisets/" else None
     for arguments in (["--all"], []):
         done = many.cli("sync", *arguments, code=5)
-        assert "lists no Dandiset at all, and 6 are mirrored" in done.stderr
+        assert "lists no Dandiset at all, and 4 are mirrored" in done.stderr
         assert done.stderr.count("\n") == 1
     many.server.intercept = lambda request: JSONResponse(nothing) if request.path.endswith("/assets/") else None
     assert many.cli("sync", "--all").stdout == "", "nothing has changed, so no assets are asked for"
     done = many.cli("sync", "--all", "--mode", "force", code=5)
-    assert done.stderr.count("\n") == 6
+    assert done.stderr.count("\n") == len(IDS)
     assert word(many, "000001") == "unanswered"
     assert all_refs(many) == before
 
@@ -390,8 +394,8 @@ def wait_until(there: object, seconds: float = 20) -> None:
 
 
 def stall(request: Request) -> None:
-    """The fourth Dandiset takes a minute."""
-    if "/000004/versions/draft/assets/" in request.path:
+    """The third Dandiset takes a minute."""
+    if "/000003/versions/draft/assets/" in request.path:
         time.sleep(60)
 
 
@@ -402,8 +406,8 @@ def test_a_time_limit_ends_the_run_within_seconds_and_the_next_does_the_rest(man
     assert time.monotonic() - begun < 9
     reports = records(done)
     left = [identifier for identifier in IDS if reports[identifier]["deferred"]]
-    assert "000004" in left
-    assert 0 < len(left) < 6
+    assert "000003" in left
+    assert 1 < len(left) < 4
     assert sorted(registered(many)) == sorted(set(IDS) - set(left)), "what was done is registered"
     many.server.intercept = None
     again = many.cli("sync", "--all", "--time-limit", "1h")
@@ -414,7 +418,7 @@ def test_a_time_limit_ends_the_run_within_seconds_and_the_next_does_the_rest(man
 def test_a_time_limit_says_how_much_is_left_in_one_line(many: MirrorOfTest) -> None:
     done = many.cli("sync", "--all", "--time-limit", "0", code=5)
     assert done.stdout == ""
-    assert done.stderr == "the time limit came before 6 of the Dandisets were done; the next run does them\n"
+    assert done.stderr == "the time limit came before 4 of the Dandisets were done; the next run does them\n"
     assert not (many.path / "000001").exists()
     assert "write 90s" in many.cli("sync", "--all", "--time-limit", "soon", code=2).stderr
 
@@ -427,7 +431,7 @@ def test_a_signal_ends_the_run_within_seconds_and_the_next_completes_it(
         archive.dandisets["000001"].add_asset(f"x{place}.nwb", archive.add_blob(b"x%d" % place))
     many.server.intercept = stall
     with subprocess.Popen(command(many, "--all"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        wait_until(lambda: any("/000004/" in request.path for request in many.server.requests))
+        wait_until(lambda: any("/000003/versions/draft/assets/" in request.path for request in many.server.requests))
         begun = time.monotonic()
         child.send_signal(number)
         _, errors = child.communicate(timeout=30)
