@@ -288,18 +288,9 @@ def _store_known(run: Run, branch: Branch | None) -> None:
 def _remember(run: Run, row: DandisetRow, then: Remembered | None, hosts: str) -> None:
     run.report.findings.sort()
     run.report.news = bool(set(run.report.findings) - set(then.findings if then else ()))
-    facts = Remembered(
-        row_key(row),
-        run.options.versions,
-        run.report.commit,
-        hosts,
-        tuple(run.report.findings),
-        _verified(run, then),
-    )
-    run.mirror.index.put(run.dandiset, facts)
-
-
-def _verified(run: Run, then: Remembered | None) -> float:
-    """When the Dandiset was last read in full; after its memory was lost, what was read now counts as that."""
+    # after its memory was lost, what was read now counts as read in full
     in_full = run.options.mode != "auto" or not run.known
-    return then.verified if then and then.verified and not in_full else time.time()
+    verified = then.verified if then and not in_full else 0.0
+    findings = tuple(run.report.findings)
+    facts = Remembered(row_key(row), run.options.versions, run.report.commit, hosts, findings, verified or time.time())
+    run.mirror.index.put(run.dandiset, facts)
