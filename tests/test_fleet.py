@@ -423,6 +423,15 @@ def test_a_time_limit_says_how_much_is_left_in_one_line(many: MirrorOfTest) -> N
     assert "write 90s" in many.cli("sync", "--all", "--time-limit", "soon", code=2).stderr
 
 
+def test_a_time_limit_holds_while_the_archive_lets_the_list_wait_too(many: MirrorOfTest) -> None:
+    many.server.intercept = lambda request: time.sleep(20) if request.path == "/api/dandisets/" else None
+    begun = time.monotonic()
+    done = many.cli("sync", "--all", "--time-limit", "1s", code=5)
+    assert time.monotonic() - begun < 8
+    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+    assert "the time limit came" in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_within_seconds_and_the_next_completes_it(
     archive: Archive, many: MirrorOfTest, number: signal.Signals

@@ -71,7 +71,7 @@ def command(
     from dandi_mirror.mirror.options import Options, Pace
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    deadline = None if time_limit is None else time.monotonic() + time_limit
+    deadline = _deadline(time_limit)
     settings, path = read_settings(mirror_path), mirror_path.absolute()
     name = instance or settings.instance or "dandi"
     ids = _chosen(name, dandisets, everything)
@@ -83,6 +83,21 @@ def command(
             versions=versions, mode=mode, dry_run=dry_run, allow_deletes=allow_deletes, hosts=hosts, progress=progress
         )
         return _print(_run(name, path, ids, everything, wanted, pace), path, wanted, output)
+
+
+def _deadline(time_limit: float | None) -> float | None:
+    """When to end; until the list of Dandisets is there, and nothing has begun, by force."""
+    if time_limit is None:
+        return None
+
+    def too_late(*_: object) -> None:
+        from dandi_mirror.errors import TemporaryError
+
+        raise TemporaryError("the time limit came before the archive had answered; run the command again later")
+
+    signal.signal(signal.SIGALRM, too_late)
+    signal.setitimer(signal.ITIMER_REAL, time_limit + 1)
+    return time.monotonic() + time_limit
 
 
 def _chosen(instance: str, dandisets: Iterable[str], everything: bool) -> list[str]:
@@ -113,6 +128,7 @@ def _run(instance: str, path: Path, ids: list[str], everything: bool, wanted: Op
         archive, rows = Archive(session), None
         if not ids:
             ids, rows = list_all(archive, mirror, everything=everything)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         yield from sync_many(archive, mirror, ids, wanted, rows, pace)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import replace
+from operator import itemgetter
 
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.errors import TemporaryError
@@ -55,7 +56,7 @@ def sync_many(
     """
     memory = mirror.index.read()
     settled, tasks = _divide(mirror, dandisets, options, rows, pace, memory)
-    if any(task.row for task in tasks) or not is_registered(mirror, memory):
+    if any(pace.scheduler or task.row for task in tasks) or not is_registered(mirror, memory):
         mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
     with _at_work(archive, mirror, tasks, pace) as futures:
         for dandiset in dandisets:
@@ -76,16 +77,15 @@ def _divide(
     for dandiset in dandisets:
         missing = rows is not None and dandiset not in rows
         task = Task(dandiset, options, rows.get(dandiset) if rows else None, missing, until)
+        then, asked = known.get(dandiset), missing or task.row is not None
+        found = nothing_to_do(mirror, task.row, then, options, dandiset) if asked else None
+        if found and dandiset not in again:
+            settled[dandiset] = found
+            continue
         if dandiset in again and options.mode == "auto":
             task = replace(task, options=replace(options, mode="force"))
-        asked = task.missing or task.row is not None
-        found = nothing_to_do(mirror, task.row, known.get(dandiset), task.options, dandiset) if asked else None
-        if found:
-            settled[dandiset] = found
-        else:
-            tasks.append(task)
-    changed = {task.dandiset for task in tasks} - again
-    return settled, sorted(tasks, key=lambda task: _turn(task, task.dandiset in changed, task.dandiset in known, pace))
+        tasks.append((_turn(task, found is None, then is not None, pace), task))
+    return settled, [task for _, task in sorted(tasks, key=itemgetter(0))]
 
 
 def _turn(task: Task, changed: bool, known: bool, pace: Pace) -> tuple[object, ...]:
