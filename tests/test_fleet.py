@@ -196,8 +196,7 @@ def test_a_dandiset_that_was_not_read_for_a_week_is_read_in_full_and_then_not_ag
 
 def set_verified(mirror: MirrorOfTest, dandiset: str, when: float) -> None:
     with sqlite3.connect(mirror.path / ".dandi-mirror" / "index.sqlite") as database:
-        change = "UPDATE dandiset SET facts = json_set(facts, '$.verified', ?) WHERE id = ?"
-        assert database.execute(change, [when, dandiset]).rowcount == 1
+        assert database.execute("UPDATE dandiset SET verified = ? WHERE id = ?", [when, dandiset]).rowcount == 1
 
 
 @given(

@@ -35,13 +35,13 @@ def list_all(archive: Archive, mirror: Mirror, *, everything: bool) -> tuple[lis
     Raises:
         TemporaryError: the archive lists nothing at all, as one does that is in trouble.
     """
-    held, rows = mirror.dandisets(), archive.dandisets()
-    if held and not rows:
+    rows = archive.dandisets()
+    if not rows and (held := mirror.dandisets()):
         raise TemporaryError(
             f"{archive.instance.api_url} lists no Dandiset at all, and {len(held)} are mirrored; "
             "nothing was done, run the command again later"
         )
-    return (sorted({*held, *rows}) if everything else held), rows
+    return (sorted([*rows, *mirror.dandisets(besides=rows)]) if everything else mirror.dandisets()), rows
 
 
 def sync_many(

@@ -9,15 +9,22 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.model import ABSENT, DandisetRow, Finding, Kind, VersionRow, spell_time
+from dandi_mirror.model import ABSENT, DandisetRow, Finding, Kind
 
 _SCHEMA = 2
 _TABLES = """
-CREATE TABLE dandiset (id TEXT PRIMARY KEY, facts TEXT, failure TEXT, registered TEXT NOT NULL DEFAULT '');
+CREATE TABLE dandiset (
+    id TEXT PRIMARY KEY, row TEXT NOT NULL DEFAULT '', versions TEXT NOT NULL DEFAULT '',
+    branch TEXT NOT NULL DEFAULT '', hosts TEXT NOT NULL DEFAULT '', findings TEXT NOT NULL DEFAULT '[]',
+    verified REAL NOT NULL DEFAULT 0, failure TEXT, registered TEXT NOT NULL DEFAULT '');
 CREATE TABLE superdataset (head TEXT NOT NULL, left_alone TEXT NOT NULL);
 """
 
@@ -79,14 +86,11 @@ NOTHING = Remembered("", "", "", "", ())
 
 def row_key(row: DandisetRow) -> str:
     """Everything by which a Dandiset's row can differ, as one string."""
-    return json.dumps([row.identifier, row.embargo_status, _version(row.draft), _version(row.published)])
-
-
-def _version(row: VersionRow | None) -> list[object] | None:
-    if row is None:
-        return None
-    times = [spell_time(row.created), spell_time(row.modified)]
-    return [row.version, row.name, row.asset_count, row.size, row.status, *times]
+    try:
+        return orjson.dumps(row, option=orjson.OPT_UTC_Z).decode()
+    except TypeError:
+        # a name with half a surrogate pair
+        return json.dumps(asdict(row), default=datetime.isoformat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +106,8 @@ def draft_of(row: str) -> Draft:
     """The draft of a row as :func:`row_key` spells it; of an empty row, nothing."""
     if not row:
         return Draft("", 0, "")
-    _, name, asset_count, _, _, _, modified = json.loads(row)[2]
-    return Draft(name, asset_count, modified)
+    draft = json.loads(row)["draft"]
+    return Draft(draft["name"], draft["asset_count"], draft["modified"])
 
 
 class Index:
@@ -125,7 +129,7 @@ class Index:
             return Memory()
         try:
             with self._open() as database:
-                found = database.execute(f"SELECT id, facts, failure, registered FROM dandiset {which}", values)
+                found = database.execute(f"SELECT * FROM dandiset {which}", values)
                 dandisets = {row[0]: _remembered(*row[1:]) for row in found}
                 return Memory(dandisets, *(database.execute("SELECT * FROM superdataset").fetchone() or ()))
         except (sqlite3.DatabaseError, ValueError, TypeError, KeyError):
@@ -137,16 +141,14 @@ class Index:
         Raises:
             DiskError: the file cannot be written.
         """
-        text = json.dumps(asdict(replace(facts, failure=None)))
-        change = "SET facts = excluded.facts, failure = NULL"
-        self._write(f"{_INSERT} (id, facts) VALUES (?, ?) ON CONFLICT DO UPDATE {change}", [[dandiset, text]])
+        findings = json.dumps([asdict(finding) for finding in facts.findings])
+        values = [dandiset, facts.row, facts.versions, facts.branch, facts.hosts, findings, facts.verified]
+        self._write(_PUT, [values])
 
     def fail(self, dandiset: str, failure: Failure) -> None:
         """Remember that a Dandiset could not be synced; what is known of it stays."""
-        change = "SET failure = excluded.failure"
         with suppress(DiskError):
-            text = json.dumps(asdict(failure))
-            self._write(f"{_INSERT} (id, failure) VALUES (?, ?) ON CONFLICT DO UPDATE {change}", [[dandiset, text]])
+            self._write(_FAIL, [[dandiset, json.dumps(asdict(failure))]])
 
     def register(self, commits: Mapping[str, str], head: str, left_alone: str) -> None:
         """Remember at which commits the superdataset has Dandisets, and its own.
@@ -160,7 +162,7 @@ class Index:
             [head, left_alone],
         )
 
-    def _write(self, statement: str, rows: list[list[str]], superdataset: list[str] | None = None) -> None:
+    def _write(self, statement: str, rows: list[list[Any]], superdataset: list[str] | None = None) -> None:
         try:
             self._try_to_write(statement, rows, superdataset)
         except sqlite3.OperationalError as error:
@@ -173,7 +175,7 @@ class Index:
             except (sqlite3.Error, OSError) as error:
                 raise DiskError(f"{self._path}: {error}") from error
 
-    def _try_to_write(self, statement: str, rows: list[list[str]], superdataset: list[str] | None) -> None:
+    def _try_to_write(self, statement: str, rows: list[list[Any]], superdataset: list[str] | None) -> None:
         with self._open() as database:
             database.execute("BEGIN IMMEDIATE")
             if database.execute("PRAGMA user_version").fetchone() != (_SCHEMA,):
@@ -189,22 +191,37 @@ class Index:
             yield database
 
 
-_INSERT = "INSERT INTO dandiset"
+_COLUMNS = ("row", "versions", "branch", "hosts", "findings", "verified")
+_PUT = (
+    f"INSERT INTO dandiset (id, {', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    f"{', '.join(f'{column} = excluded.{column}' for column in _COLUMNS)}, failure = NULL"
+)
+_FAIL = "INSERT INTO dandiset (id, failure) VALUES (?, ?) ON CONFLICT DO UPDATE SET failure = excluded.failure"
 
 
 def _make(database: sqlite3.Connection) -> None:
     """The tables, in place of those that another release had."""
     for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
         database.execute(f'DROP TABLE "{name}"')
-    for statement in filter(str.strip, _TABLES.split(";")):
+    for statement in filter(str.strip, _TABLES.split(";\n")):
         database.execute(statement)
     database.execute(f"PRAGMA user_version = {_SCHEMA}")
 
 
-def _remembered(text: str | None, failure: str | None, registered: str) -> Remembered:
+def _remembered(
+    row: str,
+    versions: str,
+    branch: str,
+    hosts: str,
+    findings: str,
+    verified: float,
+    failure: str | None,
+    registered: str,
+) -> Remembered:
+    found = () if findings == "[]" else tuple(map(_finding, json.loads(findings)))
     failed = Failure(**json.loads(failure)) if failure else None
-    if text is None:
-        return replace(NOTHING, failure=failed, registered=registered)
-    facts = json.loads(text)
-    findings = tuple(Finding(**finding | {"kind": Kind(finding["kind"])}) for finding in facts.pop("findings"))
-    return Remembered(**facts | {"findings": findings, "failure": failed, "registered": registered})
+    return Remembered(row, versions, branch, hosts, found, verified, failed, registered)
+
+
+def _finding(facts: dict[str, Any]) -> Finding:
+    return Finding(**facts | {"kind": Kind(facts["kind"])})

@@ -118,12 +118,11 @@ def nothing_to_do(
         return None
     if then.absent if row else not then.absent:
         return None
-    dataset = mirror.dataset(dandiset)
-    branch = dataset.ref(f"refs/heads/{options.branch}") or ""
+    branch = mirror.ref(dandiset, f"refs/heads/{options.branch}") or ""
     if then.branch != branch or (row and then.row != row_key(row)):
         return None
     tagged = row.published.version if row and row.published and options.versions != "draft" else ""
-    if branch and tagged and not dataset.ref(f"{TAGS}{tagged}"):
+    if branch and tagged and not mirror.ref(dandiset, f"{TAGS}{tagged}"):
         return None
     findings = list(then.findings)
     return Report(dandiset, commit=branch, findings=findings, exit_code=_exit_code(findings))
@@ -168,7 +167,7 @@ def _note_absence(mirror: Mirror, task: Task, then: Remembered | None, kind: Kin
     options, finding = task.options, Finding("", "", kind, _ABSENT[kind])
     report.findings = sorted([finding, *(found for found in then.findings if found.kind not in ABSENT)])
     report.news = finding not in then.findings
-    report.commit = mirror.dataset(task.dandiset).ref(f"refs/heads/{options.branch}") or ""
+    report.commit = mirror.ref(task.dandiset, f"refs/heads/{options.branch}") or ""
     report.exit_code = _exit_code(report.findings)
     facts = replace(
         then,
