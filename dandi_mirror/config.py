@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
+from urllib.parse import urlsplit
 
 from dandi_mirror.errors import UsageError
 
@@ -14,6 +17,26 @@ FILE = "dandi-mirror.toml"
 VERSIONS = ("all", "published", "latest", "draft")
 MOST_JOBS = 64
 _NUMBERS = {"jobs": (1, MOST_JOBS), "recheck-days": (0, 3650)}
+HOSTS = ("github", "gitea", "forgejo", "gogs")
+"""Services that keep repositories, as the type of a sibling names them."""
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_SCP = re.compile(r"[A-Za-z0-9][\w.@-]*:(?!//)[^:]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """Where a mirror is pushed to."""
+
+    name: str
+    """Of the remote in each dataset."""
+    url: str
+    """A folder, an ssh address, a RIA store, or the superdataset's page at a service."""
+    type: str
+    """``bare``, ``ria``, ``github``, ``gitea``, ``forgejo`` or ``gogs``."""
+    private: bool = False
+    """Declared to show nothing to the public: embargoed Dandisets may go there."""
+    credential: str = ""
+    """DataLad's name of the token for making repositories at a service; empty: its own choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +53,8 @@ class Settings:
     """Each Dandiset is read in full once in so many days, 0 (never) to 3650."""
     content_hosts: tuple[str, ...] = ()
     """Further hosts (``host`` or ``host:port``) that content URLs may name."""
+    sibling: Mapping[str, Sibling] = field(default_factory=dict)
+    """Where to push to, by name."""
 
 
 def read_settings(mirror: Path) -> Settings:
@@ -63,6 +88,10 @@ def _known(path: Path, key: str) -> str:
 
 
 def _value(path: Path, key: str, value: object) -> object:
+    if key == "sibling":
+        if not isinstance(value, dict):
+            raise UsageError(f"{path}: a sibling is a table of its own: [sibling.NAME]")
+        return {name: _sibling(f"{path}: sibling {name!a}", name, table) for name, table in value.items()}
     wanted = get_type_hints(Settings)[key.replace("-", "_")]
     if wanted == tuple[str, ...]:
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -75,3 +104,42 @@ def _value(path: Path, key: str, value: object) -> object:
     if isinstance(value, int) and not _NUMBERS[key][0] <= value <= _NUMBERS[key][1]:
         raise UsageError(f"{path}: {key} must be a number from {_NUMBERS[key][0]} to {_NUMBERS[key][1]}")
     return value
+
+
+def _sibling(where: str, name: str, table: object) -> Sibling:
+    if not _NAME.fullmatch(name) or name in {"dandiapi", "web"}:
+        raise UsageError(f"{where}: its name must be letters, digits and dashes, and not that of a remote of git-annex")
+    if not isinstance(table, dict) or set(table) - {"url", "type", "private", "credential"} or "url" not in table:
+        raise UsageError(f"{where} must have a url, and may have type, private and credential; nothing else")
+    url, kind, private = table["url"], table.get("type"), table.get("private", False)
+    credential = table.get("credential", "")
+    if not isinstance(url, str) or not isinstance(private, bool) or not isinstance(credential, str):
+        raise UsageError(f"{where}: url and credential must be strings, private true or false")
+    found = _type(where, url, kind)
+    if kind not in {None, found}:
+        raise UsageError(f"{where}: its type is for https URLs, one of {', '.join(HOSTS)}; leave it out for others")
+    return Sibling(name, url.rstrip("/"), found, private, credential)
+
+
+def _type(where: str, url: str, kind: object) -> str:
+    """What a sibling is, by its URL; ``kind`` is what its table says."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise UsageError(f"{where}: its url is none") from None
+    if parts.password is not None or parts.query or parts.fragment:
+        # not repeated: it may hold a password
+        raise UsageError(f"{where}: its url must be plain; git and DataLad keep passwords and tokens themselves")
+    if parts.scheme in {"ria+file", "ria+ssh"}:
+        return "ria"
+    if url.startswith("/") or (parts.scheme == "ssh" and parts.hostname and parts.path) or _SCP.fullmatch(url):
+        return "bare"
+    if parts.scheme == "https" and len(parts.path.strip("/").split("/")) == 2:
+        if parts.hostname == "github.com":
+            return "github"
+        if isinstance(kind, str) and kind in HOSTS:
+            return kind
+    raise UsageError(
+        f"{where}: its url must be /FOLDER, ssh://HOST/FOLDER, ria+file:///STORE, ria+ssh://HOST/STORE, "
+        f"https://github.com/OWNER/NAME, or https://HOST/OWNER/NAME with a type: {', '.join(HOSTS[1:])}"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import click
@@ -26,6 +26,12 @@ TEMPLATE = """\
 
 # Further hosts (host or host:port) that content URLs may name, besides S3 and the archive's own.
 # content-hosts = []
+
+# Where `dandi-mirror push` publishes the mirror; a table for each place, last in this file.
+# [sibling.backup]
+# url = "ssh://store.example.org/srv/dandi"  # or /FOLDER, ria+file:///STORE, ria+ssh://HOST/STORE, https://HOST/OWNER/NAME
+# type = "forgejo"                           # for https only: github, gitea, forgejo, gogs
+# private = true                             # nobody but us can read it: embargoed Dandisets may go there
 """
 
 
@@ -54,12 +60,16 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
 
 
 def _show(settings: object, path: Path, form: str) -> None:
-    defaults = {"instance": "dandi", "versions": "all", "jobs": 4, "recheck-days": 7, "content-hosts": []}
+    defaults = {
+        "instance": "dandi", "versions": "all", "jobs": 4, "recheck-days": 7, "content-hosts": [], "sibling": {},
+    }  # fmt: skip
     records = []
     for field in fields(settings):  # type: ignore[arg-type]
         name = field.name.replace("_", "-")
         value = getattr(settings, field.name)
-        unset = value is None or value == ()
+        if name == "sibling":
+            value = {sibling.name: asdict(sibling) for sibling in value.values()}
+        unset = value is None or not value
         source = "default" if unset else str(path)
         records.append({"name": name, "value": defaults[name] if unset else value, "source": source})
     for record in records:
