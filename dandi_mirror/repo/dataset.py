@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ CHECKED_OUT = "refs/dandi-mirror/worktree"
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 ZERO = "0" * 40
+_OBJECT = re.compile(r"[0-9a-f]{40}")
 
 Tree = dict[str, tuple[bytes, str]]
 """Path → (mode, object id), for every file of a commit."""
@@ -75,6 +77,18 @@ class Dataset:
             return {}
         listing = git(self.path, "for-each-ref", "--format=%(refname) %(objectname)").decode(errors="surrogateescape")
         return {name: oid for name, _, oid in (line.rpartition(" ") for line in listing.splitlines())}
+
+    def refs_in_files(self) -> dict[str, str]:
+        """Every branch and tag and the object id it holds; read from the files, without starting git."""
+        lines: list[str] = []
+        with suppress(OSError):
+            lines = (self.git_dir / "packed-refs").read_text(errors="surrogateescape").splitlines()
+        refs = {ref: oid for oid, _, ref in (line.partition(" ") for line in lines)}
+        for folder in ("refs/heads", "refs/tags"):
+            for file in (self.git_dir / folder).rglob("*"):
+                with suppress(OSError):
+                    refs[str(file.relative_to(self.git_dir))] = file.read_text(errors="replace").strip()
+        return {ref: oid for ref, oid in refs.items() if _OBJECT.fullmatch(oid)}
 
     def light_tags(self) -> set[str]:
         """Names of tags that are no tag objects: none that a sync has made."""
