@@ -22,11 +22,18 @@ _API = {"forgejo": "gitea"}
 
 _BARE = """\
 set -e; repository={path}
+[ -e "$repository/HEAD" ] || for entry in "$repository"/*; do
+    case ${{entry##*/}} in
+        '*' | [0-9][0-9][0-9][0-9][0-9][0-9] | config* | refs | objects | HEAD.lock) ;;
+        *) echo "$repository holds ${{entry##*/}}, so it is no folder of repositories; name a new one" >&2; exit 1 ;;
+    esac
+done
 git init --quiet --bare --template= "$repository"
 git -C "$repository" config receive.updateServerInfo true
 git -C "$repository" symbolic-ref HEAD refs/heads/{branch}
 """
-"""Run where the sibling is.  ``receive.updateServerInfo`` is what a plain web server needs to hand it out."""
+"""Run where the sibling is.  What stands in a folder already may be other Dandisets' repositories, or what a set-up
+that was cut off left.  ``receive.updateServerInfo`` is what a plain web server needs to hand it out."""
 
 
 def set_up(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:
@@ -123,8 +130,9 @@ def _place(url: str) -> tuple[str, list[str]]:
 
 def _run(command: list[str]) -> None:
     LOG.debug("%s", shlex.join(command))
+    # it inherits the locks, as git does
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=child_environment(), check=False
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=child_environment(), close_fds=False
     )
     if done.returncode:
         raise PartError(_last_words(done.stderr + done.stdout) or f"{command[0]} ended with {done.returncode}")
