@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -490,6 +491,28 @@ def test_a_cluster_syncs_into_one_mirror_and_ones_failure_is_its_own(
     here.cli("sync", "--all")
     assert all_refs(here)["000001"] == all_refs(many)["000001"]
     assert many.cli("sync", "--all", "--scheduler", address).stdout == ""
+
+
+def test_a_worker_that_is_killed_is_replaced_and_what_it_left_is_completed(many: MirrorOfTest, cluster: object) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait(request: Request) -> None:
+        if "/000003/versions/draft/assets/" in request.path and not begun.is_set():
+            begun.set()
+            go_on.wait(60)
+
+    many.server.intercept = wait
+    address = cluster.scheduler_address  # type: ignore[attr-defined]
+    with subprocess.Popen(command(many, "--all", "--scheduler", address), stdout=subprocess.PIPE) as child:
+        assert begun.wait(60)
+        holder = json.loads((many.path / ".dandi-mirror" / "locks" / "000003.lock").read_text())["pid"]
+        assert holder in [worker.pid for worker in cluster.workers.values()]  # type: ignore[attr-defined]
+        os.kill(holder, signal.SIGKILL)
+        output, _ = child.communicate(timeout=60)
+    go_on.set()
+    assert child.returncode == 0
+    assert [line[:6].decode() for line in output.splitlines()] == IDS
+    assert sorted(registered(many)) == IDS
 
 
 def archives_of_worker() -> int:

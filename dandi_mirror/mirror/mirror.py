@@ -12,7 +12,8 @@ from dandi_mirror.mirror.index import Index
 from dandi_mirror.mirror.known import Known
 from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo import lock
-from dandi_mirror.repo.dataset import Dataset, is_repository, read_ref
+from dandi_mirror.repo.dataset import Dataset
+from dandi_mirror.repo.files import is_repository, read_ref
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.superdataset import Superdataset
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo import garbage
+from dandi_mirror.repo.files import is_repository, read_ref
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.reader import Reader
@@ -278,33 +278,6 @@ class Dataset:
             return "[dandi-mirror]" in (self.git_dir / "config").read_text()
         except OSError:
             return False
-
-
-def read_ref(git_dir: str, name: str) -> str | None:
-    """As :meth:`Dataset.ref`; by names, because a run asks it for every Dandiset."""
-    try:
-        descriptor = os.open(f"{git_dir}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return os.read(descriptor, 4096).decode().strip()
-        finally:
-            os.close(descriptor)
-    except OSError:
-        pass
-    try:
-        packed = Path(git_dir, "packed-refs").read_text()
-    except OSError:
-        return None
-    lines = (line.partition(" ") for line in packed.splitlines())
-    return next((oid for oid, _, ref in lines if ref == name), None)
-
-
-def is_repository(git_dir: str) -> bool:
-    """As :meth:`Dataset.exists`."""
-    try:
-        files = [os.stat(f"{git_dir}/{name}") for name in ("HEAD", "config", "objects/info")]  # noqa: PTH116
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return files[0].st_size > 0 and files[1].st_size > 0 and stat.S_ISDIR(files[2].st_mode)
 
 
 def _is_filled(file: Path) -> bool:

@@ -1,0 +1,37 @@
+"""What the files of a repository say, without starting git: a run asks it for every Dandiset of a mirror.
+
+By names and not by ``Path``, which would take most of the time of a run with nothing to do.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+
+def read_ref(git_dir: str, name: str) -> str | None:
+    """The object id that a ref holds; None if there is no such ref."""
+    try:
+        descriptor = os.open(f"{git_dir}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, 4096).decode().strip()
+        finally:
+            os.close(descriptor)
+    except OSError:
+        pass
+    try:
+        packed = Path(git_dir, "packed-refs").read_text()
+    except OSError:
+        return None
+    lines = (line.partition(" ") for line in packed.splitlines())
+    return next((oid for oid, _, ref in lines if ref == name), None)
+
+
+def is_repository(git_dir: str) -> bool:
+    """Whether a whole repository is there; one whose making was cut off lacks some of this."""
+    try:
+        files = [os.stat(f"{git_dir}/{name}") for name in ("HEAD", "config", "objects/info")]  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return files[0].st_size > 0 and files[1].st_size > 0 and stat.S_ISDIR(files[2].st_mode)
