@@ -123,6 +123,18 @@ def test_many_new_dandisets_at_once_are_one_commit_that_a_person_can_read(many: 
     assert many.git("status", "--porcelain", dandiset=".") == ""
 
 
+def test_trouble_with_the_superdataset_is_a_report_of_its_own_and_told_once(many: MirrorOfTest) -> None:
+    many.cli("sync", "000001")
+    (many.path / ".gitmodules").write_text("# mine\n")
+    report = records(many.cli("sync", "--all", "-f", "json", code=3))["superdataset"]
+    assert (report["path"], report["news"]) == (str(many.path), True)
+    again = many.cli("sync", "--all", code=3)
+    assert (again.stdout, again.stderr) == ("", "")
+    many.git("checkout", "-q", "HEAD", ".gitmodules", dandiset=".")
+    assert many.cli("sync", "--all").stdout == ""
+    assert many.git("status", "--porcelain", dandiset=".") == ""
+
+
 def test_what_a_killed_run_did_not_register_is_registered_though_nothing_changed(
     archive: Archive, many: MirrorOfTest
 ) -> None:

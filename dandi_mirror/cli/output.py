@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from dandi_mirror.model import Finding, Kind, Report
+from dandi_mirror.model import Finding, Kind, Report, is_dandiset_id
 
 SHOWN_FINDINGS = 10
 """So many findings of a kind are named on the terminal; the others are counted."""
@@ -68,7 +68,7 @@ def report_record(report: Report, mirror: Path, dry_run: bool) -> dict[str, obje
     exit_code = facts.pop("exit_code")
     return {
         "action": "sync",
-        "path": str(mirror / report.dandiset),
+        "path": str(mirror / report.dandiset if is_dandiset_id(report.dandiset) else mirror),
         "type": "dataset",
         "refds": str(mirror),
         **facts,
