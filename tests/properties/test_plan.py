@@ -88,7 +88,7 @@ def test_a_file_that_becomes_a_folder_and_a_folder_that_becomes_a_file_are_both_
 
 
 @pytest.mark.parametrize(
-    ("held", "going", "refused"), [(20, 20, False), (21, 21, True), (100, 50, False), (100, 51, True)]
+    ("held", "going", "refused"), [(20, 19, False), (20, 20, True), (1, 1, True), (100, 50, False), (100, 51, True)]
 )
 def test_a_plan_that_would_empty_a_mirror_is_refused(held: int, going: int, refused: bool) -> None:
     old = {f"f{number}": (FILE, "1" * 40) for number in range(held)}
