@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo import garbage
-from dandi_mirror.repo.files import is_repository, read_ref
+from dandi_mirror.repo.files import is_filled, is_repository, read_ref
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.reader import Reader
@@ -61,7 +61,7 @@ class Dataset:
         """Make the repository, or complete one whose making was cut off."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            if not _is_filled(head := self.git_dir / "HEAD"):
+            if not is_filled(head := self.git_dir / "HEAD"):
                 head.unlink(missing_ok=True)  # a power cut left it empty, and git init would let it be
         except OSError as error:
             raise DiskError(f"{self.path}: {error.strerror}") from error
@@ -278,13 +278,6 @@ class Dataset:
             return "[dandi-mirror]" in (self.git_dir / "config").read_text()
         except OSError:
             return False
-
-
-def _is_filled(file: Path) -> bool:
-    try:
-        return file.stat().st_size > 0
-    except FileNotFoundError:
-        return False
 
 
 def sync_to_disk(path: Path) -> None:

@@ -35,3 +35,11 @@ def is_repository(git_dir: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return files[0].st_size > 0 and files[1].st_size > 0 and stat.S_ISDIR(files[2].st_mode)
+
+
+def is_filled(file: Path) -> bool:
+    """Whether there is such a file, and something in it."""
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
