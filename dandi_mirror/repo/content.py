@@ -1,0 +1,68 @@
+"""Content that git-annex brings: which files match globs, and getting their keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from dandi_mirror.repo.process import failure, git, start
+
+
+@dataclass(frozen=True, slots=True)
+class Annexed:
+    """A file whose content git-annex keeps or can bring."""
+
+    path: str
+    key: str
+    size: int
+    """Bytes."""
+
+
+def matching(folder: Path, branch: str, globs: Sequence[str], *, here: bool) -> list[Annexed]:
+    """The files of a branch that match one of the globs and whose content is here, or is not.
+
+    Raises:
+        GitError: git-annex does not understand a glob, or failed otherwise.
+    """
+    where = ["--in=here"] if here else ["--not", "--in=here"]
+    either = [word for glob in globs for word in ("--or", f"--include={glob}")][1:]
+    found = git(folder, "annex", "find", f"--branch={branch}", "--json", *where, "-(", *either, "-)")
+    rows = [json.loads(line) for line in found.splitlines()]
+    return [Annexed(row["file"], row["key"], int(row["bytesize"])) for row in rows if row["bytesize"]]
+
+
+def get(folder: Path, keys: Iterable[str]) -> Generator[tuple[str, str], None, None]:
+    """Bring the content of keys, one after the other; each key with why it did not come, or an empty string.
+
+    Each is asked for when the one before has been answered, so that a caller may stop at any of them.
+
+    Raises:
+        DiskError, GitError: git-annex ended before it had answered.
+    """
+    arguments = ("annex", "get", "--batch-keys", "--json", "--json-error-messages")
+    # it may run for hours: not with the locks of whatever other thread is writing when it starts
+    with TemporaryFile() as errors, start(folder, arguments, stderr=errors.fileno(), locks=False) as child:
+        assert child.stdin and child.stdout
+        for key in keys:
+            try:
+                child.stdin.write(key.encode() + b"\n")
+                child.stdin.flush()
+                line = child.stdout.readline()
+            except BrokenPipeError:
+                line = b""
+            if not line:
+                child.wait()
+                errors.seek(0)
+                raise failure(folder, arguments, child.returncode, errors.read())
+            yield key, _reason(json.loads(line))
+
+
+def _reason(answer: dict[str, object]) -> str:
+    if answer.get("success"):
+        return ""
+    messages = answer.get("error-messages")
+    said = " ".join(str(message) for message in messages) if isinstance(messages, list) else ""
+    return " ".join((said or str(answer.get("note", ""))).split()) or "git-annex does not say why"
