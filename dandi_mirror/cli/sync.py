@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,23 +14,29 @@ import click
 from dandi_mirror.cli import options, output
 
 if TYPE_CHECKING:
+    from dandi_mirror.cli.watch import Watch
+    from dandi_mirror.config import Settings
+    from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.mirror.options import Options, Progress
-    from dandi_mirror.model import Report
+    from dandi_mirror.model import DandisetRow, Report
 
 
 @click.command("sync")
 @click.argument("dandisets", metavar="[ID]...", nargs=-1, shell_complete=options.complete_dandisets)
 @click.option("--all", "everything", is_flag=True, help="Every open Dandiset of the archive.")
-@click.option(
-    "--versions", type=click.Choice(["all", "published", "latest", "draft"]),
-    help="Which versions to mirror.  [default: all]",
-)  # fmt: skip
+@options.versions
 @click.option(
     "--mode", type=click.Choice(["auto", "verify", "force"]), default="auto", show_default=True,
     help="auto: what the archive says has changed; force: read every draft again; verify: compare every tag too.",
 )  # fmt: skip
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--allow-deletes", is_flag=True, help="Follow the archive where it removes most of a Dandiset.")
+@options.include
+@options.exclude
+@options.get
+@options.get_budget
+@options.get_budget_each
+@options.metrics
 @options.mirror
 @options.instance
 @options.jobs
@@ -38,36 +45,53 @@ if TYPE_CHECKING:
 def command(
     dandisets: tuple[str, ...],
     everything: bool,
-    versions: str | None,
     mode: str,
     dry_run: bool,
     allow_deletes: bool,
     mirror_path: Path,
-    instance: str | None,
-    jobs: int | None,
     output: str,
+    **flags: object,
 ) -> int:
     """Mirror Dandisets, or bring them up to date.
 
     Each ID (000004, DANDI:000004) becomes a DataLad dataset in the mirror's folder; without an ID, those that
     are there already are brought up to date.  No content is downloaded but small text files: get that by
-    `datalad get`.  When nothing has changed, nothing is printed.
+    `datalad get`, or name it with --get.  When nothing has changed, nothing is printed.
     """
+    from dandi_mirror.cli.watch import watched
     from dandi_mirror.config import read_settings
+    from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.mirror.options import Options
 
-    settings, path = read_settings(mirror_path), mirror_path.absolute()
-    name = instance or settings.instance or "dandi"
-    ids = _chosen(name, dandisets, everything)
-    versions, hosts = versions or settings.versions or "all", frozenset(settings.content_hosts)
-    with _progress(output) as progress:
+    settings, mirror = read_settings(mirror_path).with_flags(**flags), Mirror(mirror_path.absolute())
+    asked = _Asked(_chosen(settings.instance, dandisets, everything, flags), everything)
+    with watched(mirror, settings, asked.words | {"mode": mode}, dry_run) as watch, _progress(output) as progress:
         wanted = Options(
-            versions=versions, mode=mode, dry_run=dry_run, allow_deletes=allow_deletes, hosts=hosts, progress=progress
+            versions=settings.versions,
+            mode=mode,
+            dry_run=dry_run,
+            allow_deletes=allow_deletes,
+            hosts=frozenset(settings.content_hosts),
+            progress=progress,
         )
-        return _print(_run(name, path, ids, everything, wanted, jobs or settings.jobs or 4), path, wanted, output)
+        watch.code = _print(_run(settings, mirror, asked, wanted, watch), mirror.path, wanted, output, watch)
+    return watch.code
 
 
-def _chosen(instance: str, dandisets: Iterable[str], everything: bool) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which Dandisets were asked for."""
+
+    ids: list[str]
+    everything: bool
+
+    @property
+    def words(self) -> dict[str, object]:
+        """For the log."""
+        return {"asked": self.ids or ("all" if self.everything else "mirrored")}
+
+
+def _chosen(instance: str, dandisets: Iterable[str], everything: bool, flags: Mapping[str, object]) -> list[str]:
     """The ids that were typed; a wrong call ends here, before anything is done."""
     from dandi_mirror.archive.instances import api_url, dandiset_id
     from dandi_mirror.errors import UsageError
@@ -76,35 +100,49 @@ def _chosen(instance: str, dandisets: Iterable[str], everything: bool) -> list[s
     ids = sorted({dandiset_id(text) for text in dandisets})
     if everything and ids:
         raise UsageError("name Dandisets, or say --all; not both")
+    if ids and (flags["include"] or flags["exclude"]):
+        raise UsageError(
+            "--include and --exclude choose where no Dandiset is named; name Dandisets, or rules, not both"
+        )
     return ids
 
 
-def _run(instance: str, path: Path, ids: list[str], everything: bool, wanted: Options, jobs: int) -> Iterable[Report]:
+def _run(settings: Settings, mirror: Mirror, asked: _Asked, wanted: Options, watch: Watch) -> Iterable[Report]:
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.http import Session
     from dandi_mirror.archive.instances import api_url
-    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.mirror.content import Wanted, with_content
     from dandi_mirror.mirror.sync import sync_many
 
-    mirror = Mirror(path)
-    if not ids and not everything and not mirror.dandisets():
+    ids, here = asked.ids, [] if asked.ids else mirror.dandisets()
+    if not ids and not asked.everything and not here:
         from dandi_mirror.errors import UsageError
 
-        raise UsageError(f"{path} holds no Dandiset yet; name one: dandi-mirror sync 000004 -d {path}")
-    with closing(Session(api_url(instance), options.token(instance))) as session:
-        archive = Archive(session)
+        raise UsageError(f"{mirror.path} holds no Dandiset yet; name one: dandi-mirror sync 000004 -d {mirror.path}")
+    content = Wanted(settings.get, settings.get_budget_each, settings.get_budget)
+    with closing(Session(api_url(settings.instance), options.token(settings.instance))) as session:
+        watch.session, archive = session, Archive(session)
         rows = {}
         if not ids:
             listed = archive.dandisets()
             rows = {identifier: row for identifier, row in listed.items() if row}
-            ids = sorted(listed) if everything else mirror.dandisets()
-        yield from sync_many(archive, mirror, ids, wanted, rows, jobs)
+            ids = _by_rules(settings, sorted(listed) if asked.everything else here, rows)
+            watch.left_out = frozenset(here) - frozenset(ids)
+        yield from with_content(sync_many(archive, mirror, ids, wanted, rows, settings.jobs), mirror, content, wanted)
 
 
-def _print(reports: Iterable[Report], path: Path, wanted: Options, form: str) -> int:
+def _by_rules(settings: Settings, ids: Iterable[str], rows: Mapping[str, DandisetRow]) -> list[str]:
+    from dandi_mirror.mirror.rules import Rules
+
+    rules = Rules(settings.include, settings.exclude)
+    return [name for name in ids if rules.take(name, rows[name].draft.name if name in rows else None)]
+
+
+def _print(reports: Iterable[Report], path: Path, wanted: Options, form: str, watch: Watch) -> int:
     counts: dict[str, int] = {}
     codes: set[int] = set()
     for report in reports:
+        watch.add(report)
         counts[report.status] = counts.get(report.status, 0) + 1
         codes.add(report.exit_code)
         if form == "json":
