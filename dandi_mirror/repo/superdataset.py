@@ -54,8 +54,9 @@ class Superdataset:
             if dataset_id not in config:
                 raise UsageError(f"{self.path} mirrors another archive; name the archive: -i NAME, or a folder: -d DIR")
             return
-        own = (self.path / ".dandi-mirror").is_dir()
-        if not own and not all(_may_stand(entry) for entry in self.path.iterdir()):
+        ours = all(_may_stand(entry) for entry in self.path.iterdir())
+        # looked for last: another thread may have begun in the meantime, and that folder is what it makes first
+        if not ours and not (self.path / ".dandi-mirror").is_dir():
             raise UsageError(f"{self.path} is not empty and not a mirror; name a new folder: -d DIR")
 
     def _config(self) -> str:
