@@ -17,6 +17,7 @@ from dandi_mirror import __version__
 from dandi_mirror.embedded import Archive
 from dandi_mirror.mirror.runlog import RunLog, past_runs
 from tests.conftest import MirrorOfTest, run
+from tests.test_docs import keys_of
 from tests.test_sync import seed
 
 
@@ -161,6 +162,20 @@ def test_runs_lists_and_shows_one(archive: Archive, mirror: MirrorOfTest) -> Non
     done = run("dandi-mirror", "runs", "first", "-d", str(mirror.path), code=2)
     assert "has no log of a run 'first'" in done.stderr
     assert run("dandi-mirror", "runs", "-d", str(mirror.path.parent)).stdout == ""
+
+
+def test_the_keys_of_logs_are_those_that_are_described(archive: Archive, mirror: MirrorOfTest) -> None:
+    seed(archive)
+    mirror.cli("sync", "000123", "000999", "-J", "1", code=3)
+    first, *_, summary = records(logs(mirror)[0])
+    assert keys_of("say, and a summary. The first record:\n") == set(first)
+    described = keys_of("The summary, which a run that was killed has not:\n")
+    assert described == set(summary) | {"notneeded", "impossible"}
+    (found,) = mirror_runs(mirror)
+    more = keys_of(
+        "`dandi-mirror runs -f json` prints one record a run: both as one, with `path` and `type` (`file`), and\n"
+    )
+    assert set(found) == (set(first) | set(summary) | more | {"path", "type"}) - {"said"}
 
 
 # --- metrics ----------------------------------------------------------------------------------------------
