@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from threading import Event
 
 import pytest
 from starlette.responses import Response
 
 from dandi_mirror.embedded import Archive, Request
 from dandi_mirror.mirror.content import pick
+from dandi_mirror.mirror.runlog import past_runs
 from dandi_mirror.repo.content import Annexed
 from tests.conftest import MirrorOfTest, run
 
@@ -106,6 +112,39 @@ def test_git_annex_that_dies_is_a_finding_too(dated: MirrorOfTest) -> None:
     done = dated.cli("sync", "000123", "--get", "*.nwb", code=3)
     assert "content  draft  " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_interruption_ends_git_annex_within_seconds_and_is_in_the_log(dated: MirrorOfTest) -> None:
+    dated.cli("sync", "000123")
+    asked, done = Event(), Event()
+
+    def slow(request: Request) -> Response | None:
+        if "/blobs/" in request.path:
+            asked.set()
+            done.wait(20)
+        return None
+
+    dated.server.intercept = slow
+    command = [sys.executable, "-m", "dandi_mirror", "sync", "000123", "--get", "a.nwb", "-d", str(dated.path)]
+    with subprocess.Popen([*command, "-i", dated.server.api_url], stderr=subprocess.PIPE) as child:
+        assert asked.wait(20)
+        child.send_signal(signal.SIGINT)
+        try:
+            assert child.wait(10) == 130
+        finally:
+            done.set()
+    folder = str(dated.path / "000123").encode()
+    assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if folder in _read(path)]
+    (found, *_) = past_runs(dated.path / ".dandi-mirror" / "log")
+    assert found.end
+    assert found.end["exit_code"] == 130
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""  # gone meanwhile
 
 
 def test_a_dry_run_brings_nothing(dated: MirrorOfTest) -> None:

@@ -173,9 +173,9 @@ def test_the_keys_of_logs_are_those_that_are_described(archive: Archive, mirror:
     assert described == set(summary) | {"notneeded", "impossible"}
     (found,) = mirror_runs(mirror)
     more = keys_of(
-        "`dandi-mirror runs -f json` prints one record a run: both as one, with `path` and `type` (`file`), and\n"
+        "`dandi-mirror runs -f json` prints one record a run: both as one, with `path`, `type`, `refds`, and\n"
     )
-    assert set(found) == (set(first) | set(summary) | more | {"path", "type"}) - {"said"}
+    assert set(found) == (set(first) | set(summary) | more | {"path", "type", "refds"}) - {"said"}
 
 
 # --- metrics ----------------------------------------------------------------------------------------------

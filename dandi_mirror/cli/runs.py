@@ -53,7 +53,7 @@ def _list(found: list[PastRun], form: str) -> None:
         end = run.end or {}
         failed = end.get("error", 0) + end.get("impossible", 0)
         seconds, code = end.get("seconds", "no end"), end.get("exit_code", "")
-        began = run.first["began"][:19] + "Z"
+        began = str(run.first.get("began", ""))[:19] + "Z"
         click.echo(line.format(run.name, began, seconds, code, run.again, failed, _changed(run)).rstrip())
 
 
@@ -68,7 +68,8 @@ def _facts(run: PastRun) -> Facts:
     """One run's JSON record."""
     end = {key: value for key, value in (run.end or {}).items() if key not in {"action", "said"}}
     facts = {"name": run.name, **run.first, "ended": "", "message": "", "exit_code": None, "again": run.again}
-    return {**facts, "last": run.last, "path": str(run.path), "type": "file", "status": "", **end}
+    place = {"path": str(run.path), "type": "file", "refds": str(run.path.parents[2])}
+    return {**facts, "last": run.last, **place, "status": "", **end}
 
 
 def _show(run: PastRun, form: str) -> None:

@@ -96,9 +96,11 @@ def _bring(mirror: Mirror, report: Report, wanted: Wanted, options: Options) -> 
         complete = _get(mirror, report, wanted, options.branch, findings)
         memory.done, memory.findings = state if complete and not findings else "", tuple(findings)
         memory.write()
-    except MirrorError as error:
+    except Exception as error:
+        # whatever it is, the sync stands
         logging.getLogger("dandi_mirror").debug("%s", report.dandiset, exc_info=True)
-        findings.append(Finding(options.branch, "", Kind.CONTENT, str(error)))
+        reason = str(error) if isinstance(error, MirrorError) else f"unexpected: {type(error).__name__}: {error}"
+        findings.append(Finding(options.branch, "", Kind.CONTENT, reason))
     report.findings += findings
     report.news = report.news or bool(set(findings) - before)
     report.exit_code = report.exit_code or (3 if findings else 0)

@@ -65,7 +65,7 @@ class RunLog:
         said = sha256(json.dumps(sorted(self._standing, key=repr)).encode()).hexdigest()
         before = next((run for run in past_runs(self._folder) if run.path != self.path), None)
         try:
-            if not self._changed and before and before.end and before.end["said"] == said:
+            if not self._changed and before and before.end and before.end.get("said") == said:
                 self.path.unlink(missing_ok=True)
                 again = {"runs": before.again + 1, "last": summary["ended"], "seconds": summary["seconds"]}
                 replace_file(_again(before.path), json.dumps(again).encode())
@@ -128,9 +128,8 @@ def read_run(path: Path) -> PastRun | None:
     if not records or records[0].get("action") != "run":
         return None
     end = records[-1] if records[-1].get("action") == "summary" else None
-    again = _record(_again(path).read_text()) if _again(path).exists() else None
-    again = again or {"runs": 0, "last": ""}
-    return PastRun(path, records[0], records[1 : -1 if end else None], end, again["runs"], again["last"])
+    again = _read_again(path)
+    return PastRun(path, records[0], records[1 : -1 if end else None], end, again.get("runs", 0), again.get("last", ""))
 
 
 def _record(line: str) -> Facts | None:
@@ -139,6 +138,13 @@ def _record(line: str) -> Facts | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def _read_again(path: Path) -> Facts:
+    try:
+        return _record(_again(path).read_text()) or {}
+    except (OSError, ValueError):
+        return {}
 
 
 def _again(path: Path) -> Path:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import Popen
 from tempfile import TemporaryFile
 
 from dandi_mirror.repo.process import failure, git, start
@@ -44,7 +46,7 @@ def get(folder: Path, keys: Iterable[str]) -> Generator[tuple[str, str], None, N
     """
     arguments = ("annex", "get", "--batch-keys", "--json", "--json-error-messages")
     # it may run for hours: not with the locks of whatever other thread is writing when it starts
-    with TemporaryFile() as errors, start(folder, arguments, stderr=errors.fileno(), locks=False) as child:
+    with TemporaryFile() as errors, _ended(start(folder, arguments, stderr=errors.fileno(), locks=False)) as child:
         assert child.stdin and child.stdout
         for key in keys:
             try:
@@ -58,6 +60,19 @@ def get(folder: Path, keys: Iterable[str]) -> Generator[tuple[str, str], None, N
                 errors.seek(0)
                 raise failure(folder, arguments, child.returncode, errors.read())
             yield key, _reason(json.loads(line))
+
+
+@contextmanager
+def _ended(child: Popen[bytes]) -> Iterator[Popen[bytes]]:
+    """A program that is over when the block is: at once, if the block does not come to its end."""
+    with child:
+        try:
+            yield child
+        except BaseException:
+            child.terminate()
+            # git has ended git-annex by then; an interrupted caller would not wait for it
+            child.wait()
+            raise
 
 
 def _reason(answer: dict[str, object]) -> str:
