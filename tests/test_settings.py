@@ -174,7 +174,7 @@ def test_status_of_all_takes_one_listing_for_what_is_mirrored_and_what_is_not(
     archive: Archive, three: MirrorOfTest
 ) -> None:
     three.cli("sync", "000001", "000002", "-J", "1")
-    archive.dandisets["000002"].delete_asset("000002.nwb")
+    archive.dandisets["000002"].add_asset("new.nwb", archive.add_blob(b"new"))
     three.server.requests.clear()
     done = three.cli("status", "--all")
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["dandiset", "000001", "000002", "000003"]

@@ -23,6 +23,7 @@ from dandi_mirror.mirror.runlog import RunLog, replace_file
 from dandi_mirror.mirror.status import words
 from dandi_mirror.model import Report
 
+SEEN = Path("log", "seen.json")
 STATUSES = ("ok", "notneeded", "impossible", "error")
 
 
@@ -38,7 +39,7 @@ def watched(mirror: Mirror, settings: Settings, asked: Mapping[str, object], dry
     if metrics and not metrics.parent.is_dir():
         raise UsageError(f"{metrics.parent} is not a folder, so no metrics can be written there; make it first")
     watch = Watch(mirror, RunLog(mirror.own / "log", settings.keep_runs, first), metrics)
-    watch.seen = Seen.read(mirror.own / "seen.json")
+    watch.seen = Seen.read(mirror.own / SEEN)
     if dry_run:
         yield watch
         return
@@ -108,7 +109,8 @@ class Watch:
     def _remember(self, run: RunFacts, error: BaseException | None) -> None:
         here = set(self.mirror.dandisets()) - self.left_out
         self.seen.dandisets = {name: when for name, when in self.seen.dandisets.items() if name in here}
-        replace_file(self.mirror.own / "seen.json", self.seen.spelled())
+        (self.mirror.own / "log").mkdir(exist_ok=True)
+        replace_file(self.mirror.own / SEEN, self.seen.spelled())
         summary = {
             "action": "summary",
             "status": "ok" if run.exit_code == 0 else "error",

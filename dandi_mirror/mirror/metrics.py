@@ -12,7 +12,7 @@ Labels = Mapping[str, str]
 
 @dataclass(slots=True)
 class Seen:
-    """When things last went well, in seconds since 1970; kept between runs in ``.dandi-mirror/seen.json``."""
+    """When things last went well, in seconds since 1970; kept between runs in ``.dandi-mirror/log/seen.json``."""
 
     success: float | None = None
     """The last run in which every Dandiset that was asked for came through."""
