@@ -12,7 +12,9 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from benchmarks import fleet as many
 from benchmarks.archive import served
 from benchmarks.child import measure
 from benchmarks.peer import record
@@ -134,6 +136,28 @@ def disk(folder: Path, assets: int, peer: int) -> list[Row]:
     return rows
 
 
+def fleet(folder: Path, assets: int, dandisets: int) -> list[Row]:
+    """1,500 Dandisets (--dandisets), three with many assets and all others with three: ``sync --all``."""
+    rows: list[Row] = [("", "seconds", "CPU of Python", "requests", "programs started", "peak memory", "moved")]
+
+    def one(name: str) -> dict[str, Any]:
+        found = many.measure(archive.api_url, folder / "mirror", 4)
+        rows.append((name, f"{found['seconds']:.2f}", f"{found['cpu']:.2f}", str(found["requests"]),
+                     f"{found['children']:,}", f"{found['peak'] / 1e6:.0f} MB", str(found["moved"])))  # fmt: skip
+        return found
+
+    with many.served(dandisets, 3, assets) as archive:
+        one("first sync")
+        idle = min((one("nothing changed") for _ in range(3)), key=lambda found: float(found["seconds"]))
+        for count in (1, 10):
+            archive.change(count)
+            assert one(f"{count} changed")["moved"] == count
+        (folder / "mirror" / ".dandi-mirror" / "index.sqlite").unlink()
+        one("index deleted")
+    ratio = f"the fastest run with nothing to do takes {idle['seconds'] / idle['bare']:.2f} of it"
+    return [*rows, ("bare loop over the list", f"{idle['bare']:.2f}", "", "2", "0", "", ratio)]
+
+
 def startup(folder: Path, assets: int, peer: int) -> list[Row]:
     """How long help and version take: the least and the median of twenty."""
     rows: list[Row] = [("", "least", "median")]
@@ -146,7 +170,7 @@ def startup(folder: Path, assets: int, peer: int) -> list[Row]:
 
 BENCHMARKS: dict[str, Callable[[Path, int, int], list[Row]]] = {
     "speed": speed, "memory": memory, "changes": changes, "growth": growth, "million": million,
-    "disk": disk, "startup": startup,
+    "disk": disk, "startup": startup, "fleet": fleet,
 }  # fmt: skip
 
 
@@ -196,12 +220,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=BENCHMARKS)
     parser.add_argument("--assets", type=int, default=10_000)
+    parser.add_argument("--dandisets", type=int, default=1_500, help="of the benchmark fleet")
     parser.add_argument("--peer", type=int, default=2_000, help="assets that the peer's way records")
     arguments = parser.parse_args()
     benchmark = BENCHMARKS[arguments.name]
     with tempfile.TemporaryDirectory(prefix="dandi-mirror-benchmark-") as name:
         os.environ["HOME"] = name
-        rows = benchmark(Path(name), arguments.assets, arguments.peer)
+        rows = benchmark(Path(name), arguments.assets, arguments.dandisets if benchmark is fleet else arguments.peer)
     _print_table(f"{arguments.name}, {arguments.assets:,} assets: {benchmark.__doc__}", rows)
 
 

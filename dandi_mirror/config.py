@@ -16,7 +16,7 @@ from dandi_mirror.errors import UsageError
 FILE = "dandi-mirror.toml"
 VERSIONS = ("all", "published", "latest", "draft")
 MOST_JOBS = 64
-MOST_RUNS = 100_000
+_RANGES = {"jobs": (1, MOST_JOBS), "recheck_days": (0, 3650), "keep_runs": (1, 100_000)}
 
 Bytes = NewType("Bytes", int)
 """A number of bytes; in the file and on the command line also ``"500 GB"``."""
@@ -25,6 +25,7 @@ VARIABLES: Mapping[str, str] = {
     "instance": "DANDI_INSTANCE",
     "versions": "DANDI_MIRROR_VERSIONS",
     "jobs": "DANDI_MIRROR_JOBS",
+    "recheck-days": "DANDI_MIRROR_RECHECK_DAYS",
     "include": "DANDI_MIRROR_INCLUDE",
     "exclude": "DANDI_MIRROR_EXCLUDE",
     "get": "DANDI_MIRROR_GET",
@@ -47,6 +48,8 @@ class Settings:
     """``all``, ``published``, ``latest`` or ``draft``."""
     jobs: int = 4
     """Dandisets at once, 1 to 64."""
+    recheck_days: int = 7
+    """Each Dandiset is read in full once in so many days, 0 (never) to 3650."""
     include: tuple[str, ...] = ()
     """Rules of which Dandisets to take where none is named; see :mod:`dandi_mirror.mirror.rules`."""
     exclude: tuple[str, ...] = ()
@@ -147,9 +150,8 @@ def _value(where: str, name: str, value: object) -> object:
         return _bytes(where, value)
     if isinstance(value, bool) or not isinstance(value, wanted):
         raise UsageError(f"{where} must be {'a number' if wanted is int else 'a string'}")
-    most = MOST_JOBS if name == "jobs" else MOST_RUNS
-    if isinstance(value, int) and not 1 <= value <= most:
-        raise UsageError(f"{where} must be a number from 1 to {most}")
+    if isinstance(value, int) and not _RANGES[name][0] <= value <= _RANGES[name][1]:
+        raise UsageError(f"{where} must be a number from {_RANGES[name][0]} to {_RANGES[name][1]}")
     return value
 
 

@@ -167,6 +167,16 @@ class Kind(StrEnum):
     """Local edits stand where the new state would go; the branch moved, the work tree did not."""
     CONTENT = "content"
     """Content that the settings ask for did not come; the next run tries again."""
+    GONE = "gone"
+    """The archive lists the Dandiset no more and has none of its number (404); the mirror keeps it."""
+    FORBIDDEN = "forbidden"
+    """The archive lists the Dandiset no more and does not show it (401, 403); the mirror keeps it."""
+    EMBARGOED = "embargoed"
+    """The Dandiset is not open any more; the mirror keeps it."""
+
+
+ABSENT = frozenset({Kind.GONE, Kind.FORBIDDEN, Kind.EMBARGOED})
+"""Kinds that are about a whole Dandiset which the archive does not give any more."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -208,3 +218,5 @@ class Report:
     """Files that are asked for and that the budget has no room for."""
     news: bool = False
     """Whether there is a finding that the last complete sync did not have."""
+    deferred: bool = False
+    """Whether the time limit came before it was done."""

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from threading import Event
 
@@ -138,6 +139,24 @@ def test_an_interruption_ends_git_annex_within_seconds_and_is_in_the_log(dated: 
     (found, *_) = past_runs(dated.path / ".dandi-mirror" / "log")
     assert found.end
     assert found.end["exit_code"] == 130
+
+
+def test_a_time_limit_cuts_a_transfer_off_and_the_next_run_goes_on(dated: MirrorOfTest) -> None:
+    dated.cli("sync", "000123")
+    done = Event()
+
+    def slow(request: Request) -> Response | None:
+        if "/blobs/" in request.path:
+            done.wait(20)
+        return None
+
+    dated.server.intercept = slow
+    start = time.monotonic()
+    cut = dated.cli("sync", "000123", "--get", "a.nwb", "--time-limit", "2s")
+    assert time.monotonic() - start < 15
+    assert (cut.stdout, cut.stderr, here(dated)) == ("", "", [])
+    done.set()
+    assert report(dated, "--get", "a.nwb")["brought"] == 1
 
 
 def _read(path: Path) -> bytes:

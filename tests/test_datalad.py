@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,25 @@ def test_a_persons_edits_follow_the_text_rule(made: MirrorOfTest, tmp_path: Path
     quiet("datalad", "save", "-m", "mine", cwd=clone)
     annexed = [path.name for path in clone.iterdir() if path.is_symlink()]
     assert sorted(annexed) == ["large.tsv", "new.nwb"]
+
+
+@pytest.mark.parametrize("count", [5, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_superdataset_of_many_is_cloned_and_installed_without_a_complaint(
+    archive: Archive, mirror: MirrorOfTest, tmp_path: Path, count: int
+) -> None:
+    ids = [f"{number:06d}" for number in range(1, count + 1)]
+    for identifier in ids:
+        archive.create_dandiset(identifier).add_asset("a.nwb", archive.add_blob(identifier.encode()))
+    mirror.cli("sync", "--all")
+    quiet("datalad", "clone", str(mirror.path), "super", cwd=tmp_path)
+    clone = tmp_path / "super"
+    quiet("datalad", "get", "-n", "000004", cwd=clone)
+    assert [path.parent.name for path in clone.glob("*/.datalad")] == ["000004"]
+    listed = quiet("datalad", "-f", "json", "subdatasets", cwd=clone).splitlines()
+    assert sorted(Path(json.loads(line)["path"]).name for line in listed) == ids
+    quiet("datalad", "get", "-n", "-r", ".", cwd=clone)
+    assert sorted(path.parent.name for path in clone.glob("*/.datalad")) == ids
+    quiet("datalad", "get", f"{ids[-1]}/a.nwb", cwd=clone)
+    assert (clone / ids[-1] / "a.nwb").read_bytes() == ids[-1].encode()
+    assert "nothing to save" in quiet("datalad", "status", "-r", cwd=clone)
+    assert "nothing to save" in quiet("datalad", "status", "-r", cwd=mirror.path)

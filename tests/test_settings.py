@@ -20,6 +20,7 @@ VALUES = {
     "instance": "linc",
     "versions": "latest",
     "jobs": "7",
+    "recheck-days": "0",
     "include": "000004 ^mouse",
     "exclude": "000026",
     "get": "*.nwb sub-1/*",

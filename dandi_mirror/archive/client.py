@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from dandi_mirror.archive.http import Session
@@ -147,24 +148,16 @@ def version_row(answer: object, path: str) -> VersionRow:
     """
     row = _object(answer, path)
     try:
-        numbers = [row["asset_count"], row["size"]]
-        words = [row["version"], row["name"], row["status"]]
-        if not all(type(number) is int and number >= 0 for number in numbers):
+        numbers: list[Any] = [row["asset_count"], row["size"]]
+        words: list[Any] = [row["version"], row["name"], row["status"]]
+        if {*map(type, numbers)} != {int} or min(numbers) < 0:
             raise ValueError("a count that is not a number")
-        if not all(isinstance(word, str) for word in words):
+        if {*map(type, words)} != {str}:
             raise ValueError("a word that is not text")
         created, modified = parse_time(row["created"]), parse_time(row["modified"])
     except (KeyError, ValueError) as error:
         raise BadAnswerError(f"{path}: a row that is not a version's ({error})") from None
-    return VersionRow(
-        version=str(words[0]),
-        name=str(words[1]),
-        asset_count=int(str(numbers[0])),
-        size=int(str(numbers[1])),
-        status=str(words[2]),
-        created=created,
-        modified=modified,
-    )
+    return VersionRow(words[0], words[1], numbers[0], numbers[1], words[2], created, modified)
 
 
 def _object(answer: object, path: str) -> dict[str, object]:

@@ -20,6 +20,9 @@ TEMPLATE = """\
 # Dandisets at once, 1 to 64.
 # jobs = 4
 
+# Read each Dandiset in full once in so many days, a share on every run; 0: never.
+# recheck-days = 7
+
 # Which Dandisets `sync --all`, and a sync that names none, take.  A rule is an id (six digits: that Dandiset and no
 # other), or a regular expression that is searched for in the id and in the name of the draft, each by itself.
 # One of "include" must match if there is any, and none of "exclude" may.

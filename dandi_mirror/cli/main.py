@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -91,14 +92,13 @@ def main() -> None:
         if "_DANDI_MIRROR_COMPLETE" in os.environ:
             cli.main(prog_name="dandi-mirror", complete_var="_DANDI_MIRROR_COMPLETE")
         code = cli.main(standalone_mode=False, prog_name="dandi-mirror")
-        sys.exit(code if isinstance(code, int) else 0)
+        _end(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; what was complete is kept, run the command again for the rest", err=True)
-        sys.stdout.flush()
-        os._exit(130)  # not when its threads are done: any instant is good enough to end at
+        _end(130)
     except MirrorError as error:
         _fail(str(error), error.exit_code)
     except BrokenPipeError:
@@ -108,10 +108,21 @@ def main() -> None:
         _fail(f"unexpected: {type(error).__name__}: {error}; run again with -l debug and report it", 1)
 
 
+def _end(code: int) -> NoReturn:
+    """End the process now, also if threads are at work: to a sync, any instant is good enough to end at."""
+    if threading.active_count() > 1 and "dandi_mirror.repo.process" in sys.modules:
+        from dandi_mirror.repo.process import end_children
+
+        sys.stdout.flush()
+        end_children()
+        os._exit(code)
+    sys.exit(code)
+
+
 def _fail(message: str, code: int) -> NoReturn:
     """End the process with one line, and with the traceback before it where that is wanted."""
     from dandi_mirror.cli.log import LOG, plain
 
     LOG.debug("where it happened:", exc_info=True)
     click.echo(f"dandi-mirror: {plain(message)}", err=True)
-    sys.exit(code)
+    _end(code)

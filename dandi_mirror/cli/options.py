@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,10 @@ output = click.option(
     help="What to print: lines for people, or JSON Lines with DataLad's keys.",
 )  # fmt: skip
 jobs = setting("-J", "--jobs", type=click.IntRange(1, 64), metavar="N", help="Dandisets at once.  [default: 4]")
+recheck_days = setting(
+    "--recheck-days", type=click.IntRange(0, 3650), metavar="N",
+    help="Read each Dandiset in full once in N days, a share on every run; 0: never.  [default: 7]",
+)  # fmt: skip
 versions = setting(
     "--versions", type=click.Choice(["all", "published", "latest", "draft"]),
     help="Which versions to mirror.  [default: all]",
@@ -72,6 +77,19 @@ log_level = click.option(
     default="warning", show_default=True, is_eager=True, expose_value=False, callback=_set_log_level,
     help="How much to tell on stderr; info: each step; debug: each request, git command and traceback too.",
 )  # fmt: skip
+
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    """A duration as it is typed: ``90``, ``90s``, ``50m``, ``2h``, ``1d``."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd]?)", text.strip())
+    if not found:
+        raise click.BadParameter(f"{text!r} is no duration; write 90s, 50m, 2h or 1d")
+    return float(found[1]) * _UNITS[found[2]]
 
 
 def complete_dandisets(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:

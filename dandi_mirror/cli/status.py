@@ -34,11 +34,14 @@ def command(
 
     \b
     up to date    as the archive had it when it was asked
-    behind        the archive has moved on: run dandi-mirror sync
+    behind, renamed, unembargoed    the archive has moved on: run dandi-mirror sync
     pending       something waits for the archive; the next sync completes it
     refused       something the archive lists must not reach git (named below)
+    version gone  a tagged version is no longer in the archive; the tag stays
     unfinished    the last sync was cut off: run it again
-    gone, forbidden, embargoed    the mirror keeps what it has
+    unanswered    the archive did not answer the last sync, or not as a whole
+    failed        the last sync could not be done (named below)
+    gone, forbidden, embargoed, emptied    the mirror keeps what it has
     alarm         a tagged version and the archive disagree
     not mirrored, left out    with --all: the latter by the rules include and exclude of the settings
     """
@@ -116,5 +119,7 @@ def _print(status: object, path: Path, form: str) -> None:
     details += [f"{status.edits} local edit{'' if status.edits == 1 else 's'}"] if status.edits else []
     line = f"{status.dandiset}  {status.word}"
     click.echo(line if status.word is Word.MISSING else f"{line}  {', '.join(details)}")
+    if status.failure:
+        click.echo(f"  {output.printable(status.failure)}")
     for finding in output.finding_lines(status.findings):
         click.echo(finding)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from dandi_mirror.cli.watch import Watch
     from dandi_mirror.config import Settings
     from dandi_mirror.mirror.mirror import Mirror
-    from dandi_mirror.mirror.options import Options, Progress
+    from dandi_mirror.mirror.options import Options, Pace, Progress
     from dandi_mirror.model import DandisetRow, Report
 
 
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--allow-deletes", is_flag=True, help="Follow the archive where it removes most of a Dandiset.")
+@options.recheck_days
+@click.option(
+    "--time-limit", metavar="TIME", callback=options.seconds,
+    help="End after this time (90s, 50m, 2h), though something is left for the next run; then with 5.",
+)  # fmt: skip
+@click.option("--scheduler", metavar="ADDRESS", help="Let the workers of a Dask cluster do it, not threads.")
 @options.include
 @options.exclude
 @options.get
@@ -48,6 +56,8 @@ def command(
     mode: str,
     dry_run: bool,
     allow_deletes: bool,
+    time_limit: float | None,
+    scheduler: str | None,
     mirror_path: Path,
     output: str,
     **flags: object,
@@ -61,10 +71,13 @@ def command(
     from dandi_mirror.cli.watch import watched
     from dandi_mirror.config import read_settings
     from dandi_mirror.mirror.mirror import Mirror
-    from dandi_mirror.mirror.options import Options
+    from dandi_mirror.mirror.options import Options, Pace
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    deadline = _deadline(time_limit)
     settings, mirror = read_settings(mirror_path).with_flags(**flags), Mirror(mirror_path.absolute())
     asked = _Asked(_chosen(settings.instance, dandisets, everything, flags), everything)
+    pace = Pace(settings.jobs, scheduler or "", settings.recheck_days, deadline)
     with watched(mirror, settings, asked.words | {"mode": mode}, dry_run) as watch, _progress(output) as progress:
         wanted = Options(
             versions=settings.versions,
@@ -74,8 +87,23 @@ def command(
             hosts=frozenset(settings.content_hosts),
             progress=progress,
         )
-        watch.code = _print(_run(settings, mirror, asked, wanted, watch), mirror.path, wanted, output, watch)
+        watch.code = _print(_run(settings, mirror, asked, wanted, pace, watch), mirror.path, wanted, output, watch)
     return watch.code
+
+
+def _deadline(time_limit: float | None) -> float | None:
+    """When to end; until the list of Dandisets is there, and nothing has begun, by force."""
+    if time_limit is None:
+        return None
+
+    def too_late(*_: object) -> None:
+        from dandi_mirror.errors import TemporaryError
+
+        raise TemporaryError("the time limit came before the archive had answered; run the command again later")
+
+    signal.signal(signal.SIGALRM, too_late)
+    signal.setitimer(signal.ITIMER_REAL, time_limit + 1)
+    return time.monotonic() + time_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,52 +135,57 @@ def _chosen(instance: str, dandisets: Iterable[str], everything: bool, flags: Ma
     return ids
 
 
-def _run(settings: Settings, mirror: Mirror, asked: _Asked, wanted: Options, watch: Watch) -> Iterable[Report]:
+def _run(
+    settings: Settings, mirror: Mirror, asked: _Asked, wanted: Options, pace: Pace, watch: Watch
+) -> Iterable[Report]:
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.http import Session
     from dandi_mirror.archive.instances import api_url
     from dandi_mirror.mirror.content import Wanted, with_content
-    from dandi_mirror.mirror.sync import sync_many
+    from dandi_mirror.mirror.fleet import list_all, sync_many
 
     ids, here = asked.ids, [] if asked.ids else mirror.dandisets()
     if not ids and not asked.everything and not here:
         from dandi_mirror.errors import UsageError
 
         raise UsageError(f"{mirror.path} holds no Dandiset yet; name one: dandi-mirror sync 000004 -d {mirror.path}")
-    content = Wanted(settings.get, settings.get_budget_each, settings.get_budget)
+    content = Wanted(settings.get, settings.get_budget_each, settings.get_budget, pace.deadline)
     with closing(Session(api_url(settings.instance), options.token(settings.instance))) as session:
-        watch.session, archive = session, Archive(session)
-        rows = {}
+        watch.session, archive, rows = session, Archive(session), None
         if not ids:
-            listed = archive.dandisets()
-            rows = {identifier: row for identifier, row in listed.items() if row}
-            ids = _by_rules(settings, sorted(listed) if asked.everything else here, rows)
+            found, rows = list_all(archive, mirror, everything=asked.everything)
+            ids = _by_rules(settings, found, rows)
             watch.left_out = frozenset(here) - frozenset(ids)
-        yield from with_content(sync_many(archive, mirror, ids, wanted, rows, settings.jobs), mirror, content, wanted)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        yield from with_content(sync_many(archive, mirror, ids, wanted, rows, pace), mirror, content, wanted)
 
 
-def _by_rules(settings: Settings, ids: Iterable[str], rows: Mapping[str, DandisetRow]) -> list[str]:
+def _by_rules(settings: Settings, ids: Iterable[str], rows: Mapping[str, DandisetRow | None]) -> list[str]:
     from dandi_mirror.mirror.rules import Rules
 
     rules = Rules(settings.include, settings.exclude)
-    return [name for name in ids if rules.take(name, rows[name].draft.name if name in rows else None)]
+    return [name for name in ids if rules.take(name, row.draft.name if (row := rows.get(name)) else None)]
 
 
 def _print(reports: Iterable[Report], path: Path, wanted: Options, form: str, watch: Watch) -> int:
     counts: dict[str, int] = {}
     codes: set[int] = set()
+    left = 0
     for report in reports:
         watch.add(report)
+        left += report.deferred
         counts[report.status] = counts.get(report.status, 0) + 1
         codes.add(report.exit_code)
         if form == "json":
             output.print_json(output.report_record(report, path, wanted.dry_run))
-        elif report.status != "notneeded" or report.message or report.news:
+        elif (report.status != "notneeded" or report.message or report.news) and not report.deferred:
             failed = report.status in {"error", "impossible"}
             click.echo(output.report_line(report, wanted.dry_run), err=failed)
             for line in output.finding_lines(report.findings):
                 click.echo(line, err=True)
     code = exit_code(codes)
+    if left and form == "text":
+        click.echo(f"the time limit came before {left:,} of the Dandisets were done; the next run does them", err=True)
     if form == "json":
         output.print_json({"action": "summary", "status": "ok" if code == 0 else "error", **counts, "exit_code": code})
     return code

@@ -67,7 +67,7 @@ class Watch:
     writes: bool = False
     """Whether anything may be written."""
     troubled: bool = False
-    """Whether something of it could not be written."""
+    """Whether the disk is in the way, and that has been said."""
     began: float = field(default_factory=time.time)
     counts: Counter[str] = field(default_factory=Counter)
     content: int = 0
@@ -79,8 +79,11 @@ class Watch:
             return
         self.counts[report.status] += 1
         self.content += report.brought_size
+        self.troubled = self.troubled or report.exit_code == DiskError.exit_code
         if report.status in {"ok", "notneeded"}:
             self.seen.dandisets[report.dandiset] = time.time()
+        if report.deferred:
+            return  # nothing became of it, and a first run may leave thousands
         said = report.status != "notneeded" or bool(report.message) or report.news
         if (said or report.exit_code) and self.mirror.own.is_dir():
             record = output.report_record(report, self.mirror.path, dry_run=False)
@@ -91,6 +94,7 @@ class Watch:
         ended = time.time()
         if error is not None:
             self.code = _code(error)
+            self.troubled = self.troubled or isinstance(error, DiskError)
         elif not self.counts["error"] + self.counts["impossible"]:
             self.seen.success = ended
         seconds, session = round(ended - self.began, 3), self.session
@@ -131,12 +135,13 @@ class Watch:
         replace_file(self.metrics, text.encode())
 
     def _try(self, write: Callable[[], None]) -> None:
-        """What cannot be written is said, and is the disk's failure; the sync goes on."""
+        """What cannot be written is said once, and is the disk's failure; the sync goes on."""
         try:
             write()
         except (DiskError, OSError) as error:
             said = str(error) if isinstance(error, DiskError) else f"{error.filename}: {error.strerror}"
-            click.echo(f"dandi-mirror: what is kept for watching could not be written: {plain(said)}", err=True)
+            if not self.troubled:
+                click.echo(f"dandi-mirror: what is kept for watching could not be written: {plain(said)}", err=True)
             self.troubled = True
 
 

@@ -38,6 +38,8 @@ class Wanted:
     """Most bytes for one Dandiset, with what is there already."""
     left: int | None = None
     """Bytes that this run may still bring; spent as it goes."""
+    deadline: float | None = None
+    """When to end, by ``time.monotonic()``; None: when all is there."""
 
 
 @dataclass(slots=True)
@@ -124,7 +126,7 @@ def _get(mirror: Mirror, report: Report, wanted: Wanted, branch: str, findings: 
     chosen = pick(fitting, {}, wanted.left)
     report.left = len({file.key for file in files}) - len(chosen)
     sizes = {file.key: file for file in chosen}
-    with closing(content.get(dataset.path, sizes)) as answers:
+    with closing(content.get(dataset.path, sizes, wanted.deadline)) as answers:
         for key, reason in answers:
             if reason:
                 findings.append(Finding(branch, sizes[key].path, Kind.CONTENT, _QUERY.sub("?…", reason)[:300]))
@@ -132,7 +134,7 @@ def _get(mirror: Mirror, report: Report, wanted: Wanted, branch: str, findings: 
             report.brought += 1
             report.brought_size += sizes[key].size
             wanted.left = None if wanted.left is None else wanted.left - sizes[key].size
-    return len(chosen) == len(fitting)
+    return len(chosen) == len(fitting) and report.brought + len(findings) == len(chosen)
 
 
 def pick(files: Iterable[Annexed], times: Mapping[str, str], room: int | None) -> list[Annexed]:

@@ -7,15 +7,26 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.model import DandisetRow, Finding, Kind, VersionRow, spell_time
+from dandi_mirror.model import ABSENT, DandisetRow, Finding, Kind
 
-_SCHEMA = 1
+_SCHEMA = 2
+_TABLES = """
+CREATE TABLE dandiset (
+    id TEXT PRIMARY KEY, row TEXT NOT NULL DEFAULT '', versions TEXT NOT NULL DEFAULT '',
+    branch TEXT NOT NULL DEFAULT '', hosts TEXT NOT NULL DEFAULT '', findings TEXT NOT NULL DEFAULT '[]',
+    verified REAL NOT NULL DEFAULT 0, failure TEXT, registered TEXT NOT NULL DEFAULT '');
+CREATE TABLE superdataset (head TEXT NOT NULL, left_alone TEXT NOT NULL);
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +42,72 @@ class Remembered:
     hosts: str
     """Where content URLs pointed to."""
     findings: tuple[Finding, ...]
+    verified: float = 0.0
+    """When it was last read in full, in seconds since 1970; 0 for never."""
+    failure: Failure | None = None
+    """How the last run that wanted to sync it failed; None if it did not."""
+    registered: str = ""
+    """The commit at which the superdataset has it."""
 
     @property
     def unfinished(self) -> bool:
         """Whether something was left that another look may complete, though the archive moves no timestamp."""
         again = {Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE}
-        return any(finding.kind in again for finding in self.findings)
+        return self.failure is not None or any(finding.kind in again for finding in self.findings)
+
+    @property
+    def absent(self) -> bool:
+        """Whether the archive did not show it any more."""
+        return any(finding.kind in ABSENT for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a sync said when it could not be done."""
+
+    exit_code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All that is remembered, as one look at the file gives it."""
+
+    dandisets: Mapping[str, Remembered] = field(default_factory=dict)
+    head: str = ""
+    """The superdataset's commit after the last run that wrote to it."""
+    left_alone: str = ""
+    """Why that run left the superdataset's work tree alone."""
+
+
+NOTHING = Remembered("", "", "", "", ())
+"""What is remembered of a Dandiset that no sync has completed."""
 
 
 def row_key(row: DandisetRow) -> str:
     """Everything by which a Dandiset's row can differ, as one string."""
-    return json.dumps([row.identifier, row.embargo_status, _version(row.draft), _version(row.published)])
+    try:
+        return orjson.dumps(row, option=orjson.OPT_UTC_Z).decode()
+    except TypeError:
+        # a name with half a surrogate pair
+        return json.dumps(asdict(row), default=datetime.isoformat)
 
 
-def _version(row: VersionRow | None) -> list[object] | None:
-    if row is None:
-        return None
-    times = [spell_time(row.created), spell_time(row.modified)]
-    return [row.version, row.name, row.asset_count, row.size, row.status, *times]
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a remembered row says of the draft."""
+
+    name: str
+    asset_count: int
+    modified: str
+
+
+def draft_of(row: str) -> Draft:
+    """The draft of a row as :func:`row_key` spells it; of an empty row, nothing."""
+    if not row:
+        return Draft("", 0, "")
+    draft = json.loads(row)["draft"]
+    return Draft(draft["name"], draft["asset_count"], draft["modified"])
 
 
 class Index:
@@ -59,38 +118,72 @@ class Index:
 
     def get(self, dandiset: str) -> Remembered | None:
         """What is remembered of a Dandiset; None also when the file is missing or not ours."""
+        return self._read("WHERE id = ?", [dandiset]).dandisets.get(dandiset)
+
+    def read(self) -> Memory:
+        """Everything; nothing when the file is missing or not ours."""
+        return self._read("", [])
+
+    def _read(self, which: str, values: list[str]) -> Memory:
         if not self._path.exists():
-            return None
+            return Memory()
         try:
             with self._open() as database:
-                found = database.execute("SELECT facts FROM dandiset WHERE id = ?", [dandiset]).fetchone()
-            return _remembered(found[0]) if found else None
+                found = database.execute(f"SELECT * FROM dandiset {which}", values)
+                dandisets = {row[0]: _remembered(*row[1:]) for row in found}
+                return Memory(dandisets, *(database.execute("SELECT * FROM superdataset").fetchone() or ()))
         except (sqlite3.DatabaseError, ValueError, TypeError, KeyError):
-            return None
+            return Memory()
 
     def put(self, dandiset: str, facts: Remembered) -> None:
-        """Remember a Dandiset.
+        """Remember a Dandiset that a sync has completed; what was registered of it stays.
 
         Raises:
             DiskError: the file cannot be written.
         """
+        findings = json.dumps([asdict(finding) for finding in facts.findings])
+        values = [dandiset, facts.row, facts.versions, facts.branch, facts.hosts, findings, facts.verified]
+        self._write(_PUT, [values])
+
+    def fail(self, dandiset: str, failure: Failure) -> None:
+        """Remember that a Dandiset could not be synced; what is known of it stays."""
+        with suppress(DiskError):
+            self._write(_FAIL, [[dandiset, json.dumps(asdict(failure))]])
+
+    def register(self, commits: Mapping[str, str], head: str, left_alone: str) -> None:
+        """Remember at which commits the superdataset has Dandisets, and its own.
+
+        Raises:
+            DiskError: the file cannot be written.
+        """
+        self._write(
+            "UPDATE dandiset SET registered = ? WHERE id = ?",
+            [[commit, dandiset] for dandiset, commit in commits.items()],
+            [head, left_alone],
+        )
+
+    def _write(self, statement: str, rows: list[list[Any]], superdataset: list[str] | None = None) -> None:
         try:
-            self._write(dandiset, facts)
+            self._try_to_write(statement, rows, superdataset)
         except sqlite3.OperationalError as error:
             raise DiskError(f"{self._path}: {error}") from error
         except sqlite3.DatabaseError:
-            # spoilt or of another release: it is only a memory, so start a new one
+            # spoilt: it is only a memory, so start a new one
             try:
                 self._path.unlink(missing_ok=True)
-                self._write(dandiset, facts)
+                self._try_to_write(statement, rows, superdataset)
             except (sqlite3.Error, OSError) as error:
                 raise DiskError(f"{self._path}: {error}") from error
 
-    def _write(self, dandiset: str, facts: Remembered) -> None:
+    def _try_to_write(self, statement: str, rows: list[list[Any]], superdataset: list[str] | None) -> None:
         with self._open() as database:
-            database.execute("CREATE TABLE IF NOT EXISTS dandiset (id TEXT PRIMARY KEY, facts TEXT NOT NULL)")
-            database.execute(f"PRAGMA user_version = {_SCHEMA}")
-            database.execute("INSERT OR REPLACE INTO dandiset VALUES (?, ?)", [dandiset, json.dumps(asdict(facts))])
+            database.execute("BEGIN IMMEDIATE")
+            if database.execute("PRAGMA user_version").fetchone() != (_SCHEMA,):
+                _make(database)
+            database.executemany(statement, rows)
+            if superdataset:
+                database.execute("DELETE FROM superdataset")
+                database.execute("INSERT INTO superdataset VALUES (?, ?)", superdataset)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -98,7 +191,37 @@ class Index:
             yield database
 
 
-def _remembered(text: str) -> Remembered:
-    facts = json.loads(text)
-    findings = tuple(Finding(**finding | {"kind": Kind(finding["kind"])}) for finding in facts.pop("findings"))
-    return Remembered(**facts, findings=findings)
+_COLUMNS = ("row", "versions", "branch", "hosts", "findings", "verified")
+_PUT = (
+    f"INSERT INTO dandiset (id, {', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    f"{', '.join(f'{column} = excluded.{column}' for column in _COLUMNS)}, failure = NULL"
+)
+_FAIL = "INSERT INTO dandiset (id, failure) VALUES (?, ?) ON CONFLICT DO UPDATE SET failure = excluded.failure"
+
+
+def _make(database: sqlite3.Connection) -> None:
+    """The tables, in place of those that another release had."""
+    for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        database.execute(f'DROP TABLE "{name}"')
+    for statement in filter(str.strip, _TABLES.split(";\n")):
+        database.execute(statement)
+    database.execute(f"PRAGMA user_version = {_SCHEMA}")
+
+
+def _remembered(
+    row: str,
+    versions: str,
+    branch: str,
+    hosts: str,
+    findings: str,
+    verified: float,
+    failure: str | None,
+    registered: str,
+) -> Remembered:
+    found = () if findings == "[]" else tuple(map(_finding, json.loads(findings)))
+    failed = Failure(**json.loads(failure)) if failure else None
+    return Remembered(row, versions, branch, hosts, found, verified, failed, registered)
+
+
+def _finding(facts: dict[str, Any]) -> Finding:
+    return Finding(**facts | {"kind": Kind(facts["kind"])})

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Container
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.mirror.index import Index
 from dandi_mirror.mirror.known import Known
+from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo import lock
-from dandi_mirror.repo.dataset import Dataset
+from dandi_mirror.repo.dataset import Dataset, is_repository, read_ref
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.superdataset import Superdataset
 
@@ -54,9 +57,14 @@ class Mirror:
         path = self.own / "locks" / "superdataset.lock"
         return lock.hold(path, "the superdataset", patience=SUPERDATASET_PATIENCE)
 
-    def dandisets(self) -> list[str]:
-        """The Dandisets that are in the mirror, by their folders."""
+    def dandisets(self, besides: Container[str] = ()) -> list[str]:
+        """The Dandisets that are in the mirror, by their folders, ``besides`` some."""
         if not self.path.is_dir():
             return []
-        found = (entry.name for entry in self.path.iterdir() if entry.name.isdigit() and len(entry.name) == 6)
-        return sorted(name for name in found if self.dataset(name).exists())
+        with os.scandir(self.path) as entries:
+            found = [entry.name for entry in entries if is_dandiset_id(entry.name) and entry.name not in besides]
+        return sorted(name for name in found if is_repository(f"{self.path}/{name}/.git"))
+
+    def ref(self, dandiset: str, name: str) -> str | None:
+        """What a ref of a Dandiset's dataset holds; starts no git."""
+        return read_ref(f"{self.path}/{dandiset}/.git", name)

@@ -31,3 +31,17 @@ class Options:
     def branch(self) -> str:
         """The branch that is kept: of the draft, or of the newest published version."""
         return "draft" if self.versions in {"all", "draft"} else "published"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a run over many Dandisets goes about it."""
+
+    jobs: int = 4
+    """Dandisets at once, in threads."""
+    scheduler: str = ""
+    """Address of a Dask scheduler whose workers do it instead; they must see the mirror at the same path."""
+    recheck_days: int = 0
+    """Each Dandiset is read in full once in so many days; 0: never."""
+    deadline: float | None = None
+    """When to end, by ``time.monotonic()``; None: when all is done."""

@@ -59,9 +59,14 @@ class Plan:
         """Refuse a plan that would empty much of a mirror, as an outage that answers 200 would ask for.
 
         Raises:
-            UnsafePlan: over 20 assets would go, and they are more than half of those mirrored.
+            UnsafePlan: over 20 assets would go, and they are more than half of those mirrored; or all would.
         """
         going = len(self.gone)
+        if going and going == self.held and not self.added:
+            raise UnsafePlan(
+                f"{dandiset}: the archive now lists none of {going} mirrored assets; "
+                f"if that is meant, run: dandi-mirror sync {dandiset} --allow-deletes"
+            )
         if going > SAFE_REMOVALS and going > SAFE_SHARE * self.held:
             going -= len(self.moved())
         if going > SAFE_REMOVALS and going > SAFE_SHARE * self.held:

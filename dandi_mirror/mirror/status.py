@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from dandi_mirror.errors import CredentialsError, NotFoundError
+from dandi_mirror.errors import CredentialsError, NotFoundError, TemporaryError
 from dandi_mirror.mirror.content import missing_content
-from dandi_mirror.mirror.index import Remembered, row_key
+from dandi_mirror.mirror.index import Remembered, draft_of, row_key
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.rules import Rules
@@ -30,6 +30,16 @@ class Word(StrEnum):
     MISSING = "not mirrored"
     LEFT_OUT = "left out"
     """Not mirrored, and by the rules it is not to be."""
+    EMPTIED = "emptied"
+    """The archive lists no asset of it any more; the mirror keeps its own until it is told otherwise."""
+    UNANSWERED = "unanswered"
+    """The archive gave the last sync no answer, or one that did not fit together: an outage."""
+    FAILED = "failed"
+    """The last sync could not be done for another reason."""
+    UNEMBARGOED = "unembargoed"
+    """The archive shows it again; the next sync reads all of it."""
+    RENAMED = "renamed"
+    """The archive has moved on since the last sync, and the Dandiset has another name."""
     BEHIND = "behind"
     """The archive has moved on since the last sync."""
     UNFINISHED = "unfinished"
@@ -38,6 +48,8 @@ class Word(StrEnum):
     """Something waits: a checksum, a text file, a version, or the work tree for a person's edit."""
     REFUSED = "refused"
     """Something that the archive lists must not reach git, or is a Zarr."""
+    VANISHED = "version gone"
+    """A version that is tagged here is no longer in the archive; the tag stays."""
     CURRENT = "up to date"
 
 
@@ -48,6 +60,11 @@ _AT_ONCE = 8
 """Dandisets looked at at the same time: each waits for git."""
 _WAITING = {Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE, Kind.CONTENT}
 _REFUSED = {Kind.REFUSED, Kind.ZARR, Kind.URL}
+
+
+_HARMLESS = {Word.CURRENT, Word.BEHIND, Word.RENAMED, Word.UNEMBARGOED, Word.VANISHED, Word.LEFT_OUT}
+_NOT_OFFLINE = {Word.MISSING, Word.LEFT_OUT, Word.BEHIND, Word.RENAMED, Word.EMPTIED, Word.UNEMBARGOED}
+_ABSENT = {Kind.GONE: Word.GONE, Kind.FORBIDDEN: Word.FORBIDDEN, Kind.EMBARGOED: Word.EMBARGOED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +82,8 @@ class Status:
     edits: int = 0
     """Files with local edits in the work tree."""
     findings: tuple[Finding, ...] = field(default=())
+    failure: str = ""
+    """What the last sync said, if it could not be done."""
     name: str = ""
     """Of the draft, when the archive was asked."""
     size: int = 0
@@ -75,7 +94,7 @@ class Status:
         """As a sync that found the same would end; being behind is no failure."""
         if self.word is Word.ALARM:
             return 7
-        return 0 if self.word in {Word.CURRENT, Word.BEHIND, Word.LEFT_OUT} else 3
+        return 0 if self.word in _HARMLESS else 3
 
 
 def status_of(mirror: Mirror, dandiset: str, ask: Ask | None) -> Status:
@@ -101,6 +120,7 @@ def status_of(mirror: Mirror, dandiset: str, ask: Ask | None) -> Status:
         spell_time(row.draft.modified) if row else "",
         len(dataset.edits()),
         findings,
+        then.failure.message if then and then.failure else "",
         row.draft.name if row else "",
         row.draft.size if row else 0,
     )
@@ -117,7 +137,11 @@ def status_of_all(mirror: Mirror, rows: Mapping[str, DandisetRow | None], ask: A
 
     def look(dandiset: str) -> Status:
         if dandiset in here:
-            return status_of(mirror, dandiset, listed)
+            try:
+                return status_of(mirror, dandiset, listed)
+            except TemporaryError:
+                # one that cannot be asked for does not hide all others
+                return replace(status_of(mirror, dandiset, None), word=Word.UNANSWERED)
         row = rows[dandiset]
         word = Word.MISSING if rules.take(dandiset, row.draft.name if row else None) else Word.LEFT_OUT
         if row is None:
@@ -131,9 +155,10 @@ def status_of_all(mirror: Mirror, rows: Mapping[str, DandisetRow | None], ask: A
 
 def words(mirror: Mirror) -> dict[str, int]:
     """How many Dandisets of a mirror stand how, by what the last sync left; git is not started."""
-    counts = {str(word): 0 for word in Word if word not in {Word.MISSING, Word.LEFT_OUT, Word.BEHIND}}
+    counts = {str(word): 0 for word in Word if word not in _NOT_OFFLINE}
+    memory = mirror.index.read().dandisets
     for dandiset in mirror.dandisets():
-        then = mirror.index.get(dandiset)
+        then = memory.get(dandiset)
         findings = _findings(mirror, dandiset, then)
         counts[_word(then, findings, None, _branch(mirror.dataset(dandiset), then))] += 1
     return counts
@@ -141,7 +166,7 @@ def words(mirror: Mirror) -> dict[str, int]:
 
 def _branch(dataset: Dataset, then: Remembered | None) -> str:
     """What the branch that is kept holds; empty when there is none yet."""
-    kept = Options(versions=then.versions).branch if then else dataset.head_branch()
+    kept = Options(versions=then.versions).branch if then and then.versions else dataset.head_branch()
     return dataset.ref(f"refs/heads/{kept}") or ""
 
 
@@ -155,10 +180,23 @@ def _word(then: Remembered | None, findings: Iterable[Finding], row: DandisetRow
         return Word.ALARM
     if row and row.embargo_status != "OPEN":
         return Word.EMBARGOED
+    if then and then.absent:
+        return Word.UNEMBARGOED if row else next(_ABSENT[kind] for kind in _ABSENT if kind in kinds)
+    if then and row and _is_emptied(then, row):
+        return Word.EMPTIED
+    if then and then.failure:
+        return Word.UNANSWERED if then.failure.exit_code == TemporaryError.exit_code else Word.FAILED
     if then is None or then.branch != branch:
         return Word.UNFINISHED
     if row and then.row != row_key(row):
-        return Word.BEHIND
+        return Word.BEHIND if draft_of(then.row).name == row.draft.name else Word.RENAMED
     if kinds & _WAITING:
         return Word.PENDING
-    return Word.REFUSED if kinds & _REFUSED else Word.CURRENT
+    if kinds & _REFUSED:
+        return Word.REFUSED
+    return Word.VANISHED if Kind.VANISHED in kinds else Word.CURRENT
+
+
+def _is_emptied(then: Remembered, row: DandisetRow) -> bool:
+    follows = bool(then.versions) and Options(versions=then.versions).branch == "draft"
+    return follows and row.draft.asset_count == 0 and draft_of(then.row).asset_count > 0

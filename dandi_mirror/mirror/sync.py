@@ -1,71 +1,98 @@
-"""The door to a sync: what is asked for, whether there is anything to do, and what becomes of a failure."""
+"""The door to the sync of one Dandiset: whether there is anything to do, the lock, and what becomes of a failure."""
 
 from __future__ import annotations
 
 import gc
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dandi_mirror.archive.client import Archive
-from dandi_mirror.errors import CredentialsError, LockedError, MirrorError, PartError
-from dandi_mirror.mirror.index import row_key
+from dandi_mirror.errors import CredentialsError, LockedError, MirrorError, NotFoundError, PartError, TemporaryError
+from dandi_mirror.mirror.index import NOTHING, Failure, Remembered, row_key
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
+from dandi_mirror.mirror.register import register
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.update import Run, bring_up_to_date
-from dandi_mirror.model import DandisetRow, Finding, Kind, Report
+from dandi_mirror.model import ABSENT, DandisetRow, Finding, Kind, Report
 from dandi_mirror.repo import worktree
 from dandi_mirror.repo.dataset import TAGS
 from dandi_mirror.repo.lock import Unfinished
 
+_ABSENT = {
+    Kind.GONE: "the archive has it no more (404); the mirror keeps what it has",
+    Kind.FORBIDDEN: "the archive does not show it any more (401, 403); the mirror keeps what it has",
+    Kind.EMBARGOED: "it is not open any more; the mirror keeps what it has",
+}
 
-def sync_many(
-    archive: Archive,
-    mirror: Mirror,
-    dandisets: list[str],
-    options: Options,
-    rows: Mapping[str, DandisetRow],
-    jobs: int = 1,
-) -> Iterator[Report]:
-    """Each Dandiset, ``jobs`` of them at a time, in their order; one's failure is its own."""
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="sync")
-    try:
-        waiting = [
-            pool.submit(sync_dandiset, archive, mirror, dandiset, options, rows.get(dandiset)) for dandiset in dandisets
-        ]
-        for future in waiting:
-            yield future.result()
-    finally:
-        # an interrupted run does not wait for those that are at work
-        pool.shutdown(wait=False, cancel_futures=True)
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One Dandiset to be synced."""
+
+    dandiset: str
+    options: Options
+    row: DandisetRow | None = None
+    """The archive's row for it, if a list has just brought it."""
+    missing: bool = False
+    """Whether a list of all Dandisets has just left it out, though it is mirrored."""
+    until: float | None = None
+    """When it is too late to begin, in seconds since 1970; None: never."""
 
 
 def sync_dandiset(
     archive: Archive, mirror: Mirror, dandiset: str, options: Options, row: DandisetRow | None = None
 ) -> Report:
-    """Bring one Dandiset up to the archive; what went wrong with it is in the report.
+    """Bring one Dandiset up to the archive and register it; what went wrong is in the report."""
+    report = sync_one(archive, mirror, Task(dandiset, options, row))
+    if not options.dry_run and (trouble := register(archive.instance, mirror)):
+        report.findings = sorted([*report.findings, *trouble.findings])
+        report.news |= trouble.news
+        if not report.exit_code:
+            report.status = trouble.status if trouble.message else report.status
+            report.message, report.exit_code = trouble.message, trouble.exit_code
+    return report
 
-    ``row`` is the archive's row for it, if a list has just brought it.
-    """
-    report = Report(dandiset)
+
+def sync_one(archive: Archive, mirror: Mirror, task: Task) -> Report:
+    """Bring one Dandiset up to the archive, without a word in the superdataset; never raises."""
+    if task.until is not None and time.time() >= task.until:
+        return deferred(task.dandiset)
+    report = Report(task.dandiset)
+    with failures_in(report), without_collection():
+        _sync(archive, mirror, task, report)
+    failed = report.status in {"error", "impossible"} and report.exit_code != LockedError.exit_code
+    if failed and not task.options.dry_run and mirror.own.is_dir():
+        mirror.index.fail(task.dandiset, Failure(report.exit_code, report.message))
+    return report
+
+
+def deferred(dandiset: str) -> Report:
+    """The report of a Dandiset that the time limit has left to the next run."""
+    why = "the time limit came before it was done; the next run does it"
+    return Report(dandiset, "impossible", why, TemporaryError.exit_code, deferred=True)
+
+
+@contextmanager
+def failures_in(report: Report) -> Iterator[None]:
+    """Let what goes wrong in the block stand in the report."""
     try:
-        with without_collection():
-            _sync(archive, mirror, dandiset, options, row, report)
+        yield
     except MirrorError as error:
-        logging.getLogger("dandi_mirror").debug("%s", dandiset, exc_info=True)
+        logging.getLogger("dandi_mirror").debug("%s", report.dandiset, exc_info=True)
         report.status = "impossible" if isinstance(error, LockedError | CredentialsError) else "error"
         report.message = str(error)
         report.exit_code = error.exit_code
     except Exception as error:
         # a defect of ours, or of what we stand on: it is this Dandiset's, and the others go on
-        logging.getLogger("dandi_mirror").debug("%s", dandiset, exc_info=True)
+        logging.getLogger("dandi_mirror").debug("%s", report.dandiset, exc_info=True)
         report.status, report.exit_code = "error", 1
         report.message = f"unexpected: {type(error).__name__}: {error}; run again with -l debug and report it"
-    return report
 
 
 @contextmanager
@@ -80,15 +107,48 @@ def without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _sync(
-    archive: Archive, mirror: Mirror, dandiset: str, options: Options, row: DandisetRow | None, report: Report
-) -> None:
-    row = row or archive.dandiset(dandiset)
+def nothing_to_do(
+    mirror: Mirror, row: DandisetRow | None, then: Remembered | None, options: Options, dandiset: str
+) -> Report | None:
+    """The report of a Dandiset that is as the last complete sync left it; None if there may be something to do.
+
+    ``row`` is None if a list of all Dandisets has left it out.  No git is started.
+    """
+    if options.mode != "auto" or then is None or then.unfinished or then.versions != options.versions:
+        return None
+    if then.absent if row else not then.absent:
+        return None
+    branch = mirror.ref(dandiset, f"refs/heads/{options.branch}") or ""
+    if then.branch != branch or (row and then.row != row_key(row)):
+        return None
+    tagged = row.published.version if row and row.published and options.versions != "draft" else ""
+    if branch and tagged and not mirror.ref(dandiset, f"{TAGS}{tagged}"):
+        return None
+    findings = list(then.findings)
+    return Report(dandiset, commit=branch, findings=findings, exit_code=_exit_code(findings))
+
+
+def _sync(archive: Archive, mirror: Mirror, task: Task, report: Report) -> None:
+    dandiset, options = task.dandiset, task.options
+    then = mirror.index.get(dandiset)
+    try:
+        row = task.row or archive.dandiset(dandiset)
+    except (NotFoundError, CredentialsError) as error:
+        if not task.missing:
+            raise
+        kind = Kind.GONE if isinstance(error, NotFoundError) else Kind.FORBIDDEN
+        return _note_absence(mirror, task, then, kind, report)
     if row.embargo_status != "OPEN":
+        if task.missing:
+            return _note_absence(mirror, task, then, Kind.EMBARGOED, report)
         raise PartError(f"{dandiset} is embargoed ({row.embargo_status}); this release mirrors open Dandisets only")
-    if _nothing_to_do(mirror, row, options, report):
-        return
+    if found := nothing_to_do(mirror, row, then, options, dandiset):
+        report.commit, report.findings, report.exit_code = found.commit, found.findings, found.exit_code
+        return None
     mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
+    if then and then.absent and options.mode == "auto":
+        # what was not open has other URLs since it is, and its records do not say that they changed
+        options = replace(options, mode="force")
     with _held(mirror, dandiset, options) as killed, closing(Spool(_scratch(mirror, options))) as spool:
         run = Run(archive, mirror, dandiset, options, report, spool)
         if killed:
@@ -98,6 +158,26 @@ def _sync(
             worktree.bring_up(run.dataset, options.branch, tip, left=worktree.OTHER[options.branch])
         bring_up_to_date(run, row)
     report.exit_code = _exit_code(report.findings)
+    return None
+
+
+def _note_absence(mirror: Mirror, task: Task, then: Remembered | None, kind: Kind, report: Report) -> None:
+    """Keep everything, and say once why the archive does not give the Dandiset any more."""
+    then = then or NOTHING
+    options, finding = task.options, Finding("", "", kind, _ABSENT[kind])
+    report.findings = sorted([finding, *(found for found in then.findings if found.kind not in ABSENT)])
+    report.news = finding not in then.findings
+    report.commit = mirror.ref(task.dandiset, f"refs/heads/{options.branch}") or ""
+    report.exit_code = _exit_code(report.findings)
+    facts = replace(
+        then,
+        versions=options.versions,
+        branch=report.commit,
+        findings=tuple(report.findings),
+        verified=time.time(),
+    )
+    if not options.dry_run:
+        mirror.index.put(task.dandiset, facts)
 
 
 def _held(mirror: Mirror, dandiset: str, options: Options) -> AbstractContextManager[Unfinished | None]:
@@ -113,22 +193,3 @@ def _exit_code(findings: list[Finding]) -> int:
     """How a run ends that has done all it could; a version that is gone is told, but nothing fails by it."""
     kinds = {finding.kind for finding in findings} - {Kind.VANISHED}
     return 7 if Kind.ALARM in kinds else 3 if kinds else 0
-
-
-def _nothing_to_do(mirror: Mirror, row: DandisetRow, options: Options, report: Report) -> bool:
-    """Whether the archive's row and the dataset are as the last complete sync left them."""
-    then = mirror.index.get(row.identifier)
-    if options.mode != "auto" or then is None or then.unfinished:
-        return False
-    branch = mirror.dataset(row.identifier).ref(f"refs/heads/{options.branch}") or ""
-    if (then.row, then.versions, then.branch) != (row_key(row), options.versions, branch):
-        return False
-    if branch and not mirror.superdataset.dataset.ref("HEAD"):
-        return False
-    tag = f"{TAGS}{row.published.version}" if row.published and options.versions != "draft" else ""
-    if branch and tag and not mirror.dataset(row.identifier).ref(tag):
-        return False
-    report.commit = branch
-    report.findings = list(then.findings)
-    report.exit_code = _exit_code(report.findings)
-    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -23,12 +24,11 @@ from dandi_mirror.mirror.plan import Plan, make_plan
 from dandi_mirror.mirror.read import VersionReader, unseen
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.texts import Texts
-from dandi_mirror.mirror.tree import FORMAT, Listing, datalad_config, version_tree
+from dandi_mirror.mirror.tree import FORMAT, Listing, version_tree
 from dandi_mirror.mirror.write import Branch, Version, Writer
 from dandi_mirror.model import Asset, DandisetRow, Finding, Kind, Report, VersionRow, is_version_id
 from dandi_mirror.repo import worktree
 from dandi_mirror.repo.dataset import ALARM, ANNEX, TAGS, Dataset
-from dandi_mirror.repo.superdataset import Member
 
 DIFFERS = "the archive answers differently for it than when it was tagged"
 
@@ -76,7 +76,7 @@ class Run:
 
 
 def bring_up_to_date(run: Run, row: DandisetRow) -> None:
-    """Read what is new, plan, refuse what is unsafe, write, register and remember; in this order; then tidy up."""
+    """Read what is new, plan, refuse what is unsafe, write and remember; in this order; then tidy up."""
     run.options.progress(run.dandiset, "reading the dataset")
     run.state = _read_state(run)
     with _early_logs(run, row) as run.early:
@@ -96,7 +96,6 @@ def bring_up_to_date(run: Run, row: DandisetRow) -> None:
     if run.report.commit:
         run.options.progress(run.dandiset, "work tree")
         _bring_work_tree(run, branch)
-        _register(run, row)
     _remember(run, row, then, hosts)
     run.options.progress(run.dandiset, "git gc, if it pays")
     run.dataset.collect_garbage()
@@ -286,30 +285,12 @@ def _store_known(run: Run, branch: Branch | None) -> None:
         run.mirror.known(run.dandiset).store(_known_state(run, run.report.commit), branch.listing.assets, run.known)
 
 
-def _register(run: Run, row: DandisetRow) -> None:
-    instance, superdataset = run.archive.instance, run.mirror.superdataset
-    member = Member(run.dandiset, str(instance.dataset_id(run.dandiset)), run.report.commit)
-    with run.mirror.superdataset_lock() as killed:
-        if killed:
-            superdataset.clear_stale(killed)
-        reason = superdataset.register(
-            {member.path: member},
-            datalad_config(instance),
-            [row.draft.modified],
-            f"{run.dandiset}: {messages.one_line(row.draft.name)}\n",
-        )
-    if reason:
-        run.find("superdataset", Kind.WORKTREE, f"the superdataset's work tree was left alone: {reason}")
-
-
 def _remember(run: Run, row: DandisetRow, then: Remembered | None, hosts: str) -> None:
     run.report.findings.sort()
     run.report.news = bool(set(run.report.findings) - set(then.findings if then else ()))
-    facts = Remembered(
-        row_key(row),
-        run.options.versions,
-        run.report.commit,
-        hosts,
-        tuple(run.report.findings),
-    )
+    # after its memory was lost, what was read now counts as read in full
+    in_full = run.options.mode != "auto" or not run.known
+    verified = then.verified if then and not in_full else 0.0
+    findings = tuple(run.report.findings)
+    facts = Remembered(row_key(row), run.options.versions, run.report.commit, hosts, findings, verified or time.time())
     run.mirror.index.put(run.dandiset, facts)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 from tempfile import TemporaryFile
+from threading import Timer
 
 from dandi_mirror.repo.process import failure, git, start
 
@@ -36,43 +38,54 @@ def matching(folder: Path, branch: str, globs: Sequence[str], *, here: bool) -> 
     return [Annexed(row["file"], row["key"], int(row["bytesize"])) for row in rows if row["bytesize"]]
 
 
-def get(folder: Path, keys: Iterable[str]) -> Generator[tuple[str, str], None, None]:
+def get(folder: Path, keys: Iterable[str], deadline: float | None) -> Generator[tuple[str, str], None, None]:
     """Bring the content of keys, one after the other; each key with why it did not come, or an empty string.
 
-    Each is asked for when the one before has been answered, so that a caller may stop at any of them.
+    Each is asked for when the one before has been answered, so that a caller may stop at any of them.  What is being
+    brought at the ``deadline`` (by ``time.monotonic()``) is cut off; git-annex goes on with it another time.
 
     Raises:
         DiskError, GitError: git-annex ended before it had answered.
     """
     arguments = ("annex", "get", "--batch-keys", "--json", "--json-error-messages")
-    # it may run for hours: not with the locks of whatever other thread is writing when it starts
-    with TemporaryFile() as errors, _ended(start(folder, arguments, stderr=errors.fileno(), locks=False)) as child:
+    with TemporaryFile() as errors:
+        # it may run for hours: not with the locks of whatever other thread is writing when it starts
+        child = start(folder, arguments, stderr=errors.fileno(), locks=False)
         assert child.stdin and child.stdout
-        for key in keys:
-            try:
-                child.stdin.write(key.encode() + b"\n")
-                child.stdin.flush()
-                line = child.stdout.readline()
-            except BrokenPipeError:
-                line = b""
-            if not line:
-                child.wait()
-                errors.seek(0)
-                raise failure(folder, arguments, child.returncode, errors.read())
-            yield key, _reason(json.loads(line))
+        with _ended(child, deadline):
+            for key in keys:
+                try:
+                    child.stdin.write(key.encode() + b"\n")
+                    child.stdin.flush()
+                    line = child.stdout.readline()
+                except BrokenPipeError:
+                    line = b""
+                if not line and deadline is not None and time.monotonic() >= deadline:
+                    return
+                if not line:
+                    child.wait()
+                    errors.seek(0)
+                    raise failure(folder, arguments, child.returncode, errors.read())
+                yield key, _reason(json.loads(line))
 
 
 @contextmanager
-def _ended(child: Popen[bytes]) -> Iterator[Popen[bytes]]:
-    """A program that is over when the block is: at once, if the block does not come to its end."""
+def _ended(child: Popen[bytes], deadline: float | None) -> Iterator[None]:
+    """See that a program is over when the block is: at once if that does not come to its end, or at the deadline."""
+    clock = Timer(0 if deadline is None else max(0.0, deadline - time.monotonic()), child.terminate)
+    clock.daemon = True
+    if deadline is not None:
+        clock.start()
     with child:
         try:
-            yield child
+            yield
         except BaseException:
+            # git ends git-annex before itself; an interrupted caller would wait for neither
             child.terminate()
-            # git has ended git-annex by then; an interrupted caller would not wait for it
             child.wait()
             raise
+        finally:
+            clock.cancel()
 
 
 def _reason(answer: dict[str, object]) -> str:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from dandi_mirror.errors import DiskError, MirrorError
 
@@ -45,6 +46,9 @@ _ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "2
 # git-annex's filter would be asked about every regular file that git is not sure of; it changes none of ours,
 # and asking takes it milliseconds each and leaves refs of its own behind
 NO_FILTER = ("-c", "filter.annex.process=", "-c", "filter.annex.clean=", "-c", "filter.annex.smudge=")
+
+
+_CHILDREN: WeakValueDictionary[int, subprocess.Popen[bytes]] = WeakValueDictionary()
 
 
 class GitError(MirrorError):
@@ -97,7 +101,7 @@ def start(
     """
     if LOG.isEnabledFor(logging.DEBUG):
         LOG.debug("git -C %s %s", folder, shlex.join(arguments))
-    return subprocess.Popen(
+    child = subprocess.Popen(
         [find_program("git"), "-C", str(folder), *GIT_SETTINGS, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -105,6 +109,16 @@ def start(
         env=child_environment(),
         close_fds=not locks,
     )
+    _CHILDREN[child.pid] = child
+    return child
+
+
+def end_children() -> None:
+    """End every git that still runs, so that none holds a lock when this process is gone; only right before that."""
+    for reference in _CHILDREN.valuerefs():
+        child = reference()
+        if child is not None and child.poll() is None:
+            child.terminate()
 
 
 def git(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:

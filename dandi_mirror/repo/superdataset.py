@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from dandi_mirror.errors import UsageError
@@ -54,9 +54,9 @@ class Superdataset:
             if dataset_id not in config:
                 raise UsageError(f"{self.path} mirrors another archive; name the archive: -i NAME, or a folder: -d DIR")
             return
-        ours = all(_may_stand(entry) for entry in self.path.iterdir())
-        # looked for last: another thread may have begun in the meantime, and that folder is what it makes first
-        if not ours and not (self.path / ".dandi-mirror").is_dir():
+        # in this order: another Dandiset's sync may be making the first of our own folders now
+        strange = not all(_may_stand(entry) for entry in self.path.iterdir())
+        if strange and not (self.path / ".dandi-mirror").is_dir():
             raise UsageError(f"{self.path} is not empty and not a mirror; name a new folder: -d DIR")
 
     def _config(self) -> str:
@@ -68,7 +68,16 @@ class Superdataset:
             (content,) = reader.read([f"{head}:.datalad/config"])
         return (content or b"").decode(errors="replace")
 
-    def register(self, members: Mapping[str, Member], config: bytes, dates: list[datetime], message: str) -> str:
+    def head(self) -> str:
+        """The commit of its branch, read without starting git; empty when there is none."""
+        return self.dataset.ref(_REF) or ""
+
+    def members(self) -> dict[str, str]:
+        """What is registered: path → commit."""
+        tree = self.dataset.tree(self.head() or None)
+        return {path: commit for path, (mode, commit) in tree.items() if mode == GITLINK}
+
+    def register(self, members: Mapping[str, Member], config: bytes, date: datetime, message: str) -> str:
         """Record datasets at their commits; why the work tree was left alone, or an empty string."""
         if not self.dataset.exists():
             self.dataset.create(BRANCH)
@@ -78,7 +87,6 @@ class Superdataset:
         changed = [(path, entry) for path, entry in new.items() if tree.get(path) != (entry.mode, entry.object_id())]
         if changed:
             temporary = TEMPORARY + BRANCH
-            date = max(dates, default=datetime(1970, 1, 1, tzinfo=UTC))
             with garbage.kept(self.dataset.git_dir):
                 with self.dataset.importing() as importer:
                     importer.commit(Commit(temporary, date, message, base=head), [], changed)

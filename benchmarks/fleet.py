@@ -1,0 +1,139 @@
+"""Many Dandisets: an archive of them in a process of its own, and runs of ``sync --all`` in others, measured.
+
+``python -m benchmarks.fleet serve COUNT LARGE ASSETS`` prints its API's URL; then each number on standard input lets
+as many Dandisets change.  ``python -m benchmarks.fleet run URL MIRROR JOBS`` prints JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.archive import row
+
+TINY = 3
+"""Assets of a tiny Dandiset."""
+TOP = Path(__file__).parents[1]
+
+
+def serve_forever(count: int, large: int, assets: int) -> None:
+    """Serve ``count`` Dandisets, the first ``large`` with ``assets`` assets; every third has a version."""
+    from dandi_mirror.embedded import Archive, Dandiset, serve
+
+    archive = Archive(instance_name="DANDI", gzip=False)
+
+    def fill(dandiset: Dandiset, place: int) -> None:
+        for number in range(assets if place < large else TINY):
+            dandiset.add_asset(row=row(place * 100_000 + number), unchecked=True)
+        if place % 3 == 0:
+            dandiset.publish("0.240101.0000", created="2024-01-01T00:00:00Z", unchecked=True)
+        dandiset.draft.modified = "2024-01-02T00:00:00Z"
+
+    for place in range(count):
+        identifier = f"{place + 1:06d}"
+        fill(archive.create_dandiset(identifier, name=f"Synthetic {place}", created="2024-01-01T00:00:00Z"), place)
+    changed = large
+    with serve(archive) as server:
+        print(server.api_url, flush=True)
+        for line in sys.stdin:
+            for _ in range(int(line)):
+                dandiset = archive.dandisets[f"{changed + 1:06d}"]
+                changed = large + (changed + 1 - large) % (count - large)
+                dandiset.add_asset(row=row(50_000_000 + changed, changed), unchecked=True)
+            print("done", flush=True)
+
+
+def run(api_url: str, path: Path, jobs: int) -> dict[str, Any]:
+    """One ``sync --all``, and a bare loop over the same pages of the list, in this process."""
+    from dandi_mirror.archive.client import Archive
+    from dandi_mirror.archive.http import Session
+    from dandi_mirror.mirror.fleet import list_all, sync_many
+    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.mirror.options import Options, Pace
+
+    started = _count_children()
+    bare = _bare(api_url)
+    start, cpu = time.monotonic(), time.process_time()
+    with closing(Session(api_url)) as session:
+        archive, mirror = Archive(session), Mirror(path)
+        ids, rows = list_all(archive, mirror, everything=True)
+        reports = list(sync_many(archive, mirror, ids, Options(), rows, Pace(jobs)))
+        requests = session.requests
+    seconds, cpu = time.monotonic() - start, time.process_time() - cpu
+    assert all(report.exit_code == 0 for report in reports), [report for report in reports if report.exit_code]
+    return {
+        "seconds": seconds, "cpu": cpu, "bare": min(bare, _bare(api_url)), "requests": requests,
+        "children": len(started), "moved": sum(report.status == "ok" for report in reports),
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }  # fmt: skip
+
+
+def _bare(api_url: str) -> float:
+    """Seconds of a loop that does nothing but read the list."""
+    import requests
+
+    start = time.monotonic()
+    with requests.Session() as session:
+        url: str | None = f"{api_url}/dandisets/?page=1&page_size=1000"
+        while url:
+            url = session.get(url, headers={"Accept-Encoding": "identity"}).json()["next"]
+    return time.monotonic() - start
+
+
+def _count_children() -> list[object]:
+    """Every program that this process starts from now on."""
+    started: list[object] = []
+    sys.addaudithook(lambda event, values: started.append(values[0]) if event == "subprocess.Popen" else None)
+    return started
+
+
+class Served:
+    """The archive in its process."""
+
+    def __init__(self, child: subprocess.Popen[str]) -> None:
+        self._child = child
+        self.api_url = self._line()
+
+    def change(self, count: int) -> None:
+        """Add an asset to each of some tiny Dandisets."""
+        assert self._child.stdin
+        print(count, file=self._child.stdin, flush=True)
+        self._line()
+
+    def _line(self) -> str:
+        assert self._child.stdout
+        return self._child.stdout.readline().strip()
+
+
+@contextmanager
+def served(count: int, large: int, assets: int) -> Iterator[Served]:
+    """A synthetic archive, for as long as the block lasts."""
+    command = [sys.executable, "-m", "benchmarks.fleet", "serve", *map(str, (count, large, assets))]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=TOP)
+    try:
+        yield Served(child)
+    finally:
+        child.stdin.close()  # type: ignore[union-attr]
+        child.wait()
+
+
+def measure(api_url: str, mirror: Path, jobs: int) -> dict[str, Any]:
+    """A run in a child; what it measured."""
+    command = [sys.executable, "-m", "benchmarks.fleet", "run", api_url, str(mirror), str(jobs)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=TOP)
+    measured: dict[str, Any] = json.loads(done.stdout)
+    return measured
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve_forever(*map(int, sys.argv[2:]))
+    else:
+        print(json.dumps(run(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))))

@@ -1,0 +1,127 @@
+"""Many Dandisets in one run: which of them there is something to do for, in what order, and until when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from dataclasses import replace
+from operator import itemgetter
+
+from dandi_mirror.archive.client import Archive
+from dandi_mirror.errors import TemporaryError
+from dandi_mirror.mirror.executors import executor, portable
+from dandi_mirror.mirror.index import Memory
+from dandi_mirror.mirror.mirror import Mirror
+from dandi_mirror.mirror.options import Options, Pace
+from dandi_mirror.mirror.recheck import due
+from dandi_mirror.mirror.register import is_registered, register
+from dandi_mirror.mirror.sync import Task, deferred, nothing_to_do
+from dandi_mirror.model import DandisetRow, Report
+
+Rows = Mapping[str, DandisetRow | None]
+"""Every Dandiset that a list of all has; None for one whose row is not as it should be."""
+
+GRACE = 3.0
+"""Seconds after the time limit in which what is at work may still come to its end."""
+
+
+def list_all(archive: Archive, mirror: Mirror, *, everything: bool) -> tuple[list[str], Rows]:
+    """The Dandisets of a run that names none, in order, and the archive's rows.
+
+    ``everything``: all that the archive lists, and not only those that are mirrored.
+
+    Raises:
+        TemporaryError: the archive lists nothing at all, as one does that is in trouble.
+    """
+    rows = archive.dandisets()
+    if not rows and (held := mirror.dandisets()):
+        raise TemporaryError(
+            f"{archive.instance.api_url} lists no Dandiset at all, and {len(held)} are mirrored; "
+            "nothing was done, run the command again later"
+        )
+    return (sorted([*rows, *mirror.dandisets(besides=rows)]) if everything else mirror.dandisets()), rows
+
+
+def sync_many(
+    archive: Archive, mirror: Mirror, dandisets: list[str], options: Options, rows: Rows | None, pace: Pace
+) -> Iterator[Report]:
+    """A report for each Dandiset, in their order; then one for the superdataset, if something is wrong with it.
+
+    ``rows`` is None if no list of all Dandisets was read.  One's failure is its own.
+
+    Raises:
+        UsageError: the folder is something else, or the scheduler cannot be used.
+    """
+    memory = mirror.index.read()
+    settled, tasks = _divide(mirror, dandisets, options, rows, pace, memory)
+    if any(pace.scheduler or task.row for task in tasks) or not is_registered(mirror, memory):
+        mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
+    with _at_work(archive, mirror, tasks, pace) as futures:
+        for dandiset in dandisets:
+            yield settled.get(dandiset) or _outcome(dandiset, futures[dandiset], pace)
+    if not options.dry_run and (trouble := register(archive.instance, mirror, None if tasks else memory)):
+        yield trouble
+
+
+def _divide(
+    mirror: Mirror, dandisets: list[str], options: Options, rows: Rows | None, pace: Pace, memory: Memory
+) -> tuple[dict[str, Report], list[Task]]:
+    """The reports of those with nothing to do, and what is to be done for the others, in the order to begin it."""
+    known = {dandiset: memory.dandisets[dandiset] for dandiset in dandisets if dandiset in memory.dandisets}
+    again = due({dandiset: then.verified for dandiset, then in known.items()}, time.time(), pace.recheck_days)
+    until = None if pace.deadline is None else time.time() + pace.deadline - time.monotonic()
+    settled: dict[str, Report] = {}
+    tasks = []
+    for dandiset in dandisets:
+        missing = rows is not None and dandiset not in rows
+        task = Task(dandiset, options, rows.get(dandiset) if rows else None, missing, until)
+        then, asked = known.get(dandiset), missing or task.row is not None
+        found = nothing_to_do(mirror, task.row, then, options, dandiset) if asked else None
+        if found and dandiset not in again:
+            settled[dandiset] = found
+            continue
+        if dandiset in again and options.mode == "auto":
+            task = replace(task, options=replace(options, mode="force"))
+        tasks.append((_turn(task, found is None, then is not None, pace), task))
+    return settled, [task for _, task in sorted(tasks, key=itemgetter(0))]
+
+
+def _turn(task: Task, changed: bool, known: bool, pace: Pace) -> tuple[object, ...]:
+    """What has changed comes first, then what is new, then what is only looked at again.
+
+    The largest comes first, so that the run does not end with waiting for it; but last under a time limit, where
+    it could keep all others from being done.
+    """
+    size = task.row.draft.asset_count if task.row else 0
+    return not changed, not known, size if pace.deadline else -size, task.dandiset
+
+
+@contextmanager
+def _at_work(archive: Archive, mirror: Mirror, tasks: list[Task], pace: Pace) -> Iterator[Mapping[str, Future[Report]]]:
+    """The Dandisets that are being done; those that have not begun when the block ends never do."""
+    if not tasks:
+        yield {}
+        return
+    if pace.scheduler and not tasks[0].options.dry_run:
+        mirror.own.mkdir(parents=True, exist_ok=True)
+    with executor(archive, mirror, pace) as submit:
+        yield {task.dandiset: submit(portable(task) if pace.scheduler else task) for task in tasks}
+
+
+def _left(pace: Pace) -> float | None:
+    return None if pace.deadline is None else max(0.0, pace.deadline + GRACE - time.monotonic())
+
+
+def _outcome(dandiset: str, future: Future[Report], pace: Pace) -> Report:
+    try:
+        return future.result(_left(pace))
+    except (CancelledError, TimeoutError):
+        if pace.deadline is not None and time.monotonic() >= pace.deadline:
+            return deferred(dandiset)
+        why = "the scheduler has dropped it"
+    except Exception as error:
+        # raised by the cluster, not by the task: its worker has died
+        why = f"no worker came to its end ({type(error).__name__}: {error})"
+    return Report(dandiset, "error", f"{why}; run the command again", TemporaryError.exit_code)
