@@ -6,10 +6,11 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NewType, get_type_hints
+from urllib.parse import urlsplit
 
 from dandi_mirror.errors import UsageError
 
@@ -17,6 +18,10 @@ FILE = "dandi-mirror.toml"
 VERSIONS = ("all", "published", "latest", "draft")
 MOST_JOBS = 64
 _RANGES = {"jobs": (1, MOST_JOBS), "recheck_days": (0, 3650), "keep_runs": (1, 100_000)}
+HOSTS = ("github", "gitea", "forgejo", "gogs")
+"""Services that keep repositories, as the type of a sibling names them."""
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_SCP = re.compile(r"[A-Za-z0-9][\w.@-]*:(?!//)[^:]+")
 
 Bytes = NewType("Bytes", int)
 """A number of bytes; in the file and on the command line also ``"500 GB"``."""
@@ -36,6 +41,22 @@ VARIABLES: Mapping[str, str] = {
     "keep-runs": "DANDI_MIRROR_KEEP_RUNS",
 }
 """Each setting's name in the file, and its environment variable; an empty variable counts as none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """Where a mirror is pushed to."""
+
+    name: str
+    """Of the remote in each dataset."""
+    url: str
+    """A folder, an ssh address, a RIA store, or the superdataset's page at a service."""
+    type: str
+    """``bare``, ``ria``, ``github``, ``gitea``, ``forgejo`` or ``gogs``."""
+    private: bool = False
+    """Declared to show nothing to the public: embargoed Dandisets may go there."""
+    credential: str = ""
+    """DataLad's name of the token for making repositories at a service; empty: its own choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +87,8 @@ class Settings:
     """The file for Prometheus; empty: none."""
     keep_runs: int = 100
     """So many logs of past runs are kept."""
+    sibling: Mapping[str, Sibling] = field(default_factory=dict)
+    """Where to push to, by name; a table of the file, without a variable."""
 
     def with_flags(self, **flags: object) -> Settings:
         """These settings where a flag was not given: where it is None, or empty.
@@ -92,7 +115,7 @@ def settings_and_sources(mirror: Path) -> tuple[Settings, dict[str, str]]:
     """The settings, and where each comes from: a file, a variable or ``default``; raises as :func:`read_settings`."""
     path = mirror / FILE
     values: dict[str, Any] = {}
-    sources = {_spelled(field.name): "default" for field in fields(Settings)}
+    sources = {_spelled(each.name): "default" for each in fields(Settings)}
     for key, value in _read_file(path).items():
         name = _known(path, key)
         values[name] = _value(f"{path}: {key}", name, value)
@@ -119,7 +142,7 @@ def _read_file(path: Path) -> dict[str, object]:
 
 
 def _known(path: Path, key: str) -> str:
-    names = {_spelled(field.name): field.name for field in fields(Settings)}
+    names = {_spelled(each.name): each.name for each in fields(Settings)}
     if key in names:
         return names[key]
     near = get_close_matches(key, names, 1, cutoff=0.4)
@@ -141,6 +164,10 @@ def _from_text(name: str, text: str) -> object:
 
 def _value(where: str, name: str, value: object) -> object:
     """A value that the setting may have; ``where`` it was found is how a refusal begins."""
+    if name == "sibling":
+        if not isinstance(value, dict):
+            raise UsageError(f"{where.removesuffix(' sibling')} a sibling is a table of its own: [sibling.NAME]")
+        return {key: _sibling(f"{where} {key!a}", key, table) for key, table in value.items()}
     wanted = get_type_hints(Settings)[name]
     if wanted == tuple[str, ...]:
         return _items(where, name, value)
@@ -176,3 +203,42 @@ def _bytes(where: str, value: object) -> Bytes:
     if isinstance(value, bool) or not found or found[2] not in _UNITS:
         raise UsageError(f"{where} must be a number of bytes, or as '500 GB' (kB, MB, GB, TB)")
     return Bytes(round(float(found[1]) * _UNITS[found[2]]))
+
+
+def _sibling(where: str, name: str, table: object) -> Sibling:
+    if not _NAME.fullmatch(name) or name in {"dandiapi", "web"}:
+        raise UsageError(f"{where}: its name must be letters, digits and dashes, and not that of a remote of git-annex")
+    if not isinstance(table, dict) or set(table) - {"url", "type", "private", "credential"} or "url" not in table:
+        raise UsageError(f"{where} must have a url, and may have type, private and credential; nothing else")
+    url, kind, private = table["url"], table.get("type"), table.get("private", False)
+    credential = table.get("credential", "")
+    if not isinstance(url, str) or not isinstance(private, bool) or not isinstance(credential, str):
+        raise UsageError(f"{where}: url and credential must be strings, private true or false")
+    found = _type(where, url, kind)
+    if kind not in {None, found}:
+        raise UsageError(f"{where}: its type is for https URLs, one of {', '.join(HOSTS)}; leave it out for others")
+    return Sibling(name, url.rstrip("/"), found, private, credential)
+
+
+def _type(where: str, url: str, kind: object) -> str:
+    """What a sibling is, by its URL; ``kind`` is what its table says."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise UsageError(f"{where}: its url is none") from None
+    if parts.password is not None or parts.query or parts.fragment:
+        # not repeated: it may hold a password
+        raise UsageError(f"{where}: its url must be plain; git and DataLad keep passwords and tokens themselves")
+    if parts.scheme in {"ria+file", "ria+ssh"}:
+        return "ria"
+    if url.startswith("/") or (parts.scheme == "ssh" and parts.hostname and parts.path) or _SCP.fullmatch(url):
+        return "bare"
+    if parts.scheme == "https" and len(parts.path.strip("/").split("/")) == 2:
+        if parts.hostname == "github.com":
+            return "github"
+        if isinstance(kind, str) and kind in HOSTS:
+            return kind
+    raise UsageError(
+        f"{where}: its url must be /FOLDER, ssh://HOST/FOLDER, ria+file:///STORE, ria+ssh://HOST/STORE, "
+        f"https://github.com/OWNER/NAME, or https://HOST/OWNER/NAME with a type: {', '.join(HOSTS[1:])}"
+    )

@@ -107,6 +107,20 @@ def test_the_mirror_itself_is_clean_and_git_annex_finds_nothing_wrong(made: Mirr
     assert made.git("status", "--porcelain") == ""
 
 
+def test_stock_tools_push_from_the_mirror_without_having_its_remote_verified(
+    made: MirrorOfTest, tmp_path: Path
+) -> None:
+    # git-annex 10.2026 holds a push from a repository with a remote that enabled itself until somebody looks at it
+    for number, push in enumerate(("git push -q", "git annex sync --no-pull --no-content", "datalad push --to")):
+        target = tmp_path / f"target{number}.git"
+        run("git", "init", "-q", "--bare", "-b", "draft", str(target))
+        made.git("remote", "add", f"target{number}", str(target))
+        made.git("config", "push.default", "current")
+        run(*push.split(), f"target{number}", cwd=made.path / "000123")
+        arrived = run("git", "for-each-ref", "--format=%(objectname)", "refs/heads", cwd=target).stdout.split()
+        assert made.git("rev-parse", "draft") in arrived, push
+
+
 def test_a_mirror_that_holds_content_gives_it_to_its_clones(made: MirrorOfTest, tmp_path: Path) -> None:
     quiet("datalad", "get", f"000123/{FILE}", cwd=made.path)
     quiet("datalad", "clone", str(made.path / "000123"), "clone", cwd=tmp_path)

@@ -19,10 +19,12 @@ import pytest
 from dandi_mirror import canonical, errors
 from dandi_mirror.cli.main import COMMANDS, EXIT_CODES, cli
 from dandi_mirror.cli.output import report_record
+from dandi_mirror.cli.push import push_record
 from dandi_mirror.config import VARIABLES, Settings
 from dandi_mirror.mirror import admit, read
 from dandi_mirror.mirror.admit import refuse_path
 from dandi_mirror.mirror.index import Remembered
+from dandi_mirror.mirror.push import Pushed
 from dandi_mirror.mirror.records import path_digest
 from dandi_mirror.mirror.status import Status
 from dandi_mirror.mirror.tree import git_attributes
@@ -140,7 +142,7 @@ def test_the_settings_that_are_described_are_those_that_there_are() -> None:
     options = {option for parameter in sync_parameters() for option in parameter.opts}
     for row in table:
         assert {*words(row[1])} <= options
-        assert words(row[2]) == [VARIABLES[words(row[0])[0]]]
+        assert words(row[2]) == [VARIABLES[name] for name in words(row[0])[:1] if name != "sibling"]
 
 
 def test_the_oldest_programs_that_are_named_are_those_that_doctor_asks_for() -> None:
@@ -196,13 +198,15 @@ def test_the_keys_of_records_are_those_that_are_described() -> None:
     assert keys_of("The last record is the summary:\n") == {
         "action", "status", "ok", "notneeded", "impossible", "error", "exit_code",
     }  # fmt: skip
+    assert keys_of("### `push`") == set(push_record(Pushed("000004", "web"), Path("mirror"), False))
     common = {"action", "path", "type", "refds", "status", "message"}
     assert keys_of("### `status`") == common | {field.name for field in fields(Status)}
 
 
 def test_the_errors_that_are_explained_are_words_of_the_program() -> None:
     source = "".join(file.read_text() for file in sorted((TOP / "dandi_mirror").rglob("*.py")))
-    for row in rows(page("docs/run-a-mirror.md"), "### Errors"):
+    publish = rows(page("docs/publish-a-mirror.md"), "## When something is in the way")
+    for row in [*rows(page("docs/run-a-mirror.md"), "### Errors"), *publish]:
         for piece in re.split("…", "…".join(words(row[0]))):
             assert piece.strip() in source, piece
 

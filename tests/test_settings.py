@@ -33,14 +33,16 @@ VALUES = {
 
 
 def test_every_setting_has_a_variable_of_its_own_and_a_line_in_the_file() -> None:
-    assert list(VARIABLES) == [field.name.replace("_", "-") for field in fields(Settings)]
+    assert [*VARIABLES, "sibling"] == [field.name.replace("_", "-") for field in fields(Settings)]
     assert len(set(VARIABLES.values())) == len(VARIABLES)
-    settings = [line[2:] for line in TEMPLATE.splitlines() if line.startswith("# ") and " = " in line]
+    simple = TEMPLATE.partition("# [sibling")[0]
+    settings = [line[2:] for line in simple.splitlines() if line.startswith("# ") and " = " in line]
     assert list(tomllib.loads("\n".join(settings))) == list(VARIABLES)
 
 
 def test_the_template_with_all_its_lines_in_force_can_be_read(tmp_path: Path) -> None:
-    lines = [line[2:] if line.startswith("# ") and " = " in line else line for line in TEMPLATE.splitlines()]
+    simple = TEMPLATE.partition("# [sibling")[0]
+    lines = [line[2:] if line.startswith("# ") and " = " in line else line for line in simple.splitlines()]
     (tmp_path / "dandi-mirror.toml").write_text("\n".join(lines))
     settings = read_settings(tmp_path)
     assert settings.exclude == ("000026", r"(?i)\btest\b")
@@ -66,7 +68,7 @@ def test_config_shows_each_value_and_where_it_comes_from(tmp_path: Path) -> None
     environment = {"DANDI_MIRROR_EXCLUDE": "000001 ^test"}
     done = run("dandi-mirror", "config", "-d", str(tmp_path), "-f", "json", env=environment)
     records = {record["name"]: record for record in map(json.loads, done.stdout.splitlines())}
-    assert list(records) == list(VARIABLES)
+    assert list(records) == [*VARIABLES, "sibling"]
     assert (records["jobs"]["value"], records["jobs"]["source"]) == (2, str(tmp_path / "dandi-mirror.toml"))
     assert (records["exclude"]["value"], records["exclude"]["source"]) == (["000001", "^test"], "DANDI_MIRROR_EXCLUDE")
     assert (records["versions"]["value"], records["versions"]["source"]) == ("all", "default")
@@ -78,7 +80,9 @@ def test_config_shows_each_value_and_where_it_comes_from(tmp_path: Path) -> None
 def test_every_variable_is_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLES[name], VALUES[name])
     changed = [
-        field.name for field in fields(Settings) if getattr(read_settings(tmp_path), field.name) != field.default
+        field.name
+        for field in fields(Settings)
+        if field.name != "sibling" and getattr(read_settings(tmp_path), field.name) != field.default
     ]
     assert changed == [name.replace("-", "_")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -43,6 +44,12 @@ TEMPLATE = """\
 
 # Logs of so many runs are kept in .dandi-mirror/log; runs with nothing new have none of their own.
 # keep-runs = 100
+
+# Where `dandi-mirror push` publishes the mirror; a table for each place, last in this file.
+# [sibling.backup]
+# url = "ssh://store.example.org/srv/dandi"  # or /FOLDER, ria+file:///STORE, ria+ssh://HOST/STORE, https://HOST/OWNER/NAME
+# type = "forgejo"                           # for https only: github, gitea, forgejo, gogs
+# private = true                             # nobody but us can read it: embargoed Dandisets may go there
 """
 
 
@@ -73,8 +80,10 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
 
 
 def _show(name: str, value: object, source: str, form: str) -> None:
+    if isinstance(value, dict):
+        value = {key: asdict(sibling) for key, sibling in value.items()}
     if form == "json":
         output.print_json({"action": "config", "status": "ok", "name": name, "value": value, "source": source})
         return
-    shown = " ".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+    shown = " ".join(value) if isinstance(value, tuple) else "" if value in (None, {}) else str(value)
     click.echo(f"{name:15} {shown or '-':32} ({source})")

@@ -21,7 +21,7 @@ from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.update import Run, bring_up_to_date
 from dandi_mirror.model import ABSENT, DandisetRow, Finding, Kind, Report
 from dandi_mirror.repo import worktree
-from dandi_mirror.repo.dataset import TAGS
+from dandi_mirror.repo.dataset import TAGS, Dataset
 from dandi_mirror.repo.lock import Unfinished
 
 _ABSENT = {
@@ -66,8 +66,8 @@ def sync_one(archive: Archive, mirror: Mirror, task: Task) -> Report:
     report = Report(task.dandiset)
     with failures_in(report), without_collection():
         _sync(archive, mirror, task, report)
-    failed = report.status in {"error", "impossible"} and report.exit_code != LockedError.exit_code
-    if failed and not task.options.dry_run and mirror.own.is_dir():
+    undone = report.status in {"error", "impossible"} and report.exit_code != LockedError.exit_code
+    if undone and not task.options.dry_run and mirror.own.is_dir():
         mirror.index.fail(task.dandiset, Failure(report.exit_code, report.message))
     return report
 
@@ -83,16 +83,18 @@ def failures_in(report: Report) -> Iterator[None]:
     """Let what goes wrong in the block stand in the report."""
     try:
         yield
-    except MirrorError as error:
-        logging.getLogger("dandi_mirror").debug("%s", report.dandiset, exc_info=True)
-        report.status = "impossible" if isinstance(error, LockedError | CredentialsError) else "error"
-        report.message = str(error)
-        report.exit_code = error.exit_code
     except Exception as error:
-        # a defect of ours, or of what we stand on: it is this Dandiset's, and the others go on
-        logging.getLogger("dandi_mirror").debug("%s", report.dandiset, exc_info=True)
-        report.status, report.exit_code = "error", 1
-        report.message = f"unexpected: {type(error).__name__}: {error}; run again with -l debug and report it"
+        report.status, report.message, report.exit_code = failed(report.dandiset, error)
+
+
+def failed(dandiset: str, error: Exception) -> tuple[str, str, int]:
+    """What a report says of a failure: status, message and exit code."""
+    logging.getLogger("dandi_mirror").debug("%s", dandiset, exc_info=error)
+    if isinstance(error, MirrorError):
+        status = "impossible" if isinstance(error, LockedError | CredentialsError) else "error"
+        return status, str(error), error.exit_code
+    # a defect of ours, or of what we stand on: it is this Dandiset's, and the others go on
+    return "error", f"unexpected: {type(error).__name__}: {error}; run again with -l debug and report it", 1
 
 
 @contextmanager
@@ -152,10 +154,7 @@ def _sync(archive: Archive, mirror: Mirror, task: Task, report: Report) -> None:
     with _held(mirror, dandiset, options) as killed, closing(Spool(_scratch(mirror, options))) as spool:
         run = Run(archive, mirror, dandiset, options, report, spool)
         if killed:
-            run.dataset.clear_stale(killed)
-            # before the branch moves on: afterwards a half-written work tree would look like a person's edits
-            tip = run.dataset.ref(f"refs/heads/{options.branch}")
-            worktree.bring_up(run.dataset, options.branch, tip, left=worktree.OTHER[options.branch])
+            make_good(run.dataset, options.branch, killed)
         bring_up_to_date(run, row)
     report.exit_code = _exit_code(report.findings)
     return None
@@ -178,6 +177,13 @@ def _note_absence(mirror: Mirror, task: Task, then: Remembered | None, kind: Kin
     )
     if not options.dry_run:
         mirror.index.put(task.dandiset, facts)
+
+
+def make_good(dataset: Dataset, branch: str, killed: Unfinished) -> None:
+    """Make good what a run left that did not come through; only under the dataset's lock."""
+    dataset.clear_stale(killed)
+    # before the branch moves on: afterwards a half-written work tree would look like a person's edits
+    worktree.bring_up(dataset, branch, dataset.ref(f"refs/heads/{branch}"), left=worktree.OTHER[branch])
 
 
 def _held(mirror: Mirror, dandiset: str, options: Options) -> AbstractContextManager[Unfinished | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ CHECKED_OUT = "refs/dandi-mirror/worktree"
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 ZERO = "0" * 40
+_OBJECT = re.compile(r"[0-9a-f]{40}")
 
 Tree = dict[str, tuple[bytes, str]]
 """Path → (mode, object id), for every file of a commit."""
@@ -75,6 +77,18 @@ class Dataset:
             return {}
         listing = git(self.path, "for-each-ref", "--format=%(refname) %(objectname)").decode(errors="surrogateescape")
         return {name: oid for name, _, oid in (line.rpartition(" ") for line in listing.splitlines())}
+
+    def refs_in_files(self) -> dict[str, str]:
+        """Every branch and tag and the object id it holds; read from the files, without starting git."""
+        lines: list[str] = []
+        with suppress(OSError):
+            lines = (self.git_dir / "packed-refs").read_text(errors="surrogateescape").splitlines()
+        refs = {ref: oid for oid, _, ref in (line.partition(" ") for line in lines)}
+        for folder in ("refs/heads", "refs/tags"):
+            for file in (self.git_dir / folder).rglob("*"):
+                with suppress(OSError):
+                    refs[str(file.relative_to(self.git_dir))] = file.read_text(errors="replace").strip()
+        return {ref: oid for ref, oid in refs.items() if _OBJECT.fullmatch(oid)}
 
     def light_tags(self) -> set[str]:
         """Names of tags that are no tag objects: none that a sync has made."""
@@ -228,6 +242,9 @@ class Dataset:
         for _ in range(2):
             self._init_annex(description)
             if "annex-config-uuid" in (self.git_dir / "config").read_text():
+                # git-annex lets nobody push from here before its owner has looked at a remote that enabled itself;
+                # this one was set up by this program (what `git annex verifyremote --safe` writes; old ones lack it)
+                git(self.path, "config", "remote.dandiapi.annex-verified", "verified")
                 break  # the API's remote is there; when a git that sets it up dies, git-annex does not tell
         # its settings are many; this one comes last, so that a set-up that was cut off is done again
         git(self.path, "config", "dandi-mirror.annex", "true")

@@ -1,0 +1,164 @@
+"""``dandi-mirror push``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dandi_mirror.cli import options, output
+
+if TYPE_CHECKING:
+    from dandi_mirror.config import Settings, Sibling
+    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.mirror.push import Ask, Pushed
+
+
+@click.command("push")
+@click.argument("dandisets", metavar="[ID]...", nargs=-1, shell_complete=options.complete_dandisets)
+@click.option("--all", "everything", is_flag=True, help="Every Dandiset of the mirror; so without an ID, too.")
+@click.option("--to", "names", metavar="SIBLING", multiple=True, help="Where to; may be repeated.  [default: to all]")
+@click.option(
+    "--mode", type=click.Choice(["auto", "verify"]), default="auto", show_default=True,
+    help="auto: what moved since the last push; verify: ask the sibling about everything.",
+)  # fmt: skip
+@click.option("-n", "--dry-run", is_flag=True, help="Say what moved since the last push; ask and push nothing.")
+@options.mirror
+@options.instance
+@options.jobs
+@options.output
+@options.log_level
+def command(
+    dandisets: tuple[str, ...],
+    everything: bool,
+    names: tuple[str, ...],
+    mode: str,
+    dry_run: bool,
+    mirror_path: Path,
+    instance: str | None,
+    jobs: int | None,
+    output: str,
+) -> int:
+    """Publish the mirror: bring what moved to its siblings.
+
+    Siblings are named in dandi-mirror.toml.  Branches, tags and the git-annex branch are brought, content is
+    not; a repository that is not there yet is made.  Nothing is forced.  What the archive does not show to all goes
+    to private siblings only.  When nothing has moved, nobody is asked and nothing is printed.
+    """
+    from dandi_mirror.config import read_settings
+    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.mirror.push import Push, push_many
+
+    settings, mirror = read_settings(mirror_path), Mirror(mirror_path.absolute())
+    chosen = _siblings(settings, names, mirror_path)
+    ids = _chosen(mirror, dandisets, everything)
+    with _asking(instance or settings.instance or "dandi", mirror) as ask:
+        pushes = [Push(mirror, sibling, ids, ask, mode == "verify", dry_run) for sibling in chosen]
+        reports = (report for push in pushes for report in push_many(push, jobs or settings.jobs or 4))
+        return _print(reports, mirror.path, dry_run, output)
+
+
+def _siblings(settings: Settings, names: tuple[str, ...], path: Path) -> list[Sibling]:
+    from dandi_mirror.config import FILE
+    from dandi_mirror.errors import UsageError
+
+    if unknown := [name for name in names if name not in settings.sibling]:
+        known = f"known are: {', '.join(settings.sibling)}" if settings.sibling else "it names none"
+        raise UsageError(f"{path / FILE} has no sibling {unknown[0]!r}; {known}")
+    if not settings.sibling:
+        raise UsageError(f"{path / FILE} names no sibling; put a [sibling.NAME] with a url there")
+    chosen = [settings.sibling[name] for name in dict.fromkeys(names or settings.sibling)]
+    for sibling in chosen:
+        folder = Path(sibling.url.removeprefix("ria+file://"))
+        if folder.is_absolute() and folder.resolve().is_relative_to(path.resolve()):
+            raise UsageError(f"{path / FILE}: the sibling {sibling.name} is in the mirror's own folder; name another")
+    return chosen
+
+
+def _chosen(mirror: Mirror, dandisets: Iterable[str], everything: bool) -> list[str]:
+    from dandi_mirror.archive.instances import dandiset_id
+    from dandi_mirror.errors import UsageError
+
+    ids, there = sorted({dandiset_id(text) for text in dandisets}), mirror.dandisets()
+    if everything and ids:
+        raise UsageError("name Dandisets, or say --all; not both")
+    if not there:
+        raise UsageError(f"{mirror.path} holds no Dandiset yet; make one: dandi-mirror sync 000004 -d {mirror.path}")
+    if absent := sorted(set(ids) - set(there)):
+        raise UsageError(f"{absent[0]} is not in the mirror; get it first: dandi-mirror sync {absent[0]}")
+    return ids or there
+
+
+@contextmanager
+def _asking(instance: str, mirror: Mirror) -> Iterator[Ask]:
+    """How to ask the archive for a Dandiset's row; it is not connected to before somebody asks."""
+    from functools import cache
+    from threading import Lock
+
+    from dandi_mirror.archive.client import Archive
+    from dandi_mirror.archive.http import Session
+    from dandi_mirror.archive.instances import api_url
+
+    guard = Lock()
+    with ExitStack() as stack:
+
+        @cache
+        def connected() -> Archive:
+            archive = Archive(stack.enter_context(closing(Session(api_url(instance), options.token(instance)))))
+            # another archive's Dandiset of the same number may be open
+            mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
+            return archive
+
+        def ask(dandiset: str):  # type: ignore[no-untyped-def]
+            with guard:
+                archive = connected()
+            return archive.dandiset(dandiset)
+
+        yield ask
+
+
+def _print(reports: Iterable[Pushed], path: Path, dry_run: bool, form: str) -> int:
+    from dandi_mirror.cli.sync import exit_code
+
+    counts: dict[str, int] = {}
+    codes: set[int] = set()
+    for report in reports:
+        counts[report.status] = counts.get(report.status, 0) + 1
+        codes.add(report.exit_code)
+        if form == "json":
+            output.print_json(push_record(report, path, dry_run))
+        elif report.status != "notneeded" or (report.message and codes != {0}):
+            click.echo(_line(report, dry_run), err=bool(report.message))
+    code = exit_code(codes)
+    if form == "json":
+        output.print_json({"action": "summary", "status": "ok" if code == 0 else "error", **counts, "exit_code": code})
+    return code
+
+
+def _line(report: Pushed, dry_run: bool) -> str:
+    """What was brought of one dataset, or why not; refs are ours, what went wrong may be in a stranger's words."""
+    words = [report.dandiset or "superdataset", report.sibling]
+    words += [", ".join(report.refs)] if report.refs else []
+    words += [output.printable(report.message)] if report.message else []
+    words += ["(nothing was pushed: --dry-run)"] if dry_run else []
+    return "  ".join(words)
+
+
+def push_record(report: Pushed, path: Path, dry_run: bool) -> dict[str, object]:
+    """One dataset's JSON record."""
+    return {
+        "action": "push",
+        "path": str(path / report.dandiset),
+        "type": "dataset",
+        "refds": str(path),
+        "dandiset": report.dandiset,
+        "target": report.sibling,
+        "status": report.status,
+        "message": report.message,
+        "refs": report.refs,
+        "exit_code": report.exit_code,
+        "dry_run": dry_run,
+    }

@@ -1,0 +1,66 @@
+"""What a sibling held when it was last pushed to and looked at, so that a push with nothing to do asks nobody.
+
+Local and derived: it can be deleted at any time, and the next push then asks the siblings.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from dandi_mirror.config import Sibling
+from dandi_mirror.errors import DiskError
+
+
+class Notes:
+    """The notes on one sibling in ``.dandi-mirror/pushed.sqlite``; none on what it was under another URL."""
+
+    def __init__(self, path: Path, sibling: Sibling) -> None:
+        self._path = path
+        # one that is private no more has never been asked about
+        self._sibling = json.dumps([sibling.name, sibling.url, sibling.private])
+
+    def all(self) -> dict[str, dict[str, str]]:
+        """Dandiset (empty: the superdataset) → ref → object id; empty also when the file is missing or not ours."""
+        if not self._path.exists():
+            return {}
+        try:
+            with self._open() as database:
+                rows = database.execute("SELECT part, refs FROM pushed WHERE sibling = ?", [self._sibling]).fetchall()
+            return {part: dict(json.loads(refs)) for part, refs in rows}
+        except (sqlite3.DatabaseError, ValueError, TypeError):
+            return {}
+
+    def put(self, part: str, refs: Mapping[str, str]) -> None:
+        """Note what the sibling holds of one part.
+
+        Raises:
+            DiskError: the file cannot be written.
+        """
+        try:
+            self._write(part, refs)
+        except sqlite3.OperationalError as error:
+            raise DiskError(f"{self._path}: {error}") from error
+        except sqlite3.DatabaseError:
+            # spoilt: it is only a memory, so start a new one
+            try:
+                self._path.unlink(missing_ok=True)
+                self._write(part, refs)
+            except (sqlite3.Error, OSError) as error:
+                raise DiskError(f"{self._path}: {error}") from error
+
+    def _write(self, part: str, refs: Mapping[str, str]) -> None:
+        with self._open() as database:
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS pushed"
+                " (sibling TEXT, part TEXT, refs TEXT NOT NULL, PRIMARY KEY (sibling, part))"
+            )
+            database.execute("INSERT OR REPLACE INTO pushed VALUES (?, ?, ?)", [self._sibling, part, json.dumps(refs)])
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._path, timeout=30)) as database, database:
+            yield database
