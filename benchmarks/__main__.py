@@ -116,6 +116,26 @@ def million(folder: Path, assets: int, peer: int) -> list[Row]:
     return [*rows, ("bytes in .git", f"{_size(folder / 'mirror'):,}")]
 
 
+def disk(folder: Path, assets: int, peer: int) -> list[Row]:
+    """What a mirror takes of a disk after its first sync: files and folders (inodes), and bytes as allocated."""
+    rows: list[Row] = [("", "inodes", "MB", "requests", "seconds")]
+    for count in (1, assets):
+        with served(count) as archive:
+            sync = measure(archive.api_url, folder / str(count))
+        top = folder / str(count)
+        whole, annex = _usage(top / "000123"), _usage(top / "000123" / ".git")
+        own = _usage(top / ".dandi-mirror")
+        title = f"{count:,} asset{'s' if count > 1 else ''}"
+        rows += [
+            (f"{title}: dataset", f"{whole[0]:,}", f"{whole[1] / 1e6:.2f}", str(sync["requests"]),
+             f"{sync['seconds']:.1f}"),
+            ("  its .git", f"{annex[0]:,}", f"{annex[1] / 1e6:.2f}"),
+            ("  its work tree", f"{whole[0] - annex[0]:,}", f"{(whole[1] - annex[1]) / 1e6:.2f}"),
+            ("  .dandi-mirror", f"{own[0]:,}", f"{own[1] / 1e6:.2f}"),
+        ]  # fmt: skip
+    return rows
+
+
 def fleet(folder: Path, assets: int, dandisets: int) -> list[Row]:
     """1,500 Dandisets (--dandisets), three with many assets and all others with three: ``sync --all``."""
     rows: list[Row] = [("", "seconds", "CPU of Python", "requests", "programs started", "peak memory", "moved")]
@@ -150,7 +170,7 @@ def startup(folder: Path, assets: int, peer: int) -> list[Row]:
 
 BENCHMARKS: dict[str, Callable[[Path, int, int], list[Row]]] = {
     "speed": speed, "memory": memory, "changes": changes, "growth": growth, "million": million,
-    "startup": startup, "fleet": fleet,
+    "disk": disk, "startup": startup, "fleet": fleet,
 }  # fmt: skip
 
 
@@ -174,6 +194,12 @@ def _timed(command: list[str]) -> float:
 
 def _size(mirror: Path) -> int:
     return sum(file.stat().st_size for file in (mirror / "000123" / ".git" / "objects").rglob("*") if file.is_file())
+
+
+def _usage(folder: Path) -> tuple[int, int]:
+    """Inodes below a folder, itself included, and the bytes that they are allocated."""
+    entries = [folder, *(Path(top, name) for top, folders, files in os.walk(folder) for name in (*folders, *files))]
+    return len(entries), sum(entry.lstat().st_blocks * 512 for entry in entries)
 
 
 def _packs(folder: Path) -> str:

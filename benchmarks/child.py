@@ -45,7 +45,7 @@ def _sync(api_url: str, path: Path) -> dict[str, Any]:
     ends = [*(at for _, at in began[1:]), seconds]
     return {
         "status": report.status, "message": report.message, "seconds": seconds,
-        "changed": report.added + report.changed,
+        "changed": report.added + report.changed, "requests": session.requests,
         "phases": {doing: end - at for (doing, at), end in zip(began, ends, strict=True)},
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }  # fmt: skip

@@ -1,14 +1,15 @@
-"""Settings: ``dandi-mirror.toml`` in the mirror, every one with a flag and an environment variable too."""
+"""Settings: ``dandi-mirror.toml`` in the mirror, and the environment; a command's flags come before both."""
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NewType, get_type_hints
 from urllib.parse import urlsplit
 
 from dandi_mirror.errors import UsageError
@@ -16,11 +17,30 @@ from dandi_mirror.errors import UsageError
 FILE = "dandi-mirror.toml"
 VERSIONS = ("all", "published", "latest", "draft")
 MOST_JOBS = 64
-_NUMBERS = {"jobs": (1, MOST_JOBS), "recheck-days": (0, 3650)}
+_RANGES = {"jobs": (1, MOST_JOBS), "recheck_days": (0, 3650), "keep_runs": (1, 100_000)}
 HOSTS = ("github", "gitea", "forgejo", "gogs")
 """Services that keep repositories, as the type of a sibling names them."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _SCP = re.compile(r"[A-Za-z0-9][\w.@-]*:(?!//)[^:]+")
+
+Bytes = NewType("Bytes", int)
+"""A number of bytes; in the file and on the command line also ``"500 GB"``."""
+
+VARIABLES: Mapping[str, str] = {
+    "instance": "DANDI_INSTANCE",
+    "versions": "DANDI_MIRROR_VERSIONS",
+    "jobs": "DANDI_MIRROR_JOBS",
+    "recheck-days": "DANDI_MIRROR_RECHECK_DAYS",
+    "include": "DANDI_MIRROR_INCLUDE",
+    "exclude": "DANDI_MIRROR_EXCLUDE",
+    "get": "DANDI_MIRROR_GET",
+    "get-budget": "DANDI_MIRROR_GET_BUDGET",
+    "get-budget-each": "DANDI_MIRROR_GET_BUDGET_EACH",
+    "content-hosts": "DANDI_MIRROR_CONTENT_HOSTS",
+    "metrics": "DANDI_MIRROR_METRICS",
+    "keep-runs": "DANDI_MIRROR_KEEP_RUNS",
+}
+"""Each setting's name in the file, and its environment variable; an empty variable counts as none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,45 +61,88 @@ class Sibling:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the file may say; None where it says nothing."""
+    """What is in force, but for a command's flags."""
 
-    instance: str | None = None
+    instance: str = "dandi"
     """Name or API URL of the archive."""
-    versions: str | None = None
+    versions: str = "all"
     """``all``, ``published``, ``latest`` or ``draft``."""
-    jobs: int | None = None
+    jobs: int = 4
     """Dandisets at once, 1 to 64."""
-    recheck_days: int | None = None
+    recheck_days: int = 7
     """Each Dandiset is read in full once in so many days, 0 (never) to 3650."""
+    include: tuple[str, ...] = ()
+    """Rules of which Dandisets to take where none is named; see :mod:`dandi_mirror.mirror.rules`."""
+    exclude: tuple[str, ...] = ()
+    """Rules of which not to take."""
+    get: tuple[str, ...] = ()
+    """Globs, as git-annex understands them, of the files whose content is brought after a sync."""
+    get_budget: Bytes | None = None
+    """Most bytes of content that one run brings."""
+    get_budget_each: Bytes | None = None
+    """Most bytes of content that are brought for one Dandiset, with what is there already."""
     content_hosts: tuple[str, ...] = ()
     """Further hosts (``host`` or ``host:port``) that content URLs may name."""
+    metrics: str = ""
+    """The file for Prometheus; empty: none."""
+    keep_runs: int = 100
+    """So many logs of past runs are kept."""
     sibling: Mapping[str, Sibling] = field(default_factory=dict)
-    """Where to push to, by name."""
+    """Where to push to, by name; a table of the file, without a variable."""
+
+    def with_flags(self, **flags: object) -> Settings:
+        """These settings where a flag was not given: where it is None, or empty.
+
+        Raises:
+            UsageError: a value that cannot be.
+        """
+        given: dict[str, Any] = {
+            name: _value(f"--{_spelled(name)}", name, value) for name, value in flags.items() if value not in (None, ())
+        }
+        return replace(self, **given)
 
 
 def read_settings(mirror: Path) -> Settings:
-    """The settings of a mirror; all unset when it has no file.
+    """The settings of a mirror: from the environment, else from its file, else as they are by default.
 
     Raises:
         UsageError: not TOML, an unknown key (with the nearest known one), or a value that cannot be.
     """
+    return settings_and_sources(mirror)[0]
+
+
+def settings_and_sources(mirror: Path) -> tuple[Settings, dict[str, str]]:
+    """The settings, and where each comes from: a file, a variable or ``default``; raises as :func:`read_settings`."""
     path = mirror / FILE
+    values: dict[str, Any] = {}
+    sources = {_spelled(each.name): "default" for each in fields(Settings)}
+    for key, value in _read_file(path).items():
+        name = _known(path, key)
+        values[name] = _value(f"{path}: {key}", name, value)
+        sources[key] = str(path)
+    for key, variable in VARIABLES.items():
+        if text := os.environ.get(variable, ""):
+            name = key.replace("-", "_")
+            values[name] = _value(variable, name, _from_text(name, text))
+            sources[key] = variable
+    return Settings(**values), sources
+
+
+def _read_file(path: Path) -> dict[str, object]:
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        return Settings()
+        return {}
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     try:
-        values = tomllib.loads(content.decode())
+        return tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: {error}") from error
-    known: dict[str, Any] = {_known(path, key): _value(path, key, value) for key, value in values.items()}
-    return Settings(**known)
 
 
 def _known(path: Path, key: str) -> str:
-    names = {field.name.replace("_", "-"): field.name for field in fields(Settings)}
+    names = {_spelled(each.name): each.name for each in fields(Settings)}
     if key in names:
         return names[key]
     near = get_close_matches(key, names, 1, cutoff=0.4)
@@ -87,23 +150,59 @@ def _known(path: Path, key: str) -> str:
     raise UsageError(f"{path}: unknown setting {key!r}; {hint}")
 
 
-def _value(path: Path, key: str, value: object) -> object:
-    if key == "sibling":
-        if not isinstance(value, dict):
-            raise UsageError(f"{path}: a sibling is a table of its own: [sibling.NAME]")
-        return {name: _sibling(f"{path}: sibling {name!a}", name, table) for name, table in value.items()}
-    wanted = get_type_hints(Settings)[key.replace("-", "_")]
+def _spelled(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _from_text(name: str, text: str) -> object:
+    """A variable's text as the file would have the value; items of a list stand between blanks."""
+    wanted = get_type_hints(Settings)[name]
     if wanted == tuple[str, ...]:
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(item.lower() for item in value)
-        raise UsageError(f"{path}: {key} must be a list of strings")
-    if key == "versions" and value not in VERSIONS:
-        raise UsageError(f"{path}: versions must be one of {', '.join(VERSIONS)}")
+        return text.split()
+    return int(text) if wanted is int and text.isascii() and text.isdigit() else text
+
+
+def _value(where: str, name: str, value: object) -> object:
+    """A value that the setting may have; ``where`` it was found is how a refusal begins."""
+    if name == "sibling":
+        if not isinstance(value, dict):
+            raise UsageError(f"{where.removesuffix(' sibling')} a sibling is a table of its own: [sibling.NAME]")
+        return {key: _sibling(f"{where} {key!a}", key, table) for key, table in value.items()}
+    wanted = get_type_hints(Settings)[name]
+    if wanted == tuple[str, ...]:
+        return _items(where, name, value)
+    if name == "versions" and value not in VERSIONS:
+        raise UsageError(f"{where} must be one of {', '.join(VERSIONS)}")
+    if wanted == Bytes | None:
+        return _bytes(where, value)
     if isinstance(value, bool) or not isinstance(value, wanted):
-        raise UsageError(f"{path}: {key} must be {'a number' if key in _NUMBERS else 'a string'}")
-    if isinstance(value, int) and not _NUMBERS[key][0] <= value <= _NUMBERS[key][1]:
-        raise UsageError(f"{path}: {key} must be a number from {_NUMBERS[key][0]} to {_NUMBERS[key][1]}")
+        raise UsageError(f"{where} must be {'a number' if wanted is int else 'a string'}")
+    if isinstance(value, int) and not _RANGES[name][0] <= value <= _RANGES[name][1]:
+        raise UsageError(f"{where} must be a number from {_RANGES[name][0]} to {_RANGES[name][1]}")
     return value
+
+
+def _items(where: str, name: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) and item for item in value):
+        raise UsageError(f"{where} must be a list of strings")
+    if name in {"include", "exclude"}:
+        for item in value:
+            try:
+                re.compile(item)
+            except re.error as error:
+                raise UsageError(f"{where}: {item!r} is not a regular expression ({error})") from None
+    return tuple(item.lower() for item in value) if name == "content_hosts" else tuple(value)
+
+
+_UNITS = {unit: 10**power for unit, power in (("", 0), ("b", 0), ("kb", 3), ("mb", 6), ("gb", 9), ("tb", 12))}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([a-z]*)", re.ASCII)
+
+
+def _bytes(where: str, value: object) -> Bytes:
+    found = _SIZE.fullmatch(str(value).lower()) if isinstance(value, str | int) else None
+    if isinstance(value, bool) or not found or found[2] not in _UNITS:
+        raise UsageError(f"{where} must be a number of bytes, or as '500 GB' (kB, MB, GB, TB)")
+    return Bytes(round(float(found[1]) * _UNITS[found[2]]))
 
 
 def _sibling(where: str, name: str, table: object) -> Sibling:

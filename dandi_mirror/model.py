@@ -165,6 +165,8 @@ class Kind(StrEnum):
     """The archive answers differently for a version that is tagged here; the tag stays."""
     WORKTREE = "worktree"
     """Local edits stand where the new state would go; the branch moved, the work tree did not."""
+    CONTENT = "content"
+    """Content that the settings ask for did not come; the next run tries again."""
     GONE = "gone"
     """The archive lists the Dandiset no more and has none of its number (404); the mirror keeps it."""
     FORBIDDEN = "forbidden"
@@ -208,6 +210,12 @@ class Report:
     """Bytes of all assets in the branch's tree."""
     files: int = 0
     findings: list[Finding] = field(default_factory=list)
+    brought: int = 0
+    """Files whose content this run brought."""
+    brought_size: int = 0
+    """Their bytes."""
+    left: int = 0
+    """Files that are asked for and that the budget has no room for."""
     news: bool = False
     """Whether there is a finding that the last complete sync did not have."""
     deferred: bool = False

@@ -53,6 +53,8 @@ class Session:
         self.api_url = api_url
         self.requests = 0
         """How many answers were asked for (retries not counted)."""
+        self.received = 0
+        """Bytes of these answers, decoded."""
         self._token = token
         self._patience = patience or Patience()
         self._api = self._session(self._api_headers())
@@ -174,6 +176,7 @@ class Session:
                 raise BadAnswerError(f"{shown}: an answer of more than {most} bytes")
             if time.monotonic() > deadline:
                 raise TemporaryError(f"{shown}: no whole answer in {self._patience.whole:.0f} seconds")
+        self.received += held
         return b"".join(pieces)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -24,8 +24,26 @@ TEMPLATE = """\
 # Read each Dandiset in full once in so many days, a share on every run; 0: never.
 # recheck-days = 7
 
+# Which Dandisets `sync --all`, and a sync that names none, take.  A rule is an id (six digits: that Dandiset and no
+# other), or a regular expression that is searched for in the id and in the name of the draft, each by itself.
+# One of "include" must match if there is any, and none of "exclude" may.
+# include = []
+# exclude = ["000026", '(?i)\\btest\\b']
+
+# The content of which files to bring after a sync, by git-annex: globs of paths, in which * matches / too.
+# get = []
+# How much of it: in one run, and for one Dandiset with what is there already; the newest files come first.
+# get-budget = "500 GB"
+# get-budget-each = "50 GB"
+
 # Further hosts (host or host:port) that content URLs may name, besides S3 and the archive's own.
 # content-hosts = []
+
+# A file for node_exporter's textfile collector, written after each sync.
+# metrics = "/var/lib/node_exporter/textfile/dandi-mirror.prom"
+
+# Logs of so many runs are kept in .dandi-mirror/log; runs with nothing new have none of their own.
+# keep-runs = 100
 
 # Where `dandi-mirror push` publishes the mirror; a table for each place, last in this file.
 # [sibling.backup]
@@ -42,7 +60,7 @@ TEMPLATE = """\
 @options.log_level
 def command(make: bool, mirror_path: Path, output: str) -> None:
     """Show the settings of a mirror and where they come from, or make a file for them."""
-    from dandi_mirror.config import FILE, read_settings
+    from dandi_mirror.config import FILE, settings_and_sources
     from dandi_mirror.errors import DiskError, UsageError
 
     path = mirror_path / FILE
@@ -56,24 +74,16 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
             raise DiskError(f"{path}: {error.strerror}") from error
         click.echo(f"wrote {path}")
         return
-    _show(read_settings(mirror_path), path, output)
+    settings, sources = settings_and_sources(mirror_path)
+    for name, source in sources.items():
+        _show(name, getattr(settings, name.replace("-", "_")), source, output)
 
 
-def _show(settings: object, path: Path, form: str) -> None:
-    defaults = {
-        "instance": "dandi", "versions": "all", "jobs": 4, "recheck-days": 7, "content-hosts": [], "sibling": {},
-    }  # fmt: skip
-    records = []
-    for field in fields(settings):  # type: ignore[arg-type]
-        name = field.name.replace("_", "-")
-        value = getattr(settings, field.name)
-        if name == "sibling":
-            value = {sibling.name: asdict(sibling) for sibling in value.values()}
-        unset = value is None or not value
-        source = "default" if unset else str(path)
-        records.append({"name": name, "value": defaults[name] if unset else value, "source": source})
-    for record in records:
-        if form == "json":
-            output.print_json({"action": "config", "status": "ok", **record})
-        else:
-            click.echo(f"{record['name']:14} {record['value']!s:24} ({record['source']})")
+def _show(name: str, value: object, source: str, form: str) -> None:
+    if isinstance(value, dict):
+        value = {key: asdict(sibling) for key, sibling in value.items()}
+    if form == "json":
+        output.print_json({"action": "config", "status": "ok", "name": name, "value": value, "source": source})
+        return
+    shown = " ".join(value) if isinstance(value, tuple) else "" if value in (None, {}) else str(value)
+    click.echo(f"{name:15} {shown or '-':32} ({source})")

@@ -16,15 +16,53 @@ mirror = click.option(
     "-d", "--mirror", "mirror_path", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
     default=Path(), envvar="DANDI_MIRROR", show_default=".", show_envvar=True, help="The mirror's folder.",
 )  # fmt: skip
-instance = click.option(
-    "-i", "--dandi-instance", "instance", metavar="NAME|URL", envvar="DANDI_INSTANCE", show_envvar=True,
+
+
+def setting(*names: str, key: str = "", **how: Any) -> Callable[[Command], Command]:
+    """An option of the setting that is called as it is (or ``key``); its help names the environment variable."""
+    from dandi_mirror.config import VARIABLES
+
+    how["help"] += f"  [env: {VARIABLES[key or names[-1].removeprefix('--')]}]"
+    return click.option(*names, **how)
+
+
+instance = setting(
+    "-i", "--dandi-instance", "instance", metavar="NAME|URL",
     help="The archive: a name the dandi client knows, or an API's URL.  [default: dandi]",
 )  # fmt: skip
 output = click.option(
     "-f", "--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True,
     help="What to print: lines for people, or JSON Lines with DataLad's keys.",
 )  # fmt: skip
-jobs = click.option("-J", "--jobs", type=click.IntRange(1, 64), metavar="N", help="Dandisets at once.  [default: 4]")
+jobs = setting("-J", "--jobs", type=click.IntRange(1, 64), metavar="N", help="Dandisets at once.  [default: 4]")
+recheck_days = setting(
+    "--recheck-days", type=click.IntRange(0, 3650), metavar="N",
+    help="Read each Dandiset in full once in N days, a share on every run; 0: never.  [default: 7]",
+)  # fmt: skip
+versions = setting(
+    "--versions", type=click.Choice(["all", "published", "latest", "draft"]),
+    help="Which versions to mirror.  [default: all]",
+)  # fmt: skip
+include = setting(
+    "--include", metavar="RULE", multiple=True,
+    help="Where no ID is given, take only these: an id, or a regular expression found in id or name.",
+)  # fmt: skip
+exclude = setting(
+    "--exclude", metavar="RULE", multiple=True, help="Where no ID is given, leave these out; comes before --include."
+)
+get = setting(
+    "--get", metavar="GLOB", multiple=True,
+    help="After the sync, bring the content of files whose path matches, by git-annex; newest first.",
+)  # fmt: skip
+get_budget = setting(
+    "--get-budget", metavar="SIZE", help="At most so much of it in this run, as 500GB.  [default: no limit]"
+)
+get_budget_each = setting(
+    "--get-budget-each", metavar="SIZE", help="At most so much for one Dandiset, with what is there already."
+)
+metrics = setting(
+    "--metrics", metavar="FILE", help="Write how the run went for Prometheus; node_exporter reads names in .prom."
+)
 
 
 def _set_log_level(context: click.Context, parameter: click.Parameter, level: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -42,6 +43,9 @@ def report_line(report: Report, dry_run: bool) -> str:
                (("+", report.added), ("~", report.changed), ("-", report.removed)) if count]  # fmt: skip
     words += [" ".join(changes)] if changes else []
     words += [f"tagged {', '.join(report.tags)}"] if report.tags else []
+    if report.brought:
+        words.append(f"got {report.brought:,} files, {human_size(report.brought_size)}")
+        words += [f"({report.left:,} more are beyond the budget)"] if report.left else []
     words += [printable(report.message)] if report.message else []
     words += ["(nothing was written: --dry-run)"] if dry_run else []
     return "  ".join(words)
@@ -75,6 +79,16 @@ def report_record(report: Report, mirror: Path, dry_run: bool) -> dict[str, obje
         "exit_code": exit_code,
         "dry_run": dry_run,
     }
+
+
+def report_of(record: dict[str, Any]) -> Report:
+    """The report that a record was made of; what another release wrote into it is passed over."""
+    known = {field.name for field in fields(Report)}
+    kinds = set(Kind)
+    findings = [
+        Finding(**found | {"kind": Kind(found["kind"])}) for found in record["findings"] if found["kind"] in kinds
+    ]
+    return Report(**{key: value for key, value in record.items() if key in known} | {"findings": findings})
 
 
 def print_json(record: object) -> None:

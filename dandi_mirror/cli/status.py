@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,18 +13,23 @@ import click
 from dandi_mirror.cli import options, output
 
 if TYPE_CHECKING:
+    from dandi_mirror.archive.client import Archive
+    from dandi_mirror.config import Settings
     from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.mirror.status import Status
 
 
 @click.command("status")
 @click.argument("dandisets", metavar="[ID]...", nargs=-1, shell_complete=options.complete_dandisets)
+@click.option("--all", "everything", is_flag=True, help="Those of the archive that are not mirrored, too; as a table.")
 @click.option("--offline", is_flag=True, help="Do not ask the archive; say what the last sync left.")
 @options.mirror
 @options.instance
 @options.output
 @options.log_level
-def command(dandisets: tuple[str, ...], offline: bool, mirror_path: Path, instance: str | None, output: str) -> int:
+def command(
+    dandisets: tuple[str, ...], everything: bool, offline: bool, mirror_path: Path, instance: str | None, output: str
+) -> int:
     """Say how the mirrored Dandisets stand to the archive; nothing is written.
 
     \b
@@ -37,35 +43,66 @@ def command(dandisets: tuple[str, ...], offline: bool, mirror_path: Path, instan
     failed        the last sync could not be done (named below)
     gone, forbidden, embargoed, emptied    the mirror keeps what it has
     alarm         a tagged version and the archive disagree
+    not mirrored, left out    with --all: the latter by the rules include and exclude of the settings
     """
     from dandi_mirror.archive.instances import dandiset_id
     from dandi_mirror.config import read_settings
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.mirror.status import Word
 
-    mirror = Mirror(mirror_path.absolute())
+    if everything and (dandisets or offline):
+        raise UsageError("--all asks the archive for all Dandisets; leave out their ids, and --offline")
+    mirror, settings = Mirror(mirror_path.absolute()), read_settings(mirror_path).with_flags(instance=instance)
     ids = [dandiset_id(text) for text in dandisets] or mirror.dandisets()
-    if not ids:
+    if not ids and not everything:
         raise UsageError(f"{mirror_path} holds no Dandiset; make one: dandi-mirror sync 000004 -d {mirror_path}")
-    asked = "" if offline else instance or read_settings(mirror_path).instance or "dandi"
-    found = _look(mirror, ids, asked)
-    for status in found:
-        _print(status, mirror.path, output)
-    return max((status.exit_code for status in found), default=0)
+    found = _look_at_all(mirror, settings) if everything else _look(mirror, ids, settings, not dandisets, offline)
+    if everything and output == "text":
+        _table(found)
+    else:
+        for status in found:
+            _print(status, mirror.path, output)
+    # of what was not asked for by its id, it is no failure not to be there
+    return max((status.exit_code for status in found if not everything or status.word is not Word.MISSING), default=0)
 
 
-def _look(mirror: Mirror, ids: list[str], instance: str) -> list[Status]:
-    """How each stands; the archive is not asked if it has no name."""
+def _look(mirror: Mirror, ids: list[str], settings: Settings, listed: bool, offline: bool) -> list[Status]:
+    """How each stands; ``listed``: their rows from the list of all, not each by a request of its own."""
+    from dandi_mirror.mirror.status import status_of
+
+    if offline:
+        return [status_of(mirror, dandiset, None) for dandiset in ids]
+    with _archive(settings) as archive:
+        rows = archive.dandisets() if listed else {}
+        return [status_of(mirror, dandiset, lambda name: rows.get(name) or archive.dandiset(name)) for dandiset in ids]
+
+
+def _look_at_all(mirror: Mirror, settings: Settings) -> list[Status]:
+    from dandi_mirror.mirror.rules import Rules
+    from dandi_mirror.mirror.status import status_of_all
+
+    with _archive(settings) as archive:
+        rules = Rules(settings.include, settings.exclude)
+        return list(status_of_all(mirror, archive.dandisets(), archive.dandiset, rules))
+
+
+@contextmanager
+def _archive(settings: Settings) -> Iterator[Archive]:
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.http import Session
     from dandi_mirror.archive.instances import api_url
-    from dandi_mirror.mirror.status import status_of
 
-    if not instance:
-        return [status_of(mirror, dandiset, None) for dandiset in ids]
-    with closing(Session(api_url(instance), options.token(instance))) as session:
-        ask = Archive(session).dandiset
-        return [status_of(mirror, dandiset, ask) for dandiset in ids]
+    with closing(Session(api_url(settings.instance), options.token(settings.instance))) as session:
+        yield Archive(session)
+
+
+def _table(found: list[Status]) -> None:
+    form = "{:8}  {:12}  {:>8}  {:>9}  {:10}  {}"
+    click.echo(form.format("dandiset", "status", "versions", "size", "modified", "name"))
+    for status in found:
+        size, day, name = output.human_size(status.size), status.modified[:10], output.printable(status.name)
+        click.echo(form.format(status.dandiset, status.word, status.versions, size, day, name[:60]).rstrip())
 
 
 def _print(status: object, path: Path, form: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,32 +16,35 @@ import click
 from dandi_mirror.cli import options, output
 
 if TYPE_CHECKING:
+    from dandi_mirror.cli.watch import Watch
+    from dandi_mirror.config import Settings
+    from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.mirror.options import Options, Pace, Progress
-    from dandi_mirror.model import Report
+    from dandi_mirror.model import DandisetRow, Report
 
 
 @click.command("sync")
 @click.argument("dandisets", metavar="[ID]...", nargs=-1, shell_complete=options.complete_dandisets)
 @click.option("--all", "everything", is_flag=True, help="Every open Dandiset of the archive.")
-@click.option(
-    "--versions", type=click.Choice(["all", "published", "latest", "draft"]),
-    help="Which versions to mirror.  [default: all]",
-)  # fmt: skip
+@options.versions
 @click.option(
     "--mode", type=click.Choice(["auto", "verify", "force"]), default="auto", show_default=True,
     help="auto: what the archive says has changed; force: read every draft again; verify: compare every tag too.",
 )  # fmt: skip
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--allow-deletes", is_flag=True, help="Follow the archive where it removes most of a Dandiset.")
-@click.option(
-    "--recheck-days", type=click.IntRange(0, 3650), metavar="N",
-    help="Read each Dandiset in full once in N days, a share on every run; 0: never.  [default: 7]",
-)  # fmt: skip
+@options.recheck_days
 @click.option(
     "--time-limit", metavar="TIME", callback=options.seconds,
     help="End after this time (90s, 50m, 2h), though something is left for the next run; then with 5.",
 )  # fmt: skip
 @click.option("--scheduler", metavar="ADDRESS", help="Let the workers of a Dask cluster do it, not threads.")
+@options.include
+@options.exclude
+@options.get
+@options.get_budget
+@options.get_budget_each
+@options.metrics
 @options.mirror
 @options.instance
 @options.jobs
@@ -49,40 +53,42 @@ if TYPE_CHECKING:
 def command(
     dandisets: tuple[str, ...],
     everything: bool,
-    versions: str | None,
     mode: str,
     dry_run: bool,
     allow_deletes: bool,
-    recheck_days: int | None,
     time_limit: float | None,
     scheduler: str | None,
     mirror_path: Path,
-    instance: str | None,
-    jobs: int | None,
     output: str,
+    **flags: object,
 ) -> int:
     """Mirror Dandisets, or bring them up to date.
 
     Each ID (000004, DANDI:000004) becomes a DataLad dataset in the mirror's folder; without an ID, those that
     are there already are brought up to date.  No content is downloaded but small text files: get that by
-    `datalad get`.  When nothing has changed, nothing is printed.
+    `datalad get`, or name it with --get.  When nothing has changed, nothing is printed.
     """
+    from dandi_mirror.cli.watch import watched
     from dandi_mirror.config import read_settings
+    from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.mirror.options import Options, Pace
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     deadline = _deadline(time_limit)
-    settings, path = read_settings(mirror_path), mirror_path.absolute()
-    name = instance or settings.instance or "dandi"
-    ids = _chosen(name, dandisets, everything)
-    days = recheck_days if recheck_days is not None else settings.recheck_days
-    pace = Pace(jobs or settings.jobs or 4, scheduler or "", 7 if days is None else days, deadline)
-    versions, hosts = versions or settings.versions or "all", frozenset(settings.content_hosts)
-    with _progress(output) as progress:
+    settings, mirror = read_settings(mirror_path).with_flags(**flags), Mirror(mirror_path.absolute())
+    asked = _Asked(_chosen(settings.instance, dandisets, everything, flags), everything)
+    pace = Pace(settings.jobs, scheduler or "", settings.recheck_days, deadline)
+    with watched(mirror, settings, asked.words | {"mode": mode}, dry_run) as watch, _progress(output) as progress:
         wanted = Options(
-            versions=versions, mode=mode, dry_run=dry_run, allow_deletes=allow_deletes, hosts=hosts, progress=progress
+            versions=settings.versions,
+            mode=mode,
+            dry_run=dry_run,
+            allow_deletes=allow_deletes,
+            hosts=frozenset(settings.content_hosts),
+            progress=progress,
         )
-        return _print(_run(name, path, ids, everything, wanted, pace), path, wanted, output)
+        watch.code = _print(_run(settings, mirror, asked, wanted, pace, watch), mirror.path, wanted, output, watch)
+    return watch.code
 
 
 def _deadline(time_limit: float | None) -> float | None:
@@ -100,7 +106,20 @@ def _deadline(time_limit: float | None) -> float | None:
     return time.monotonic() + time_limit
 
 
-def _chosen(instance: str, dandisets: Iterable[str], everything: bool) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which Dandisets were asked for."""
+
+    ids: list[str]
+    everything: bool
+
+    @property
+    def words(self) -> dict[str, object]:
+        """For the log."""
+        return {"asked": self.ids or ("all" if self.everything else "mirrored")}
+
+
+def _chosen(instance: str, dandisets: Iterable[str], everything: bool, flags: Mapping[str, object]) -> list[str]:
     """The ids that were typed; a wrong call ends here, before anything is done."""
     from dandi_mirror.archive.instances import api_url, dandiset_id
     from dandi_mirror.errors import UsageError
@@ -109,34 +128,51 @@ def _chosen(instance: str, dandisets: Iterable[str], everything: bool) -> list[s
     ids = sorted({dandiset_id(text) for text in dandisets})
     if everything and ids:
         raise UsageError("name Dandisets, or say --all; not both")
+    if ids and (flags["include"] or flags["exclude"]):
+        raise UsageError(
+            "--include and --exclude choose where no Dandiset is named; name Dandisets, or rules, not both"
+        )
     return ids
 
 
-def _run(instance: str, path: Path, ids: list[str], everything: bool, wanted: Options, pace: Pace) -> Iterable[Report]:
+def _run(
+    settings: Settings, mirror: Mirror, asked: _Asked, wanted: Options, pace: Pace, watch: Watch
+) -> Iterable[Report]:
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.http import Session
     from dandi_mirror.archive.instances import api_url
+    from dandi_mirror.mirror.content import Wanted, with_content
     from dandi_mirror.mirror.fleet import list_all, sync_many
-    from dandi_mirror.mirror.mirror import Mirror
 
-    mirror = Mirror(path)
-    if not ids and not everything and not mirror.dandisets():
+    ids, here = asked.ids, [] if asked.ids else mirror.dandisets()
+    if not ids and not asked.everything and not here:
         from dandi_mirror.errors import UsageError
 
-        raise UsageError(f"{path} holds no Dandiset yet; name one: dandi-mirror sync 000004 -d {path}")
-    with closing(Session(api_url(instance), options.token(instance))) as session:
-        archive, rows = Archive(session), None
+        raise UsageError(f"{mirror.path} holds no Dandiset yet; name one: dandi-mirror sync 000004 -d {mirror.path}")
+    content = Wanted(settings.get, settings.get_budget_each, settings.get_budget, pace.deadline)
+    with closing(Session(api_url(settings.instance), options.token(settings.instance))) as session:
+        watch.session, archive, rows = session, Archive(session), None
         if not ids:
-            ids, rows = list_all(archive, mirror, everything=everything)
+            found, rows = list_all(archive, mirror, everything=asked.everything)
+            ids = _by_rules(settings, found, rows)
+            watch.left_out = frozenset(here) - frozenset(ids)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        yield from sync_many(archive, mirror, ids, wanted, rows, pace)
+        yield from with_content(sync_many(archive, mirror, ids, wanted, rows, pace), mirror, content, wanted)
 
 
-def _print(reports: Iterable[Report], path: Path, wanted: Options, form: str) -> int:
+def _by_rules(settings: Settings, ids: Iterable[str], rows: Mapping[str, DandisetRow | None]) -> list[str]:
+    from dandi_mirror.mirror.rules import Rules
+
+    rules = Rules(settings.include, settings.exclude)
+    return [name for name in ids if rules.take(name, row.draft.name if (row := rows.get(name)) else None)]
+
+
+def _print(reports: Iterable[Report], path: Path, wanted: Options, form: str, watch: Watch) -> int:
     counts: dict[str, int] = {}
     codes: set[int] = set()
     left = 0
     for report in reports:
+        watch.add(report)
         left += report.deferred
         counts[report.status] = counts.get(report.status, 0) + 1
         codes.add(report.exit_code)

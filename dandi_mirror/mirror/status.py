@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from dandi_mirror.errors import CredentialsError, NotFoundError, TemporaryError
+from dandi_mirror.mirror.content import missing_content
 from dandi_mirror.mirror.index import Remembered, draft_of, row_key
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
+from dandi_mirror.mirror.rules import Rules
 from dandi_mirror.model import DandisetRow, Finding, Kind, is_version_id, spell_time
-from dandi_mirror.repo.dataset import TAGS
+from dandi_mirror.repo.dataset import TAGS, Dataset
 
 
 class Word(StrEnum):
@@ -25,6 +28,8 @@ class Word(StrEnum):
     """The archive refuses to show it (401, 403): embargoed, or the token is not valid."""
     EMBARGOED = "embargoed"
     MISSING = "not mirrored"
+    LEFT_OUT = "left out"
+    """Not mirrored, and by the rules it is not to be."""
     EMPTIED = "emptied"
     """The archive lists no asset of it any more; the mirror keeps its own until it is told otherwise."""
     UNANSWERED = "unanswered"
@@ -48,11 +53,17 @@ class Word(StrEnum):
     CURRENT = "up to date"
 
 
-_WAITING = {Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE}
+Ask = Callable[[str], DandisetRow]
+"""Gets a Dandiset's row from the archive."""
+
+_AT_ONCE = 8
+"""Dandisets looked at at the same time: each waits for git."""
+_WAITING = {Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE, Kind.CONTENT}
 _REFUSED = {Kind.REFUSED, Kind.ZARR, Kind.URL}
 
 
-_HARMLESS = {Word.CURRENT, Word.BEHIND, Word.RENAMED, Word.UNEMBARGOED, Word.VANISHED}
+_HARMLESS = {Word.CURRENT, Word.BEHIND, Word.RENAMED, Word.UNEMBARGOED, Word.VANISHED, Word.LEFT_OUT}
+_NOT_OFFLINE = {Word.MISSING, Word.LEFT_OUT, Word.BEHIND, Word.RENAMED, Word.EMPTIED, Word.UNEMBARGOED}
 _ABSENT = {Kind.GONE: Word.GONE, Kind.FORBIDDEN: Word.FORBIDDEN, Kind.EMBARGOED: Word.EMBARGOED}
 
 
@@ -73,6 +84,10 @@ class Status:
     findings: tuple[Finding, ...] = field(default=())
     failure: str = ""
     """What the last sync said, if it could not be done."""
+    name: str = ""
+    """Of the draft, when the archive was asked."""
+    size: int = 0
+    """Bytes of the draft as the archive counts them, when it was asked."""
 
     @property
     def exit_code(self) -> int:
@@ -82,14 +97,13 @@ class Status:
         return 0 if self.word in _HARMLESS else 3
 
 
-def status_of(mirror: Mirror, dandiset: str, ask: Callable[[str], DandisetRow] | None) -> Status:
+def status_of(mirror: Mirror, dandiset: str, ask: Ask | None) -> Status:
     """How one Dandiset stands; ``ask`` gets the archive's row for it (None: the archive is not asked)."""
     dataset, then = mirror.dataset(dandiset), mirror.index.get(dandiset)
     if not dataset.exists():
         return Status(dandiset, Word.MISSING)
     tags = [ref for ref in dataset.refs() if is_version_id(ref.removeprefix(TAGS))]
-    kept = Options(versions=then.versions).branch if then and then.versions else dataset.head_branch()
-    branch = dataset.ref(f"refs/heads/{kept}") or ""
+    branch, findings = _branch(dataset, then), _findings(mirror, dandiset, then)
     row = None
     word = None
     try:
@@ -100,18 +114,68 @@ def status_of(mirror: Mirror, dandiset: str, ask: Callable[[str], DandisetRow] |
         word = Word.FORBIDDEN
     return Status(
         dandiset,
-        word or _word(then, row, branch),
+        word or _word(then, findings, row, branch),
         len(tags),
         branch,
         spell_time(row.draft.modified) if row else "",
         len(dataset.edits()),
-        then.findings if then else (),
+        findings,
         then.failure.message if then and then.failure else "",
+        row.draft.name if row else "",
+        row.draft.size if row else 0,
     )
 
 
-def _word(then: Remembered | None, row: DandisetRow | None, branch: str) -> Word:
-    kinds = {finding.kind for finding in then.findings} if then else set()
+def status_of_all(mirror: Mirror, rows: Mapping[str, DandisetRow | None], ask: Ask, rules: Rules) -> Iterator[Status]:
+    """How every Dandiset stands that is mirrored or listed by the archive (``rows``).
+
+    ``ask`` gets the row of one that is mirrored and not listed, or not as it should be.
+    """
+
+    def listed(dandiset: str) -> DandisetRow:
+        return rows.get(dandiset) or ask(dandiset)
+
+    def look(dandiset: str) -> Status:
+        if dandiset in here:
+            try:
+                return status_of(mirror, dandiset, listed)
+            except TemporaryError:
+                # one that cannot be asked for does not hide all others
+                return replace(status_of(mirror, dandiset, None), word=Word.UNANSWERED)
+        row = rows[dandiset]
+        word = Word.MISSING if rules.take(dandiset, row.draft.name if row else None) else Word.LEFT_OUT
+        if row is None:
+            return Status(dandiset, word)
+        return Status(dandiset, word, modified=spell_time(row.draft.modified), name=row.draft.name, size=row.draft.size)
+
+    here = set(mirror.dandisets())
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="status") as pool:
+        yield from pool.map(look, sorted(here | set(rows)))
+
+
+def words(mirror: Mirror) -> dict[str, int]:
+    """How many Dandisets of a mirror stand how, by what the last sync left; git is not started."""
+    counts = {str(word): 0 for word in Word if word not in _NOT_OFFLINE}
+    memory = mirror.index.read().dandisets
+    for dandiset in mirror.dandisets():
+        then = memory.get(dandiset)
+        findings = _findings(mirror, dandiset, then)
+        counts[_word(then, findings, None, _branch(mirror.dataset(dandiset), then))] += 1
+    return counts
+
+
+def _branch(dataset: Dataset, then: Remembered | None) -> str:
+    """What the branch that is kept holds; empty when there is none yet."""
+    kept = Options(versions=then.versions).branch if then and then.versions else dataset.head_branch()
+    return dataset.ref(f"refs/heads/{kept}") or ""
+
+
+def _findings(mirror: Mirror, dandiset: str, then: Remembered | None) -> tuple[Finding, ...]:
+    return (*(then.findings if then else ()), *missing_content(mirror, dandiset))
+
+
+def _word(then: Remembered | None, findings: Iterable[Finding], row: DandisetRow | None, branch: str) -> Word:
+    kinds = {finding.kind for finding in findings}
     if Kind.ALARM in kinds:
         return Word.ALARM
     if row and row.embargo_status != "OPEN":

@@ -92,10 +92,12 @@ def child_environment() -> dict[str, str]:
     )
 
 
-def start(folder: Path, arguments: Sequence[str], *, stderr: int | None = subprocess.PIPE) -> subprocess.Popen[bytes]:
+def start(
+    folder: Path, arguments: Sequence[str], *, stderr: int | None = subprocess.PIPE, locks: bool = True
+) -> subprocess.Popen[bytes]:
     """Start ``git -C folder arguments`` with pipes on its standard streams.
 
-    The child inherits the locks that this process holds: while it lives, the dataset stays locked.
+    The child inherits the ``locks`` that this process holds: while it lives, the dataset stays locked.
     """
     if LOG.isEnabledFor(logging.DEBUG):
         LOG.debug("git -C %s %s", folder, shlex.join(arguments))
@@ -105,7 +107,7 @@ def start(folder: Path, arguments: Sequence[str], *, stderr: int | None = subpro
         stdout=subprocess.PIPE,
         stderr=stderr,
         env=child_environment(),
-        close_fds=False,
+        close_fds=not locks,
     )
     _CHILDREN[child.pid] = child
     return child

@@ -1,0 +1,154 @@
+"""What a run leaves for those who watch: its log, and the file for Prometheus; also when it fails."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from dandi_mirror import __version__
+from dandi_mirror.archive.http import Session
+from dandi_mirror.cli import output
+from dandi_mirror.cli.log import plain
+from dandi_mirror.config import Settings
+from dandi_mirror.errors import DiskError, MirrorError, UsageError
+from dandi_mirror.mirror.metrics import RunFacts, Seen, prometheus_text
+from dandi_mirror.mirror.mirror import Mirror
+from dandi_mirror.mirror.runlog import RunLog, replace_file
+from dandi_mirror.mirror.status import words
+from dandi_mirror.model import Report
+
+SEEN = Path("log", "seen.json")
+STATUSES = ("ok", "notneeded", "impossible", "error")
+
+
+@contextmanager
+def watched(mirror: Mirror, settings: Settings, asked: Mapping[str, object], dry_run: bool) -> Iterator[Watch]:
+    """Watch the run in this block; ``asked`` is what it was asked for.  A dry run leaves nothing.
+
+    Raises:
+        UsageError: the file for Prometheus has no folder to stand in.
+    """
+    first = {"release": __version__, "instance": settings.instance, "versions": settings.versions, **asked}
+    metrics = Path(settings.metrics).absolute() if settings.metrics else None
+    if metrics and not metrics.parent.is_dir():
+        raise UsageError(f"{metrics.parent} is not a folder, so no metrics can be written there; make it first")
+    watch = Watch(mirror, RunLog(mirror.own / "log", settings.keep_runs, first), metrics)
+    watch.seen = Seen.read(mirror.own / SEEN)
+    if dry_run:
+        yield watch
+        return
+    watch.writes = True
+    try:
+        yield watch
+    except BaseException as error:
+        watch.end(error)
+        raise
+    watch.end(None)
+
+
+@dataclass(slots=True)
+class Watch:
+    """A run as it goes on; filled by whoever runs it."""
+
+    mirror: Mirror
+    log: RunLog
+    metrics: Path | None
+    session: Session | None = None
+    left_out: frozenset[str] = frozenset()
+    """Dandisets of the mirror that the rules leave out: nobody waits for them."""
+    code: int = 0
+    """How the run ends."""
+    writes: bool = False
+    """Whether anything may be written."""
+    troubled: bool = False
+    """Whether the disk is in the way, and that has been said."""
+    began: float = field(default_factory=time.time)
+    counts: Counter[str] = field(default_factory=Counter)
+    content: int = 0
+    seen: Seen = field(default_factory=Seen)
+
+    def add(self, report: Report) -> None:
+        """Note what became of one Dandiset."""
+        if not self.writes:
+            return
+        self.counts[report.status] += 1
+        self.content += report.brought_size
+        self.troubled = self.troubled or report.exit_code == DiskError.exit_code
+        if report.status in {"ok", "notneeded"}:
+            self.seen.dandisets[report.dandiset] = time.time()
+        if report.deferred:
+            return  # nothing became of it, and a first run may leave thousands
+        said = report.status != "notneeded" or bool(report.message) or report.news
+        if (said or report.exit_code) and self.mirror.own.is_dir():
+            record = output.report_record(report, self.mirror.path, dry_run=False)
+            self._try(lambda: self.log.add(record, news=said))
+
+    def end(self, error: BaseException | None) -> None:
+        """Write it all; ``error`` is what ended the run before its time."""
+        ended = time.time()
+        if error is not None:
+            self.code = _code(error)
+            self.troubled = self.troubled or isinstance(error, DiskError)
+        elif not self.counts["error"] + self.counts["impossible"]:
+            self.seen.success = ended
+        seconds, session = round(ended - self.began, 3), self.session
+        requests, received = (session.requests, session.received) if session else (0, 0)
+        run = RunFacts(ended, seconds, self.code, requests, received, self.content, self._statuses())
+        if self.mirror.own.is_dir():
+            self._try(lambda: self._remember(run, error))
+        if self.metrics:
+            self._try(lambda: self._tell(run))
+        if self.troubled and self.code not in {1, 7}:
+            self.code = DiskError.exit_code
+
+    def _statuses(self) -> dict[str, int]:
+        return {status: self.counts[status] for status in STATUSES}
+
+    def _remember(self, run: RunFacts, error: BaseException | None) -> None:
+        here = set(self.mirror.dandisets()) - self.left_out
+        self.seen.dandisets = {name: when for name, when in self.seen.dandisets.items() if name in here}
+        (self.mirror.own / "log").mkdir(exist_ok=True)
+        replace_file(self.mirror.own / SEEN, self.seen.spelled())
+        summary = {
+            "action": "summary",
+            "status": "ok" if run.exit_code == 0 else "error",
+            **self.counts,
+            "exit_code": run.exit_code,
+            "message": plain(str(error) or type(error).__name__) if error else "",
+            "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(run.ended)),
+            "seconds": run.seconds,
+            "requests": run.requests,
+            "received": run.received,
+            "content": run.content,
+        }
+        self.log.end(summary, failed=error is not None)
+
+    def _tell(self, run: RunFacts) -> None:
+        assert self.metrics
+        text = prometheus_text(str(self.mirror.path), run, self.seen, words(self.mirror))
+        replace_file(self.metrics, text.encode())
+
+    def _try(self, write: Callable[[], None]) -> None:
+        """What cannot be written is said once, and is the disk's failure; the sync goes on."""
+        try:
+            write()
+        except (DiskError, OSError) as error:
+            said = str(error) if isinstance(error, DiskError) else f"{error.filename}: {error.strerror}"
+            if not self.troubled:
+                click.echo(f"dandi-mirror: what is kept for watching could not be written: {plain(said)}", err=True)
+            self.troubled = True
+
+
+def _code(error: BaseException) -> int:
+    """The exit code that an error is going to be."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return 130
+    return error.exit_code if isinstance(error, MirrorError) else 1

@@ -1,0 +1,165 @@
+"""The log of past runs: a file a run in ``.dandi-mirror/log``, JSON Lines, outside every dataset.
+
+A run that says nothing that the one before did not say gets no file of its own: it is counted beside the file of
+that one.  So neither a clock that strikes every few minutes nor an archive that is down for a week pushes out of the
+rotation what somebody may want to read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from dandi_mirror.errors import DiskError
+from dandi_mirror.model import spell_time
+
+Facts = dict[str, Any]
+"""A JSON record."""
+
+
+class RunLog:
+    """The log of one run, while it lasts."""
+
+    def __init__(self, folder: Path, keep: int, first: Mapping[str, object]) -> None:
+        """``keep`` files are left after it; ``first`` says what was asked for."""
+        began = datetime.now(UTC)
+        self._folder, self._keep = folder, keep
+        self.path = folder / f"{began:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.jsonl"
+        who = {"began": spell_time(began), "pid": os.getpid(), "host": socket.gethostname()}
+        self._waiting: list[Mapping[str, object]] = [{"action": "run", **who, **first}]
+        self._standing: list[object] = []
+        self._changed = False
+
+    def add(self, record: Facts, *, news: bool) -> None:
+        """One Dandiset's record; ``news``: not only what a run before has said already.
+
+        From the first news on each record is in the file at once, so that a run that is killed has left its own.
+
+        Raises:
+            DiskError: the file cannot be written.
+        """
+        if record["exit_code"]:
+            found = sorted({(finding["version"], finding["kind"], finding["path"]) for finding in record["findings"]})
+            self._standing.append([record["dandiset"], record["exit_code"], found])
+        if news or record["exit_code"]:
+            self._waiting.append(record)
+        self._changed = self._changed or record["status"] == "ok"
+        if news or self.path.exists():
+            self._write()
+
+    def end(self, summary: Facts, *, failed: bool = False) -> None:
+        """Write how the run ended, or count it as one more like the last; ``failed``: as a whole.
+
+        Raises:
+            DiskError: a file cannot be written.
+        """
+        if failed:
+            self._standing.append(["", summary["exit_code"], []])
+        said = sha256(json.dumps(sorted(self._standing, key=repr)).encode()).hexdigest()
+        before = next((run for run in past_runs(self._folder) if run.path != self.path), None)
+        try:
+            if not self._changed and before and before.end and before.end.get("said") == said:
+                self.path.unlink(missing_ok=True)
+                again = {"runs": before.again + 1, "last": summary["ended"], "seconds": summary["seconds"]}
+                replace_file(_again(before.path), json.dumps(again).encode())
+                return
+            self._waiting.append({**summary, "said": said})
+            self._write()
+            for old in sorted(self._folder.glob("*.jsonl"), reverse=True)[self._keep :]:
+                _again(old).unlink(missing_ok=True)
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            raise DiskError(f"{self._folder}: {error.strerror}") from error
+
+    def _write(self) -> None:
+        try:
+            self._folder.mkdir(exist_ok=True)
+            with self.path.open("a") as file:
+                file.writelines(json.dumps(record, ensure_ascii=True) + "\n" for record in self._waiting)
+        except OSError as error:
+            raise DiskError(f"{self.path}: {error.strerror}") from error
+        self._waiting.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run that has left a log."""
+
+    path: Path
+    first: Facts
+    """What was asked for, when, and by which process."""
+    records: list[Facts] = field(default_factory=list)
+    """Of the Dandisets of which there was something to say."""
+    end: Facts | None = None
+    """How it ended; None for one that is at work, or was cut off."""
+    again: int = 0
+    """So many runs after it had nothing else to say."""
+    last: str = ""
+    """When the last of these ended."""
+
+    @property
+    def name(self) -> str:
+        """By which it is asked for."""
+        return self.path.name.removesuffix(".jsonl")
+
+
+def past_runs(folder: Path) -> Iterator[PastRun]:
+    """The runs that have left a log, the latest first."""
+    for path in sorted(folder.glob("*.jsonl"), reverse=True):
+        if run := read_run(path):
+            yield run
+
+
+def read_run(path: Path) -> PastRun | None:
+    """A run's log; None for a file that is none, or is gone."""
+    try:
+        lines = [_record(line) for line in path.read_text().splitlines()]
+    except (OSError, ValueError):
+        return None
+    # the last line of a killed run may be half of one
+    records = [line for line in lines if line]
+    if not records or records[0].get("action") != "run":
+        return None
+    end = records[-1] if records[-1].get("action") == "summary" else None
+    again = _read_again(path)
+    return PastRun(path, records[0], records[1 : -1 if end else None], end, again.get("runs", 0), again.get("last", ""))
+
+
+def _record(line: str) -> Facts | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _read_again(path: Path) -> Facts:
+    try:
+        return _record(_again(path).read_text()) or {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _again(path: Path) -> Path:
+    return path.with_suffix(".again")
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that a reader has the old one or the new one, whole; readable by everybody."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
