@@ -1,49 +1,94 @@
 """One polite, bounded, patient HTTP session to an archive's API.
 
-Retries, Retry-After and back-off are urllib3's.  What is read is bounded in bytes and in time; redirects are
-not followed for API calls, so the token goes to the API's own origin and nowhere else.
+What is read is bounded in bytes and in time.  An answer that does not come is asked for again, later each time, and
+not for ever; when the archive says when it wants to be asked again, nothing is asked before.  Redirects are not
+followed for API calls, so the token goes to the API's own origin and nowhere else.
 """
 
 from __future__ import annotations
 
-import json
 import logging
+import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import isfinite
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
-import orjson
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util.retry import Retry
 
 from dandi_mirror import __version__
+from dandi_mirror.archive.answers import TooLarge, TooLate, detail, parse, read_body
 from dandi_mirror.archive.instances import LOOPBACK
-from dandi_mirror.errors import BadAnswerError, CredentialsError, NotFoundError, PartError, TemporaryError
+from dandi_mirror.errors import BadAnswerError, CredentialsError, MirrorError, NotFoundError, PartError, TemporaryError
 
 LOG = logging.getLogger("dandi_mirror")
 LARGEST_ANSWER = 64 * 1024 * 1024  # bytes, decoded
-PIECE = 1 << 18  # bytes
+AT_ONCE = 6
+"""Connections to one host, and so requests to it at a time, however many threads ask."""
+MISSED = 8
+"""After so many answers in a row that did not come, for all patience, nothing more is asked for."""
 RETRIED = (429, 500, 502, 503, 504)
+REDIRECTED = (301, 302, 303, 307, 308)
+HOPS = 5
+"""Requests for one content, redirects followed."""
+LATER = "run the command again later"
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to try."""
+    """How long to try.  As it stands, an archive that refuses connections has about a minute to come back."""
 
-    attempts: int = 6
+    attempts: int = 7
     """Requests for one answer, the first one included."""
-    backoff: float = 0.5
-    """Seconds before the second retry; doubled each time, with jitter, at most two minutes."""
+    backoff: float = 1.0
+    """Seconds before the second request, give or take half of it; doubled each time."""
+    longest: float = 300.0
+    """Seconds that the archive may ask to be left alone (Retry-After); with more, the answer is given up."""
     connect: float = 20.0
     """Seconds."""
     stall: float = 60.0
     """Seconds without a byte."""
     whole: float = 600.0
     """Seconds for one whole answer."""
+
+    def pause(self, attempt: int) -> float:
+        """Seconds to wait after the ``attempt``-th request; never the same twice, so that clients part."""
+        return float(self.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
+
+
+class _Missed(Exception):
+    """An answer did not come.  ``pause``: seconds that the archive asks to wait; ``again``: whether to ask again."""
+
+    def __init__(self, message: str, pause: float = 0.0, *, again: bool = True) -> None:
+        super().__init__(message)
+        self.pause = pause
+        self.again = again
+
+
+class _Moved(PartError):
+    """The content is at another URL."""
+
+
+class _Http(requests.Session):
+    """Follows no redirect and so reads none: requests would read its body without any bound."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
+
+
+@dataclass(slots=True)
+class _Door:
+    """One of the two ways out: its connections, and how it went there."""
+
+    http: _Http
+    missed: int = 0
+    """Answers in a row that did not come."""
+    resume: float = 0.0
+    """The moment, of :func:`time.monotonic`, before which it wants no request."""
 
 
 class Session:
@@ -53,32 +98,11 @@ class Session:
         self.api_url = api_url
         self.requests = 0
         """How many answers were asked for (retries not counted)."""
-        self.received = 0
-        """Bytes of these answers, decoded."""
         self._token = token
         self._patience = patience or Patience()
-        self._api = self._session(self._api_headers())
+        self._api = _Door(_http(self._api_headers()))
         # nothing of the API's session, its token least of all, is ever sent to where content is
-        self._content = self._session({})
-
-    def _session(self, headers: Mapping[str, str]) -> requests.Session:
-        session = requests.Session()
-        session.headers["User-Agent"] = f"dandi-mirror/{__version__}"
-        session.headers.update(headers)
-        # a .netrc entry would replace the token, or send one of its own
-        session.auth = _no_auth
-        retry = Retry(
-            total=self._patience.attempts - 1,
-            backoff_factor=self._patience.backoff,
-            backoff_jitter=self._patience.backoff,
-            status_forcelist=RETRIED,
-            respect_retry_after_header=True,
-            retry_after_max=300,
-            raise_on_status=False,
-        )
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, HTTPAdapter(max_retries=retry, pool_connections=8, pool_maxsize=8))
-        return session
+        self._content = _Door(_http({}))
 
     def _api_headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json"}
@@ -91,8 +115,8 @@ class Session:
 
     def close(self) -> None:
         """Close the connections."""
-        self._api.close()
-        self._content.close()
+        self._api.http.close()
+        self._content.http.close()
 
     def get(self, path: str, **query: str | int) -> object:
         """The JSON that the API answers at ``path`` (from its root, with a slash at its end).
@@ -101,130 +125,152 @@ class Session:
             NotFoundError: 404.
             CredentialsError: 401 or 403.
             TemporaryError: no answer, or a server's error, after all attempts.
-            BadAnswerError: an answer that is not JSON, or too large.
+            BadAnswerError: an answer that is not JSON, twice, or too large.
             PartError: any other refusal.
         """
-        return parse(self.get_bytes(path, **query), path)
-
-    def get_bytes(self, path: str, **query: str | int) -> bytes:
-        """The bytes of an API answer; raises as :meth:`get` does, but for those about JSON."""
         url = f"{self.api_url}{path}" + (f"?{urlencode(query)}" if query else "")
-        return self._read(self._api, url, path, redirects=False, most=LARGEST_ANSWER)
+        content = self._read(self._api, url, path, LARGEST_ANSWER)
+        try:
+            return parse(content, path)
+        except BadAnswerError:
+            # half an answer, or a page of something in between: seldom so a second time
+            time.sleep(self._patience.pause(1))
+            return parse(self._read(self._api, url, path, LARGEST_ANSWER), path)
 
     def content(self, url: str, most: int) -> bytes:
         """The bytes at a content URL, without the token, following redirects; at most ``most`` bytes.
 
         Raises as :meth:`get` does.
         """
-        return self._read(self._content, url, urlsplit(url).path, redirects=True, most=most)
-
-    def _read(self, session: requests.Session, url: str, shown: str, *, redirects: bool, most: int) -> bytes:
-        self.requests += 1
-        for attempt in range(self._patience.attempts):
+        for _ in range(HOPS):
+            shown = urlsplit(url).path
             try:
-                with self._answer(session, url, shown, redirects) as answer:
-                    self._check(answer, shown)
-                    return self._body(answer, shown, most)
-            except (requests.RequestException, ValueError) as error:
-                # also a ValueError: requests takes the URL of a redirect apart that it does not follow.
-                # The text of these errors can hold presigned URLs: it is not passed on
-                reason = type(error).__name__
-                cut_off = isinstance(error, requests.exceptions.ChunkedEncodingError | requests.ConnectionError)
-                if not cut_off or attempt + 1 == self._patience.attempts or "Max retries" in str(error):
-                    raise TemporaryError(
-                        f"{self.api_url} did not answer {shown} ({reason}); run the command again later"
-                    ) from None
-                time.sleep(self._patience.backoff * 2**attempt)
+                return self._read(self._content, url, shown, most)
+            except _Moved as moved:
+                url = self._followed(url, str(moved))
+        raise BadAnswerError(f"{shown}: more than {HOPS} redirects")
+
+    def _followed(self, url: str, location: str) -> str:
+        """Where a redirect leads; plain http only where the API, too, is on this machine.
+
+        Raises:
+            BadAnswerError: nowhere that is to be asked.
+        """
+        shown = urlsplit(url).path
+        try:
+            there = urljoin(url, location)
+            parts = urlsplit(there)
+        except ValueError:
+            raise BadAnswerError(f"{shown}: a redirect that leads nowhere") from None
+        plain = parts.hostname in LOOPBACK and urlsplit(self.api_url).hostname in LOOPBACK
+        if not parts.hostname or parts.scheme not in ({"https", "http"} if plain else {"https"}):
+            raise BadAnswerError(f"{shown}: a redirect to what is not https")
+        return there
+
+    def _read(self, door: _Door, url: str, shown: str, most: int) -> bytes:
+        """The bytes of an answer, asked for until it comes or patience ends."""
+        self.requests += 1
+        if door.missed >= MISSED:
+            raise TemporaryError(f"{shown} is not asked for: no answer to the {MISSED} requests before it; {LATER}")
+        for attempt in range(1, self._patience.attempts + 1):
+            self._wait(door, shown)
+            try:
+                content = self._once(door, url, shown, most)
+                door.missed = 0
+                return content
+            except MirrorError:
+                door.missed = 0
+                raise
+            except _Missed as missed:
+                door.resume = max(door.resume, time.monotonic() + missed.pause)
+                last = attempt == self._patience.attempts or missed.pause > self._patience.longest
+                if last or not missed.again:
+                    door.missed += 1
+                    raise TemporaryError(f"{missed}; {LATER}") from None
+                time.sleep(0 if missed.pause else self._patience.pause(attempt))
         raise AssertionError("every attempt returns or raises")
 
+    def _wait(self, door: _Door, shown: str) -> None:
+        """Wait until it wants to be asked again, which it may have told another thread."""
+        pause = door.resume - time.monotonic()
+        if pause > self._patience.longest:
+            raise TemporaryError(f"{shown} is not asked for: no request is wanted for {pause:.0f} seconds; {LATER}")
+        if pause > 0:
+            time.sleep(pause + random.uniform(0, self._patience.backoff))
+
+    def _once(self, door: _Door, url: str, shown: str, most: int) -> bytes:
+        deadline = time.monotonic() + self._patience.whole
+        whom = self.api_url if door is self._api else "{0.scheme}://{0.netloc}".format(urlsplit(url))
+        try:
+            with self._answer(door, url, shown) as answer:
+                self._check(answer, door, whom, shown, deadline)
+                return read_body(answer, most, deadline)
+        except TooLarge:
+            raise BadAnswerError(f"{shown}: an answer of more than {most} bytes") from None
+        except TooLate:
+            # to try again would take as long
+            raise _Missed(f"{shown}: no whole answer in {self._patience.whole:.0f} seconds", again=False) from None
+        except ValueError as error:
+            raise BadAnswerError(f"{shown}: a URL that cannot be asked ({type(error).__name__})") from None
+        except (requests.RequestException, HTTPError) as error:
+            # the text of these errors can hold presigned URLs: it is not passed on
+            raise _Missed(f"{whom} did not answer {shown} ({type(error).__name__})") from None
+
     @contextmanager
-    def _answer(self, session: requests.Session, url: str, shown: str, redirects: bool) -> Iterator[requests.Response]:
+    def _answer(self, door: _Door, url: str, shown: str) -> Iterator[requests.Response]:
         """An answer while it is read; the log gets no query but that of the API, which is ours and has no secret."""
         begun, status = time.monotonic(), 0
         timeout = (self._patience.connect, self._patience.stall)
         try:
-            with session.get(url, timeout=timeout, stream=True, allow_redirects=redirects) as answer:
+            with door.http.get(url, timeout=timeout, stream=True) as answer:
                 status = answer.status_code
                 yield answer
         finally:
-            asked = url.removeprefix(self.api_url) if session is self._api else shown
+            asked = url.removeprefix(self.api_url) if door is self._api else shown
             LOG.debug("GET %s %s %.0f ms", asked, status or "no answer", (time.monotonic() - begun) * 1000)
 
-    def _check(self, answer: requests.Response, shown: str) -> None:
+    def _check(self, answer: requests.Response, door: _Door, whom: str, shown: str, deadline: float) -> None:
         status = answer.status_code
         if status == 200:
             return
-        said = _detail(answer)
+        if status in REDIRECTED:
+            if door is self._content and "location" in answer.headers:
+                raise _Moved(answer.headers["location"])
+            raise PartError(
+                f"{whom} sends {shown} elsewhere ({status}), which is not followed; is it still the API's URL?"
+            )
+        said = detail(answer, deadline)
         if status in {404, 410}:
-            raise NotFoundError(f"{self.api_url} has no {shown} ({status}{said})")
+            raise NotFoundError(f"{whom} has no {shown} ({status}{said})")
         if status in {401, 403}:
             raise CredentialsError(
-                f"{self.api_url} refuses {shown} ({status}{said}); it is embargoed, or the token is not valid"
+                f"{whom} refuses {shown} ({status}{said}); it is embargoed, or the token is not valid"
             )
-        if status in RETRIED or status >= 500:
-            raise TemporaryError(f"{self.api_url} answers {shown} with {status}{said}; run the command again later")
-        raise PartError(f"{self.api_url} answers {shown} with {status}{said}")
+        if status in RETRIED:
+            raise _Missed(f"{whom} answers {shown} with {status}{said}", _retry_after(answer))
+        if status >= 500:
+            raise TemporaryError(f"{whom} answers {shown} with {status}{said}; {LATER}")
+        raise PartError(f"{whom} answers {shown} with {status}{said}")
 
-    def _body(self, answer: requests.Response, shown: str, most: int) -> bytes:
-        deadline = time.monotonic() + self._patience.whole
-        pieces: list[bytes] = []
-        held = 0
-        for piece in answer.iter_content(PIECE):
-            held += len(piece)
-            pieces.append(piece)
-            if held > most:
-                raise BadAnswerError(f"{shown}: an answer of more than {most} bytes")
-            if time.monotonic() > deadline:
-                raise TemporaryError(f"{shown}: no whole answer in {self._patience.whole:.0f} seconds")
-        self.received += held
-        return b"".join(pieces)
+
+def _http(headers: Mapping[str, str]) -> _Http:
+    session = _Http()
+    session.headers["User-Agent"] = f"dandi-mirror/{__version__}"
+    session.headers.update(headers)
+    # a .netrc entry would replace the token, or send one of its own
+    session.auth = _no_auth
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(pool_connections=8, pool_maxsize=AT_ONCE, pool_block=True))
+    return session
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _detail(answer: requests.Response) -> str:
-    """What the API says of its refusal, in any of its six shapes, on one line."""
+def _retry_after(answer: requests.Response) -> float:
+    """Seconds that the archive asks to wait, in either of the header's two spellings; 0 if it asks for none."""
     try:
-        raw = answer.raw.read(4096, decode_content=True)
-        said = json.loads(raw)
-    except Exception:
-        return ""
-    text = said.get("detail", said) if isinstance(said, dict) else said
-    return f": {json.dumps(text, ensure_ascii=True)[:200]}" if text else ""
-
-
-class Unwritable:
-    """Stands for a number that JSON has no business to hold (NaN, Infinity, thousands of digits)."""
-
-
-def parse(content: bytes, shown: str) -> object:
-    """A JSON answer as a value.
-
-    What orjson refuses (half surrogates, NaN) is read more patiently, so that one bad record does not hide
-    the good ones beside it: such a value cannot be written canonically and its record is refused later.
-
-    Raises:
-        BadAnswerError: not JSON, or nested too deeply to be read.
-    """
-    try:
-        value: object = orjson.loads(content)
-        return value
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        patient: object = json.loads(
-            content, parse_constant=lambda _: Unwritable(), parse_int=_integer, parse_float=_float
-        )
-        return patient
-    except (ValueError, RecursionError) as error:
-        raise BadAnswerError(f"{shown}: an answer that is not JSON ({type(error).__name__})") from None
-
-
-def _float(digits: str) -> object:
-    return value if isfinite(value := float(digits)) else Unwritable()
-
-
-def _integer(digits: str) -> object:
-    return int(digits) if len(digits) < 400 else Unwritable()
+        return Retry(retry_after_max=86400).parse_retry_after(answer.headers["retry-after"])
+    except (KeyError, InvalidHeader, ValueError, OverflowError):
+        return 0.0

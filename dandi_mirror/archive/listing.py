@@ -14,7 +14,6 @@ from math import ceil
 
 from dandi_mirror.archive import client
 from dandi_mirror.archive.client import Archive
-from dandi_mirror.archive.http import parse
 from dandi_mirror.errors import BadAnswerError, NotFoundError
 from dandi_mirror.model import is_asset_id
 
@@ -107,7 +106,7 @@ def _page(archive: Archive, path: str, metadata: bool, number: int) -> dict[str,
     query: dict[str, str | int] = {"order": "path", "page": number, "page_size": client.PAGE}
     try:
         wanted = {"metadata": "true"} if metadata else {}
-        answer = parse(archive.session.get_bytes(path, **wanted, **query), path)
+        answer = archive.session.get(path, **wanted, **query)
     except BadAnswerError:
         # too large or not readable as a whole: one record may be to blame, so take them one by one
         if not metadata:

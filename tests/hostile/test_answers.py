@@ -133,7 +133,7 @@ REDIRECTS = {
     "https://evil.example/": 3,
     "file:///etc/passwd": 3,
     "//evil": 3,
-    "http://[::1": 5,
+    "http://[::1": 3,
     "http://a..b:x/": 3,
 }
 NUMBERS: list[Any] = [-1, 1.5, True, "5", None, [], 1e300]
