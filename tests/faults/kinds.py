@@ -1,0 +1,124 @@
+"""The faults by name: what an archive in trouble, or something on the way to it, may answer."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from collections.abc import Mapping
+from functools import cache
+
+from tests.faults.proxy import Exchange, Fault
+
+AWAY = 0.03
+"""Seconds for which connections are refused when it is for once."""
+RETRY_AFTER = 1
+BOMB = 80_000_000
+"""Bytes, unpacked: more than any answer may have."""
+
+
+def refused(exchange: Exchange) -> None:
+    """The server goes away as it is asked, and refuses connections until somebody calls ``up``."""
+    exchange.proxy.down()
+    exchange.reset()
+
+
+def refused_once(exchange: Exchange) -> None:
+    """The same, for a moment."""
+    threading.Timer(AWAY, exchange.proxy.up).start()
+    refused(exchange)
+
+
+def reset(exchange: Exchange) -> None:
+    exchange.reset()
+
+
+def hang(exchange: Exchange) -> None:
+    exchange.gone()
+    raise ConnectionAbortedError
+
+
+def too_many(exchange: Exchange) -> None:
+    exchange.send("429 Too Many Requests", b'{"detail": "Request was throttled."}', retry_after=str(RETRY_AFTER))
+
+
+def error(exchange: Exchange) -> None:
+    exchange.send("500 Internal Server Error", b"<h1>Server Error (500)</h1>", content_type="text/html")
+
+
+def bad_gateway(exchange: Exchange) -> None:
+    exchange.send("502 Bad Gateway", b"<!doctype html><title>502</title>" * 100, content_type="text/html")
+
+
+def truncated(exchange: Exchange) -> None:
+    """The first half, as if that were all."""
+    _, body = exchange.answer()
+    exchange.send("200 OK", body[: len(body) // 2])
+
+
+def cut_off(exchange: Exchange) -> None:
+    """The first half of what was announced, and an end."""
+    _, body = exchange.answer()
+    exchange.send("200 OK", body[: len(body) // 2], length=len(body))
+    raise ConnectionAbortedError
+
+
+def too_long(exchange: Exchange) -> None:
+    """More than was announced, on a connection that stays open: the rest may be taken for the next answer."""
+    _, body = exchange.answer()
+    exchange.send("200 OK", body, length=len(body) // 2)
+
+
+def empty(exchange: Exchange) -> None:
+    exchange.send("200 OK")
+
+
+def packed_bomb(exchange: Exchange) -> None:
+    exchange.send("200 OK", _bomb(), content_encoding="gzip")
+
+
+def plain_bomb(exchange: Exchange) -> None:
+    """Blanks, until the client has had enough or all that no answer may have."""
+    exchange.client.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n")
+    for _ in range(BOMB // 1_000_000):
+        exchange.client.sendall(b" " * 1_000_000)
+    raise ConnectionAbortedError
+
+
+def elsewhere(place: str) -> Fault:
+    """A redirect to another place, with a body that is a bomb of its own."""
+
+    def redirect(exchange: Exchange) -> None:
+        exchange.send("302 Found", _bomb(), content_encoding="gzip", location=place + exchange.path)
+
+    return redirect
+
+
+def drip(exchange: Exchange) -> None:
+    """A byte now and then: never a stall, never an end."""
+    exchange.send("200 OK", b"{", length=1_000_000)
+    while not exchange.gone(0.05):
+        exchange.client.sendall(b" ")
+
+
+@cache
+def _bomb() -> bytes:
+    return gzip.compress(b" " * BOMB, 9)
+
+
+PERSISTENT: Mapping[str, Fault] = {
+    "connection refused": refused,
+    "connection reset": reset,
+    "no answer": hang,
+    "429 with Retry-After": too_many,
+    "500": error,
+    "502 with HTML": bad_gateway,
+    "half the JSON": truncated,
+    "shorter than announced": cut_off,
+    "longer than announced": too_long,
+    "empty": empty,
+    "bomb, packed": packed_bomb,
+    "bomb, plain": plain_bomb,
+    "slow drip": drip,
+}
+ELSEWHERE = "redirect elsewhere"
+"""Needs a place, see :func:`elsewhere`."""
