@@ -161,7 +161,7 @@ def _cells() -> Iterator[object]:
             yield pytest.param(name, target, marks=[] if often else [pytest.mark.slow], id=f"{name} at {target}")
 
 
-@pytest.mark.parametrize(("name", "target"), _cells())
+@pytest.mark.parametrize(("name", "target"), list(_cells()))
 def test_a_fault_ends_as_the_table_says_and_harms_nothing(world: World, name: str, target: str) -> None:
     row, is_text = TABLE[name], target == TEXT
     world.move_on()

@@ -1,0 +1,1 @@
+"""Many runs over an archive that never rests."""
