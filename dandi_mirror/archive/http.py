@@ -16,19 +16,17 @@ from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util.retry import Retry
 
 from dandi_mirror import __version__
 from dandi_mirror.archive.answers import TooLarge, TooLate, detail, parse, read_body
+from dandi_mirror.archive.connections import FewConnections
 from dandi_mirror.archive.instances import LOOPBACK
 from dandi_mirror.errors import BadAnswerError, CredentialsError, MirrorError, NotFoundError, PartError, TemporaryError
 
 LOG = logging.getLogger("dandi_mirror")
 LARGEST_ANSWER = 64 * 1024 * 1024  # bytes, decoded
-AT_ONCE = 6
-"""Connections to one host, and so requests to it at a time, however many threads ask."""
 MISSED = 8
 """After so many answers in a row that did not come, for all patience, nothing more is asked for."""
 RETRIED = (429, 500, 502, 503, 504)
@@ -260,7 +258,7 @@ def _http(headers: Mapping[str, str]) -> _Http:
     # a .netrc entry would replace the token, or send one of its own
     session.auth = _no_auth
     for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(pool_connections=8, pool_maxsize=AT_ONCE, pool_block=True))
+        session.mount(scheme, FewConnections())
     return session
 
 

@@ -100,6 +100,13 @@ def drip(exchange: Exchange) -> None:
         exchange.client.sendall(b" ")
 
 
+def drip_head(exchange: Exchange) -> None:
+    """The same, in the midst of a header."""
+    exchange.client.sendall(b"HTTP/1.1 200 OK\r\nx-long: ")
+    while not exchange.gone(0.05):
+        exchange.client.sendall(b"x")
+
+
 @cache
 def _bomb() -> bytes:
     return gzip.compress(b" " * BOMB, 9)
@@ -119,6 +126,7 @@ PERSISTENT: Mapping[str, Fault] = {
     "bomb, packed": packed_bomb,
     "bomb, plain": plain_bomb,
     "slow drip": drip,
+    "slow drip of headers": drip_head,
 }
 ELSEWHERE = "redirect elsewhere"
 """Needs a place, see :func:`elsewhere`."""

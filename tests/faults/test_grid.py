@@ -106,7 +106,7 @@ class World:
 
         self.proxy.choose = choose
         try:
-            return self.sync(QUICK if fault in (kinds.hang, kinds.drip) else STEADY)
+            return self.sync(QUICK if fault in (kinds.hang, kinds.drip, kinds.drip_head) else STEADY)
         finally:
             self.proxy.choose = lambda asked: None
             self.proxy.up()

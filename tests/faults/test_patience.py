@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.archive.client import MOST_PAGES
-from dandi_mirror.archive.http import AT_ONCE, HOPS, LARGEST_ANSWER, MISSED, Patience, Session
+from dandi_mirror.archive.connections import AT_ONCE, HEAD
+from dandi_mirror.archive.http import HOPS, LARGEST_ANSWER, MISSED, Patience, Session
 from dandi_mirror.canonical import DEEPEST
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import BadAnswerError, MirrorError, PartError, TemporaryError
@@ -148,7 +149,7 @@ def test_one_answer_in_between_and_nothing_is_given_up(proxy: Proxy) -> None:
             assert asking.get("/info/")
 
 
-@pytest.mark.parametrize("fault", [kinds.hang, kinds.drip])
+@pytest.mark.parametrize("fault", [kinds.hang, kinds.drip, kinds.drip_head])
 def test_no_answer_takes_longer_than_patience_lasts(proxy: Proxy, fault: Fault) -> None:
     always(proxy, fault)
     began = time.monotonic()
@@ -246,6 +247,7 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
         "`Retry-After`": patience.longest,
         "a connection": patience.connect,
         "without a byte": patience.stall,
+        "until the head of an answer is whole": HEAD * patience.stall,
         "one whole answer": patience.whole,
         "answers in a row that did not come, for all of this": MISSED,
         "connections to one host": AT_ONCE,
