@@ -95,7 +95,9 @@ class Archive:
             yield from results
             rows += len(results)
             count = answer.get("count")
-            if not check_next(self.session.api_url, path, answer.get("next"), page):
+            more = check_next(self.session.api_url, path, answer.get("next"), page)
+            # a list that goes on beyond its count, or with nothing, would go on for ever
+            if not more or not results or (type(count) is int and rows > count):
                 break
             page += 1
         if rows != count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.archive.client import MOST_PAGES
+from dandi_mirror.archive.client import Archive as Client
 from dandi_mirror.archive.connections import AT_ONCE, HEAD
 from dandi_mirror.archive.http import HOPS, LARGEST_ANSWER, MISSED, Patience, Session
 from dandi_mirror.canonical import DEEPEST
@@ -256,3 +258,15 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
         "pages of a list": MOST_PAGES,
         "levels of lists and objects in a record": DEEPEST,
     }
+
+
+@pytest.mark.parametrize("rows", [[], [{"version": "draft"}] * 1000], ids=["of nothing", "of too much"])
+def test_a_list_without_end_is_left_where_its_count_is_reached(proxy: Proxy, rows: list[object]) -> None:
+    def page(asked: Exchange) -> None:
+        link = f"{proxy.origin}{asked.path}?page={int(asked.query['page']) + 1}"
+        asked.send("200 OK", json.dumps({"count": 2500, "next": link, "results": rows}).encode())
+
+    proxy.choose = lambda asked: page if asked.path.endswith("/versions/") else None
+    with session(proxy) as asking:
+        assert "counts 2500 rows" in fails(lambda: Client(asking).versions("000001"), BadAnswerError)
+    assert len(proxy.asked) <= 4
