@@ -167,17 +167,18 @@ class Session:
 
     def _read(self, door: _Door, url: str, shown: str, most: int) -> bytes:
         """The bytes of an answer, asked for until it comes or patience ends."""
-        self.requests += 1
         if door.missed >= MISSED:
             raise TemporaryError(f"{shown} is not asked for: no answer to the {MISSED} requests before it; {LATER}")
+        self.requests += 1
         for attempt in range(1, self._patience.attempts + 1):
             self._wait(door, shown)
             try:
                 content = self._once(door, url, shown, most)
                 door.missed = 0
                 return content
-            except MirrorError:
-                door.missed = 0
+            except MirrorError as error:
+                # to be sent elsewhere says nothing of what is there
+                door.missed = door.missed if isinstance(error, _Moved) else 0
                 raise
             except _Missed as missed:
                 door.resume = max(door.resume, time.monotonic() + missed.pause)

@@ -143,6 +143,19 @@ def test_an_archive_that_is_away_ends_a_run_and_not_each_request_of_it(proxy: Pr
         assert asking.content(f"{proxy.origin}/robots.txt", 100)
 
 
+def test_a_redirect_is_no_sign_that_the_content_will_come(proxy: Proxy) -> None:
+    def choose(asked: Exchange) -> Fault:
+        return kinds.error if asked.path == "/there" else kinds.elsewhere(f"{proxy.origin}/there?")
+
+    proxy.choose = choose
+    with session(proxy) as asking:
+        for _ in range(MISSED):
+            assert "with 500" in fails(lambda: asking.content(f"{proxy.origin}/here", 100))
+        asked = len(proxy.asked)
+        assert "is not asked for" in fails(lambda: asking.content(f"{proxy.origin}/here", 100))
+        assert (len(proxy.asked), asking.requests) == (asked, 2 * MISSED)
+
+
 def test_one_answer_in_between_and_nothing_is_given_up(proxy: Proxy) -> None:
     proxy.choose = lambda asked: None if asked.path == "/api/info/" else kinds.error
     with session(proxy) as asking:
