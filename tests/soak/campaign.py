@@ -15,6 +15,8 @@ import pytest
 
 from dandi_mirror.archive.http import Patience
 from dandi_mirror.embedded import Archive, Request, Server, serve
+from dandi_mirror.mirror import update
+from dandi_mirror.mirror.early import LARGE
 from tests.conftest import MirrorOfTest, own_home
 from tests.faults import kinds
 from tests.faults.proxy import Exchange, Fault, Proxy, proxy_of
@@ -84,7 +86,9 @@ class Campaign:
         arguments += ["--mode", self.chance.choices(["auto", "force", "verify"], [18, 1, 1])[0]]
         if self.chance.random() < 0.05:
             (self.mirror.path / ".dandi-mirror" / "index.sqlite").unlink(missing_ok=True)
-        with self._weather(Weather.of(self.chance)), impatient(HASTY, PAGE):
+        with self._weather(Weather.of(self.chance)), impatient(HASTY, PAGE), pytest.MonkeyPatch.context() as patch:
+            # half of the first syncs write while they read, as only those of large Dandisets would
+            patch.setattr(update, "LARGE", self.chance.choice([0, LARGE]))
             ran = sync(self.mirror.path, self.proxy.api_url, "--all", *arguments)
         self.soaked.codes[ran.code] += 1
         problems = [*_wrong(ran), *judge.lost(before, judge.tags_of(self.mirror))]

@@ -9,6 +9,7 @@ from hashlib import sha1
 from pathlib import Path
 
 from dandi_mirror.embedded import Archive, Dandiset
+from dandi_mirror.repo.dataset import Dataset
 from tests.conftest import MirrorOfTest, run
 
 TAGS = "refs/tags/"
@@ -26,8 +27,9 @@ def tags_of(mirror: MirrorOfTest) -> dict[str, str]:
 
 
 def datasets_of(mirror: Path) -> list[str]:
-    """The ids of those that a mirror holds."""
-    return sorted(folder.name for folder in mirror.glob("[0-9]*") if (folder / ".git" / "objects").is_dir())
+    """The ids of those that a mirror holds; not of one whose first sync had just begun when its Dandiset went away."""
+    refs = {folder.name: Dataset(folder).refs() for folder in mirror.glob("[0-9]*")}
+    return sorted(name for name, there in refs.items() if "refs/heads/draft" in there)
 
 
 def lost(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
@@ -40,8 +42,9 @@ def lost(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
 def not_as_it_should_be(archive: Archive, mirror: MirrorOfTest, fresh: MirrorOfTest, published: set[str]) -> list[str]:
     """Everything that is wrong; ``published`` are the ids of assets that were ever in a version."""
     problems = []
-    for name in [".", *datasets_of(mirror.path)]:
-        problems += [f"{name}: {problem}" for problem in _untidy(mirror, name)]
+    datasets = datasets_of(mirror.path)
+    for name in [".", *datasets]:
+        problems += [f"{name}: {problem}" for problem in _untidy(mirror, name, datasets)]
     for dandiset in archive.dandisets.values():
         if dandiset.is_open:
             found = [*_tree(dandiset, mirror), *_against(dandiset, mirror, fresh), *_urls(dandiset, mirror, published)]
@@ -49,11 +52,12 @@ def not_as_it_should_be(archive: Archive, mirror: MirrorOfTest, fresh: MirrorOfT
     return problems
 
 
-def _untidy(mirror: MirrorOfTest, name: str) -> Iterator[str]:
+def _untidy(mirror: MirrorOfTest, name: str, datasets: list[str]) -> Iterator[str]:
     fsck = run("git", "-C", str(mirror.path / name), "fsck", "--strict", "--no-dangling", "--no-progress", code=None)
     if fsck.returncode or fsck.stdout or fsck.stderr:
         yield f"git fsck: {fsck.stdout}{fsck.stderr}"
-    if status := mirror.git("status", "--porcelain", dandiset=name):
+    begun = {f"?? {folder.name}/" for folder in mirror.path.glob("[0-9]*")} - {f"?? {one}/" for one in datasets}
+    if status := set(mirror.git("status", "--porcelain", dandiset=name).splitlines()) - begun:
         yield f"git status: {status}"
     if left := [ref for ref in mirror.refs(name) if ref.startswith("refs/dandi-mirror/tmp")]:
         yield f"left behind: {left}"

@@ -171,6 +171,6 @@ ACTIONS = {
     "new title": Action(3, Life.title),
     "embargo": Action(2, Life.embargo),
     "open": Action(4, Life.open),
-    "create a Dandiset": Action(2, Life.create),
-    "delete a Dandiset": Action(1, Life.remove),
+    "create a Dandiset": Action(4, Life.create),
+    "delete a Dandiset": Action(3, Life.remove),
 }
