@@ -66,12 +66,20 @@ class Archive:
         path = f"/dandisets/{identifier}/versions/"
         rows: list[VersionRow] = []
         strange: list[str] = []
+        has_draft = False
         for row in self._counted(path, order="created"):
             name = row.get("version") if isinstance(row, dict) else None
             if is_version_id(name):
                 rows.append(version_row(row, path))
-            elif name != DRAFT:
+            elif name == DRAFT:
+                has_draft = True
+            else:
                 strange.append(ascii(name)[:80])
+        if not has_draft:
+            # an archive in trouble may answer with a list of nothing
+            raise BadAnswerError(
+                f"{path} does not list the draft, which every Dandiset has; run the command again later"
+            )
         if len({row.version for row in rows}) != len(rows):
             raise BadAnswerError(f"{path} names a version twice")
         return sorted(rows, key=lambda row: (row.created, row.version)), strange
@@ -79,7 +87,11 @@ class Archive:
     def version_metadata(self, identifier: str, version: str) -> dict[str, object]:
         """The Dandiset's record at a version."""
         path = f"/dandisets/{identifier}/versions/{version}/"
-        return _object(self.session.get(path), path)
+        record = _object(self.session.get(path), path)
+        if "name" not in record:
+            # it would stand in a tag for good
+            raise BadAnswerError(f"{path}: not a Dandiset's record, for it has no name")
+        return record
 
     def text(self, url: str, size: int) -> bytes:
         """The content of a text asset of ``size`` bytes."""

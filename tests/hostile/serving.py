@@ -121,7 +121,8 @@ class Answers:
             case "":
                 return json_response(spell(self.dandiset()))
             case "versions/":
-                return json_response(b'{"count": 0, "next": null, "previous": null, "results": []}')
+                page = {"count": 1, "next": None, "previous": None, "results": [self.version()]}
+                return json_response(spell(page))
             case "versions/draft/":
                 return json_response(spell(self.record))
             case "versions/draft/assets/":

@@ -78,9 +78,13 @@ def published(**changes: Any) -> Answer:
 
 
 def versions(*rows: Any, **changes: Any) -> Answer:
-    """The list of versions."""
-    page = {"count": len(rows), "next": None, "previous": None, "results": list(rows)} | changes
-    return lambda answers, request: json_response(json.dumps(page).encode())
+    """The list of versions: the draft, as in every such list, and these."""
+
+    def answer(answers: Answers, request: Request) -> Response:
+        page = {"count": 1 + len(rows), "next": None, "previous": None, "results": [answers.version(), *rows]}
+        return json_response(json.dumps(page | changes).encode())
+
+    return answer
 
 
 def version(name: Any = "0.240101.0000", **changes: Any) -> dict[str, Any]:
@@ -274,6 +278,9 @@ def about_lists() -> Iterator[Case]:
         yield f"versions results {results!a}", VERSIONS, versions(results=results), 5
     for link in ("http://[", "https://evil.example/api/", 5, "", "?page=2"):
         yield f"versions next {link!a}", VERSIONS, versions(next=link), 5
+    nothing = b'{"count": 0, "next": null, "previous": null, "results": []}'
+    yield "a list for a record", RECORD, plain(nothing), 5
+    yield "no version, nor a draft", VERSIONS, versions(count=0, results=[]), 5
     yield "one version twice", VERSIONS, versions(version(), version()), 5
     yield "the year 9999", VERSIONS, versions(version(created="9999-12-31T23:59:59-10:00")), 5
     yield "a version without a size", VERSIONS, versions(version(size=None)), 5
