@@ -17,6 +17,7 @@ from dandi_mirror.archive.http import Patience
 from dandi_mirror.embedded import Archive, Request, Server, serve
 from dandi_mirror.mirror import update
 from dandi_mirror.mirror.early import LARGE
+from dandi_mirror.model import ABSENT, Kind
 from tests.conftest import MirrorOfTest, own_home
 from tests.faults import kinds
 from tests.faults.proxy import Exchange, Fault, Proxy, proxy_of
@@ -102,12 +103,21 @@ class Campaign:
             with impatient(Patience(attempts=2, backoff=0.1), PAGE):
                 ran = sync(self.mirror.path, self.proxy.api_url, "--all")
             self.soaked.problems += [f"at rest, run {number}: {problem}" for problem in _wrong(ran)]
-            if ran.code == 0 and {record["status"] for record in ran.records.values()} == {"notneeded"}:
+            if self._at_rest(ran):
                 break
         else:
             self.soaked.problems.append(f"not at rest after {SETTLES} runs: {_told(ran)}")
         self.soaked.settled_after = number
         self.soaked.problems += judge.lost(before, judge.tags_of(self.mirror))
+
+    def _at_rest(self, ran: Ran) -> bool:
+        """Whether a run had nothing to do for what is open, and says of all else only that it is not."""
+        open_ones = {name for name, dandiset in self.archive.dandisets.items() if dandiset.is_open}
+        others = [record for name, record in ran.records.items() if name not in open_ones]
+        absent = {finding["kind"] for record in others for finding in record["findings"]} - {Kind.VANISHED}
+        here = [ran.records.get(name, {}) for name in open_ones]
+        quiet = all((record.get("status"), record.get("exit_code")) == ("notneeded", 0) for record in here)
+        return quiet and absent <= ABSENT and ran.code == (3 if absent else 0)
 
     def judge(self) -> None:
         """Compare with the archive, and with a mirror that was made now."""
