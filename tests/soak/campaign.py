@@ -17,7 +17,7 @@ from dandi_mirror.archive.http import Patience
 from dandi_mirror.embedded import Archive, Request, Server, serve
 from dandi_mirror.mirror import update
 from dandi_mirror.mirror.early import LARGE
-from dandi_mirror.model import ABSENT, Kind
+from dandi_mirror.model import ABSENT
 from tests.conftest import MirrorOfTest, own_home
 from tests.faults import kinds
 from tests.faults.proxy import Exchange, Fault, Proxy, proxy_of
@@ -114,10 +114,12 @@ class Campaign:
         """Whether a run had nothing to do for what is open, and says of all else only that it is not."""
         open_ones = {name for name, dandiset in self.archive.dandisets.items() if dandiset.is_open}
         others = [record for name, record in ran.records.items() if name not in open_ones]
-        absent = {finding["kind"] for record in others for finding in record["findings"]} - {Kind.VANISHED}
+        gone = [
+            {finding["kind"] for finding in record["findings"]} & ABSENT for record in others if record["exit_code"]
+        ]
         here = [ran.records.get(name, {}) for name in open_ones]
         quiet = all((record.get("status"), record.get("exit_code")) == ("notneeded", 0) for record in here)
-        return quiet and absent <= ABSENT and ran.code == (3 if absent else 0)
+        return quiet and all(gone) and ran.code == (3 if gone else 0)
 
     def judge(self) -> None:
         """Compare with the archive, and with a mirror that was made now."""
