@@ -96,6 +96,8 @@ class Session:
         self.api_url = api_url
         self.requests = 0
         """How many answers were asked for (retries not counted)."""
+        self.received = 0
+        """Bytes of these answers, decoded."""
         self._token = token
         self._patience = patience or Patience()
         self._api = _Door(_http(self._api_headers()))
@@ -203,7 +205,9 @@ class Session:
         try:
             with self._answer(door, url, shown) as answer:
                 self._check(answer, door, whom, shown, deadline)
-                return read_body(answer, most, deadline)
+                content = read_body(answer, most, deadline)
+                self.received += len(content)
+                return content
         except TooLarge:
             raise BadAnswerError(f"{shown}: an answer of more than {most} bytes") from None
         except TooLate:
