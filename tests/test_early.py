@@ -96,7 +96,7 @@ def test_what_was_seen_of_a_listing_that_did_not_hold_still_leaves_nothing_behin
     assert other.refs() == mirror.refs()
 
 
-def test_a_listing_that_breaks_off_leaves_no_ref_and_the_next_run_is_whole(
+def test_a_listing_that_breaks_off_leaves_nothing_and_the_next_run_is_whole(
     archive: Archive, mirror: MirrorOfTest, early: Callable[[], MirrorOfTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many_kinds(archive)
@@ -109,12 +109,10 @@ def test_a_listing_that_breaks_off_leaves_no_ref_and_the_next_run_is_whole(
 
     other.server.intercept = breaking
     assert other.sync().exit_code == 5
-    assert other.refs() == {}
+    assert not (other.path / "000123").exists()
     other.server.intercept = None
     assert other.sync().status == "ok"
     assert other.refs() == mirror.refs()
-    left = [path for path in (other.path / "000123/.git/objects").rglob("*tmp*") if path.is_file()]
-    assert left == []
 
 
 def test_very_many_logs_are_joined_to_those_of_the_branch(

@@ -471,6 +471,28 @@ def test_a_signal_ends_the_run_within_seconds_and_the_next_completes_it(
         assert many.git("fsck", "--strict", "--no-dangling", dandiset=identifier) == ""
 
 
+def test_an_interrupt_that_python_swallows_ends_the_process_all_the_same() -> None:
+    deaf = """
+import time
+from dandi_mirror.cli.ending import end_by_signals
+end_by_signals()
+print("begun", flush=True)
+while True:
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("swallowed", flush=True)
+"""
+    with subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout and child.stdout.readline() == b"begun\n"
+        begun = time.monotonic()
+        child.send_signal(signal.SIGTERM)
+        output, errors = child.communicate(timeout=30)
+    assert (output, child.returncode) == (b"swallowed\n", 130)
+    assert errors.startswith(b"interrupted; ")
+    assert time.monotonic() - begun < 8
+
+
 # --- a cluster ---------------------------------------------------------------------------------------------
 
 

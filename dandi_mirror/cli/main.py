@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import threading
 from collections.abc import Mapping
 from typing import NoReturn
 
 import click
 
 from dandi_mirror import __version__
+from dandi_mirror.cli.ending import CODE, WORDS, end
 from dandi_mirror.errors import MirrorError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -93,13 +93,13 @@ def main() -> None:
         if "_DANDI_MIRROR_COMPLETE" in os.environ:
             cli.main(prog_name="dandi-mirror", complete_var="_DANDI_MIRROR_COMPLETE")
         code = cli.main(standalone_mode=False, prog_name="dandi-mirror")
-        _end(code if isinstance(code, int) else 0)
+        end(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; what was complete is kept, run the command again for the rest", err=True)
-        _end(130)
+        click.echo(WORDS, err=True)
+        end(CODE)
     except MirrorError as error:
         _fail(str(error), error.exit_code)
     except BrokenPipeError:
@@ -109,21 +109,10 @@ def main() -> None:
         _fail(f"unexpected: {type(error).__name__}: {error}; run again with -l debug and report it", 1)
 
 
-def _end(code: int) -> NoReturn:
-    """End the process now, also if threads are at work: to a sync, any instant is good enough to end at."""
-    if threading.active_count() > 1 and "dandi_mirror.repo.process" in sys.modules:
-        from dandi_mirror.repo.process import end_children
-
-        sys.stdout.flush()
-        end_children()
-        os._exit(code)
-    sys.exit(code)
-
-
 def _fail(message: str, code: int) -> NoReturn:
     """End the process with one line, and with the traceback before it where that is wanted."""
     from dandi_mirror.cli.log import LOG, plain
 
     LOG.debug("where it happened:", exc_info=True)
     click.echo(f"dandi-mirror: {plain(message)}", err=True)
-    _end(code)
+    end(code)

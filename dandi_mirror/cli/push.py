@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dandi_mirror.cli import options, output
+from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
     from dandi_mirror.config import Settings, Sibling
@@ -48,6 +49,7 @@ def command(
     not; a repository that is not there yet is made.  Nothing is forced.  What the archive does not show to all goes
     to private siblings only.  When nothing has moved, nobody is asked and nothing is printed.
     """
+    end_by_signals()
     from dandi_mirror.config import read_settings
     from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.mirror.push import Push, push_many

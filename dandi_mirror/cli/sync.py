@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dandi_mirror.cli import options, output
+from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
     from dandi_mirror.cli.watch import Watch
@@ -68,12 +69,12 @@ def command(
     are there already are brought up to date.  No content is downloaded but small text files: get that by
     `datalad get`, or name it with --get.  When nothing has changed, nothing is printed.
     """
+    end_by_signals()
     from dandi_mirror.cli.watch import watched
     from dandi_mirror.config import read_settings
     from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.mirror.options import Options, Pace
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     deadline = _deadline(time_limit)
     settings, mirror = read_settings(mirror_path).with_flags(**flags), Mirror(mirror_path.absolute())
     asked = _Asked(_chosen(settings.instance, dandisets, everything, flags), everything)

@@ -66,7 +66,16 @@ class EarlyLogs:
 
 @contextmanager
 def early_logs(dataset: Dataset, branch: str, instance: Instance, dandiset: str, now: datetime) -> Iterator[EarlyLogs]:
-    """Begin the import of a first sync into a dataset, which is made if it is not there."""
+    """Begin the import of a first sync into a dataset, which is made if it is not there.
+
+    A dataset that was made for it goes with it, where the archive does not give what it is to hold.
+    """
+    made = not dataset.path.exists()
     dataset.create(branch)
-    with dataset.importing() as importer:
-        yield EarlyLogs(importer, instance, dandiset, now)
+    try:
+        with dataset.importing() as importer:
+            yield EarlyLogs(importer, instance, dandiset, now)
+    except Exception:
+        if made and not dataset.refs():
+            dataset.remove()
+        raise

@@ -73,6 +73,7 @@ def _register(instance: Instance, mirror: Mirror) -> str:
         reason = superdataset.register(members, datalad_config(instance), date, _message(moved, held))
         commits = {dandiset: then.branch for dandiset, then in known.items()}
         mirror.index.register(commits, superdataset.head(), reason)
+        superdataset.dataset.collect_garbage()
     return reason
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -68,6 +69,10 @@ class Dataset:
         git(self.path, "init", "--quiet", f"--initial-branch={branch}", "--object-format=sha1", "--template=")
         for name in ("HEAD", "config"):
             sync_to_disk(self.git_dir / name)
+
+    def remove(self) -> None:
+        """Take away a repository that was made in this run and holds nothing yet."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     # --- reading -------------------------------------------------------------------------------------------
 
