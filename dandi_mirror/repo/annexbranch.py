@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import chain, islice
 
 from dandi_mirror.repo.dataset import TEMPORARY
-from dandi_mirror.repo.stream import FOLDER, Commit, Importer, Inline, Known
+from dandi_mirror.repo.stream import FOLDER, Commit, Importer, Inline, Known, quote
 
 MANY = 5000
 """Files; up to here the plain way is as fast."""
@@ -46,17 +46,16 @@ class Stage:
             self._importer.end()
             self._importer.restart()
             self._importer.begin(Commit(_STAGE, self._date, "staged\n", f"{_STAGE}^0", mark=_MARK))
-        name, _, rest = path.partition("/")
+        name = path[:3]
         if name not in self._touched:
             self._touched[name] = None
             if name in self._folders:
                 self._importer.put("/".join(name), Known(self._folders[name], FOLDER))
-        self._importer.put(f"{'/'.join(name)}/{rest}", Inline(content))
+        self._importer.write(quote(_staged(path)), content)
 
     def remove(self, path: str) -> None:
         """Take back a log that was put here."""
-        name, _, rest = path.partition("/")
-        self._importer.remove(f"{'/'.join(name)}/{rest}")
+        self._importer.remove(_staged(path))
 
     def close(self) -> None:
         """All logs have been put."""
@@ -67,6 +66,11 @@ class Stage:
         made = self._importer.ids(_MARK, ["/".join(name) for name in self._touched])
         folders = ((name, Known(oid, FOLDER)) for name, oid in zip(self._touched, made, strict=True) if oid)
         self._importer.commit(commit, (), chain(((path, Inline(content)) for path, content in top), folders))
+
+
+def _staged(path: str) -> str:
+    a, b, c = path[:3]
+    return f"{a}/{b}/{c}{path[3:]}"
 
 
 def import_logs(

@@ -113,21 +113,28 @@ def _newest(log: bytes) -> tuple[dict[str, tuple[Stamp, bool, str]], list[str]]:
 
 def with_fields(log: bytes, stamp: Stamp, remove: Iterable[tuple[str, str]], add: Iterable[tuple[str, str]]) -> bytes:
     """A metadata log in which the (field, value) pairs of ``remove`` are unset and those of ``add`` set."""
-    signs = [(field, "-" + _metadata_value(value)) for field, value in remove]
-    signs += [(field, "+" + _metadata_value(value)) for field, value in add]
+    signs = [(pair[0], "-" + _metadata_value(pair[1])) for pair in remove]
+    signs += [_addition(pair) for pair in add]
     if not signs:
         return log
     words: list[str] = []
     before = None
     for field, value in sorted(signs):
-        words += [value] if field == before else [field, value]
-        before = field
+        if field != before:
+            words.append(field)
+            before = field
+        words.append(value)
     if not log:
         return f"{stamp} {' '.join(words)}\n".encode()
     lines = log.splitlines(keepends=True)
     times = [Stamp.parse(line.partition(b" ")[0].decode(errors="replace")) for line in lines]
     last = max((time for time in times if time), key=lambda time: time.micros, default=None)
     return _whole_lines(log) + f"{stamp.after(last)} {' '.join(words)}\n".encode()
+
+
+@lru_cache(maxsize=1 << 16)
+def _addition(pair: tuple[str, str]) -> tuple[str, str]:
+    return pair[0], "+" + _metadata_value(pair[1])
 
 
 @lru_cache(maxsize=4096)

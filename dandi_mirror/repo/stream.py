@@ -241,6 +241,10 @@ class Importer:
         """Set a file of the commit that has begun; what the path held before is forgotten."""
         self._write(entry.modify(quote(path)))
 
+    def write(self, path: bytes, content: bytes) -> None:
+        """Set a regular file of the commit that has begun; ``path`` is quoted already."""
+        self._write(b"M 100644 inline %b\ndata %d\n%b\n" % (path, len(content), content))
+
     def remove(self, path: str) -> None:
         """Take a file out of the commit that has begun."""
         self._write(b"D %b\n" % quote(path))
