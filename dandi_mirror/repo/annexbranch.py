@@ -69,8 +69,7 @@ class Stage:
 
 
 def _staged(path: str) -> str:
-    a, b, c = path[:3]
-    return f"{a}/{b}/{c}{path[3:]}"
+    return f"{path[0]}/{path[1]}/{path[2:]}"
 
 
 def import_logs(
