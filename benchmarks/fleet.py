@@ -1,7 +1,7 @@
 """Many Dandisets: an archive of them in a process of its own, and runs of ``sync --all`` in others, measured.
 
-``python -m benchmarks.fleet serve COUNT LARGE ASSETS`` prints its API's URL; then each number on standard input lets
-as many Dandisets change.  ``python -m benchmarks.fleet run URL MIRROR JOBS`` prints JSON.
+``python -m benchmarks.fleet serve COUNT LARGE ASSETS`` prints its API's URL; then ``change K`` on standard input lets K
+Dandisets change.  ``python -m benchmarks.fleet run URL MIRROR JOBS`` prints JSON.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.archive import row
+from benchmarks.archive import Served, row
 
 TINY = 3
 """Assets of a tiny Dandiset."""
@@ -43,7 +43,7 @@ def serve_forever(count: int, large: int, assets: int) -> None:
     with serve(archive) as server:
         print(server.api_url, flush=True)
         for line in sys.stdin:
-            for _ in range(int(line)):
+            for _ in range(int(line.removeprefix("change "))):
                 dandiset = archive.dandisets[f"{changed + 1:06d}"]
                 changed = large + (changed + 1 - large) % (count - large)
                 dandiset.add_asset(row=row(50_000_000 + changed, changed), unchecked=True)
@@ -92,24 +92,6 @@ def _count_children() -> list[object]:
     started: list[object] = []
     sys.addaudithook(lambda event, values: started.append(values[0]) if event == "subprocess.Popen" else None)
     return started
-
-
-class Served:
-    """The archive in its process."""
-
-    def __init__(self, child: subprocess.Popen[str]) -> None:
-        self._child = child
-        self.api_url = self._line()
-
-    def change(self, count: int) -> None:
-        """Add an asset to each of some tiny Dandisets."""
-        assert self._child.stdin
-        print(count, file=self._child.stdin, flush=True)
-        self._line()
-
-    def _line(self) -> str:
-        assert self._child.stdout
-        return self._child.stdout.readline().strip()
 
 
 @contextmanager
