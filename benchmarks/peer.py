@@ -15,13 +15,17 @@ from typing import IO
 from benchmarks.archive import row
 from dandi_mirror.repo.process import child_environment, find_program
 
+# git-annex commits what it has noted when it likes, and dies if git does not know who it is
+_IDENTITY = {"GIT_AUTHOR_NAME": "peer", "GIT_AUTHOR_EMAIL": "peer@example.org",
+             "GIT_COMMITTER_NAME": "peer", "GIT_COMMITTER_EMAIL": "peer@example.org"}  # fmt: skip
+
 
 class Pipe:
     """A running batch command."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self._child = subprocess.Popen(
-            [find_program("git-annex"), *arguments], cwd=folder, env=child_environment(), text=True,
+            [find_program("git-annex"), *arguments], cwd=folder, env=child_environment() | _IDENTITY, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         assert self._child.stdin and self._child.stdout
@@ -68,6 +72,4 @@ def record(folder: Path, count: int) -> float:
 
 
 def _run(folder: Path, *command: str) -> None:
-    identity = {"GIT_AUTHOR_NAME": "peer", "GIT_AUTHOR_EMAIL": "peer@example.org",
-                "GIT_COMMITTER_NAME": "peer", "GIT_COMMITTER_EMAIL": "peer@example.org"}  # fmt: skip
-    subprocess.run(command, cwd=folder, check=True, env={**child_environment(), **identity})
+    subprocess.run(command, cwd=folder, check=True, env=child_environment() | _IDENTITY)

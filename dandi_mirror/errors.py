@@ -47,6 +47,12 @@ class DiskError(MirrorError):
 
     exit_code = 6
 
+    @classmethod
+    def of(cls, path: object, error: Exception) -> DiskError:
+        """What the system, or SQLite in words of its own, says of a file."""
+        said = getattr(error, "strerror", None) or str(error)
+        return cls(f"{path}: {'No space left on device' if said == 'database or disk is full' else said}")
+
 
 class IntegrityError(MirrorError):
     """Two facts that must agree do not: a tag and its version, a text file and its digest."""

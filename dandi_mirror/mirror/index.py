@@ -166,14 +166,14 @@ class Index:
         try:
             self._try_to_write(statement, rows, superdataset)
         except sqlite3.OperationalError as error:
-            raise DiskError(f"{self._path}: {error}") from error
+            raise DiskError.of(self._path, error) from error
         except sqlite3.DatabaseError:
             # spoilt: it is only a memory, so start a new one
             try:
                 self._path.unlink(missing_ok=True)
                 self._try_to_write(statement, rows, superdataset)
             except (sqlite3.Error, OSError) as error:
-                raise DiskError(f"{self._path}: {error}") from error
+                raise DiskError.of(self._path, error) from error
 
     def _try_to_write(self, statement: str, rows: list[list[Any]], superdataset: list[str] | None) -> None:
         with self._open() as database:

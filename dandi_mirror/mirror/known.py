@@ -73,7 +73,7 @@ class Known:
         except (sqlite3.Error, OSError) as error:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
-            raise DiskError(f"{self._path}: {error}") from error
+            raise DiskError.of(self._path, error) from error
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

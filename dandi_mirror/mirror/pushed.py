@@ -43,14 +43,14 @@ class Notes:
         try:
             self._write(part, refs)
         except sqlite3.OperationalError as error:
-            raise DiskError(f"{self._path}: {error}") from error
+            raise DiskError.of(self._path, error) from error
         except sqlite3.DatabaseError:
             # spoilt: it is only a memory, so start a new one
             try:
                 self._path.unlink(missing_ok=True)
                 self._write(part, refs)
             except (sqlite3.Error, OSError) as error:
-                raise DiskError(f"{self._path}: {error}") from error
+                raise DiskError.of(self._path, error) from error
 
     def _write(self, part: str, refs: Mapping[str, str]) -> None:
         with self._open() as database:

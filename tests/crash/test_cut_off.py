@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -209,6 +211,15 @@ def test_a_full_disk_is_found_out_though_git_does_not_name_it(tmp_path: Path, mo
     error = process.failure(tmp_path, ["init"], 1, b"Not initialized.")
     assert isinstance(error, DiskError)
     assert "No space left on device (Not initialized.)" in str(error)
+
+
+def test_a_disk_that_is_full_is_told_in_the_systems_words_by_sqlite_too(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "small")) as database:
+        database.execute("PRAGMA max_page_count = 2")
+        with pytest.raises(sqlite3.OperationalError) as error:
+            database.executescript("CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(100000));")
+    assert str(DiskError.of(tmp_path / "small", error.value)) == f"{tmp_path}/small: No space left on device"
+    assert str(DiskError.of("it", PermissionError(13, "Permission denied"))) == "it: Permission denied"
 
 
 def test_git_gc_and_a_write_keep_each_other_away(
