@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.mirror import memory
 from dandi_mirror.model import ABSENT, DandisetRow, Finding, Kind
 
 _SCHEMA = 2
@@ -128,7 +129,7 @@ class Index:
         if not self._path.exists():
             return Memory()
         try:
-            with self._open() as database:
+            with memory.opened(self._path) as database:
                 found = database.execute(f"SELECT * FROM dandiset {which}", values)
                 dandisets = {row[0]: _remembered(*row[1:]) for row in found}
                 return Memory(dandisets, *(database.execute("SELECT * FROM superdataset").fetchone() or ()))
@@ -163,20 +164,7 @@ class Index:
         )
 
     def _write(self, statement: str, rows: list[list[Any]], superdataset: list[str] | None = None) -> None:
-        try:
-            self._try_to_write(statement, rows, superdataset)
-        except sqlite3.OperationalError as error:
-            raise DiskError.of(self._path, error) from error
-        except sqlite3.DatabaseError:
-            # spoilt: it is only a memory, so start a new one
-            try:
-                self._path.unlink(missing_ok=True)
-                self._try_to_write(statement, rows, superdataset)
-            except (sqlite3.Error, OSError) as error:
-                raise DiskError.of(self._path, error) from error
-
-    def _try_to_write(self, statement: str, rows: list[list[Any]], superdataset: list[str] | None) -> None:
-        with self._open() as database:
+        def change(database: sqlite3.Connection) -> None:
             database.execute("BEGIN IMMEDIATE")
             if database.execute("PRAGMA user_version").fetchone() != (_SCHEMA,):
                 _make(database)
@@ -185,10 +173,7 @@ class Index:
                 database.execute("DELETE FROM superdataset")
                 database.execute("INSERT INTO superdataset VALUES (?, ?)", superdataset)
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=30)) as database, database:
-            yield database
+        memory.write(self._path, change)
 
 
 _COLUMNS = ("row", "versions", "branch", "hosts", "findings", "verified")

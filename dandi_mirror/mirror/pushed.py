@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from dandi_mirror.config import Sibling
-from dandi_mirror.errors import DiskError
+from dandi_mirror.mirror import memory
 
 
 class Notes:
@@ -28,7 +27,7 @@ class Notes:
         if not self._path.exists():
             return {}
         try:
-            with self._open() as database:
+            with memory.opened(self._path) as database:
                 rows = database.execute("SELECT part, refs FROM pushed WHERE sibling = ?", [self._sibling]).fetchall()
             return {part: dict(json.loads(refs)) for part, refs in rows}
         except (sqlite3.DatabaseError, ValueError, TypeError):
@@ -40,27 +39,12 @@ class Notes:
         Raises:
             DiskError: the file cannot be written.
         """
-        try:
-            self._write(part, refs)
-        except sqlite3.OperationalError as error:
-            raise DiskError.of(self._path, error) from error
-        except sqlite3.DatabaseError:
-            # spoilt: it is only a memory, so start a new one
-            try:
-                self._path.unlink(missing_ok=True)
-                self._write(part, refs)
-            except (sqlite3.Error, OSError) as error:
-                raise DiskError.of(self._path, error) from error
 
-    def _write(self, part: str, refs: Mapping[str, str]) -> None:
-        with self._open() as database:
+        def change(database: sqlite3.Connection) -> None:
             database.execute(
                 "CREATE TABLE IF NOT EXISTS pushed"
                 " (sibling TEXT, part TEXT, refs TEXT NOT NULL, PRIMARY KEY (sibling, part))"
             )
             database.execute("INSERT OR REPLACE INTO pushed VALUES (?, ?, ?)", [self._sibling, part, json.dumps(refs)])
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=30)) as database, database:
-            yield database
+        memory.write(self._path, change)
