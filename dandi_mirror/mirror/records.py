@@ -52,7 +52,7 @@ def record_length(handle: int) -> int:
 
 def path_digest(path: str) -> str:
     """What decides in which part a path's record stands."""
-    return sha256(path.encode()).hexdigest()[:_DEEPEST]
+    return sha256(path.encode()).hexdigest()
 
 
 def record_files(spool: Spool, records: Iterable[Record]) -> Iterator[tuple[str, RecordFile]]:
@@ -68,7 +68,7 @@ def in_order(record: Record) -> bytes:
 
 def record_parts(records: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
     """The parts' paths in the tree with their members, which are not in order yet."""
-    placed = sorted((path_digest(path), path, handle) for path, handle in records)
+    placed = sorted((path_digest(path)[:_DEEPEST], path, handle) for path, handle in records)
     ends = [0, *accumulate(record_length(handle) + 1 for _, _, handle in placed)]
 
     def parts(digits: str, start: int, end: int) -> Iterator[tuple[str, list[Record]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from threading import Lock
 
 from dandi_mirror.errors import DiskError
 
@@ -13,7 +14,10 @@ _BUFFER = 1 << 20
 
 
 class Spool:
-    """A file without a name that holds byte strings; each is got back by the handle that ``put`` gave."""
+    """A file without a name that holds byte strings; each is got back by the handle that ``put`` gave.
+
+    One thread puts; any may get.
+    """
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -24,6 +28,7 @@ class Spool:
             raise DiskError(f"{folder}: {error.strerror}") from error
         self._folder = folder
         self._waiting = bytearray()
+        self._writing = Lock()
         self._written = 0
 
     def put(self, content: bytes) -> int:
@@ -36,7 +41,8 @@ class Spool:
 
     def get(self, handle: int) -> bytes:
         """What was put under this handle."""
-        self._flush()
+        with self._writing:
+            self._flush()
         return os.pread(self._file.fileno(), handle & (1 << _LENGTH_BITS) - 1, handle >> _LENGTH_BITS)
 
     def close(self) -> None:

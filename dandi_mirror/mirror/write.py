@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from dandi_mirror.mirror.annexlogs import KeyLogs, Places, by_key, changed_logs,
 from dandi_mirror.mirror.early import EarlyLogs
 from dandi_mirror.mirror.fields import annex_fields
 from dandi_mirror.mirror.plan import Plan
-from dandi_mirror.mirror.records import is_part
+from dandi_mirror.mirror.records import RecordFile, is_part
 from dandi_mirror.mirror.tree import Annexed, Listing, Tree, is_text
 from dandi_mirror.model import Instance, is_version_id
 from dandi_mirror.repo import logs
@@ -23,10 +24,12 @@ from dandi_mirror.repo.annexbranch import import_logs
 from dandi_mirror.repo.dataset import ALARM, ANNEX, TEMPORARY, Dataset, RefChange
 from dandi_mirror.repo.dataset import Tree as OldTree
 from dandi_mirror.repo.keys import annex_key, hash_dir_lower
-from dandi_mirror.repo.stream import Commit, Importer, Made, tag_object
+from dandi_mirror.repo.stream import Commit, Entry, Importer, Known, Made, tag_object
 
 MANY = 2000
 """From so many logs on, their folders are listed once instead of asking for each log by name."""
+SHARED = 200
+"""So many files of records are worth a second git."""
 AT_ONCE = 4096
 """Keys whose logs are held in memory at a time."""
 
@@ -127,7 +130,21 @@ class Writer:
             self._instance, self._dandiset, branch.listing, branch.counts, branch.plan, merge
         )
         commit = Commit(branch.ref, branch.listing.row.modified, message, branch.base, [*merge.values()])
-        importer.commit(commit, branch.plan.removed, branch.plan.files)
+        importer.commit(commit, branch.plan.removed, self._shared(branch.plan.files))
+
+    def _shared(self, files: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, Entry]]:
+        """The files of a commit; of very many records a second git packs one half while the first packs the other."""
+        records = [(path, entry) for path, entry in files if isinstance(entry, RecordFile)]
+        if len(records) < SHARED:
+            yield from files
+            return
+        theirs = dict(records[::2])
+        with ThreadPoolExecutor(1, thread_name_prefix="records") as pool, Importer(self._dataset.path) as other:
+            packing = pool.submit(lambda: [other.blob(entry.content()) for entry in theirs.values()])
+            yield from ((path, entry) for path, entry in files if path not in theirs)
+            ids = packing.result()
+        for path, oid in zip(theirs, ids, strict=True):
+            yield path, Known(oid)
 
     def _move(
         self, tags: Mapping[str, str], versions: list[Version], branch: Branch | None, annex: str | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo import garbage
+from dandi_mirror.repo.disk import sync_to_disk
 from dandi_mirror.repo.files import is_filled, is_repository, read_ref
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
@@ -282,17 +282,3 @@ class Dataset:
             return "[dandi-mirror]" in (self.git_dir / "config").read_text()
         except OSError:
             return False
-
-
-def sync_to_disk(path: Path) -> None:
-    """Bring a file's content, or the names in a folder, to the disk."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        raise DiskError(f"{path}: {error.strerror}") from error
-    finally:
-        os.close(descriptor)

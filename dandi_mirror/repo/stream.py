@@ -224,6 +224,11 @@ class Importer:
         self.finish()
         self._child = self._start()
 
+    def blob(self, content: bytes) -> str:
+        """Import a file's content that stands in no tree yet; its id."""
+        self._write(b"blob\n" + data(content))
+        return blob_id(content)
+
     def commit(self, commit: Commit, removed: Iterable[str], files: Iterable[tuple[str, Entry]]) -> None:
         """Import a commit: first the removals, then the files that are new or changed."""
         self.begin(commit)

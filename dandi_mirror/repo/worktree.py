@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.repo.dataset import CHECKED_OUT, EMPTY_TREE, Dataset, RefChange, sync_to_disk
+from dandi_mirror.repo.dataset import CHECKED_OUT, EMPTY_TREE, Dataset, RefChange
+from dandi_mirror.repo.disk import start_writing, sync_to_disk
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.stream import FILE, blob_id
-
-_MANY = 100
-"""With more files than this, all the disks of the machine are synced at once; one file may take 10 ms."""
 
 OTHER = {"draft": "published", "published": "draft"}
 """The branch of a dataset that is kept no more when this one is."""
@@ -112,9 +110,7 @@ def _merge(dataset: Dataset, base: str, commit: str) -> str:
         if not found:
             raise  # git was ended by something else than an edit, and may have left its lock
         return reason
-    # git syncs its own files only; after a power cut these would be there and empty
-    changes = _changes(dataset, base, commit)
-    _sync([_file(dataset, change) for change in changes if change.new[0] == FILE])
+    _sync(dataset, _changes(dataset, base, commit))
     dataset.move_refs([RefChange(CHECKED_OUT, commit, dataset.ref(CHECKED_OUT))])
     _unmark(dataset)
     return ""
@@ -144,12 +140,15 @@ def _unmark(dataset: Dataset) -> None:
     sync_to_disk(dataset.git_dir)
 
 
-def _sync(files: list[str]) -> None:
-    if len(files) > _MANY:
-        os.sync()
-        return
+def _sync(dataset: Dataset, changes: Iterable[_Change]) -> None:
+    """Bring what git wrote to the disk; it syncs its own files only, and these would be there and empty."""
+    paths = [(_file(dataset, change), change.new[0]) for change in changes]
+    files = [path for path, mode in paths if mode == FILE]
+    # all are on their way before the first is waited for; sync(2) would wait for everybody's files
     for file in files:
-        sync_to_disk(Path(file))
+        start_writing(file)
+    for path in [*files, *sorted({path.rpartition("/")[0] for path, _ in paths})]:
+        sync_to_disk(Path(path))
 
 
 def _changes(dataset: Dataset, before: str, commit: str) -> Iterator[_Change]:
