@@ -31,6 +31,7 @@ MISSED = 8
 """After so many answers in a row that did not come, for all patience, nothing more is asked for."""
 RETRIED = (429, 500, 502, 503, 504)
 REDIRECTED = (301, 302, 303, 307, 308)
+_PAGE = 64 * 1024  # bytes of a page that is no redirect; it is not used
 HOPS = 5
 """Requests for one content, redirects followed."""
 LATER = "run the command again later"
@@ -149,6 +150,19 @@ class Session:
             except _Moved as moved:
                 url = self._followed(url, str(moved))
         raise BadAnswerError(f"{shown}: more than {HOPS} redirects")
+
+    def leads_to(self, url: str) -> str:
+        """Where a link leads by a redirect, which is not asked for; empty if it leads nowhere.
+
+        Raises as :meth:`get` does.
+        """
+        try:
+            self._read(self._content, url, urlsplit(url).path, _PAGE)
+        except _Moved as moved:
+            return self._followed(url, str(moved))
+        except BadAnswerError:
+            pass  # a page, and a large one
+        return ""
 
     def _followed(self, url: str, location: str) -> str:
         """Where a redirect leads; plain http only where the API, too, is on this machine.
