@@ -119,7 +119,7 @@ class Session:
         self._api.http.close()
         self._content.http.close()
 
-    def get(self, path: str, **query: str | int) -> object:
+    def get(self, path: str, /, **query: str | int) -> object:
         """The JSON that the API answers at ``path`` (from its root, with a slash at its end).
 
         Raises:

@@ -22,6 +22,11 @@ def read_names(texts: Iterable[str], *, offline: bool = False) -> list[Name]:
 
 def read_name(text: str, *, offline: bool = False) -> Name:
     """One name; raises as :func:`read_names`."""
+    return read_place(text, offline=offline)[0]
+
+
+def read_place(text: str, *, offline: bool = False) -> tuple[Name, Path | None]:
+    """One name, and the top of the clone in which it is a path, if it is one; raises as :func:`read_names`."""
     from dandi_mirror.archive.names import parse
     from dandi_mirror.errors import UsageError
 
@@ -31,15 +36,15 @@ def read_name(text: str, *, offline: bool = False) -> Name:
         from dandi_mirror.mirror.clones import clone_at
 
         if clone := clone_at(text):
-            return clone.name
+            return clone.name, clone.folder
         raise
     if name.ask and offline:
         raise UsageError(f"{text} has to be asked about, and nothing is to be asked; write its id, as 000004")
     if name.ask:
         from dandi_mirror.archive.redirects import follow
 
-        return follow(name)
-    return name
+        return follow(name), None
+    return name, None
 
 
 def dandisets(names: Iterable[Name]) -> list[str]:

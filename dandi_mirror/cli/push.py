@@ -55,8 +55,9 @@ def command(
 
     named, mirror = naming.read_names(dandisets), Mirror(mirror_path.absolute())
     settings = naming.settings_for(mirror_path, named, instance=instance)
+    wanted = naming.dandisets(named)
     chosen = _siblings(settings, names, mirror_path)
-    ids = _chosen(mirror, naming.dandisets(named), everything)
+    ids = _chosen(mirror, wanted, everything)
     with _asking(settings.instance, naming.said(named), mirror) as ask:
         pushes = [Push(mirror, sibling, ids, ask, mode == "verify", dry_run) for sibling in chosen]
         reports = (report for push in pushes for report in push_many(push, jobs or settings.jobs or 4))
