@@ -29,6 +29,7 @@ LOG = logging.getLogger("dandi_mirror")
 LARGEST_ANSWER = 64 * 1024 * 1024  # bytes, decoded
 MISSED = 8
 """After so many answers in a row that did not come, for all patience, nothing more is asked for."""
+_PAGE = 64 * 1024  # bytes of a page that is no redirect; it is not used
 
 
 class _Missed(Exception):
@@ -122,6 +123,19 @@ class Session:
             except _Moved as moved:
                 url = self._followed(url, str(moved))
         raise BadAnswerError(f"{shown}: more than {HOPS} redirects")
+
+    def leads_to(self, url: str) -> str:
+        """Where a link leads by a redirect, which is not asked for; empty if it leads nowhere.
+
+        Raises as :meth:`get` does.
+        """
+        try:
+            self._read(self._content, url, urlsplit(url).path, _PAGE)
+        except _Moved as moved:
+            return self._followed(url, str(moved))
+        except BadAnswerError:
+            pass  # a page, and a large one
+        return ""
 
     def _followed(self, url: str, location: str) -> str:
         """Where a redirect leads; plain http only where the API, too, is on this machine.
