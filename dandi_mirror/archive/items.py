@@ -29,6 +29,8 @@ class Item:
     """Hexadecimal digits."""
     partial: Path
     """Where the bytes gather; its folder is there."""
+    copies: tuple[Path, ...] = ()
+    """Files on this machine that may hold it; read before any URL is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Outcome:
 
     item: Item
     error: MirrorError | None = None
-    """None: the partial holds the bytes of the SHA-256."""
+    """None: the partial holds the bytes of the SHA-256, and they are on disk."""
 
 
 class Meter:
@@ -82,12 +84,16 @@ class Hand:
         source = Source(list(item.urls), item.size)
         cursor = _Whole(self, descriptor, item)
         mixed = cursor.resume()
+        for copy in item.copies:
+            cursor.copy(copy)
+            mixed = True
         while True:
             url = ""
             if cursor.position < item.size:
                 url = self.asker.bring(source, cursor)
             if cursor.digest.hexdigest() == item.sha256:
                 partials.parts_path(item.partial).unlink(missing_ok=True)
+                os.fsync(descriptor)
                 return None
             # bytes of an earlier run may be to blame, and are asked for again once
             if not mixed and url:
@@ -121,6 +127,21 @@ class _Whole:
             self.digest.update(room[:count])
             self.position += count
         return there > 0
+
+    def copy(self, file: Path) -> None:
+        """Take the rest from a file of the right size; from one that cannot be read, nothing."""
+        try:
+            descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            right = os.fstat(descriptor).st_size == self.stop
+            while right and self.position < self.stop and not self._hand.hosts.stopped.is_set():
+                if not (count := os.preadv(descriptor, [self._hand.view], self.position)):
+                    return
+                self.put(count)
+        finally:
+            os.close(descriptor)
 
     def room(self) -> memoryview:
         return self._hand.view

@@ -128,9 +128,11 @@ class Large:
 
     def _end(self, hand: Hand) -> Outcome:
         """All parts have been tried: close the file, and judge it."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
         error = self._error
+        if self._descriptor >= 0:
+            if error is None:
+                os.fsync(self._descriptor)
+            os.close(self._descriptor)
         if isinstance(error, OSError):
             raise DiskError.of(self._item.partial, error) from error
         if isinstance(error, RangeIgnored):

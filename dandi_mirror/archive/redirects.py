@@ -6,9 +6,10 @@ from contextlib import closing
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from dandi_mirror.archive.http import HOPS, Patience, Session
+from dandi_mirror.archive.http import Session
 from dandi_mirror.archive.instances import api_url
 from dandi_mirror.archive.names import Name, parse
+from dandi_mirror.archive.patience import HOPS, Patience
 from dandi_mirror.errors import BadAnswerError, MirrorError, UsageError
 
 

@@ -1,8 +1,8 @@
 """Many files at once: kept-alive connections, ranged parts of large files, resumed, verified while they come.
 
 :func:`fetch` takes items and gives an outcome for each, in the order in which they end.  The bytes of an item gather in
-its ``partial``; after a good outcome that file holds exactly the bytes of the SHA-256, not synced to disk, and it is
-the caller's to put in its place.  After any other end (an error, Ctrl-C, a kill) it holds what has come, and the next
+its ``partial``; after a good outcome that file holds exactly the bytes of the SHA-256, on disk, and it is the caller's
+to put in its place.  After any other end (an error, Ctrl-C, a kill) it holds what has come, and the next
 fetch with the same partial asks for the rest only.
 
 How many threads ask at once follows from how long they wait for answers: on a fast line a few are fastest, on one with
@@ -28,7 +28,7 @@ FEW = 3
 """Threads to begin with."""
 SLOW = 0.008
 """Seconds of waiting for an answer from which on more threads help."""
-END = 3.0
+END = 1.5
 """Seconds until threads that were told to end are left to themselves."""
 _QUEUED = 64
 """Outcomes that may wait for the caller; so many bytes at most stand unplaced when it is slow."""
@@ -121,7 +121,7 @@ class _Run:
                 if large.wants_help():
                     return large
             item = next(self._items, None)
-            if item is None or item.size < LARGE:
+            if item is None or item.size < LARGE or item.copies:
                 return item
             large = Large(item)
             self._large.append(large)
