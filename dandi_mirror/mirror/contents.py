@@ -78,6 +78,8 @@ class Contents:
     """Sorted by path."""
     dataset: Dataset | None = None
     """Where it was read; None: it is from the archive."""
+    record: bytes = b""
+    """The Dandiset's, as the dataset has it; empty where it is from the archive."""
 
 
 def contents_here(name: Name, path: Path, folder: Path | None = None) -> Contents | None:
@@ -97,7 +99,8 @@ def contents_here(name: Name, path: Path, folder: Path | None = None) -> Content
         return None
     tree = dataset.tree(commits[version])
     with dataset.reader() as reader:
-        (record,) = map(_object, reader.read([f"{commits[version]}:dandiset.yaml"]))
+        (content,) = reader.read([f"{commits[version]}:dandiset.yaml"])
+        record = _object(content)
         if not _is_of(name.instance, record):
             return None
         parts = [oid for path, (_, oid) in tree.items() if is_part(path)]
@@ -110,7 +113,8 @@ def contents_here(name: Name, path: Path, folder: Path | None = None) -> Content
         if finding.version == version and finding.path and finding.path not in held:
             files.append(_found(finding))
     chosen = _chosen(name, version, files)
-    return Contents(str(name.dandiset), version, str(record.get("name", "")), _placed(dataset, tree, chosen), dataset)
+    title, placed = str(record.get("name", "")), _placed(dataset, tree, chosen)
+    return Contents(str(name.dandiset), version, title, placed, dataset, content or b"")
 
 
 def contents_there(name: Name, archive: Archive) -> Contents:
