@@ -20,6 +20,7 @@ from dandi_mirror.archive.names import parse
 from dandi_mirror.embedded import Archive, Request
 from dandi_mirror.mirror.download import PARTIALS, place
 from tests.conftest import MirrorOfTest, run
+from tests.test_token import TOKEN, variable
 
 TAG = "0.240101.0000"
 ONE, TWO = b"one" * 1000, b"two" * 2000
@@ -187,6 +188,16 @@ def test_what_cannot_be_downloaded_is_named(archive: Archive, mirror: MirrorOfTe
     again = download(mirror, tmp_path / "other", "000123@draft", "-n", code=3)
     assert "ok.nwb" in again.stdout
     assert not (tmp_path / "other").exists()
+
+
+def test_the_token_goes_to_the_api_only(archive: Archive, version: MirrorOfTest, tmp_path: Path) -> None:
+    archive.add_user("me", TOKEN)
+    done = version.cli("download", "000123", "-o", str(tmp_path), "-l", "debug", env={variable(version.server): TOKEN})
+    with_token = {request.path for request in version.server.requests if "authorization" in request.headers}
+    assert "/api/dandisets/000123/" in with_token
+    assert all(path.startswith("/api/") for path in with_token)
+    assert any("/blobs/" in path for path in asked(version))
+    assert TOKEN not in done.stdout + done.stderr
 
 
 def test_what_has_come_is_not_fetched_again(version: MirrorOfTest, tmp_path: Path) -> None:

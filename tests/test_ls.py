@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from starlette.responses import RedirectResponse, Response
 
+from dandi_mirror.archive.instances import KNOWN
 from dandi_mirror.archive.names import Name, parse
 from dandi_mirror.archive.redirects import follow
 from dandi_mirror.embedded import Archive, Request, Server
 from dandi_mirror.errors import MirrorError, UsageError
 from dandi_mirror.mirror.clones import clone_at
+from dandi_mirror.mirror.contents import contents_here
 from dandi_mirror.mirror.links import links
 from tests.conftest import IMPATIENT, MirrorOfTest, run
 from tests.test_sync import participant
@@ -147,6 +149,19 @@ def test_all_records_are_one_array_where_that_is_wanted(mixed: MirrorOfTest) -> 
     assert [record["action"] for record in records] == ["ls", "summary"]
 
 
+def test_a_mirror_of_another_archive_is_not_listed_instead(mixed: MirrorOfTest) -> None:
+    for text in ("LINC:000123", "https://sandbox.dandiarchive.org/dandiset/000123"):
+        assert contents_here(parse(text), mixed.path) is None
+    own = f"{mixed.server.api_url}/dandisets/000123/"
+    for text in ("DANDI:000123", "https://dandiarchive.org/dandiset/000123", "000123", own):
+        assert contents_here(parse(text), mixed.path)
+
+
+def test_a_tag_of_a_persons_own_is_no_version(mixed: MirrorOfTest) -> None:
+    mixed.git("tag", "-a", "-m", "mine", "mine", "draft")
+    assert mixed.cli("ls", "000123").stdout.startswith(f"000123@{TAG}")
+
+
 def test_links_are_those_of_the_archives_own_pages() -> None:
     s3, api = "https://dandiarchive.s3.amazonaws.com/blobs/1", "https://api.dandiarchive.org/api/assets/2/download/"
     assert links("a.nwb", 10, (s3, api), "000004", "draft") == {
@@ -198,6 +213,7 @@ def test_a_short_link_is_followed_and_the_page_it_leads_to_is_not_asked_for(serv
 
     server.intercept = short
     found = follow(parse(f"{server.origin}/a"), IMPATIENT)
+    assert found.instance == KNOWN["dandi"]
     assert (found.dandiset, found.version, found.text, found.ask) == ("000004", "draft", f"{server.origin}/a", "")
     assert [request.path for request in server.requests] == ["/a", "/b"]
     assert all("authorization" not in request.headers for request in server.requests)

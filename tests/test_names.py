@@ -175,6 +175,8 @@ WRONG = {
     f"{SITE}/dandiset/4/{TAG}": f"did you mean 000004@{TAG}?",
     "dandi://dandi/4@draft": "did you mean DANDI:000004?",
     "dandi://000004": "did you mean DANDI:000004?",
+    "dandi://127.0.0.1:8000/000004": "did you mean 000004?",
+    "dandi://dandi/000004@draft@x": "is no version",
     "000004@0.220126": "one is called draft, or as 0.220126.1852",
     "000004@": "nothing is no version",
     "000004@latest": "latest is no version",

@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -132,7 +132,8 @@ class Session:
         try:
             self._read(self._content, url, urlsplit(url).path, _PAGE)
         except _Moved as moved:
-            return self._followed(url, str(moved))
+            with suppress(ValueError):
+                return urljoin(url, str(moved))
         except BadAnswerError:
             pass  # a page, and a large one
         return ""

@@ -286,7 +286,7 @@ def _with_path(name: Name, path: str) -> Name:
 
 def _wrong(text: str, why: str) -> UsageError:
     """What is wrong with a name, and the nearest right one."""
-    said = re.sub(r"^https?://[^/]*", "", text)
+    said = re.sub(r"^https?://[^/]*|^dandi://[^/]*:[0-9]+", "", text)
     name = re.match(r"(?:dandi://)?([a-z][a-z-]*)[ :_./-]*[0-9]", said, re.I)
     number = re.search(r"(?<![0-9.a-f-])[0-9]{1,6}(?![0-9.])", said)
     version = re.search(r"(?<![0-9.])0\.[0-9]{6}\.[0-9]{4}(?![0-9.])", said)

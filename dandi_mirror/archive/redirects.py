@@ -31,7 +31,9 @@ def follow(name: Name, patience: Patience | None = None) -> Name:
             there = session.leads_to(found.ask)
         if not there:
             raise UsageError(f"{name.text} names no Dandiset and leads nowhere; write 000004 or the link of its page")
-        found = parse(there)
+        link, found = found.ask, parse(there)
+        if found.ask.startswith("http://") and link.startswith("https://"):
+            raise UsageError(f"{name.text} leads from https to {found.ask}, which is not asked")
     raise UsageError(f"{name.text} leads on and on; write 000004 or the link of its page")
 
 

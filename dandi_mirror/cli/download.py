@@ -85,13 +85,16 @@ class _Run:
 
     def one(self, text: str, mirror_path: Path, instance: str | None) -> None:
         """All that one name means."""
+        from dataclasses import replace
+
         from dandi_mirror.archive.instances import api_url
         from dandi_mirror.mirror.contents import contents_here, urls
         from dandi_mirror.mirror.download import make_plan
 
         name, clone = naming.read_place(text)
         archive = naming.settings_for(mirror_path, [name], instance=instance).instance
-        contents = contents_here(name, mirror_path, clone) or _ask(name, archive, self._wants_record(name))
+        here = replace(name, instance=name.instance or instance)
+        contents = contents_here(here, mirror_path, clone) or _ask(name, archive, self._wants_record(name))
         plan = make_plan(name, contents, self.folder, self.existing, preserve_tree=self.preserve_tree)
         if self.dry_run:
             from dandi_mirror.mirror.download import Done

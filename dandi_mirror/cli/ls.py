@@ -70,13 +70,16 @@ def command(
 
 def _look(text: str, path: Path, recursive: bool, instance: str | None) -> tuple[Contents, list[Row], str]:
     """What a name is of, its rows, and the URL of the archive's API."""
+    from dataclasses import replace
+
     from dandi_mirror.archive.instances import api_url
     from dandi_mirror.mirror.contents import contents_here
     from dandi_mirror.mirror.folded import every, folded
 
     name, folder = naming.read_place(text)
     settings = naming.settings_for(path, [name], instance=instance)
-    found = contents_here(name, path, folder) or _ask(name, settings.instance)
+    here = replace(name, instance=name.instance or instance)
+    found = contents_here(here, path, folder) or _ask(name, settings.instance)
     rows = every(found.files) if recursive else folded(name, found.files)
     return found, rows, api_url(settings.instance)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
 from dandi_mirror.archive.client import Archive
-from dandi_mirror.archive.instances import KNOWN
+from dandi_mirror.archive.instances import KNOWN, LOOPBACK
 from dandi_mirror.archive.listing import asset_pages
 from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import NotFoundError, UsageError
@@ -19,8 +20,8 @@ from dandi_mirror.mirror.admit import ContentHosts, Refusal, admit_row
 from dandi_mirror.mirror.clones import clone_at
 from dandi_mirror.mirror.fields import annex_fields
 from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.mirror.records import is_part
-from dandi_mirror.model import DRAFT, Finding, Kind
+from dandi_mirror.mirror.records import is_asset_path, is_part, part_of
+from dandi_mirror.model import DRAFT, Finding, Kind, is_version_id
 from dandi_mirror.repo.dataset import Dataset, Tree
 from dandi_mirror.repo.keys import annex_key, hash_dir_lower, hash_dir_mixed
 from dandi_mirror.repo.logs import present, url_path
@@ -28,6 +29,7 @@ from dandi_mirror.repo.process import git
 from dandi_mirror.repo.stream import FILE
 
 REFUSED = ".dandi/refused/"
+_UNHELD = {Kind.PENDING, Kind.ZARR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,36 +87,55 @@ class Contents:
 def contents_here(name: Name, path: Path, folder: Path | None = None) -> Contents | None:
     """What a name means, from the clone at ``folder``, or the mirror or clone at ``path``.
 
-    None where its Dandiset or its version is not there.
+    None where its Dandiset or its version is not there, or is of another archive, as far as one can tell.
 
     Raises:
         NotFoundError: the version is there, and has no such file.
     """
     dataset = _dataset(name, path, folder)
-    commits = dataset.unmerged(None) if dataset else {}
-    if dataset and (draft := dataset.ref("refs/heads/draft") or dataset.ref("refs/remotes/origin/draft")):
-        commits[DRAFT] = draft
-    version = name.version or next((tag for tag in reversed(commits) if tag != DRAFT), DRAFT)
-    if not dataset or version not in commits:
+    version, commit = _version(dataset, name.version) if dataset else ("", "")
+    if not dataset or not commit:
         return None
-    tree = dataset.tree(commits[version])
+    tree = dataset.tree(commit)
     with dataset.reader() as reader:
-        (content,) = reader.read([f"{commits[version]}:dandiset.yaml"])
+        (content,) = reader.read([f"{commit}:dandiset.yaml"])
         record = _object(content)
         if not _is_of(name.instance, record):
             return None
-        parts = [oid for path, (_, oid) in tree.items() if is_part(path)]
-        files = [_file(orjson.loads(line)) for part in reader.read(parts) for line in (part or b"").splitlines()]
+        files = [
+            _file(orjson.loads(line)) for part in reader.read(_parts(name, tree)) for line in (part or b"").splitlines()
+        ]
         refused = [oid for path, (mode, oid) in tree.items() if path.startswith(REFUSED) and mode == FILE]
         files += [_refused(_object(content)) for content in reader.read(refused)]
-    findings = Mirror(path).index.get(str(name.dandiset)) if dataset.path.parent == path else None
-    held = {file.path for file in files}
-    for finding in findings.findings if findings else ():
-        if finding.version == version and finding.path and finding.path not in held:
-            files.append(_found(finding))
-    chosen = _chosen(name, version, files)
-    title, placed = str(record.get("name", "")), _placed(dataset, tree, chosen)
-    return Contents(str(name.dandiset), version, title, placed, dataset, content or b"")
+    files += _waiting(dataset, path, name, version, {file.path for file in files})
+    chosen = _chosen(name, version, files, filter(is_asset_path, tree))
+    title = str(record.get("name", ""))
+    return Contents(str(name.dandiset), version, title, _placed(dataset, tree, chosen), dataset, content or b"")
+
+
+def _version(dataset: Dataset, wanted: str | None) -> tuple[str, str]:
+    """The version that is wanted, or the newest published one, else the draft; and its commit, empty if not there."""
+    commits = {tag: commit for tag, commit in dataset.unmerged(None).items() if is_version_id(tag)}
+    draft = dataset.ref("refs/heads/draft") or dataset.ref("refs/remotes/origin/draft") or ""
+    version = wanted or next(reversed(commits), DRAFT)
+    return version, commits.get(version, draft if version == DRAFT else "")
+
+
+def _parts(name: Name, tree: Tree) -> list[str]:
+    """The parts of the records in which a name's files stand: of a folder, not all of them."""
+    parts = {path: oid for path, (_, oid) in tree.items() if is_part(path)}
+    if name.whole or name.asset:
+        return list(parts.values())
+    needed = {part_of(path, parts) for path in name.chosen(filter(is_asset_path, tree))}
+    return [oid for path, oid in parts.items() if path in needed]
+
+
+def _waiting(dataset: Dataset, path: Path, name: Name, version: str, held: Container[str]) -> Iterator[File]:
+    """What the last sync named and the tree does not hold; known in a mirror only."""
+    memory = Mirror(path).index.get(str(name.dandiset)) if dataset.path.parent == path else None
+    for finding in memory.findings if memory else ():
+        if finding.version == version and finding.path and finding.path not in held and finding.kind in _UNHELD:
+            yield _found(finding)
 
 
 def contents_there(name: Name, archive: Archive) -> Contents:
@@ -186,21 +207,23 @@ def _dataset(name: Name, path: Path, folder: Path | None) -> Dataset | None:
 def _is_of(instance: str | None, record: Mapping[str, object]) -> bool:
     """Whether a Dandiset's record is of an archive, as far as one can tell without asking."""
     called = next((known for known, url in KNOWN.items() if url == instance), instance)
-    prefix = str(record.get("identifier", record.get("id", ""))).partition(":")[0]
-    return not called or "://" in called or not prefix or prefix.lower() == called
+    if not called or "://" in called or urlsplit(KNOWN.get(called, "")).hostname in LOOPBACK:
+        return True  # what an archive at any URL is called, only it can say
+    prefix = str(record.get("identifier", "")).partition(":")[0]
+    return not prefix or prefix.lower() == called.lower()
 
 
-def _chosen(name: Name, version: str, files: Iterable[File]) -> list[File]:
-    """The files that a name means, sorted."""
+def _chosen(name: Name, version: str, files: Iterable[File], paths: Iterable[str] = ()) -> list[File]:
+    """The files that a name means, sorted; ``paths`` are others of the version."""
     found = list(files)
     if name.asset:
         chosen = [file for file in found if file.asset_id == name.asset]
     else:
-        paths = set(name.chosen(file.path for file in found))
-        chosen = [file for file in found if file.path in paths]
+        meant = set(name.chosen(file.path for file in found))
+        chosen = [file for file in found if file.path in meant]
     if not chosen and not name.whole:
         wanted = name.path.rstrip("/") or name.prefix or name.glob or str(name.asset)
-        places = {place for file in found for place in _places(file.path)}
+        places = {place for path in (*paths, *(file.path for file in found)) for place in _places(path)}
         near = get_close_matches(wanted, places, 1)
         hint = f"did you mean {name.dandiset}@{version}/{near[0]}?" if near else f"see dandi-mirror ls {name.dandiset}"
         raise NotFoundError(f"{name.dandiset}@{version} has no {wanted}; {hint}")
