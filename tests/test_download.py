@@ -18,7 +18,8 @@ from yaml import safe_load as load
 
 from dandi_mirror.archive.names import parse
 from dandi_mirror.embedded import Archive, Request
-from dandi_mirror.mirror.download import PARTIALS, place
+from dandi_mirror.mirror.contents import Contents, File
+from dandi_mirror.mirror.download import PARTIALS, make_plan, place
 from tests.conftest import MirrorOfTest, run
 from tests.test_token import TOKEN, variable
 
@@ -188,6 +189,29 @@ def test_what_cannot_be_downloaded_is_named(archive: Archive, mirror: MirrorOfTe
     again = download(mirror, tmp_path / "other", "000123@draft", "-n", code=3)
     assert "ok.nwb" in again.stdout
     assert not (tmp_path / "other").exists()
+
+
+def test_files_of_one_call_do_not_replace_each_other(version: MirrorOfTest, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "000123").mkdir(parents=True)
+    (out / "000123" / "sub-2").write_text("mine")
+    names = ["000123/sub-1/a.nwb", "000123/sub-2/a.nwb", "000123/README.md", "000123"]
+    done = download(version, out, *names, "-e", "overwrite", code=3)
+    assert done.stderr == "sub-2/a.nwb: a file stands where its folder would be, or a folder in its place\n"
+    files = found(out)
+    assert files.pop("000123/dandiset.yaml")
+    assert files == {
+        "a.nwb": ONE, "README.md": FILES["README.md"], "000123/sub-2": b"mine", "000123/README.md": FILES["README.md"],
+        "000123/sub-1/a.nwb": ONE, "000123/sub-1/b.nwb": TWO,
+    }  # fmt: skip
+    taken: dict[Path, str] = {}
+    for digest, status in (("1" * 64, None), ("1" * 64, "notneeded"), ("2" * 64, "error")):
+        contents = Contents("000123", TAG, "", [File("sub-1/a.nwb", 1, "", digest)])
+        plan = make_plan(parse("000123/sub-1/a.nwb"), contents, tmp_path / "two", "overwrite", taken)
+        assert [done.status for done in plan.settled] == ([status] if status else [])
+    listing = f"{version.server.api_url}/dandisets/000123/versions/draft/assets/?path="
+    done = download(version, tmp_path / "two", "000123/sub-1/a.nwb", f"{listing}sub-1/a.nwb", "-e", "overwrite")
+    assert done.stdout.endswith("1 were there\n")
 
 
 def test_the_token_goes_to_the_api_only(archive: Archive, version: MirrorOfTest, tmp_path: Path) -> None:

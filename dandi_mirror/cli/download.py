@@ -82,6 +82,8 @@ class _Run:
     came: int = 0
     """Bytes."""
     failures: int = 0
+    taken: dict[Path, str] = field(default_factory=dict)
+    """Where files go, and their digests."""
 
     def one(self, text: str, mirror_path: Path, instance: str | None) -> None:
         """All that one name means."""
@@ -95,7 +97,7 @@ class _Run:
         archive = naming.settings_for(mirror_path, [name], instance=instance).instance
         here = replace(name, instance=name.instance or instance)
         contents = contents_here(here, mirror_path, clone) or _ask(name, archive, self._wants_record(name))
-        plan = make_plan(name, contents, self.folder, self.existing, preserve_tree=self.preserve_tree)
+        plan = make_plan(name, contents, self.folder, self.existing, self.taken, preserve_tree=self.preserve_tree)
         if self.dry_run:
             from dandi_mirror.mirror.download import Done
 

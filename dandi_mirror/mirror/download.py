@@ -72,9 +72,12 @@ def place(name: Name, path: str, dandiset: str, *, preserve_tree: bool) -> str:
 
 
 def make_plan(
-    name: Name, contents: Contents, folder: Path, existing: str = "error", *, preserve_tree: bool = False
+    name: Name, contents: Contents, folder: Path, existing: str, taken: dict[Path, str], *, preserve_tree: bool = False
 ) -> Plan:
-    """Which files are to come, judged by what is in ``folder``; nothing is written."""
+    """Which files are to come, judged by what is in ``folder``; nothing is written.
+
+    ``taken`` has where files of the same call go, with their digests; those of this plan are added.
+    """
     plan = Plan()
     clash = conflicts(file.path for file in contents.files if not file.state)
     for file in contents.files:
@@ -83,7 +86,8 @@ def make_plan(
             plan.settled.append(Done(file, Path(), "impossible", _cannot(file, reason), PartError.exit_code))
             continue
         path = folder / place(name, file.path, contents.dandiset, preserve_tree=preserve_tree)
-        settled = _judge(file, path, existing)
+        settled = _beside(file, path, taken) or _judge(file, path, existing)
+        taken.setdefault(path, file.sha256)
         if settled:
             plan.settled.append(settled)
         else:
@@ -95,6 +99,15 @@ def _cannot(file: File, reason: str) -> str:
     if file.state is Kind.ZARR:
         return "a Zarr: this release does not download them; the dandi client does"
     return f"{reason}; its content is at the archive: dandi-mirror ls --links {file.asset_id}"
+
+
+def _beside(file: File, path: Path, taken: Mapping[Path, str]) -> Done | None:
+    """What becomes of a file where the same call has put one."""
+    if path not in taken:
+        return None
+    if taken[path] == file.sha256:
+        return Done(file, path, "notneeded")
+    return Done(file, path, "error", "another file of this call goes there; see --preserve-tree", PartError.exit_code)
 
 
 def _judge(file: File, path: Path, existing: str) -> Done | None:
@@ -186,15 +199,17 @@ def _from_git(contents: Contents, files: dict[str, list[tuple[File, Path]]], par
 def _put(members: list[tuple[File, Path]], partial: Path) -> Iterator[Done]:
     """Put a whole content in its place, and copies of it where it is asked for more than once."""
     for number, (file, path) in enumerate(members, start=1):
+        source = partial
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            source = partial
             if number < len(members):
                 source = Path(shutil.copyfile(partial, partial.with_name(f"{partial.name}.{number}")))
             if (time := _seconds(file)) is not None:
                 os.utime(source, (time, time))
             source.replace(path)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            if source != partial:
+                source.unlink(missing_ok=True)
             yield Done(file, path, "error", "a file stands where its folder would be, or a folder in its place", 3)
             continue
         yield Done(file, path)
