@@ -39,7 +39,7 @@ class Outcome:
 
     item: Item
     error: MirrorError | None = None
-    """None: the partial holds the bytes of the SHA-256, and they are on disk."""
+    """None: the partial holds the bytes of the SHA-256; they are not synced to disk."""
 
 
 class Meter:
@@ -93,7 +93,6 @@ class Hand:
                 url = self.asker.bring(source, cursor)
             if cursor.digest.hexdigest() == item.sha256:
                 partials.parts_path(item.partial).unlink(missing_ok=True)
-                os.fsync(descriptor)
                 return None
             # bytes of an earlier run may be to blame, and are asked for again once
             if not mixed and url:

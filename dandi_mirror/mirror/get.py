@@ -23,9 +23,9 @@ from dandi_mirror.repo.clone import Clone, Facts, Tracked, copies
 from dandi_mirror.repo.content import Annexed
 
 BATCH = 2000
-"""Files that are recorded together."""
+"""Files that are placed and recorded together."""
 SOON = 20.0
-"""Seconds after which what has come is recorded, however little it is."""
+"""Seconds after which what has come is admitted, however little it is."""
 _KEY = re.compile(r"SHA256E?-s([0-9]{1,15})--([0-9a-f]{64})(?:\.|$)")
 _API = re.compile(r"/assets/[0-9a-f-]{36}/download/?$")
 
@@ -104,8 +104,8 @@ def bring(clone: Clone, choice: Choice, access: Access, jobs: int, meter: Meter)
             for outcome in outcomes:
                 yield from work.take(outcome)
         finally:
-            recorded = work.record()
-        yield from recorded
+            admitted = work.admit()
+        yield from admitted
     yield from work.leave_to_git_annex()
 
 
@@ -121,7 +121,7 @@ class _Work:
             self._files.setdefault(file.key, []).append(file)
         self._facts: Mapping[str, Facts] = dict(clone.facts(self._files))
         self._neighbours = clone.neighbours()
-        self._placed: list[str] = []
+        self._arrived: list[objects.Arrived] = []
         self._since = time.monotonic()
         self._left: dict[str, MirrorError | None] = {}
 
@@ -163,7 +163,7 @@ class _Work:
             yield Item(urls, int(found[1]), found[2], self._partials / key, places)
 
     def take(self, outcome: Outcome) -> Iterator[Got]:
-        """Place what has come; what was recorded thereby."""
+        """Keep what has come; what was admitted with it."""
         key = outcome.item.partial.name
         if outcome.error is not None:
             if self._facts[key].places & self._clone.remotes() - set(self._neighbours):
@@ -171,16 +171,15 @@ class _Work:
             else:
                 yield from self._failed(key, outcome.error)
             return
-        objects.place(self._clone, objects.Arrived(key, outcome.item.partial))
-        self._placed.append(key)
-        if len(self._placed) >= BATCH or time.monotonic() - self._since > SOON:
-            yield from self.record()
+        self._arrived.append(objects.Arrived(key, outcome.item.partial))
+        if len(self._arrived) >= BATCH or time.monotonic() - self._since > SOON:
+            yield from self.admit()
 
-    def record(self) -> list[Got]:
-        """Record what was placed."""
-        placed, self._placed, self._since = self._placed, [], time.monotonic()
-        objects.record(self._clone, placed)
-        files = [file for key in placed for file in self._files[key]]
+    def admit(self) -> list[Got]:
+        """Place and record what has come."""
+        arrived, self._arrived, self._since = self._arrived, [], time.monotonic()
+        objects.admit(self._clone, arrived)
+        files = [file for content in arrived for file in self._files[content.key]]
         objects.populate(self._clone, [file for file in files if file.pointer])
         return [Got(file.path, file.key, size_of(file.key)) for file in files]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,12 +13,14 @@ from dandi_mirror.errors import DiskError, UsageError
 from dandi_mirror.repo.dataset import ANNEX, Dataset, Tree
 from dandi_mirror.repo.keys import hash_dir_lower, hash_dir_mixed
 from dandi_mirror.repo.logs import WEB, fields, location_path, metadata_path, present, url_path
-from dandi_mirror.repo.process import GitError, git
+from dandi_mirror.repo.process import git
 from dandi_mirror.repo.stream import FILE, LINK
 
 _OBJECTS = "annex/objects/"
 _POINTER = b"/annex/objects/"
 _LONGEST_POINTER = 32 << 10  # bytes, as git-annex has it
+_MANY = 50
+"""Logs; to read more, the branch is listed first."""
 _UNUSUAL = (
     "annex.crippledfilesystem", "annex.freezecontent-command", "annex.thawcontent-command", "annex.pidlock",
     "annex.private", "annex.secure-erase-command", "core.sharedrepository",
@@ -62,14 +64,12 @@ class Clone:
             UsageError: this is no repository that git-annex keeps.
             DiskError, GitError: git-annex cannot.
         """
-        try:
-            git(self.path, "annex", "merge", "--quiet")
-        except GitError as error:
-            if "First run: git-annex init" not in str(error):
-                raise
-            git(self.path, "annex", "init", "--quiet")
-            git(self.path, "annex", "merge", "--quiet")
         self.read_config()
+        if not self.uuid:
+            git(self.path, "annex", "init", "--quiet")
+            self.read_config()
+        elif not self._is_merged():
+            git(self.path, "annex", "merge", "--quiet")
         if not self.uuid:
             raise UsageError(f"{self.path} is not a clone that git-annex keeps; run in it: git annex init")
 
@@ -80,6 +80,16 @@ class Clone:
         listing = git(self.path, "config", "--list", "-z").decode(errors="surrogateescape")
         pairs = (entry.partition("\n") for entry in listing.split("\0") if entry)
         self.config = {name: value for name, _, value in pairs}
+
+    def _is_merged(self) -> bool:
+        """Whether git-annex has merged all that was fetched into its branch; asked of files, without starting it."""
+        try:
+            merged = (self.git_dir / "annex" / "mergedrefs").read_text().split()
+        except OSError:
+            merged = []
+        listing = git(self.path, "for-each-ref", "--format=%(objectname) %(refname)").decode(errors="replace")
+        lines = (line.partition(" ") for line in listing.splitlines())
+        return {oid for oid, _, ref in lines if ref.endswith("/git-annex") and ref != ANNEX} <= set(merged)
 
     @property
     def uuid(self) -> str:
@@ -138,22 +148,30 @@ class Clone:
         """What the git-annex branch says of each key."""
         keys = list(keys)
         places = [(key, hash_dir_lower(key)) for key in keys]
-        locations = self._logs([location_path(place, key) for key, place in places])
-        urls = self._logs([url_path(place, key) for key, place in places])
-        for key, location, url in zip(keys, locations, urls, strict=True):
+        logs = self.logs([path(place, key) for key, place in places for path in (location_path, url_path)])
+        for key, place in places:
+            location, url = logs[location_path(place, key)], logs[url_path(place, key)]
             there = frozenset(place for place, is_there in present(location).items() if is_there)
             known = tuple(text for text, is_there in present(url).items() if is_there)
             yield key, Facts(known if WEB in there else (), there)
 
     def fields(self, keys: Iterable[str]) -> dict[str, set[tuple[str, str]]]:
         """The metadata of each key: (field, value) pairs."""
-        keys = list(keys)
-        logs = self._logs([metadata_path(hash_dir_lower(key), key) for key in keys])
-        return {key: fields(log) for key, log in zip(keys, logs, strict=True)}
+        paths = {key: metadata_path(hash_dir_lower(key), key) for key in keys}
+        logs = self.logs(list(paths.values()))
+        return {key: fields(logs[path]) for key, path in paths.items()}
 
-    def _logs(self, paths: list[str]) -> list[bytes]:
+    def logs(self, paths: Sequence[str]) -> dict[str, bytes]:
+        """Files of the git-annex branch by path; empty for one that is not there."""
+        if len(paths) > _MANY:
+            # git looks each name up from the top; to list what is there takes a tenth of that
+            tree = self.dataset.tree(ANNEX, *sorted({path.partition("/")[0] for path in paths}))
+            names = {path: tree[path][1] for path in paths if path in tree}
+        else:
+            names = {path: f"{ANNEX}:{path}" for path in paths}
         with self.dataset.reader() as reader:
-            return [content or b"" for content in reader.read([f"{ANNEX}:{path}" for path in paths])]
+            found = dict(zip(names, reader.read(list(names.values())), strict=True))
+        return {path: found.get(path) or b"" for path in paths}
 
     # --- other places ----------------------------------------------------------------------------------------
 
