@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import file_digest, sha256
+from itertools import chain
 from pathlib import Path
 
 from dandi_mirror.archive.names import Name
@@ -20,12 +21,15 @@ from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.mirror.admit import conflicts
 from dandi_mirror.mirror.contents import Contents, File
 from dandi_mirror.model import Kind, parse_time
+from dandi_mirror.repo.dataset import sync_to_disk
 
 EXISTING = ("error", "skip", "overwrite", "overwrite-different", "refresh")
 PARTIALS = ".dandi-mirror-download"
 SAME_TIME = 2.0
 """Seconds by which the times of the same file may differ; some file systems have no finer ones."""
 RECORD = "dandiset.yaml"
+_MANY = 100
+"""Files; from here on all that the system holds is brought to the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ def bring(
 ) -> Iterator[Done]:  # fmt: skip
     """Bring the files of a plan; each is told when it is in its place, or why it is not.
 
-    ``urls`` are where each path's content is; ``folder`` is that of the plan.
+    ``urls`` are where each path's content is; ``folder`` is that of the plan.  At the end, all are on disk.
 
     Raises:
         DiskError: the disk is full or not ours to write; what has come is kept.
@@ -155,23 +159,42 @@ def bring(
     files: dict[str, list[tuple[File, Path]]] = {}
     for file, path in plan.wanted:
         files.setdefault(file.sha256, []).append((file, path))
-    partials = folder / PARTIALS
+    partials, placed = folder / PARTIALS, list[Path]()
     try:
         partials.mkdir(parents=True, exist_ok=True)
-        yield from _from_git(contents, files, partials)
-        items = (_item(members, urls, partials / digest) for digest, members in files.items())
-        with closing(fetch(items, access, jobs=jobs, meter=meter)) as outcomes:
-            for outcome in outcomes:
-                members = files[outcome.item.sha256]
-                if outcome.error is None:
-                    yield from _put(members, outcome.item.partial)
-                else:
-                    yield from (_failed(file, path, outcome.error) for file, path in members)
+        for done in chain(_from_git(contents, files, partials), _fetched(files, urls, partials, access, meter, jobs)):
+            placed += [done.path] if done.status == "ok" else []
+            yield done
+        _sync(placed)
     except OSError as error:
         raise DiskError.of(error.filename or partials, error) from error
     finally:
         if partials.is_dir() and not any(partials.iterdir()):
             partials.rmdir()
+
+
+def _fetched(
+    files: Mapping[str, list[tuple[File, Path]]], urls: Mapping[str, tuple[str, ...]], partials: Path, access: Access,
+    meter: Meter, jobs: int,
+) -> Iterator[Done]:  # fmt: skip
+    """Fetch content by its digest, and put it where it belongs."""
+    items = (_item(members, urls, partials / digest) for digest, members in files.items())
+    with closing(fetch(items, access, jobs=jobs, meter=meter)) as outcomes:
+        for outcome in outcomes:
+            members = files[outcome.item.sha256]
+            if outcome.error is None:
+                yield from _put(members, outcome.item.partial)
+            else:
+                yield from (_failed(file, path, outcome.error) for file, path in members)
+
+
+def _sync(files: Sequence[Path]) -> None:
+    """Bring files to the disk; very many by one call."""
+    if len(files) > _MANY:
+        os.sync()
+        return
+    for path in chain(files, {file.parent for file in files}):
+        sync_to_disk(path)
 
 
 def _item(members: list[tuple[File, Path]], urls: Mapping[str, tuple[str, ...]], partial: Path) -> Item:
