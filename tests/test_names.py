@@ -7,6 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dandi_mirror.archive.instances import KNOWN, agreed, check_called
 from dandi_mirror.archive.names import Name, parse
@@ -235,10 +237,29 @@ def test_a_name_says_which_archive_where_nothing_else_does() -> None:
     # what an unknown archive is called, it says itself
     assert agreed("dandi", OURS, "dandi") == OURS
     check_called("dandi", Instance("DANDI", OURS))
-    for said, given in (("dandi", "linc"), (KNOWN["linc"], "dandi"), (KNOWN["linc"], OURS), ("ours", "dandi")):
+    for said, other in (("dandi", "linc"), (KNOWN["linc"], "dandi"), (KNOWN["linc"], OURS), ("ours", "dandi")):
         with pytest.raises(UsageError, match="two archives at once"):
-            agreed(said, given, "dandi")
+            agreed(said, other, "dandi")
     with pytest.raises(UsageError, match="did you mean 'dandi'"):
         agreed("danid", None, "dandi")
     with pytest.raises(UsageError, match="is called DANDI"):
         check_called("linc", Instance("DANDI", OURS))
+
+
+PIECES = [
+    "https://", "http://", "dandi://", "s3://", "doi:10.48324/dandi.", "dandiarchive.org", "127.0.0.1", "/", "dandiset",
+    "dandisets", "versions", "api", "assets", "zarr", "blobs", "000004", "@", "draft", TAG, ID, "?", "&", "location=",
+    "path=", "%", "%2F", "..", "#", "[", "]", ":", "*", "99999", "DANDI", "\ud800", "İ",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join) | st.text(max_size=30))
+def test_any_text_is_a_name_or_a_usage_error(text: str) -> None:
+    try:
+        name = parse(text)
+    except UsageError as error:
+        assert len(str(error)) < 600
+        return
+    assert name.dandiset or name.asset or name.blob or name.zarr or name.ask
+    assert sum(map(bool, (name.path, name.prefix, name.glob, name.asset, name.blob, name.zarr))) <= 1
+    assert ".." not in name.path.split("/")
