@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import fleet as many
+from benchmarks import get as content
 from benchmarks.archive import served
 from benchmarks.child import measure
 from benchmarks.peer import record
@@ -24,6 +25,12 @@ from dandi_mirror.repo.programs import look_all
 
 Row = tuple[str, ...]
 
+DELAYS = [0, 50]
+"""Milliseconds that each answer waits, of the benchmark get."""
+SIZE = 100_000
+"""Bytes of a file there."""
+PEERS = ["datalad", "dandi"]
+"""Who is measured there besides curl."""
 TIMES = 3
 """First syncs of the benchmark speed; the median one is told."""
 
@@ -163,6 +170,16 @@ def fleet(folder: Path, assets: int, dandisets: int) -> list[Row]:
     return [*rows, ("bare loop over the list", f"{idle['bare']:.2f}", "", "2", "0", "", ratio)]
 
 
+def get(folder: Path, assets: int, peer: int) -> list[Row]:
+    """Content of many files (--assets, --size), from a clone without any: seconds, and how often our time it is."""
+    rows: list[Row] = [("", "", "seconds", "files/s", "MB/s", "times ours")]
+    for milliseconds in DELAYS:
+        (work := folder / str(milliseconds)).mkdir()
+        os.environ["HOME"] = str(work)
+        rows += content.compare(work, assets, SIZE, milliseconds, PEERS)
+    return rows
+
+
 def startup(folder: Path, assets: int, peer: int) -> list[Row]:
     """How long help and version take: the least and the median of twenty."""
     rows: list[Row] = [("", "least", "median")]
@@ -175,7 +192,7 @@ def startup(folder: Path, assets: int, peer: int) -> list[Row]:
 
 BENCHMARKS: dict[str, Callable[[Path, int, int], list[Row]]] = {
     "speed": speed, "memory": memory, "changes": changes, "growth": growth, "million": million,
-    "disk": disk, "startup": startup, "fleet": fleet,
+    "disk": disk, "startup": startup, "fleet": fleet, "get": get,
 }  # fmt: skip
 
 
@@ -227,7 +244,11 @@ def main() -> None:
     parser.add_argument("--assets", type=int, default=10_000)
     parser.add_argument("--dandisets", type=int, default=1_500, help="of the benchmark fleet")
     parser.add_argument("--peer", type=int, default=2_000, help="assets that the peer's way records")
+    parser.add_argument("--size", type=int, default=SIZE, help="bytes of a file, of the benchmark get")
+    parser.add_argument("--delays", type=int, nargs="*", default=DELAYS, help="milliseconds, of the benchmark get")
+    parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS, help="besides curl, of the benchmark get")
     arguments = parser.parse_args()
+    globals().update(SIZE=arguments.size, DELAYS=arguments.delays, PEERS=arguments.peers)
     benchmark = BENCHMARKS[arguments.name]
     with tempfile.TemporaryDirectory(prefix="dandi-mirror-benchmark-") as name:
         os.environ["HOME"] = name

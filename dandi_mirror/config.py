@@ -174,7 +174,7 @@ def _value(where: str, name: str, value: object) -> object:
     if name == "versions" and value not in VERSIONS:
         raise UsageError(f"{where} must be one of {', '.join(VERSIONS)}")
     if wanted == Bytes | None:
-        return _bytes(where, value)
+        return size(where, value)
     if isinstance(value, bool) or not isinstance(value, wanted):
         raise UsageError(f"{where} must be {'a number' if wanted is int else 'a string'}")
     if isinstance(value, int) and not _RANGES[name][0] <= value <= _RANGES[name][1]:
@@ -194,11 +194,21 @@ def _items(where: str, name: str, value: object) -> tuple[str, ...]:
     return tuple(item.lower() for item in value) if name == "content_hosts" else tuple(value)
 
 
-_UNITS = {unit: 10**power for unit, power in (("", 0), ("b", 0), ("kb", 3), ("mb", 6), ("gb", 9), ("tb", 12))}
+_POWERS = (
+    ("", 0),
+    ("b", 0),
+    *((f"{letter}{b}", 3 * power) for power, letter in enumerate("kmgt", 1) for b in ("", "b")),
+)
+_UNITS = {unit: 10**power for unit, power in _POWERS}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([a-z]*)", re.ASCII)
 
 
-def _bytes(where: str, value: object) -> Bytes:
+def size(where: str, value: object) -> Bytes:
+    """A number of bytes as it is typed: ``50G``, ``500 MB``; ``where`` is how a refusal begins.
+
+    Raises:
+        UsageError: it is none.
+    """
     found = _SIZE.fullmatch(str(value).lower()) if isinstance(value, str | int) else None
     if isinstance(value, bool) or not found or found[2] not in _UNITS:
         raise UsageError(f"{where} must be a number of bytes, or as '500 GB' (kB, MB, GB, TB)")

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from dandi_mirror.archive.client import Archive as Client
-from dandi_mirror.archive.http import Patience, Session
+from dandi_mirror.archive.http import Session
+from dandi_mirror.archive.patience import Patience
 from dandi_mirror.embedded import Archive, Server, serve
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options

@@ -223,7 +223,9 @@ def test_debug_shows_where_an_error_comes_from_and_leaves_the_exit_code(tmp_path
     for option in (["-l", "debug"], ["-ldebug"], ["--log-level=debug"]):
         done = run("dandi-mirror", "sync", "4", *option, cwd=tmp_path, code=2)
         assert "Traceback (most recent call last)" in done.stderr
-        assert done.stderr.endswith("dandi-mirror: '4' is not a Dandiset's id; it has six digits, as 000004\n")
+        assert done.stderr.endswith(
+            "dandi-mirror: '4': it names no Dandiset; an id has six digits: did you mean 000004?\n"
+        )
     done = run("dandi-mirror", "sync", "4", "-d", "debug", cwd=tmp_path, code=2)
     assert done.stderr.count("\n") == 1, "a path of that name does not turn it on"
 
@@ -232,7 +234,7 @@ def test_what_nobody_expected_is_one_line_and_ends_with_1() -> None:
     program = (
         "import sys, dandi_mirror.config as config\n"
         "def read_settings(path): raise KeyError('x\\n\\x1b https://a.example.org/b?signature=sealed')\n"
-        "config.read_settings = read_settings\n"
+        "config.settings_and_sources = read_settings\n"
         "from dandi_mirror.cli.main import main\nmain()"
     )
     done = run(sys.executable, "-c", program, "sync", "000004", code=1)

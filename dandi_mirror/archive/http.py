@@ -11,51 +11,25 @@ import logging
 import random
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError, InvalidHeader
-from urllib3.util.retry import Retry
+from urllib3.exceptions import HTTPError
 
 from dandi_mirror import __version__
 from dandi_mirror.archive.answers import TooLarge, TooLate, detail, parse, read_body
 from dandi_mirror.archive.connections import FewConnections
 from dandi_mirror.archive.instances import LOOPBACK
+from dandi_mirror.archive.patience import HOPS, LATER, REDIRECTED, RETRIED, Patience, retry_after
 from dandi_mirror.errors import BadAnswerError, CredentialsError, MirrorError, NotFoundError, PartError, TemporaryError
 
 LOG = logging.getLogger("dandi_mirror")
 LARGEST_ANSWER = 64 * 1024 * 1024  # bytes, decoded
 MISSED = 8
 """After so many answers in a row that did not come, for all patience, nothing more is asked for."""
-RETRIED = (429, 500, 502, 503, 504)
-REDIRECTED = (301, 302, 303, 307, 308)
-HOPS = 5
-"""Requests for one content, redirects followed."""
-LATER = "run the command again later"
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to try.  As it stands, an archive that refuses connections has about a minute to come back."""
-
-    attempts: int = 7
-    """Requests for one answer, the first one included."""
-    backoff: float = 1.0
-    """Seconds before the second request, give or take half of it; doubled each time."""
-    longest: float = 300.0
-    """Seconds that the archive may ask to be left alone (Retry-After); with more, the answer is given up."""
-    connect: float = 20.0
-    """Seconds."""
-    stall: float = 60.0
-    """Seconds without a byte."""
-    whole: float = 600.0
-    """Seconds for one whole answer."""
-
-    def pause(self, attempt: int) -> float:
-        """Seconds to wait after the ``attempt``-th request; never the same twice, so that clients part."""
-        return float(self.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
+_PAGE = 64 * 1024  # bytes of a page that is no redirect; it is not used
 
 
 class _Missed(Exception):
@@ -118,7 +92,7 @@ class Session:
         self._api.http.close()
         self._content.http.close()
 
-    def get(self, path: str, **query: str | int) -> object:
+    def get(self, path: str, /, **query: str | int) -> object:
         """The JSON that the API answers at ``path`` (from its root, with a slash at its end).
 
         Raises:
@@ -149,6 +123,20 @@ class Session:
             except _Moved as moved:
                 url = self._followed(url, str(moved))
         raise BadAnswerError(f"{shown}: more than {HOPS} redirects")
+
+    def leads_to(self, url: str) -> str:
+        """Where a link leads by a redirect, which is not asked for; empty if it leads nowhere.
+
+        Raises as :meth:`get` does.
+        """
+        try:
+            self._read(self._content, url, urlsplit(url).path, _PAGE)
+        except _Moved as moved:
+            with suppress(ValueError):
+                return urljoin(url, str(moved))
+        except BadAnswerError:
+            pass  # a page, and a large one
+        return ""
 
     def _followed(self, url: str, location: str) -> str:
         """Where a redirect leads; plain http only where the API, too, is on this machine.
@@ -250,7 +238,7 @@ class Session:
                 f"{whom} refuses {shown} ({status}{said}); it is embargoed, or the token is not valid"
             )
         if status in RETRIED:
-            raise _Missed(f"{whom} answers {shown} with {status}{said}", _retry_after(answer))
+            raise _Missed(f"{whom} answers {shown} with {status}{said}", retry_after(answer.headers.get("retry-after")))
         if status >= 500:
             raise TemporaryError(f"{whom} answers {shown} with {status}{said}; {LATER}")
         raise PartError(f"{whom} answers {shown} with {status}{said}")
@@ -269,11 +257,3 @@ def _http(headers: Mapping[str, str]) -> _Http:
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
-
-
-def _retry_after(answer: requests.Response) -> float:
-    """Seconds that the archive asks to wait, in either of the header's two spellings; 0 if it asks for none."""
-    try:
-        return Retry(retry_after_max=86400).parse_retry_after(answer.headers["retry-after"])
-    except (KeyError, InvalidHeader, ValueError, OverflowError):
-        return 0.0

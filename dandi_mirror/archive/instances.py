@@ -1,11 +1,13 @@
-"""Archive instances by name, and how a Dandiset is named on the command line."""
+"""Archive instances: by name, by URL, by the host of their pages or of their content."""
 
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 from dandi_mirror.errors import UsageError
+from dandi_mirror.model import Instance
 
 KNOWN = {
     "dandi": "https://api.dandiarchive.org/api",
@@ -14,10 +16,27 @@ KNOWN = {
     "linc-staging": "https://staging-api.lincbrain.org/api",
     "ember-dandi": "https://api-dandi.emberarchive.org/api",
     "ember-dandi-sandbox": "https://api-dandi.sandbox.emberarchive.org/api",
+    "dandi-api-local-docker-tests": "http://localhost:8000/api",
 }
+SITES = {
+    "dandiarchive.org": "dandi",
+    "www.dandiarchive.org": "dandi",
+    "gui.dandiarchive.org": "dandi",
+    "sandbox.dandiarchive.org": "dandi-sandbox",
+    "lincbrain.org": "linc",
+    "staging.lincbrain.org": "linc-staging",
+    "dandi.emberarchive.org": "ember-dandi",
+    "dandi.sandbox.emberarchive.org": "ember-dandi-sandbox",
+    "localhost:8085": "dandi-api-local-docker-tests",
+}
+"""The host of each archive's web pages."""
+BUCKETS = {
+    "dandiarchive": "dandi",
+    "dandiarchive-embargo": "dandi",
+    "dandi-api-staging-dandisets": "dandi-sandbox",
+}
+"""Where archives keep their content, and whose it is."""
 LOOPBACK = {"127.0.0.1", "localhost"}
-
-_IDENTIFIER = re.compile(r"(?:[A-Za-z][A-Za-z0-9-]*:)?([0-9]{6})")
 
 
 def api_url(instance: str) -> str:
@@ -37,14 +56,25 @@ def api_url(instance: str) -> str:
         # not repeated: what is no port may be a password
         raise UsageError("the instance's URL has no host and port that can be: https://HOST or https://HOST:PORT")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        names = ", ".join(KNOWN)
-        raise UsageError(f"no archive instance is called {instance!r}; use a URL or one of: {names}")
+        near = get_close_matches(instance.lower(), KNOWN, 1)
+        hint = f"did you mean {near[0]!r}, or use" if near else "use"
+        raise UsageError(f"no archive instance is called {instance!r}; {hint} a URL or one of: {', '.join(KNOWN)}")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError("the instance's URL must be plain: no user, query or fragment")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise UsageError(f"{instance}: plain http is only for 127.0.0.1; use https")
     path = parts.path.rstrip("/") or "/api"
     return f"{parts.scheme}://{parts.netloc.lower()}{path}"
+
+
+def at_host(host: str) -> str | None:
+    """The API's URL of a known archive, by the host of its pages or of its API."""
+    if host.endswith("dandiarchive-org.netlify.app"):
+        # the site's developers' previews
+        return KNOWN["dandi-sandbox" if host.startswith("deploy-preview-") else "dandi"]
+    if host in SITES:
+        return KNOWN[SITES[host]]
+    return next((url for url in KNOWN.values() if urlsplit(url).netloc == host), None)
 
 
 def token_variable(instance: str) -> str:
@@ -58,13 +88,35 @@ def token_variable(instance: str) -> str:
     return re.sub(r"[^A-Z0-9]", "_", name.upper()) + "_API_KEY"
 
 
-def dandiset_id(text: str) -> str:
-    """The id in ``000004`` or ``DANDI:000004``.
+def agreed(said: str | None, given: str | None, default: str) -> str:
+    """The archive to ask, as ``-i`` takes it: a name of a Dandiset says ``said``, ``-i`` or the settings ``given``.
+
+    A name and a URL that is not known may be of the same archive; then its ``/info/`` decides: :func:`check_called`.
 
     Raises:
-        UsageError: neither.
+        UsageError: they are of two archives; or only ``said`` is there, and is no name that is known.
     """
-    found = _IDENTIFIER.fullmatch(text)
-    if not found or not found[1].isascii():
-        raise UsageError(f"{text!r} is not a Dandiset's id; it has six digits, as 000004")
-    return found[1]
+    if said is None:
+        return given or default
+    if given is None:
+        api_url(said)
+        return said
+    url = api_url(given)
+    if "://" in said:
+        same = api_url(said) == url
+    else:
+        same = KNOWN.get(said) == url or url not in KNOWN.values() or urlsplit(url).hostname in LOOPBACK
+    if not same:
+        raise UsageError(f"a name says {said} and -i, or the settings, say {given}; two archives at once cannot be")
+    return given
+
+
+def check_called(said: str | None, instance: Instance) -> None:
+    """See that an archive is the one that a name says.
+
+    Raises:
+        UsageError: it is another one.
+    """
+    if said is None or "://" in said or KNOWN.get(said) == instance.api_url or said == instance.name.lower():
+        return
+    raise UsageError(f"a name says {said}, and the archive at {instance.api_url} is called {instance.name}; see -i")

@@ -7,8 +7,9 @@ caller compares the draft's ``modified`` before and after.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from math import ceil
 
@@ -26,18 +27,26 @@ class Unstable(BadAnswerError):
 
 
 def asset_pages(
-    archive: Archive, dandiset: str, version: str, *, repeats: bool = False, metadata: bool = True
+    archive: Archive,
+    dandiset: str,
+    version: str,
+    *,
+    repeats: bool = False,
+    metadata: bool = True,
+    where: Mapping[str, str] | None = None,
 ) -> Iterator[list[object]]:
     """The rows of a version's assets, with their metadata or without, a page at a time, in no order to rely on.
 
-    ``repeats`` lets an asset that is listed more than once pass: for an archive that always lists it so.
+    ``repeats`` lets an asset that is listed more than once pass: for an archive that always lists it so.  ``where``
+    has the archive list some of them only: ``path`` (what paths begin with) or ``glob``.
 
     Raises:
         Unstable: the pages do not fit together.
         BadAnswerError: an answer that is not what the API promises.
     """
     path = _path(dandiset, version)
-    first = _page(archive, path, metadata, 1)
+    ask = partial(_page, archive, path, metadata, where or {})
+    first = ask(1)
     count = first.get("count")
     if type(count) is not int or not 0 <= count <= client.PAGE * client.MOST_PAGES:
         raise BadAnswerError(f"{path} does not say how many assets there are")
@@ -45,7 +54,7 @@ def asset_pages(
     rows = 0
     ids: set[object] = set()
     with ThreadPoolExecutor(AHEAD, thread_name_prefix="pages") as pool:
-        for number, answer in enumerate(_ahead(pool, archive, path, metadata, first, pages), start=1):
+        for number, answer in enumerate(_ahead(pool, ask, first, pages), start=1):
             results = answer["results"]
             assert isinstance(results, list)
             more = client.check_next(archive.session.api_url, path, answer.get("next"), number)
@@ -85,25 +94,25 @@ def _identity(row: object, place: int) -> object:
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, archive: Archive, path: str, metadata: bool, first: dict[str, object], pages: int
+    pool: ThreadPoolExecutor, ask: Callable[[int], dict[str, object]], first: dict[str, object], pages: int
 ) -> Iterator[dict[str, object]]:
     """The pages in order, a few of them under way at any time."""
     waiting: list[Future[dict[str, object]]] = []
     following = iter(range(2, pages + 1))
     try:
-        waiting += [pool.submit(_page, archive, path, metadata, number) for number in islice(following, AHEAD)]
+        waiting += [pool.submit(ask, number) for number in islice(following, AHEAD)]
         yield first
         while waiting:
             answer = waiting.pop(0).result()
-            waiting += [pool.submit(_page, archive, path, metadata, number) for number in islice(following, 1)]
+            waiting += [pool.submit(ask, number) for number in islice(following, 1)]
             yield answer
     finally:
         for future in waiting:
             future.cancel()
 
 
-def _page(archive: Archive, path: str, metadata: bool, number: int) -> dict[str, object]:
-    query: dict[str, str | int] = {"order": "path", "page": number, "page_size": client.PAGE}
+def _page(archive: Archive, path: str, metadata: bool, where: Mapping[str, str], number: int) -> dict[str, object]:
+    query: dict[str, str | int] = {**where, "order": "path", "page": number, "page_size": client.PAGE}
     try:
         wanted = {"metadata": "true"} if metadata else {}
         answer = archive.session.get(path, **wanted, **query)

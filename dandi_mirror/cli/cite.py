@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import options
+from dandi_mirror.cli import naming, options
+
+if TYPE_CHECKING:
+    from dandi_mirror.archive.names import Name
 
 
 @click.command("cite")
@@ -25,21 +29,39 @@ def command(version: str, form: str, mirror_path: Path) -> None:
     """
     import orjson
 
-    from dandi_mirror.archive.instances import dandiset_id
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.mirror.citation import Citation, split_version
+    from dandi_mirror.mirror.citation import Citation
     from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.model import is_version_id
 
-    text, name = split_version(version)
-    dataset = Mirror(mirror_path.absolute()).dataset(dandiset_id(text))
+    dandiset, name = _cited(naming.read_name(version, offline=True))
+    dataset = Mirror(mirror_path.absolute()).dataset(dandiset)
     names = {ref.removeprefix("refs/tags/") for ref in dataset.refs() if ref.startswith("refs/tags/")}
     tags = sorted(name for name in names - dataset.light_tags() if is_version_id(name))
     if name not in tags:
-        have = f"it has {', '.join(tags)}" if tags else f"mirror it first: dandi-mirror sync {dandiset_id(text)}"
+        have = f"it has {', '.join(tags)}" if tags else f"mirror it first: dandi-mirror sync {dandiset}"
         raise UsageError(f"{version}: no such version in {mirror_path}; {have}")
     commit, seconds = dataset.tagged(name)
     with dataset.reader() as reader:
         (content,) = reader.read([f"{commit}:dandiset.yaml"])
     record = orjson.loads(content or b"{}")
     click.echo(Citation.of(record, commit, datetime.fromtimestamp(seconds, UTC)).form(form), nl=False)
+
+
+def _cited(name: Name) -> tuple[str, str]:
+    """The Dandiset and the version that a name says.
+
+    Raises:
+        UsageError: no published version is named.
+    """
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.model import DRAFT
+
+    text, dandiset = name.text, name.dandiset
+    if not dandiset or not name.version:
+        raise UsageError(f"{text}: name the version to cite, as {dandiset or '000004'}@0.220126.1852")
+    if name.version == DRAFT:
+        raise UsageError(
+            f"{text}: a draft changes, so it cannot be cited; cite a published version, as {dandiset}@0.220126.1852"
+        )
+    return dandiset, name.version

@@ -20,6 +20,9 @@ from dandi_mirror.errors import MirrorError
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "sync": ("sync", "Mirror Dandisets, or bring them up to date."),
     "status": ("status", "Say how the mirror stands to the archive."),
+    "ls": ("ls", "List the files of a version, from the mirror or the archive."),
+    "get": ("get", "Get content: files, folders, or all of a Dandiset; fast."),
+    "download": ("download", "Download files as they are, without git."),
     "runs": ("runs", "Say what past runs did."),
     "push": ("push", "Publish the mirror: bring what moved to its siblings."),
     "cite": ("cite", "Print the citation of a published version."),

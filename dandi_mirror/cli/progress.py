@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as Bars
 
 from dandi_mirror.mirror.options import Progress
 
@@ -15,3 +18,24 @@ def live() -> Iterator[Progress]:
     """One line that says what is being done, gone when it is done."""
     with Console(stderr=True).status("starting") as status:
         yield lambda dandiset, doing: status.update(f"{dandiset}  {doing}")
+
+
+@contextmanager
+def transferring(total: int, received: Callable[[], int]) -> Iterator[None]:
+    """A bar with bytes, rate and time left, gone when it is done."""
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    over = threading.Event()
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=total)
+
+        def follow() -> None:
+            while not over.wait(0.2):
+                bars.update(task, completed=received())
+
+        follower = threading.Thread(target=follow, daemon=True)
+        follower.start()
+        try:
+            yield
+        finally:
+            over.set()
+            follower.join(1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import options, output
+from dandi_mirror.cli import naming, options, output
 from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
@@ -50,14 +50,15 @@ def command(
     to private siblings only.  When nothing has moved, nobody is asked and nothing is printed.
     """
     end_by_signals()
-    from dandi_mirror.config import read_settings
     from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.mirror.push import Push, push_many
 
-    settings, mirror = read_settings(mirror_path), Mirror(mirror_path.absolute())
+    named, mirror = naming.read_names(dandisets), Mirror(mirror_path.absolute())
+    settings = naming.settings_for(mirror_path, named, instance=instance)
+    wanted = naming.dandisets(named)
     chosen = _siblings(settings, names, mirror_path)
-    ids = _chosen(mirror, dandisets, everything)
-    with _asking(instance or settings.instance or "dandi", mirror) as ask:
+    ids = _chosen(mirror, wanted, everything)
+    with _asking(settings.instance, naming.said(named), mirror) as ask:
         pushes = [Push(mirror, sibling, ids, ask, mode == "verify", dry_run) for sibling in chosen]
         reports = (report for push in pushes for report in push_many(push, jobs or settings.jobs or 4))
         return _print(reports, mirror.path, dry_run, output)
@@ -80,11 +81,10 @@ def _siblings(settings: Settings, names: tuple[str, ...], path: Path) -> list[Si
     return chosen
 
 
-def _chosen(mirror: Mirror, dandisets: Iterable[str], everything: bool) -> list[str]:
-    from dandi_mirror.archive.instances import dandiset_id
+def _chosen(mirror: Mirror, ids: list[str], everything: bool) -> list[str]:
     from dandi_mirror.errors import UsageError
 
-    ids, there = sorted({dandiset_id(text) for text in dandisets}), mirror.dandisets()
+    there = mirror.dandisets()
     if everything and ids:
         raise UsageError("name Dandisets, or say --all; not both")
     if not there:
@@ -95,14 +95,14 @@ def _chosen(mirror: Mirror, dandisets: Iterable[str], everything: bool) -> list[
 
 
 @contextmanager
-def _asking(instance: str, mirror: Mirror) -> Iterator[Ask]:
-    """How to ask the archive for a Dandiset's row; it is not connected to before somebody asks."""
+def _asking(instance: str, said: str | None, mirror: Mirror) -> Iterator[Ask]:
+    """How to ask the archive, which names call ``said``, for a Dandiset's row; connected to when somebody asks."""
     from functools import cache
     from threading import Lock
 
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.http import Session
-    from dandi_mirror.archive.instances import api_url
+    from dandi_mirror.archive.instances import api_url, check_called
 
     guard = Lock()
     with ExitStack() as stack:
@@ -110,6 +110,7 @@ def _asking(instance: str, mirror: Mirror) -> Iterator[Ask]:
         @cache
         def connected() -> Archive:
             archive = Archive(stack.enter_context(closing(Session(api_url(instance), options.token(instance)))))
+            check_called(said, archive.instance)
             # another archive's Dandiset of the same number may be open
             mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
             return archive

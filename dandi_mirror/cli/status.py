@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import options, output
+from dandi_mirror.cli import naming, options, output
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.client import Archive
+    from dandi_mirror.archive.names import Name
     from dandi_mirror.config import Settings
     from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.mirror.status import Status
@@ -45,19 +46,18 @@ def command(
     alarm         a tagged version and the archive disagree
     not mirrored, left out    with --all: the latter by the rules include and exclude of the settings
     """
-    from dandi_mirror.archive.instances import dandiset_id
-    from dandi_mirror.config import read_settings
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.mirror.status import Word
 
     if everything and (dandisets or offline):
         raise UsageError("--all asks the archive for all Dandisets; leave out their ids, and --offline")
-    mirror, settings = Mirror(mirror_path.absolute()), read_settings(mirror_path).with_flags(instance=instance)
-    ids = [dandiset_id(text) for text in dandisets] or mirror.dandisets()
+    mirror, names = Mirror(mirror_path.absolute()), naming.read_names(dandisets, offline=offline)
+    settings = naming.settings_for(mirror_path, names, instance=instance)
+    ids = naming.dandisets(names) or mirror.dandisets()
     if not ids and not everything:
         raise UsageError(f"{mirror_path} holds no Dandiset; make one: dandi-mirror sync 000004 -d {mirror_path}")
-    found = _look_at_all(mirror, settings) if everything else _look(mirror, ids, settings, not dandisets, offline)
+    found = _look_at_all(mirror, settings) if everything else _look(mirror, ids, settings, names, offline)
     if everything and output == "text":
         _table(found)
     else:
@@ -67,14 +67,14 @@ def command(
     return max((status.exit_code for status in found if not everything or status.word is not Word.MISSING), default=0)
 
 
-def _look(mirror: Mirror, ids: list[str], settings: Settings, listed: bool, offline: bool) -> list[Status]:
-    """How each stands; ``listed``: their rows from the list of all, not each by a request of its own."""
+def _look(mirror: Mirror, ids: list[str], settings: Settings, names: list[Name], offline: bool) -> list[Status]:
+    """How each stands; where none was named, their rows are from the list of all, not each by a request of its own."""
     from dandi_mirror.mirror.status import status_of
 
     if offline:
         return [status_of(mirror, dandiset, None) for dandiset in ids]
-    with _archive(settings) as archive:
-        rows = archive.dandisets() if listed else {}
+    with _archive(settings, naming.said(names)) as archive:
+        rows = {} if names else archive.dandisets()
         return [status_of(mirror, dandiset, lambda name: rows.get(name) or archive.dandiset(name)) for dandiset in ids]
 
 
@@ -88,13 +88,16 @@ def _look_at_all(mirror: Mirror, settings: Settings) -> list[Status]:
 
 
 @contextmanager
-def _archive(settings: Settings) -> Iterator[Archive]:
+def _archive(settings: Settings, said: str | None = None) -> Iterator[Archive]:
+    """The archive; ``said`` is what names call it."""
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.http import Session
-    from dandi_mirror.archive.instances import api_url
+    from dandi_mirror.archive.instances import api_url, check_called
 
     with closing(Session(api_url(settings.instance), options.token(settings.instance))) as session:
-        yield Archive(session)
+        archive = Archive(session)
+        check_called(said, archive.instance)
+        yield archive
 
 
 def _table(found: list[Status]) -> None:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import options, output
+from dandi_mirror.cli import naming, options, output
 from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
+    from dandi_mirror.archive.names import Name
     from dandi_mirror.cli.watch import Watch
     from dandi_mirror.config import Settings
     from dandi_mirror.mirror.mirror import Mirror
@@ -65,19 +66,19 @@ def command(
 ) -> int:
     """Mirror Dandisets, or bring them up to date.
 
-    Each ID (000004, DANDI:000004) becomes a DataLad dataset in the mirror's folder; without an ID, those that
-    are there already are brought up to date.  No content is downloaded but small text files: get that by
-    `datalad get`, or name it with --get.  When nothing has changed, nothing is printed.
+    Each ID (000004, DANDI:000004, the link of its page) becomes a DataLad dataset in the mirror's folder; without
+    an ID, those that are there already are brought up to date.  No content is downloaded but small text files: get
+    that by `datalad get`, or name it with --get.  When nothing has changed, nothing is printed.
     """
     end_by_signals()
     from dandi_mirror.cli.watch import watched
-    from dandi_mirror.config import read_settings
     from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.mirror.options import Options, Pace
 
     deadline = _deadline(time_limit)
-    settings, mirror = read_settings(mirror_path).with_flags(**flags), Mirror(mirror_path.absolute())
-    asked = _Asked(_chosen(settings.instance, dandisets, everything, flags), everything)
+    names, mirror = naming.read_names(dandisets), Mirror(mirror_path.absolute())
+    settings = naming.settings_for(mirror_path, names, **flags)
+    asked = _Asked(_chosen(settings.instance, names, everything, flags), everything, naming.said(names))
     pace = Pace(settings.jobs, scheduler or "", settings.recheck_days, deadline)
     with watched(mirror, settings, asked.words | {"mode": mode}, dry_run) as watch, _progress(output) as progress:
         wanted = Options(
@@ -113,6 +114,8 @@ class _Asked:
 
     ids: list[str]
     everything: bool
+    instance: str | None
+    """As the names say it."""
 
     @property
     def words(self) -> dict[str, object]:
@@ -120,13 +123,13 @@ class _Asked:
         return {"asked": self.ids or ("all" if self.everything else "mirrored")}
 
 
-def _chosen(instance: str, dandisets: Iterable[str], everything: bool, flags: Mapping[str, object]) -> list[str]:
+def _chosen(instance: str, names: Iterable[Name], everything: bool, flags: Mapping[str, object]) -> list[str]:
     """The ids that were typed; a wrong call ends here, before anything is done."""
-    from dandi_mirror.archive.instances import api_url, dandiset_id
+    from dandi_mirror.archive.instances import api_url
     from dandi_mirror.errors import UsageError
 
     api_url(instance)
-    ids = sorted({dandiset_id(text) for text in dandisets})
+    ids = naming.dandisets(names)
     if everything and ids:
         raise UsageError("name Dandisets, or say --all; not both")
     if ids and (flags["include"] or flags["exclude"]):
@@ -141,7 +144,7 @@ def _run(
 ) -> Iterable[Report]:
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.http import Session
-    from dandi_mirror.archive.instances import api_url
+    from dandi_mirror.archive.instances import api_url, check_called
     from dandi_mirror.mirror.content import Wanted, with_content
     from dandi_mirror.mirror.fleet import list_all, sync_many
 
@@ -153,6 +156,7 @@ def _run(
     content = Wanted(settings.get, settings.get_budget_each, settings.get_budget, pace.deadline)
     with closing(Session(api_url(settings.instance), options.token(settings.instance))) as session:
         watch.session, archive, rows = session, Archive(session), None
+        check_called(asked.instance, archive.instance)
         if not ids:
             found, rows = list_all(archive, mirror, everything=asked.everything)
             ids = _by_rules(settings, found, rows)

@@ -9,7 +9,6 @@ from datetime import datetime
 
 import orjson
 
-from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.messages import one_line
 from dandi_mirror.model import parse_time
 
@@ -111,22 +110,6 @@ class Citation:
             f"commit: {_quoted(self.commit)}",
         ]
         return "\n".join(lines) + "\n"
-
-
-def split_version(text: str) -> tuple[str, str]:
-    """The Dandiset and the version in ``000004@0.220126.1852`` (or with a slash).
-
-    Raises:
-        UsageError: no version is named, or it is the draft.
-    """
-    dandiset, _, version = text.replace("/", "@", 1).partition("@")
-    if not version:
-        raise UsageError(f"{text}: name the version to cite, as {dandiset}@0.220126.1852")
-    if version.lower() == "draft":
-        raise UsageError(
-            f"{text}: a draft changes, so it cannot be cited; cite a published version, as {dandiset}@0.220126.1852"
-        )
-    return dandiset, version
 
 
 def _authors(contributors: object) -> list[str]:

@@ -24,6 +24,7 @@ from dandi_mirror.mirror.records import is_part
 from dandi_mirror.model import Finding, Kind, Report
 from dandi_mirror.repo import content
 from dandi_mirror.repo.content import Annexed
+from dandi_mirror.repo.dataset import Dataset
 
 _QUERY = re.compile(r"\?[^\s'\"]*")
 
@@ -122,7 +123,7 @@ def _get(mirror: Mirror, report: Report, wanted: Wanted, branch: str, findings: 
     if room is not None:
         here = {file.key: file.size for file in content.matching(dataset.path, branch, wanted.globs, here=True)}
         room -= sum(here.values())
-    fitting = pick(files, _times(mirror, report) if files else {}, room)
+    fitting = pick(files, times(dataset, report.commit) if files else {}, room)
     chosen = pick(fitting, {}, wanted.left)
     report.left = len({file.key for file in files}) - len(chosen)
     sizes = {file.key: file for file in chosen}
@@ -151,10 +152,9 @@ def pick(files: Iterable[Annexed], times: Mapping[str, str], room: int | None) -
     return list(chosen.values())
 
 
-def _times(mirror: Mirror, report: Report) -> dict[str, str]:
+def times(dataset: Dataset, commit: str) -> dict[str, str]:
     """Path → when the archive was given the asset."""
-    dataset = mirror.dataset(report.dandiset)
-    parts = [oid for path, (_, oid) in dataset.tree(report.commit, ".dandi").items() if is_part(path)]
+    parts = [oid for path, (_, oid) in dataset.tree(commit, ".dandi").items() if is_part(path)]
     with dataset.reader() as reader:
         records = [orjson.loads(line) for part in reader.read(parts) for line in (part or b"").splitlines()]
     return {record["path"]: record["created"] for record in records}

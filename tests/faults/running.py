@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from dandi_mirror.archive import client
-from dandi_mirror.archive.http import Patience, Session
+from dandi_mirror.archive.http import Session
+from dandi_mirror.archive.patience import Patience
 from dandi_mirror.cli.main import cli
 from dandi_mirror.errors import MirrorError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.http import Patience
+from dandi_mirror.archive.patience import Patience
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
 from tests.conftest import MirrorOfTest, own_home
 from tests.faults import kinds

@@ -17,7 +17,8 @@ import pytest
 from dandi_mirror.archive.client import MOST_PAGES
 from dandi_mirror.archive.client import Archive as Client
 from dandi_mirror.archive.connections import AT_ONCE, HEAD
-from dandi_mirror.archive.http import HOPS, LARGEST_ANSWER, MISSED, Patience, Session
+from dandi_mirror.archive.http import LARGEST_ANSWER, MISSED, Session
+from dandi_mirror.archive.patience import HOPS, Patience
 from dandi_mirror.canonical import DEEPEST
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import BadAnswerError, MirrorError, PartError, TemporaryError

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.http import Patience
+from dandi_mirror.archive.patience import Patience
 from dandi_mirror.embedded import Archive, Request, Server, serve
 from dandi_mirror.mirror import update
 from dandi_mirror.mirror.early import LARGE

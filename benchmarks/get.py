@@ -1,0 +1,95 @@
+"""Getting content: ours against DataLad's, dandi's and curl's, of the same files from the same server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.archive import DANDISET
+from benchmarks.content import origin, served
+from dandi_mirror.repo.process import child_environment, find_program
+
+PATIENCE = 1800  # seconds for one program
+
+
+def compare(folder: Path, count: int, size: int, milliseconds: int, peers: list[str]) -> list[tuple[str, ...]]:
+    """A table's rows: how long each program takes for all files, and its rate against ours."""
+    (folder / ".gitconfig").write_text('[annex "security"]\n\tallowed-ip-addresses = 127.0.0.1\n')
+    with served(folder / "served", count, size, milliseconds) as (api_url, urls):
+        os.environ["DANDI_MIRROR_CONTENT_HOSTS"] = urlsplit(urls[0]).netloc
+        _run(["dandi-mirror", "sync", DANDISET, "-d", "mirror", "-i", api_url], folder)
+        seconds = {"dandi-mirror get": statistics.median(_ours(folder, api_url) for _ in range(3))}
+        if size >= 1 << 28:
+            shell = f"curl -s '{urls[0]}' | sha256sum"
+            seconds["curl | sha256sum"] = statistics.median(_timed(["sh", "-c", shell], folder) for _ in range(3))
+        else:
+            seconds["curl --parallel"] = statistics.median(_curl(folder, urls) for _ in range(3))
+        if "datalad" in peers:
+            seconds["datalad get -J4"] = _timed(["datalad", "get", "-J4", "."], _clone(folder))
+        if "dandi" in peers and shutil.which("dandi", path=_path()):
+            page = f"{origin(api_url)}/dandiset/{DANDISET}/draft"
+            (folder / "dandi").mkdir()
+            seconds["dandi download -J 6"] = _timed(["dandi", "download", "-J", "6", page], folder / "dandi")
+    own = seconds["dandi-mirror get"]
+    name = f"{count:,} × {size:,} bytes, {milliseconds} ms"
+    return [
+        (name if place == 0 else "", program, f"{took:.2f}", f"{count / took:.0f}", f"{count * size / took / 1e6:.0f}",
+         f"{took / own:.2f}")
+        for place, (program, took) in enumerate(seconds.items())
+    ]  # fmt: skip
+
+
+def _ours(folder: Path, api_url: str) -> float:
+    return _timed(["dandi-mirror", "get", ".", "-i", api_url], _clone(folder))
+
+
+def _curl(folder: Path, urls: list[str]) -> float:
+    out = folder / "curl"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    (folder / "curl.cfg").write_text("".join(f'url="{url}"\noutput="{out}/{n}"\n' for n, url in enumerate(urls)))
+    return _timed(["curl", "-s", "--no-progress-meter", "--parallel", "-K", "curl.cfg"], folder)
+
+
+def _clone(folder: Path) -> Path:
+    """A fresh clone in which git-annex is at home."""
+    clone = folder / "clone"
+    if clone.exists():
+        subprocess.run(["chmod", "-R", "u+w", clone], check=True)
+        shutil.rmtree(clone)
+    _run(["git", "clone", "-q", str(folder / "mirror" / DANDISET), str(clone)], folder)
+    _run(["git", "annex", "init", "-q"], clone)
+    return clone
+
+
+def _path() -> str:
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+
+
+def _environment(folder: Path) -> Mapping[str, str]:
+    who = {
+        f"GIT_{role}_{what}": "benchmark@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    return child_environment() | who | {"HOME": os.environ["HOME"], "PATH": _path(), "DANDI_NO_ET": "1"}
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(
+        [shutil.which(command[0], path=_path()) or find_program(command[0]), *command[1:]], cwd=folder,
+        env=_environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)[:200]} ended with {done.returncode}: {done.stderr.decode()[-1000:]}")
+
+
+def _timed(command: list[str], folder: Path) -> float:
+    start = time.monotonic()
+    _run(command, folder)
+    return time.monotonic() - start

@@ -1,0 +1,113 @@
+"""What all threads of a transfer know: how it may ask, how it went with each host, and a content's URLs."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+from dandi_mirror.archive.patience import Patience
+from dandi_mirror.errors import MirrorError, PartError, TemporaryError
+
+API_AT_ONCE = 6
+"""Requests to the API at a time, however many connections there are to where content is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How content may be asked for."""
+
+    api_url: str = ""
+    """The archive's API; the token goes there, and nowhere else."""
+    token: str | None = None
+    addresses: frozenset[str] = frozenset()
+    """IP addresses on this machine or network that may be asked (``all``: any); those of the public network may."""
+    patience: Patience = field(default_factory=Patience)
+
+
+class Stopped(Exception):
+    """The run is over; what has come is kept."""
+
+
+@dataclass(slots=True)
+class Source:
+    """One content: its URLs that are left, and where redirects have led."""
+
+    urls: list[str]
+    size: int
+    """Bytes."""
+    led: dict[str, str] = field(default_factory=dict)
+    """URL → where its redirects ended; presigned URLs are good for hours, so parts share them."""
+    errors: list[MirrorError] = field(default_factory=list)
+    """Why URLs are not asked any more."""
+
+    def drop(self, url: str, error: MirrorError) -> None:
+        """Ask this URL no more."""
+        if url in self.urls:
+            self.urls = [other for other in self.urls if other != url]
+            self.errors.append(error)
+
+    def failure(self) -> MirrorError:
+        """One error for all of them; of the kind that leaves most hope."""
+        if not self.errors:
+            return PartError("no URL is known to fetch it from")
+        kind = next((type(e) for e in self.errors if isinstance(e, TemporaryError)), type(self.errors[-1]))
+        return kind("; ".join(dict.fromkeys(map(str, self.errors))))
+
+
+@dataclass(slots=True)
+class Host:
+    """How it went with one origin."""
+
+    missed: int = 0
+    """Contents in a row that it did not answer for."""
+    resume: float = 0.0
+    """The moment, of :func:`time.monotonic`, before which it wants no request."""
+    old: bool = False
+    """Whether it is to be asked by HTTP/1.0."""
+
+
+class Hosts:
+    """What all threads know of the hosts."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self.stopped = threading.Event()
+        self.api = urlsplit(access.api_url)
+        self._few = threading.BoundedSemaphore(API_AT_ONCE)
+        self._hosts: dict[str, Host] = {}
+
+    def host(self, origin: str) -> Host:
+        """Of one origin."""
+        return self._hosts.setdefault(origin, Host())
+
+    def is_api(self, parts: SplitResult) -> bool:
+        """Whether a URL is the API's own: same origin, and below its path."""
+        same = (parts.scheme, parts.netloc) == (self.api.scheme, self.api.netloc)
+        return bool(self.api.netloc) and same and parts.path.startswith(self.api.path + "/")
+
+    def headers(self, parts: SplitResult) -> dict[str, str]:
+        """What is sent with a request for a content's own URL."""
+        return {"Authorization": f"token {self.access.token}"} if self.access.token and self.is_api(parts) else {}
+
+    def turn(self, parts: SplitResult) -> AbstractContextManager[object]:
+        """Wait for one's turn, where not all may ask at once."""
+        return self._few if self.is_api(parts) else nullcontext()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, unless the run is over."""
+        if self.stopped.wait(seconds):
+            raise Stopped
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def shown(url: str) -> str:
+    """A URL without what may be secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,0 +1,169 @@
+"""A file to fetch, and fetching it in one piece: hashed while it comes, resumed where an earlier run stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from dandi_mirror.archive import partials
+from dandi_mirror.archive.asking import Asker
+from dandi_mirror.archive.hosts import Hosts, Source
+from dandi_mirror.archive.partials import Stretches
+from dandi_mirror.errors import DiskError, MirrorError, PartError
+
+PIECE = 1 << 18
+"""Bytes that are read before they are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file to fetch."""
+
+    urls: tuple[str, ...]
+    """Asked in this order, each until it fails for good."""
+    size: int
+    """Bytes."""
+    sha256: str
+    """Hexadecimal digits."""
+    partial: Path
+    """Where the bytes gather; its folder is there."""
+    copies: tuple[Path, ...] = ()
+    """Files on this machine that may hold it; read before any URL is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an item."""
+
+    item: Item
+    error: MirrorError | None = None
+    """None: the partial holds the bytes of the SHA-256; they are not synced to disk."""
+
+
+class Meter:
+    """How many bytes have come over the network; read it from any thread."""
+
+    def __init__(self) -> None:
+        self._cells: list[list[int]] = []
+
+    def cell(self) -> list[int]:
+        """A number of one's own that counts."""
+        self._cells.append([0])
+        return self._cells[-1]
+
+    @property
+    def received(self) -> int:
+        """Bytes."""
+        return sum(cell[0] for cell in self._cells)
+
+
+class Hand:
+    """One thread's connections and memory."""
+
+    def __init__(self, hosts: Hosts, meter: Meter) -> None:
+        self.hosts = hosts
+        self.asker = Asker(hosts)
+        self.view = memoryview(bytearray(PIECE))
+        self.meter = meter.cell()
+
+    def one(self, item: Item) -> Outcome:
+        """A file in one piece."""
+        try:
+            with partials.opened(item.partial) as descriptor:
+                return Outcome(item, self._one(item, descriptor))
+        except OSError as error:
+            raise DiskError.of(item.partial, error) from error
+        except DiskError:
+            raise
+        except MirrorError as error:
+            return Outcome(item, error)
+
+    def _one(self, item: Item, descriptor: int) -> MirrorError | None:
+        source = Source(list(item.urls), item.size)
+        cursor = _Whole(self, descriptor, item)
+        mixed = cursor.resume()
+        for copy in item.copies:
+            cursor.copy(copy)
+            mixed = True
+        while True:
+            url = ""
+            if cursor.position < item.size:
+                url = self.asker.bring(source, cursor)
+            if cursor.digest.hexdigest() == item.sha256:
+                partials.parts_path(item.partial).unlink(missing_ok=True)
+                return None
+            # bytes of an earlier run may be to blame, and are asked for again once
+            if not mixed and url:
+                source.drop(url, wrong_bytes())
+            mixed = False
+            cursor.begin_anew()
+            if not source.urls:
+                return source.failure()
+
+
+class _Whole:
+    """All of a file, hashed as it comes."""
+
+    whole = True
+
+    def __init__(self, hand: Hand, descriptor: int, item: Item) -> None:
+        self._hand = hand
+        self._descriptor = descriptor
+        self._item = item
+        self.position, self.stop = 0, item.size
+        self.digest = hashlib.sha256()
+
+    def resume(self) -> bool:
+        """Take what an earlier run has left; whether there was anything."""
+        there = Stretches.read(self._item.partial, self._descriptor, self.stop).first()
+        if os.fstat(self._descriptor).st_size > there:
+            os.ftruncate(self._descriptor, there)
+        while self.position < there:
+            room = self._hand.view[: there - self.position]
+            count = os.preadv(self._descriptor, [room], self.position)
+            self.digest.update(room[:count])
+            self.position += count
+        return there > 0
+
+    def copy(self, file: Path) -> None:
+        """Take the rest from a file of the right size; from one that cannot be read, nothing."""
+        try:
+            descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            right = os.fstat(descriptor).st_size == self.stop
+            while right and self.position < self.stop and not self._hand.hosts.stopped.is_set():
+                if not (count := os.preadv(descriptor, [self._hand.view], self.position)):
+                    return
+                self.put(count)
+        finally:
+            os.close(descriptor)
+
+    def room(self) -> memoryview:
+        return self._hand.view
+
+    def put(self, count: int) -> None:
+        piece = self._hand.view[:count]
+        write(self._descriptor, piece, self.position)
+        self.digest.update(piece)
+        self.position += count
+        self._hand.meter[0] += count
+
+    def begin_anew(self) -> None:
+        partials.forget(self._item.partial, self._descriptor)
+        self.position, self.digest = 0, hashlib.sha256()
+
+
+def wrong_bytes() -> PartError:
+    """What is said of bytes that are not those of the SHA-256."""
+    return PartError("its bytes are not those of its SHA-256")
+
+
+def write(descriptor: int, piece: memoryview, position: int) -> None:
+    """All of a piece, at a place in a file."""
+    while piece:
+        count = os.pwrite(descriptor, piece, position)
+        piece, position = piece[count:], position + count

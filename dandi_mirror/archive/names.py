@@ -1,0 +1,299 @@
+"""Every form in which people name a Dandiset or a part of one, as one value; nothing is asked and no disk is read.
+
+The forms are in ``docs/use-a-mirror.md``.  What only a request can tell (where a short link leads) is left open in
+``Name.ask``; see :mod:`dandi_mirror.archive.redirects`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from dandi_mirror.archive.instances import BUCKETS, KNOWN, LOOPBACK, api_url, at_host
+from dandi_mirror.errors import UsageError
+from dandi_mirror.model import DRAFT, is_dandiset_id, is_version_id
+
+FORMS = "an id has six digits: write 000004, 000004@0.220126.1852, 000004@draft/sub-1/ or the link of its page"
+_LONGEST = 4096
+_SHOWN = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What a name says; None, or empty, where it does not say.
+
+    At most one of ``path``, ``prefix``, ``glob``, ``asset``, ``blob`` and ``zarr`` is there.
+    """
+
+    text: str
+    """As it was typed."""
+    instance: str | None = None
+    """The archive, as ``-i`` takes it: its API's URL, without a slash at its end, where a URL was typed; where a name
+    was typed, that name in lower case, which need not be known (see :func:`~.instances.agreed`)."""
+    dandiset: str | None = None
+    """Six digits."""
+    version: str | None = None
+    """``draft`` or ``0.YYMMDD.HHMM``."""
+    path: str = ""
+    """A file, or a folder and all below it; with a slash at its end, a folder only."""
+    prefix: str = ""
+    """What paths begin with, as the archive's ``?path=`` has it."""
+    glob: str = ""
+    """Of whole paths, as the archive's ``?glob=`` has it: only ``*`` is special, and matches ``/`` too."""
+    asset: str | None = None
+    """An asset's id."""
+    blob: str | None = None
+    """The id of a blob."""
+    zarr: str | None = None
+    """The id of a Zarr."""
+    entry: str = ""
+    """A file or folder inside the Zarr that ``path`` or ``zarr`` names."""
+    ask: str = ""
+    """Where to ask for what is missing: of a known Dandiset, the web site of its archive; else a link that leads on."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it means all of a version, not some files of it."""
+        return not (self.path or self.prefix or self.glob or self.asset or self.blob or self.zarr)
+
+    def chosen(self, paths: Iterable[str]) -> list[str]:
+        """Which of a version's paths it means by ``path``, ``prefix`` or ``glob``; all of them where it has none."""
+        if self.path:
+            folder = self.path.rstrip("/") + "/"
+            return [path for path in paths if path == self.path or path.startswith(folder)]
+        if self.glob:
+            fits = re.compile(".*".join(map(re.escape, self.glob.split("*"))), re.IGNORECASE | re.DOTALL).fullmatch
+            return [path for path in paths if fits(path)]
+        every = list(paths)
+        if not self.prefix:
+            return every
+        if self.prefix in every:
+            return [self.prefix]
+        return [path for path in every if path.lower().startswith(self.prefix.lower())]
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SHORT = re.compile(
+    r"(?:(?P<name>[a-z][a-z0-9-]*):)?(?P<id>[0-9]{6})(?:@(?P<version>[^/]*))?(?:/(?P<rest>.*))?", re.I | re.S
+)
+_DANDI = re.compile(r"dandi://(?P<name>[-\w.]+)/(?P<id>[^/@]+)(?:@(?P<version>[^/]*))?(?:/(?P<rest>.*))?", re.I | re.S)
+_DOI = re.compile(
+    r"(?:doi:)?(?P<prefix>10\.[0-9]{4,9})/(?P<name>[a-z][a-z0-9-]*)\.(?P<id>[0-9]{6})(?:/(?P<version>[^/]+))?/?", re.I
+)
+_SANDBOX_DOI = "10.80507"
+_API = re.compile(
+    r"(?P<root>.*?)/(?:dandisets/(?P<id>[^/]+)(?:/versions(?:/(?P<version>[^/]+)(?:/info|/assets(?:/paths)?)?)?)?/?"
+    r"|(?:dandisets/(?P<of>[^/]+)/versions/(?P<at>[^/]+)/)?assets/(?P<asset>[^/]+)(?:/(?:download|info|validation))?/?"
+    r"|zarr/(?P<zarr>[^/]+)(?:/files)?/?)"
+)
+_PAGE = re.compile(r"/dandiset/(?P<id>[^/]+)(?:/(?P<version>draft|[0-9]+\.[^/]*))?(?:/.*)?", re.I)
+_AMAZON = re.compile(r"(?:(?P<bucket>[a-z0-9.-]+)\.)?s3[a-z0-9.-]*\.amazonaws\.com")
+_OBJECT = re.compile(
+    r"/(?:(?P<bucket>[^/]+)/)?(?:blobs/[0-9a-f]{3}/[0-9a-f]{3}/(?P<blob>[^/]+)|zarr/(?P<zarr>[^/]+)(?:/(?P<entry>.*))?"
+    r"|dandisets/(?P<id>[^/]+)/(?P<version>[^/]+)/[^/]*)"
+)
+_VERSION_LIKE = re.compile(r"draft|[0-9]+\.[0-9.]*", re.I)
+_ZARR = re.compile(r"(?P<asset>.*?\.(?:zarr|ngff))/(?P<entry>.+)", re.S)
+
+
+def parse(text: str) -> Name:
+    """What ``text`` names.
+
+    Raises:
+        UsageError: no form of a name; the message has the nearest right one.
+    """
+    typed = text.strip()
+    if not typed or len(typed) > _LONGEST or not text.isprintable():
+        raise UsageError(f"{text[:_SHOWN]!a} names no Dandiset; {FORMS}")
+    scheme = typed.partition("://")[0].lower() if "://" in typed else ""
+    if scheme == "dandi":
+        name = _of_dandi(typed)
+    elif scheme in {"http", "https", "s3"}:
+        name = _of_url(typed)
+    elif scheme:
+        raise _wrong(typed, f"a link begins with https://, dandi:// or s3://, not {scheme}://")
+    elif found := _DOI.fullmatch(typed):
+        name = _of_doi(typed, found)
+    elif _UUID.fullmatch(bare := typed.lower().removeprefix("dandiasset:")):
+        name = Name(typed, asset=bare)
+    else:
+        name = _of_short(typed)
+    return replace(name, text=text)
+
+
+def _of_short(text: str) -> Name:
+    """``000004``, ``DANDI:000004/draft``, ``000004@0.220126.1852/sub-P10HMH/``."""
+    found = _SHORT.fullmatch(text)
+    if not found:
+        raise _wrong(text, "it names no Dandiset")
+    version, rest = found["version"], found["rest"] or ""
+    first, _, after = rest.partition("/")
+    if version is None and _VERSION_LIKE.fullmatch(first):
+        version, rest = first, after
+    elif version is None and found["name"] and first:
+        raise _wrong(text, f"{first} is no version")
+    name = Name(text, _instance(found["name"]), found["id"], _version(text, version))
+    return _with_path(name, rest)
+
+
+def _of_dandi(text: str) -> Name:
+    """``dandi://dandi/000004@draft/sub-1/``."""
+    found = _DANDI.fullmatch(text)
+    if not found:
+        raise _wrong(text, "such a link is dandi://INSTANCE/000004@VERSION/PATH")
+    instance = _instance(found["name"])
+    name = Name(text, instance, _dandiset(text, found["id"]), _version(text, found["version"]))
+    return _with_path(name, unquote(found["rest"] or ""))
+
+
+def _of_doi(text: str, found: re.Match[str]) -> Name:
+    instance = found["name"]
+    if found["prefix"] == _SANDBOX_DOI and instance.lower() == "dandi":
+        instance = "dandi-sandbox"
+    return Name(text, _instance(instance), found["id"], _version(text, found["version"]))
+
+
+def _of_url(text: str) -> Name:
+    try:
+        parts = urlsplit(text)
+        host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+    except ValueError:
+        raise _wrong(text, "its host is none") from None
+    if "@" in parts.netloc or not host:
+        # not repeated: it may hold a password
+        raise UsageError(f"a link must have a plain host, and no user's name; {FORMS}")
+    if parts.fragment.lstrip("/").startswith("dandiset/"):
+        page = urlsplit("/" + parts.fragment.lstrip("/"))
+        parts = parts._replace(path=page.path, query=page.query, fragment="")
+    path = unquote(parts.path)
+    if parts.scheme == "s3" or (_AMAZON.fullmatch(host)):
+        return _of_bucket(text, parts, path)
+    if host in {"identifiers.org", "doi.org", "dx.doi.org", "www.doi.org"}:
+        doi = _DOI.fullmatch(path.strip("/"))
+        return _of_doi(text, doi) if doi else _of_short(path.strip("/"))
+    found = _API.fullmatch(path)
+    if found and (not found["zarr"] or found["root"].endswith("/api")):
+        return _of_api(text, parts, host, found)
+    if found := _PAGE.fullmatch(path.removeprefix("/api")):
+        return _of_page(text, parts, host, found)
+    if (found := _OBJECT.fullmatch(path)) and not found["id"]:
+        return _of_object(text, None, found)
+    return _leading_on(text, parts, host)
+
+
+def _of_api(text: str, parts: SplitResult, host: str, found: re.Match[str]) -> Name:
+    instance = at_host(host) or api_url(f"{parts.scheme}://{host}{found['root'] or '/api'}")
+    dandiset, version = found["id"] or found["of"], found["version"] or found["at"]
+    name = Name(
+        text,
+        instance,
+        dandiset and _dandiset(text, dandiset),
+        _version(text, version),
+        asset=_uuid(text, found["asset"]),
+        zarr=_uuid(text, found["zarr"]),
+    )
+    query = parse_qs(parts.query)
+    if name.zarr:
+        return replace(name, entry=query.get("prefix", [""])[0])
+    if glob := query.get("glob", [""])[0]:
+        return replace(name, glob=glob)
+    if folder := query.get("path_prefix", [""])[0]:
+        return _with_path(name, folder)
+    return replace(name, prefix=query.get("path", [""])[0].lstrip("/"))
+
+
+def _of_page(text: str, parts: SplitResult, host: str, found: re.Match[str]) -> Name:
+    instance = at_host(host)
+    name = Name(text, instance, _dandiset(text, found["id"]), _version(text, found["version"]))
+    if instance is None:
+        name = replace(name, ask=_plain_site(parts, host))
+    return _with_path(name, parse_qs(parts.query).get("location", [""])[0])
+
+
+def _of_bucket(text: str, parts: SplitResult, path: str) -> Name:
+    """An object at S3, by either of its two kinds of URL, or ``s3://BUCKET/…``."""
+    inside = _AMAZON.fullmatch(parts.netloc.lower())
+    bucket = parts.netloc if parts.scheme == "s3" else inside["bucket"] if inside else None
+    found = _OBJECT.fullmatch(path)
+    if not found or (bucket is None) == (found["bucket"] is None):
+        raise _wrong(text, "no blob or Zarr is there; they are at …/blobs/123/456/ID and …/zarr/ID/")
+    instance = BUCKETS.get(bucket or found["bucket"])
+    return _of_object(text, instance and KNOWN[instance], found)
+
+
+def _of_object(text: str, instance: str | None, found: re.Match[str]) -> Name:
+    if found["id"]:
+        return Name(text, instance, _dandiset(text, found["id"]), _version(text, found["version"]))
+    blob, zarr = _uuid(text, found["blob"]), _uuid(text, found["zarr"])
+    return Name(text, instance, blob=blob, zarr=zarr, entry=found["entry"] or "")
+
+
+def _leading_on(text: str, parts: SplitResult, host: str) -> Name:
+    """A link that says nothing by itself, as those that are short."""
+    if at_host(host) and host != "gui.dandiarchive.org":
+        raise _wrong(text, "this page is of no Dandiset")
+    _plain_site(parts, host)
+    return Name(text, ask=text)
+
+
+def _plain_site(parts: SplitResult, host: str) -> str:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise UsageError(f"http://{host} is not asked, for plain http is only for 127.0.0.1; use https")
+    return f"{parts.scheme}://{host}"
+
+
+def _instance(name: str | None) -> str | None:
+    return name and name.lower()
+
+
+def _dandiset(text: str, found: str) -> str:
+    if not is_dandiset_id(found):
+        raise _wrong(text, f"{found} is no Dandiset's id, which has six digits")
+    return found
+
+
+def _version(text: str, found: str | None) -> str | None:
+    if found is None:
+        return None
+    if found.lower() == DRAFT:
+        return DRAFT
+    if not is_version_id(found):
+        raise _wrong(text, f"{found or 'nothing'} is no version; one is called draft, or as 0.220126.1852")
+    return found
+
+
+def _uuid(text: str, found: str | None) -> str | None:
+    if found is not None and not _UUID.fullmatch(found.lower()):
+        raise _wrong(text, f"{found[:_SHOWN]} is no id of an asset, a blob or a Zarr")
+    return found and found.lower()
+
+
+def _with_path(name: Name, path: str) -> Name:
+    """A name with a path or a glob, as one of them is typed."""
+    parts = [part for part in path.split("/") if part not in {"", "."}]
+    if ".." in parts:
+        raise UsageError(f"{name.text}: a path within a Dandiset has no '..'; name the file or folder from the top")
+    plain = "/".join(parts) + ("/" if parts and path.endswith("/") else "")
+    if "*" in plain:
+        return replace(name, glob=plain)
+    if found := _ZARR.fullmatch(plain):
+        return replace(name, path=found["asset"], entry=found["entry"])
+    return replace(name, path=plain)
+
+
+def _wrong(text: str, why: str) -> UsageError:
+    """What is wrong with a name, and the nearest right one."""
+    said = re.sub(r"^https?://[^/]*|^dandi://[^/]*:[0-9]+", "", text)
+    name = re.match(r"(?:dandi://)?([a-z][a-z-]*)[ :_./-]*[0-9]", said, re.I)
+    number = re.search(r"(?<![0-9.a-f-])[0-9]{1,6}(?![0-9.])", said)
+    version = re.search(r"(?<![0-9.])0\.[0-9]{6}\.[0-9]{4}(?![0-9.])", said)
+    hint = FORMS
+    if number:
+        near = get_close_matches(name[1].lower().strip("-"), KNOWN, 1) if name else []
+        hint = f"an id has six digits: did you mean {near[0].upper() + ':' if near else ''}{number[0]:0>6}"
+        hint += f"{'/' if near else '@'}{version[0]}?" if version else "?"
+    shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return UsageError(f"{shown!a}: {why}; {hint}")

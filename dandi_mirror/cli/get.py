@@ -1,0 +1,248 @@
+"""``dandi-mirror get``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dandi_mirror.cli import options, output
+from dandi_mirror.cli.ending import end_by_signals
+
+if TYPE_CHECKING:
+    from dandi_mirror.archive.transfer import Meter
+    from dandi_mirror.mirror.get import Choice, Got
+    from dandi_mirror.mirror.places import Place
+    from dandi_mirror.mirror.wishes import Wish
+    from dandi_mirror.repo.clone import Clone
+
+SHOWN_FAILURES = 10
+"""So many files that did not come are named; the others are counted."""
+
+
+@click.command("get")
+@click.argument("what", metavar="[PATH|ID[@VERSION]]...", nargs=-1)
+@click.option(
+    "--where", "where", metavar="FIELD:VALUE", multiple=True,
+    help="Only files with this metadata, as 'species:human sex:female session:*'; may be repeated.",
+)  # fmt: skip
+@click.option("--max-size", metavar="SIZE", help="At most so much, as 50G.")
+@click.option("--newest", is_flag=True, help="The newest first, and so are those that fit into --max-size.")
+@click.option("-J", "--jobs", type=click.IntRange(1, 256), metavar="N", help="Connections at most.  [default: 48]")
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would come; fetch and write nothing.")
+@options.mirror
+@options.instance
+@options.output
+@options.log_level
+def command(
+    what: tuple[str, ...],
+    where: tuple[str, ...],
+    max_size: str | None,
+    newest: bool,
+    jobs: int | None,
+    dry_run: bool,
+    mirror_path: Path,
+    instance: str | None,
+    output: str,
+) -> int:
+    """Get content: of files and folders of a clone or mirror, or of a Dandiset that is not here yet.
+
+    Each PATH is a file, a folder or a glob ('.' is all of a clone).  An ID in any form, with PATHs after it, means the
+    mirror's own dataset inside a mirror; elsewhere it is cloned into a folder of its name first: from the mirror
+    named by -d, else from github.com/dandisets.  What is complete is kept, whatever ends the run; another one goes on.
+    """
+    end_by_signals()
+    from dandi_mirror.config import size
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.mirror.wishes import Wish, parse_where
+
+    if not what:
+        raise UsageError("name files, folders or Dandisets; '.' is all of the clone that you are in")
+    wish = Wish((), parse_where(where), None if max_size is None else size("--max-size", max_size), newest)
+    run = _Run(mirror_path, instance, wish, jobs, dry_run, output)
+    for place in run.places(what):
+        run.one(place)
+    return run.end()
+
+
+class _Run:
+    """What is told over all datasets of a call."""
+
+    def __init__(
+        self, mirror_path: Path, instance: str | None, wish: Wish, jobs: int | None, dry_run: bool, form: str
+    ) -> None:
+        from dandi_mirror.archive.transfer import JOBS
+
+        self._mirror_path = mirror_path
+        self._instance = instance or ""
+        self._given = instance
+        self._wish = wish
+        self._jobs = jobs or JOBS
+        self._dry_run = dry_run
+        self._form = form
+        self._counts: dict[str, int] = {}
+        self._codes: set[int] = set()
+        self._came = self._size = 0
+
+    def places(self, what: Iterable[str]) -> list[Place]:
+        """The datasets that are meant."""
+        from dandi_mirror.cli.naming import read_name, settings_for
+        from dandi_mirror.mirror.mirror import Mirror
+        from dandi_mirror.mirror.places import read_places
+
+        names = []
+
+        def read(text: str):  # type: ignore[no-untyped-def]
+            names.append(read_name(text))
+            return names[-1]
+
+        mirror = Mirror(self._mirror_path.absolute())
+        settings = settings_for(self._mirror_path, names, instance=self._given)
+        found = read_places(what, read, mirror, settings.instance)
+        self._instance = settings_for(self._mirror_path, names, instance=self._given).instance
+        return found
+
+    def one(self, place: Place) -> None:
+        """All that is asked for of one dataset."""
+        from dataclasses import replace
+
+        from dandi_mirror.mirror.get import choose
+        from dandi_mirror.mirror.places import make
+        from dandi_mirror.repo.clone import Clone
+
+        if place.source and self._dry_run:
+            self._say(f"{place.dandiset} would be cloned from {place.source}; what would come is known then")
+            return
+        if place.source:
+            make(place)
+            self._say(f"{place.dandiset} cloned from {place.source} into {place.folder}")
+        clone = Clone(place.folder)
+        clone.prepare()
+        choice = choose(clone, replace(self._wish, paths=tuple(place.paths)), _commit(clone, place))
+        for text in choice.nothing:
+            self._tell(clone, _nothing(text))
+        if self._dry_run:
+            self._would(clone, choice)
+        else:
+            self._bring(clone, choice)
+        if self._wish.most is not None:
+            from dataclasses import replace
+
+            self._wish = replace(self._wish, most=max(0, self._wish.most - choice.size))
+        if choice.beyond:
+            self._say(f"{choice.beyond:,} more are beyond --max-size")
+
+    def end(self) -> int:
+        """The summary; the exit code."""
+        from dandi_mirror.cli.sync import exit_code
+
+        code = exit_code(self._codes)
+        if self._form == "json":
+            record = {"action": "summary", "status": "ok" if code == 0 else "error", **self._counts}
+            output.print_json(record | {"bytes": self._size, "exit_code": code})
+        elif self._came:
+            would = "would come" if self._dry_run else "got"
+            click.echo(f"{would} {_files(self._came)}, {output.human_size(self._size)}")
+        if self._counts.get("error", 0) > SHOWN_FAILURES and self._form == "text":
+            click.echo(
+                f"… and {self._counts['error'] - SHOWN_FAILURES:,} more did not come (-f json names all)", err=True
+            )
+        return code
+
+    def _bring(self, clone: Clone, choice: Choice) -> None:
+        from dandi_mirror.archive.instances import api_url
+        from dandi_mirror.archive.transfer import Access, Meter
+        from dandi_mirror.errors import MirrorError
+        from dandi_mirror.mirror.get import bring
+
+        access = Access(api_url(self._instance), options.token(self._instance), clone.addresses)
+        meter = Meter()
+        with _progress(self._form, choice, meter):
+            try:
+                for got in bring(clone, choice, access, self._jobs, meter):
+                    self._tell(clone, got)
+            except MirrorError as error:
+                if self._form == "json":
+                    raise
+                self.end()
+                raise error
+
+    def _would(self, clone: Clone, choice: Choice) -> None:
+        from dandi_mirror.mirror.get import Got, size_of
+
+        for file in choice.missing:
+            self._tell(clone, Got(file.path, file.key, size_of(file.key)))
+
+    def _tell(self, clone: Clone, got: Got) -> None:
+        self._counts[got.status] = self._counts.get(got.status, 0) + 1
+        self._codes.add(got.exit_code)
+        if got.status == "ok":
+            self._came += 1
+            self._size += got.size
+        if self._form == "json":
+            output.print_json(_record(clone, got, self._dry_run))
+        elif got.message and self._counts[got.status] <= SHOWN_FAILURES:
+            click.echo(f"{output.printable(got.path)}: {output.printable(got.message)}", err=True)
+
+    def _say(self, line: str) -> None:
+        if self._form == "text":
+            click.echo(line, err=True)
+
+
+def _commit(clone: Clone, place: Place) -> str | None:
+    """The commit whose files are meant; None: what is checked out.
+
+    Raises:
+        UsageError: there is no such version.
+    """
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.model import DRAFT
+
+    if place.version is None:
+        return None
+    refs = [f"refs/heads/{DRAFT}", f"refs/remotes/origin/{DRAFT}"]
+    for ref in refs if place.version == DRAFT else [f"refs/tags/{place.version}"]:
+        if clone.dataset.ref(ref):
+            return f"{ref}^{{commit}}"
+    raise UsageError(f"{clone.path} has no version {place.version}; see which there are: git -C {clone.path} tag")
+
+
+def _nothing(text: str) -> Got:
+    from dandi_mirror.mirror.get import Got
+
+    return Got(text, status="impossible", message="there is no such file, folder or match", exit_code=3)
+
+
+def _record(clone: Clone, got: Got, dry_run: bool) -> dict[str, object]:
+    return {
+        "action": "get",
+        "path": str(clone.path / got.path),
+        "type": "file",
+        "refds": str(clone.path),
+        "status": got.status,
+        "message": got.message,
+        "key": got.key,
+        "bytesize": got.size,
+        "exit_code": got.exit_code,
+        "dry_run": dry_run,
+    }
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file{'' if count == 1 else 's'}"
+
+
+@contextmanager
+def _progress(form: str, choice: Choice, meter: Meter) -> Iterator[None]:
+    """Bytes, rate and time left on a terminal; nothing anywhere else."""
+    if form == "json" or not sys.stderr.isatty() or not choice.missing:
+        yield
+        return
+    from dandi_mirror.cli.progress import transferring
+
+    with transferring(choice.size, lambda: meter.received):
+        yield

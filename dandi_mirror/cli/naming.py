@@ -1,0 +1,88 @@
+"""What is typed where a command takes an ID: names, read at the thin edge that may look at the disk and ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dandi_mirror.archive.names import Name
+    from dandi_mirror.config import Settings
+
+
+def read_names(texts: Iterable[str], *, offline: bool = False) -> list[Name]:
+    """Names as they are typed: of any form, or a path in a clone.
+
+    Raises:
+        UsageError: one of them is none; or it is a link that has to be asked about, and nothing is to be asked.
+    """
+    return [read_name(text, offline=offline) for text in texts]
+
+
+def read_name(text: str, *, offline: bool = False) -> Name:
+    """One name; raises as :func:`read_names`."""
+    return read_place(text, offline=offline)[0]
+
+
+def read_place(text: str, *, offline: bool = False) -> tuple[Name, Path | None]:
+    """One name, and the top of the clone in which it is a path, if it is one; raises as :func:`read_names`."""
+    from dandi_mirror.archive.names import parse
+    from dandi_mirror.errors import UsageError
+
+    try:
+        name = parse(text)
+    except UsageError:
+        from dandi_mirror.mirror.clones import clone_at
+
+        if clone := clone_at(text):
+            return clone.name, clone.folder
+        raise
+    if name.ask and offline:
+        raise UsageError(f"{text} has to be asked about, and nothing is to be asked; write its id, as 000004")
+    if name.ask:
+        from dandi_mirror.archive.redirects import follow
+
+        return follow(name), None
+    return name, None
+
+
+def dandisets(names: Iterable[Name]) -> list[str]:
+    """Their ids, each once, sorted: for commands that take whole Dandisets.
+
+    Raises:
+        UsageError: one says more, or less.
+    """
+    from dandi_mirror.errors import UsageError
+
+    ids = set()
+    for name in names:
+        if not name.dandiset:
+            raise UsageError(f"{name.text} does not say of which Dandiset it is; write its id, as 000004")
+        if name.version or not name.whole:
+            what = "a version" if name.whole else "a part of it"
+            raise UsageError(f"{name.text}: this takes a whole Dandiset, not {what}; write {name.dandiset}")
+        ids.add(name.dandiset)
+    return sorted(ids)
+
+
+def settings_for(mirror_path: Path, names: Iterable[Name], **flags: object) -> Settings:
+    """The settings, with the archive that the names say where neither -i nor a setting says one.
+
+    Raises:
+        UsageError: the names, or a name and -i or the settings, are of two archives.
+    """
+    from dandi_mirror.archive.instances import agreed
+    from dandi_mirror.config import settings_and_sources
+
+    settings, sources = settings_and_sources(mirror_path)
+    settings = settings.with_flags(**flags)
+    given = settings.instance if flags.get("instance") or sources["instance"] != "default" else None
+    for said in dict.fromkeys(name.instance for name in names if name.instance):
+        given = agreed(said, given, settings.instance)
+    return settings.with_flags(instance=given)
+
+
+def said(names: Iterable[Name]) -> str | None:
+    """The archive that names say, where they do; of one that is agreed upon, a name comes before a URL."""
+    return min((name.instance for name in names if name.instance), key=lambda said: "://" in said, default=None)

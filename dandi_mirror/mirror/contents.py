@@ -1,0 +1,298 @@
+"""What a version holds, file by file: from a mirror or a clone where the version is there, else from the archive."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from dandi_mirror.archive.client import Archive
+from dandi_mirror.archive.instances import KNOWN, LOOPBACK
+from dandi_mirror.archive.listing import asset_pages
+from dandi_mirror.archive.names import Name
+from dandi_mirror.errors import NotFoundError, UsageError
+from dandi_mirror.mirror.admit import ContentHosts, Refusal, admit_row
+from dandi_mirror.mirror.clones import clone_at
+from dandi_mirror.mirror.fields import annex_fields
+from dandi_mirror.mirror.mirror import Mirror
+from dandi_mirror.mirror.records import is_asset_path, is_part, part_of
+from dandi_mirror.model import DRAFT, Finding, Kind, is_version_id
+from dandi_mirror.repo.dataset import Dataset, Tree
+from dandi_mirror.repo.keys import annex_key, hash_dir_lower, hash_dir_mixed
+from dandi_mirror.repo.logs import present, url_path
+from dandi_mirror.repo.process import git
+from dandi_mirror.repo.stream import FILE
+
+REFUSED = ".dandi/refused/"
+_UNHELD = {Kind.PENDING, Kind.ZARR}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One asset of a version."""
+
+    path: str
+    """As the archive gives it: print it escaped."""
+    size: int | None
+    """Bytes; None where it is not known."""
+    asset_id: str
+    sha256: str = ""
+    subjects: tuple[str, ...] = ()
+    session: str = ""
+    time: str = ""
+    """When the content was last changed before it was uploaded, as the archive spells it."""
+    state: Kind | None = None
+    """Why it is in no mirror's tree, if it is not."""
+    reason: str = ""
+    content: Path | None = None
+    """Where its content is on this machine."""
+    oid: str = ""
+    """Of the git object that holds its content, if git does."""
+    url: str | None = None
+    """Where its content is, as the archive says: at S3."""
+
+    @property
+    def key(self) -> str:
+        """Its git-annex key; empty where it has none."""
+        known = self.size is not None and self.sha256 and not self.state
+        return annex_key(self.size or 0, self.sha256, self.path) if known else ""
+
+    @property
+    def here(self) -> bool:
+        """Whether its content is on this machine."""
+        return bool(self.content or self.oid)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a name means of a version."""
+
+    dandiset: str
+    """Empty where an asset was named by its id alone."""
+    version: str
+    title: str
+    files: list[File]
+    """Sorted by path."""
+    dataset: Dataset | None = None
+    """Where it was read; None: it is from the archive."""
+    record: bytes = b""
+    """The Dandiset's, as the dataset has it; empty where it is from the archive."""
+
+
+def contents_here(name: Name, path: Path, folder: Path | None = None) -> Contents | None:
+    """What a name means, from the clone at ``folder``, or the mirror or clone at ``path``.
+
+    None where its Dandiset or its version is not there, or is of another archive, as far as one can tell.
+
+    Raises:
+        NotFoundError: the version is there, and has no such file.
+    """
+    dataset = _dataset(name, path, folder)
+    version, commit = _version(dataset, name.version) if dataset else ("", "")
+    if not dataset or not commit:
+        return None
+    tree = dataset.tree(commit)
+    with dataset.reader() as reader:
+        (content,) = reader.read([f"{commit}:dandiset.yaml"])
+        record = _object(content)
+        if not _is_of(name.instance, record):
+            return None
+        files = [
+            _file(orjson.loads(line)) for part in reader.read(_parts(name, tree)) for line in (part or b"").splitlines()
+        ]
+        refused = [oid for path, (mode, oid) in tree.items() if path.startswith(REFUSED) and mode == FILE]
+        files += [_refused(_object(content)) for content in reader.read(refused)]
+    files += _waiting(dataset, path, name, version, {file.path for file in files})
+    chosen = _chosen(name, version, files, filter(is_asset_path, tree))
+    title = str(record.get("name", ""))
+    return Contents(str(name.dandiset), version, title, _placed(dataset, tree, chosen), dataset, content or b"")
+
+
+def _version(dataset: Dataset, wanted: str | None) -> tuple[str, str]:
+    """The version that is wanted, or the newest published one, else the draft; and its commit, empty if not there."""
+    commits = {tag: commit for tag, commit in dataset.unmerged(None).items() if is_version_id(tag)}
+    draft = dataset.ref("refs/heads/draft") or dataset.ref("refs/remotes/origin/draft") or ""
+    version = wanted or next(reversed(commits), DRAFT)
+    return version, commits.get(version, draft if version == DRAFT else "")
+
+
+def _parts(name: Name, tree: Tree) -> list[str]:
+    """The parts of the records in which a name's files stand: of a folder, not all of them."""
+    parts = {path: oid for path, (_, oid) in tree.items() if is_part(path)}
+    if name.whole or name.asset:
+        return list(parts.values())
+    needed = {part_of(path, parts) for path in name.chosen(filter(is_asset_path, tree))}
+    return [oid for path, oid in parts.items() if path in needed]
+
+
+def _waiting(dataset: Dataset, path: Path, name: Name, version: str, held: Container[str]) -> Iterator[File]:
+    """What the last sync named and the tree does not hold; known in a mirror only."""
+    memory = Mirror(path).index.get(str(name.dandiset)) if dataset.path.parent == path else None
+    for finding in memory.findings if memory else ():
+        if finding.version == version and finding.path and finding.path not in held and finding.kind in _UNHELD:
+            yield _found(finding)
+
+
+def contents_there(name: Name, archive: Archive) -> Contents:
+    """What a name means, from the archive.
+
+    Raises:
+        NotFoundError: the archive has no such Dandiset, version or file.
+    """
+    if name.blob:
+        raise UsageError(f"{name.text} says not of which file it is; name it by the Dandiset, as 000004/PATH")
+    if name.zarr:
+        row = archive.session.get(f"/zarr/{name.zarr}/")
+        facts = row if isinstance(row, dict) else {}
+        finding = Finding("", str(facts.get("name", "")), Kind.ZARR, "a Zarr: its content is not read by this release")
+        return Contents(str(facts.get("dandiset") or ""), "", "", [_found(finding)])
+    hosts = ContentHosts(archive.instance)
+    if name.asset and not name.dandiset:
+        return Contents("", "", "", [_listed(archive.session.get(f"/assets/{name.asset}/info/"), hosts)])
+    row_of = archive.dandiset(str(name.dandiset))
+    version = name.version or (row_of.published or row_of.draft).version
+    title = next((row.name for row in (row_of.draft, row_of.published) if row and row.version == version), "")
+    if name.asset:
+        path = f"/dandisets/{name.dandiset}/versions/{version}/assets/{name.asset}/info/"
+        return Contents(str(name.dandiset), version, title, [_listed(archive.session.get(path), hosts)])
+    where = {"glob": name.glob} if name.glob else {"path": name.prefix or name.path}
+    pages = asset_pages(archive, str(name.dandiset), version, repeats=True, where={k: v for k, v in where.items() if v})
+    files = [_listed(row, hosts) for page in pages for row in page]
+    return Contents(str(name.dandiset), version, title, _chosen(name, version, files))
+
+
+def urls(contents: Contents, api_url: str) -> dict[str, tuple[str, ...]]:
+    """Where each file's content can be had, by its path: at S3 if that is known, then from the API at ``api_url``."""
+    found: dict[str, tuple[str, ...]] = {}
+    logs = _url_logs(contents)
+    for file in contents.files:
+        live = logs.get(file.path, [file.url] if file.url else [])
+        own = f"/assets/{file.asset_id}/"
+        first = [url for url in live if "/assets/" not in url]
+        api = [url for url in live if own in url] or ([f"{api_url}{own}download/"] if file.asset_id else [])
+        found[file.path] = (*first, *api)
+    return found
+
+
+def _url_logs(contents: Contents) -> dict[str, list[str]]:
+    """The URLs that git-annex knows of each file that it keeps."""
+    dataset = contents.dataset
+    if not dataset:
+        return {}
+    branch = dataset.ref("refs/heads/git-annex") or dataset.ref("refs/remotes/origin/git-annex")
+    keys = {file.path: key for file in contents.files if (key := file.key) and not file.oid} if branch else {}
+    with dataset.reader() as reader:
+        logs = reader.read([f"{branch}:{url_path(hash_dir_lower(key), key)}" for key in keys.values()])
+        found = zip(keys, [present(log or b"") for log in logs], strict=True)
+        return {path: sorted(url for url, there in log.items() if there) for path, log in found}
+
+
+def _dataset(name: Name, path: Path, folder: Path | None) -> Dataset | None:
+    """The repository of a name's Dandiset that is on this machine."""
+    if folder:
+        return Dataset(folder)
+    if not name.dandiset:
+        return None
+    if (dataset := Mirror(path).dataset(name.dandiset)).exists():
+        return dataset
+    clone = clone_at(str(path))
+    return Dataset(clone.folder) if clone and clone.name.dandiset == name.dandiset else None
+
+
+def _is_of(instance: str | None, record: Mapping[str, object]) -> bool:
+    """Whether a Dandiset's record is of an archive, as far as one can tell without asking."""
+    called = next((known for known, url in KNOWN.items() if url == instance), instance)
+    if not called or "://" in called or urlsplit(KNOWN.get(called, "")).hostname in LOOPBACK:
+        return True  # what an archive at any URL is called, only it can say
+    prefix = str(record.get("identifier", "")).partition(":")[0]
+    return not prefix or prefix.lower() == called.lower()
+
+
+def _chosen(name: Name, version: str, files: Iterable[File], paths: Iterable[str] = ()) -> list[File]:
+    """The files that a name means, sorted; ``paths`` are others of the version."""
+    found = list(files)
+    if name.asset:
+        chosen = [file for file in found if file.asset_id == name.asset]
+    else:
+        meant = set(name.chosen(file.path for file in found))
+        chosen = [file for file in found if file.path in meant]
+    if not chosen and not name.whole:
+        wanted = name.path.rstrip("/") or name.prefix or name.glob or str(name.asset)
+        places = {place for path in (*paths, *(file.path for file in found)) for place in _places(path)}
+        near = get_close_matches(wanted, places, 1)
+        hint = f"did you mean {name.dandiset}@{version}/{near[0]}?" if near else f"see dandi-mirror ls {name.dandiset}"
+        raise NotFoundError(f"{name.dandiset}@{version} has no {wanted}; {hint}")
+    return sorted(chosen, key=lambda file: file.path.encode(errors="surrogatepass"))
+
+
+def _places(path: str) -> Iterator[str]:
+    """A path and the folders that it is in."""
+    parts = path.split("/")
+    yield from ("/".join(parts[: depth + 1]) for depth in range(len(parts)))
+
+
+def _placed(dataset: Dataset, tree: Tree, files: Iterable[File]) -> list[File]:
+    """The files, with where their content is on this machine."""
+    common = git(dataset.path, "rev-parse", "--git-common-dir").decode().rstrip("\n")
+    objects = dataset.path / common / "annex" / "objects"
+    placed = []
+    for file in files:
+        mode, oid = tree.get(file.path, (b"", ""))
+        if mode == FILE:
+            file = replace(file, oid=oid)
+        elif key := file.key:
+            content = objects / hash_dir_mixed(key) / key / key
+            file = replace(file, content=content) if content.exists() else file
+        placed.append(file)
+    return placed
+
+
+def _listed(row: object, hosts: ContentHosts) -> File:
+    """A row of the archive's list, judged as a sync does."""
+    admitted = admit_row(row, hosts)
+    if isinstance(admitted, Refusal):
+        size = row["size"] if isinstance(row, dict) and type(row.get("size")) is int else None
+        return replace(_found(admitted.finding("")), size=size, url=admitted.content_url)
+    asset, record = admitted
+    return replace(_file(orjson.loads(record)), url=asset.content_url)
+
+
+def _file(record: Mapping[str, Any]) -> File:
+    """The file that a canonical record is of."""
+    metadata, path = record["metadata"], record["path"]
+    fields = annex_fields(metadata, path)
+    digest, time = metadata.get("digest"), metadata.get("blobDateModified")
+    return File(
+        path,
+        record["size"],
+        record["asset_id"],
+        str(digest.get("dandi:sha2-256") or "") if isinstance(digest, dict) else "",
+        tuple(value for field, value in fields if field == "subject"),
+        next((value for field, value in fields if field == "session"), ""),
+        time if isinstance(time, str) else "",
+    )
+
+
+def _refused(facts: Mapping[str, Any]) -> File:
+    """What a mirror kept of a refused asset."""
+    record = facts.get("record")
+    size = record.get("size") if isinstance(record, dict) else None
+    file = _found(Finding("", str(facts.get("path", "")), Kind.REFUSED, str(facts.get("reason", ""))))
+    return replace(file, asset_id=str(facts.get("asset_id", "")), size=size if type(size) is int else None)
+
+
+def _found(finding: Finding) -> File:
+    return File(finding.path, None, finding.asset_id, state=finding.kind, reason=finding.reason)
+
+
+def _object(content: bytes | None) -> dict[str, Any]:
+    try:
+        found = orjson.loads(content or b"{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,269 @@
+"""Plain files out of a version: where each goes, what becomes of one that is there, and bringing the rest.
+
+Content that is on this machine is copied, the rest is fetched; both are verified.  Files are put in their place whole;
+what has come of others waits in :data:`PARTIALS`, by its digest, for the next run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from hashlib import file_digest, sha256
+from itertools import chain
+from pathlib import Path
+
+from dandi_mirror.archive.names import Name
+from dandi_mirror.archive.transfer import Access, Item, Meter, fetch
+from dandi_mirror.errors import DiskError, MirrorError, PartError
+from dandi_mirror.mirror.admit import conflicts
+from dandi_mirror.mirror.contents import Contents, File
+from dandi_mirror.model import Kind, parse_time
+from dandi_mirror.repo.dataset import sync_to_disk
+
+EXISTING = ("error", "skip", "overwrite", "overwrite-different", "refresh")
+PARTIALS = ".dandi-mirror-download"
+SAME_TIME = 2.0
+"""Seconds by which the times of the same file may differ; some file systems have no finer ones."""
+RECORD = "dandiset.yaml"
+_MANY = 100
+"""Files; from here on all that the system holds is brought to the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of one file."""
+
+    file: File
+    path: Path
+    """Where it is, or would be."""
+    status: str = "ok"
+    """DataLad's words: ``ok``, ``notneeded``, ``impossible``, ``error``."""
+    message: str = ""
+    exit_code: int = 0
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is to be done."""
+
+    wanted: list[tuple[File, Path]] = field(default_factory=list)
+    settled: list[Done] = field(default_factory=list)
+    """Files for which nothing is to be fetched, and why."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that are to come; the same content counts once."""
+        return sum({file.sha256: file.size or 0 for file, _ in self.wanted}.values())
+
+
+def place(name: Name, path: str, dandiset: str, *, preserve_tree: bool) -> str:
+    """Where a file goes below the folder that is named, as the dandi client has it.
+
+    All of a version, or with ``preserve_tree``: ``000004/`` and the whole path; of a folder, from the folder on; a
+    single file alone; what a glob matches, with the whole path.
+    """
+    if preserve_tree or (name.whole and dandiset):
+        return f"{dandiset}/{path}" if dandiset else path
+    if name.glob:
+        return path
+    if name.asset:
+        return path.rpartition("/")[2]
+    parent = (name.path or name.prefix).rstrip("/").rpartition("/")[0]
+    return path[len(parent) + 1 :] if parent else path
+
+
+def make_plan(
+    name: Name, contents: Contents, folder: Path, existing: str, taken: dict[Path, str], *, preserve_tree: bool = False
+) -> Plan:
+    """Which files are to come, judged by what is in ``folder``; nothing is written.
+
+    ``taken`` has where files of the same call go, with their digests; those of this plan are added.
+    """
+    plan = Plan()
+    clash = conflicts(file.path for file in contents.files if not file.state)
+    for file in contents.files:
+        if file.state or file.path in clash or not file.sha256:
+            reason = file.reason or clash.get(file.path, "the archive has no SHA-256 for it")
+            plan.settled.append(Done(file, Path(), "impossible", _cannot(file, reason), PartError.exit_code))
+            continue
+        path = folder / place(name, file.path, contents.dandiset, preserve_tree=preserve_tree)
+        settled = _beside(file, path, taken) or _judge(file, path, existing)
+        taken.setdefault(path, file.sha256)
+        if settled:
+            plan.settled.append(settled)
+        else:
+            plan.wanted.append((file, path))
+    return plan
+
+
+def _cannot(file: File, reason: str) -> str:
+    if file.state is Kind.ZARR:
+        return "a Zarr: this release does not download them; the dandi client does"
+    return f"{reason}; its content is at the archive: dandi-mirror ls --links {file.asset_id}"
+
+
+def _beside(file: File, path: Path, taken: Mapping[Path, str]) -> Done | None:
+    """What becomes of a file where the same call has put one."""
+    if path not in taken:
+        return None
+    if taken[path] == file.sha256:
+        return Done(file, path, "notneeded")
+    return Done(file, path, "error", "another file of this call goes there; see --preserve-tree", PartError.exit_code)
+
+
+def _judge(file: File, path: Path, existing: str) -> Done | None:
+    """What becomes of a file without fetching it; None if it is to be fetched."""
+    if not os.path.lexists(path):
+        return None
+    if path.is_dir() and not path.is_symlink():
+        return Done(file, path, "error", "a folder stands there; move it away", PartError.exit_code)
+    if existing == "error":
+        return Done(file, path, "error", "it is there already; see -e", PartError.exit_code)
+    if existing == "skip" or (existing != "overwrite" and _is_same(file, path, by_time=existing == "refresh")):
+        return Done(file, path, "notneeded")
+    return None
+
+
+def _is_same(file: File, path: Path, *, by_time: bool) -> bool:
+    """Whether what is there is the file: by its key, else by size and time where these decide, else by its content."""
+    if path.is_symlink() and file.sha256 in os.readlink(path):  # noqa: PTH115
+        return True  # a link of git-annex, whether its content is here or not
+    try:
+        found = path.stat()
+        if found.st_size != file.size:
+            return False
+        if by_time and (time := _seconds(file)) is not None:
+            return abs(found.st_mtime - time) <= SAME_TIME
+        with path.open("rb") as stream:
+            return file_digest(stream, "sha256").hexdigest() == file.sha256
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise DiskError.of(path, error) from error
+
+
+def bring(
+    plan: Plan, contents: Contents, urls: Mapping[str, tuple[str, ...]], folder: Path, access: Access, meter: Meter,
+    jobs: int,
+) -> Iterator[Done]:  # fmt: skip
+    """Bring the files of a plan; each is told when it is in its place, or why it is not.
+
+    ``urls`` are where each path's content is; ``folder`` is that of the plan.  At the end, all are on disk.
+
+    Raises:
+        DiskError: the disk is full or not ours to write; what has come is kept.
+    """
+    files: dict[str, list[tuple[File, Path]]] = {}
+    for file, path in plan.wanted:
+        files.setdefault(file.sha256, []).append((file, path))
+    partials, placed = folder / PARTIALS, list[Path]()
+    try:
+        partials.mkdir(parents=True, exist_ok=True)
+        for done in chain(_from_git(contents, files, partials), _fetched(files, urls, partials, access, meter, jobs)):
+            placed += [done.path] if done.status == "ok" else []
+            yield done
+        _sync(placed)
+    except OSError as error:
+        raise DiskError.of(error.filename or partials, error) from error
+    finally:
+        if partials.is_dir() and not any(partials.iterdir()):
+            partials.rmdir()
+
+
+def _fetched(
+    files: Mapping[str, list[tuple[File, Path]]], urls: Mapping[str, tuple[str, ...]], partials: Path, access: Access,
+    meter: Meter, jobs: int,
+) -> Iterator[Done]:  # fmt: skip
+    """Fetch content by its digest, and put it where it belongs."""
+    items = (_item(members, urls, partials / digest) for digest, members in files.items())
+    with closing(fetch(items, access, jobs=jobs, meter=meter)) as outcomes:
+        for outcome in outcomes:
+            members = files[outcome.item.sha256]
+            if outcome.error is None:
+                yield from _put(members, outcome.item.partial)
+            else:
+                yield from (_failed(file, path, outcome.error) for file, path in members)
+
+
+def _sync(files: Sequence[Path]) -> None:
+    """Bring files to the disk; very many by one call."""
+    if len(files) > _MANY:
+        os.sync()
+        return
+    for path in chain(files, {file.parent for file in files}):
+        sync_to_disk(path)
+
+
+def _item(members: list[tuple[File, Path]], urls: Mapping[str, tuple[str, ...]], partial: Path) -> Item:
+    """One content, wherever it may be had."""
+    file = members[0][0]
+    every = dict.fromkeys(url for member, _ in members for url in urls.get(member.path, ()))
+    copies = tuple(dict.fromkeys(member.content for member, _ in members if member.content))
+    return Item(tuple(every), file.size or 0, file.sha256, partial, copies)
+
+
+def _from_git(contents: Contents, files: dict[str, list[tuple[File, Path]]], partials: Path) -> Iterator[Done]:
+    """Put the files that git itself holds in their place, and strike them off."""
+    held = {digest: members[0][0].oid for digest, members in files.items() if members[0][0].oid}
+    if not held or not contents.dataset:
+        return
+    with contents.dataset.reader() as reader:
+        for digest, content in zip(held, reader.read(list(held.values())), strict=True):
+            if content is None or sha256(content).hexdigest() != digest:
+                continue  # it is fetched
+            partial = partials / digest
+            partial.write_bytes(content)
+            yield from _put(files.pop(digest), partial)
+
+
+def _put(members: list[tuple[File, Path]], partial: Path) -> Iterator[Done]:
+    """Put a whole content in its place, and copies of it where it is asked for more than once."""
+    for number, (file, path) in enumerate(members, start=1):
+        source = partial
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if number < len(members):
+                source = Path(shutil.copyfile(partial, partial.with_name(f"{partial.name}.{number}")))
+            if (time := _seconds(file)) is not None:
+                os.utime(source, (time, time))
+            source.replace(path)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            if source != partial:
+                source.unlink(missing_ok=True)
+            yield Done(file, path, "error", "a file stands where its folder would be, or a folder in its place", 3)
+            continue
+        yield Done(file, path)
+    partial.unlink(missing_ok=True)
+
+
+def _failed(file: File, path: Path, error: MirrorError) -> Done:
+    return Done(file, path, "error", str(error), error.exit_code)
+
+
+def _seconds(file: File) -> float | None:
+    """The time of its content, in seconds since 1970."""
+    try:
+        return parse_time(file.time).timestamp()
+    except ValueError:
+        return None
+
+
+def put_record(content: bytes, path: Path, existing: str) -> Done:
+    """Write a Dandiset's record, unless it is there."""
+    file = File(RECORD, len(content), "", sha256(content).hexdigest())
+    try:
+        if os.path.lexists(path):
+            if existing == "skip" or (path.is_file() and path.read_bytes() == content):
+                return Done(file, path, "notneeded")
+            if existing == "error":
+                return Done(file, path, "error", "it is there already, and is another; see -e", PartError.exit_code)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise DiskError.of(path, error) from error
+    return Done(file, path)

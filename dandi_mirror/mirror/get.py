@@ -1,0 +1,210 @@
+"""Content on demand: from URLs and neighbouring repositories into git-annex's objects, fast and for many files.
+
+What comes by the bulk transfer is placed and recorded here; what has no URL is left to git-annex, which may know of
+other places.  What is told to be there is on disk and recorded.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dandi_mirror.archive.transfer import Access, Item, Meter, Outcome, fetch
+from dandi_mirror.errors import DiskError, MirrorError
+from dandi_mirror.mirror.content import pick, times
+from dandi_mirror.mirror.wishes import Wish, fits, matching
+from dandi_mirror.repo import content, objects
+from dandi_mirror.repo.clone import Clone, Facts, Tracked, copies
+from dandi_mirror.repo.content import Annexed
+
+BATCH = 2000
+"""Files that are placed and recorded together."""
+SOON = 20.0
+"""Seconds after which what has come is admitted, however little it is."""
+_KEY = re.compile(r"SHA256E?-s([0-9]{1,15})--([0-9a-f]{64})(?:\.|$)")
+_API = re.compile(r"/assets/[0-9a-f-]{36}/download/?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """What became of one file."""
+
+    path: str
+    """From the top of its dataset."""
+    key: str = ""
+    size: int = 0
+    """Bytes; 0 if the key does not say."""
+    status: str = "ok"
+    """DataLad's words: ``ok``, ``notneeded``, ``impossible``, ``error``."""
+    message: str = ""
+    exit_code: int = 0
+
+
+@dataclass(slots=True)
+class Choice:
+    """Which files of a clone are to come."""
+
+    missing: list[Tracked] = field(default_factory=list)
+    """In the order in which they are asked for; several may have one key."""
+    here: list[Tracked] = field(default_factory=list)
+    nothing: list[str] = field(default_factory=list)
+    """What was asked for and means no file."""
+    beyond: int = 0
+    """Files for which the budget has no room."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that are to come."""
+        return sum({file.key: size_of(file.key) for file in self.missing}.values())
+
+
+def size_of(key: str) -> int:
+    """Bytes of a key's content; 0 if it does not say."""
+    found = re.match(r"[A-Z0-9_]+-s([0-9]{1,15})-", key)
+    return int(found[1]) if found else 0
+
+
+def choose(clone: Clone, wish: Wish, commit: str | None = None) -> Choice:
+    """Which files of a commit, or of the index, a wish means."""
+    listing = clone.listing(commit)
+    chosen, nothing = matching(listing, wish.paths or (".",))
+    files = [file for file in clone.tracked(listing) if file.path in chosen]
+    if wish.where:
+        known = clone.fields({file.key for file in files})
+        files = [file for file in files if fits(wish.where, known[file.key])]
+    has = {key: clone.has(key) for key in {file.key for file in files}}
+    choice = Choice(here=[file for file in files if has[file.key]], nothing=nothing)
+    missing = [file for file in files if not has[file.key]]
+    when = times(clone.dataset, commit or "HEAD") if wish.newest and missing else {}
+    sized = [Annexed(file.path, file.key, size_of(file.key)) for file in missing]
+    order = {file.key: place for place, file in enumerate(pick(sized, when, wish.most))}
+    choice.missing = sorted((file for file in missing if file.key in order), key=lambda file: order[file.key])
+    choice.beyond = len(missing) - len(choice.missing)
+    return choice
+
+
+def bring(clone: Clone, choice: Choice, access: Access, jobs: int, meter: Meter) -> Iterator[Got]:
+    """Bring what is missing; each file when it is there and recorded, or with what is wrong.
+
+    Raises:
+        DiskError: the disk is full or not ours to write; what was complete is recorded.
+    """
+    work = _Work(clone, choice)
+    yield from work.mend()
+    if not choice.missing:
+        return
+    work.check_room()
+    with closing(fetch(work.items(access), access, jobs=jobs, meter=meter)) as outcomes:
+        try:
+            for outcome in outcomes:
+                yield from work.take(outcome)
+        finally:
+            admitted = work.admit()
+        yield from admitted
+    yield from work.leave_to_git_annex()
+
+
+class _Work:
+    """One clone's part of a run."""
+
+    def __init__(self, clone: Clone, choice: Choice) -> None:
+        self._clone = clone
+        self._choice = choice
+        self._partials = clone.git_dir / "annex" / "dandi-mirror"
+        self._files: dict[str, list[Tracked]] = {}
+        for file in choice.missing:
+            self._files.setdefault(file.key, []).append(file)
+        self._facts: Mapping[str, Facts] = dict(clone.facts(self._files))
+        self._neighbours = clone.neighbours()
+        self._arrived: list[objects.Arrived] = []
+        self._since = time.monotonic()
+        self._left: dict[str, MirrorError | None] = {}
+
+    def mend(self) -> Iterator[Got]:
+        """What is here: a run that was killed may have left it unrecorded, or unlocked files without it."""
+        clone, here = self._clone, self._choice.here
+        known = dict(clone.facts({file.key for file in here}))
+        objects.record(clone, [key for key, facts in known.items() if clone.uuid not in facts.places])
+        objects.populate(clone, [file for file in here if file.pointer and not objects.is_populated(clone, file)])
+        for key in known:
+            (self._partials / key).unlink(missing_ok=True)
+        yield from (Got(file.path, file.key, size_of(file.key), "notneeded") for file in here)
+
+    def check_room(self) -> None:
+        """Refuse what cannot fit, before anything is fetched."""
+        try:
+            self._partials.mkdir(parents=True, exist_ok=True)
+            disk = os.statvfs(self._partials)
+            there = sum(file.stat().st_blocks * 512 for file in self._partials.iterdir())
+        except OSError as error:
+            raise DiskError.of(self._partials, error) from error
+        free = disk.f_bavail * disk.f_frsize + there
+        if self._choice.size > free:
+            raise DiskError(
+                f"{self._clone.path}: {self._choice.size:,} bytes are to come and {free:,} are free; make room, or set "
+                "--max-size"
+            )
+
+    def items(self, access: Access) -> Iterator[Item]:
+        """What the bulk transfer can bring; the rest is noted for git-annex."""
+        for key, facts in self._facts.items():
+            found = _KEY.match(key)
+            urls = tuple(sorted((url for url in facts.urls if url.startswith(("https://", "http://"))), key=_last))
+            places = tuple(copy for uuid, place in self._neighbours.items() if uuid in facts.places
+                           for copy in copies(place, key))  # fmt: skip
+            if not found or not self._clone.plain or not (urls or places):
+                self._left[key] = None
+                continue
+            yield Item(urls, int(found[1]), found[2], self._partials / key, places)
+
+    def take(self, outcome: Outcome) -> Iterator[Got]:
+        """Keep what has come; what was admitted with it."""
+        key = outcome.item.partial.name
+        if outcome.error is not None:
+            if self._facts[key].places & self._clone.remotes() - set(self._neighbours):
+                self._left[key] = outcome.error
+            else:
+                yield from self._failed(key, outcome.error)
+            return
+        self._arrived.append(objects.Arrived(key, outcome.item.partial))
+        if len(self._arrived) >= BATCH or time.monotonic() - self._since > SOON:
+            yield from self.admit()
+
+    def admit(self) -> list[Got]:
+        """Place and record what has come."""
+        arrived, self._arrived, self._since = self._arrived, [], time.monotonic()
+        objects.admit(self._clone, arrived)
+        files = [file for content in arrived for file in self._files[content.key]]
+        objects.populate(self._clone, [file for file in files if file.pointer])
+        return [Got(file.path, file.key, size_of(file.key)) for file in files]
+
+    def leave_to_git_annex(self) -> Iterator[Got]:
+        """What has no URL, or none that gives it: git-annex may have other ways."""
+        for key, reason in content.get(self._clone.path, self._left, None) if self._left else ():
+            if reason:
+                yield from self._failed(key, self._left[key] or MirrorError(_without_queries(reason)), 3)
+            else:
+                yield from (Got(file.path, key, size_of(key)) for file in self._files[key])
+
+    def _failed(self, key: str, error: MirrorError, code: int | None = None) -> Iterator[Got]:
+        for file in self._files[key]:
+            yield Got(file.path, key, size_of(key), "error", str(error), code or error.exit_code)
+
+
+def _last(url: str) -> bool:
+    """The API's URLs come after those of S3."""
+    return _API.search(url) is not None
+
+
+def _without_queries(reason: str) -> str:
+    return re.sub(r"\?[^\s'\"]*", "?…", reason)[:300]
+
+
+def paths_of(folder: Path, texts: Iterable[str]) -> list[str]:
+    """Paths as they are typed here, from the top of ``folder``'s work tree."""
+    return [os.path.relpath(os.path.abspath(text), folder) for text in texts]  # noqa: PTH100

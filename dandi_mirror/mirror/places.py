@@ -1,0 +1,114 @@
+"""Where what a person names is on this machine: in a clone, in a mirror, or in a clone that is yet to be made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dandi_mirror.archive.names import Name
+from dandi_mirror.errors import UsageError
+from dandi_mirror.mirror.clones import clone_at
+from dandi_mirror.mirror.mirror import Mirror
+from dandi_mirror.model import DRAFT
+from dandi_mirror.repo.clone import make_clone
+
+OFFICIAL = {"dandi": "https://github.com/dandisets/{dandiset}"}
+"""Mirrors that others keep, by instance; asked where no mirror on this machine has a Dandiset."""
+
+
+@dataclass(slots=True)
+class Place:
+    """A dataset, and what of it is meant."""
+
+    folder: Path
+    """The top of its work tree."""
+    dandiset: str = ""
+    """Its id; empty for a clone that is named by its path."""
+    version: str | None = None
+    """Of which the files are meant; None: of what is checked out."""
+    source: str = ""
+    """What it is to be cloned from; empty: it is there."""
+    paths: list[str] = field(default_factory=list)
+    """Files, folders and globs from its top; empty: all."""
+
+
+def read_places(texts: Iterable[str], read_name: Callable[[str], Name], mirror: Mirror, instance: str) -> list[Place]:
+    """The datasets that are meant, each once for a version, in the order in which they are named.
+
+    What is on this machine is a path; else it is a name if it can be; else a path in the dataset that was named before
+    it, or in the one around the current folder.
+
+    Raises:
+        UsageError: something is neither, or a Dandiset is nowhere to be had.
+    """
+    places: dict[tuple[Path, str | None], Place] = {}
+    last: Place | None = None
+    whole: set[int] = set()
+    for text in texts:
+        if (last is None or not last.dandiset) and (clone := clone_at(text)):
+            last = places.setdefault((clone.folder, None), Place(clone.folder))
+            last.paths.append(clone.name.path or ".")
+            continue
+        try:
+            name = read_name(text)
+        except UsageError:
+            last = last or _around(places)
+            if last is None:
+                raise
+            last.paths.append(text if last.dandiset else _from_top(last.folder, text))
+            continue
+        made = _named(name, mirror, instance)
+        last = places.setdefault((made.folder, made.version), made)
+        parts = [part for part in (name.path, name.prefix and name.prefix + "*", name.glob) if part]
+        last.paths += parts
+        whole |= set() if parts else {id(last)}
+    return list(places.values())
+
+
+def _around(places: dict[tuple[Path, str | None], Place]) -> Place | None:
+    clone = clone_at(".")
+    return places.setdefault((clone.folder, None), Place(clone.folder)) if clone else None
+
+
+def _from_top(folder: Path, text: str) -> str:
+    """A path as it is typed here, from the top of a work tree; it need not be there."""
+    path = os.path.relpath(os.path.join(Path.cwd().resolve(), text), folder)  # noqa: PTH118
+    if path.startswith("../"):
+        raise UsageError(f"{text} is not in {folder}")
+    return path
+
+
+def _named(name: Name, mirror: Mirror, instance: str) -> Place:
+    """Where a Dandiset is that is named by its id."""
+    if not name.dandiset:
+        raise UsageError(f"{name.text} does not say of which Dandiset it is; write its id, as 000004")
+    if name.asset or name.blob or name.zarr:
+        raise UsageError(f"{name.text} is no file of a version by its path; name the path: {name.dandiset} PATH")
+    here = Path.cwd().resolve()
+    has = name.dandiset in mirror.dandisets()
+    if has and here.is_relative_to(mirror.path.resolve()):
+        return Place(mirror.path / name.dandiset, name.dandiset, name.version)
+    folder = here / name.dandiset
+    if (clone := clone_at(str(folder))) and clone.folder == folder:
+        return Place(folder, name.dandiset, name.version)
+    if folder.exists():
+        raise UsageError(f"{folder} is there and is no clone of {name.dandiset}; go to another folder")
+    if has:
+        return Place(folder, name.dandiset, name.version, str(mirror.path.resolve() / name.dandiset))
+    if instance not in OFFICIAL:
+        raise UsageError(
+            f"no mirror of {name.dandiset} is known; make one (dandi-mirror sync {name.dandiset} -d DIR) and name it: "
+            "-d DIR"
+        )
+    return Place(folder, name.dandiset, name.version, OFFICIAL[instance].format(dandiset=name.dandiset))
+
+
+def make(place: Place) -> None:
+    """Clone what is not here yet.
+
+    Raises:
+        DiskError, GitError: it cannot be.
+    """
+    make_clone(place.source, place.folder, place.version or DRAFT)

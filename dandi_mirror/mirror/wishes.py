@@ -1,0 +1,92 @@
+"""Which files are wanted: by path, folder, glob, metadata, age, and within a budget.  Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from dandi_mirror.errors import UsageError
+
+FIELDS = ("subject", "session", "species", "sex", "age", "approach", "technique", "variable", "dandiset")
+"""What git-annex knows of a mirror's files (docs/format.md)."""
+_SPECIAL = re.compile(r"[*?[]")
+
+Where = Mapping[str, tuple[str, ...]]
+"""Field → patterns, of which one must fit one of the file's values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asks for in one dataset."""
+
+    paths: tuple[str, ...] = ()
+    """Files, folders and globs from the top of the dataset; none: all."""
+    where: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """See :func:`parse_where`."""
+    most: int | None = None
+    """Bytes that may come in this run."""
+    newest: bool = False
+    """Whether the newest come first, and so are those for which the budget is."""
+
+
+def parse_where(texts: Iterable[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Conditions as they are typed: ``species:human sex:female session:*``, values with blanks in quotes.
+
+    Patterns of the same field are alternatives; all fields must fit.
+
+    Raises:
+        UsageError: not such a text, or a field that no file has.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        try:
+            words = shlex.split(text)
+        except ValueError:
+            raise UsageError(f"--where {text!a}: a quote that is not closed") from None
+        for word in words:
+            field, colon, pattern = word.partition(":")
+            if not colon or not pattern or field.lower() not in FIELDS:
+                raise UsageError(f"--where {word!a}: write FIELD:VALUE with a field of {', '.join(FIELDS)}")
+            found[field.lower()] = (*found.get(field.lower(), ()), pattern)
+    return tuple(found.items())
+
+
+def fits(where: Iterable[tuple[str, tuple[str, ...]]], fields: Iterable[tuple[str, str]]) -> bool:
+    """Whether a file with these (field, value) pairs meets all conditions."""
+    pairs = list(fields)
+    return all(
+        any(_is_like(pattern, value) for name, value in pairs if name == field for pattern in patterns)
+        for field, patterns in where
+    )
+
+
+def _is_like(pattern: str, value: str) -> bool:
+    """Whole words of a value, or all of it where the pattern has a ``*``; upper and lower case are one."""
+    pattern, value = pattern.casefold(), value.casefold()
+    if _SPECIAL.search(pattern):
+        return fnmatchcase(value, pattern)
+    return re.search(rf"(?<!\w){re.escape(pattern)}(?!\w)", value) is not None
+
+
+def matching(paths: Iterable[str], asked: Iterable[str]) -> tuple[set[str], list[str]]:
+    """Which paths are meant by files, folders and globs, and what of ``asked`` means none."""
+    every = list(paths)
+    there = set(every)
+    chosen: set[str] = set()
+    nothing = []
+    for text in asked:
+        plain = text.strip("/")
+        if plain in {"", "."}:
+            found = there
+        elif plain in there:
+            found = {plain}
+        else:
+            found = {path for path in every if path.startswith(plain + "/")}
+            if not found and _SPECIAL.search(plain):
+                found = {path for path in every if fnmatchcase(path, plain) or fnmatchcase(path, plain + "/*")}
+        chosen |= found
+        nothing += [] if found else [text]
+    return chosen, nothing

@@ -1,0 +1,235 @@
+"""``ls``: the files of a version, from the mirror, a clone or the archive; and names where commands take them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.responses import RedirectResponse, Response
+
+from dandi_mirror.archive.instances import KNOWN
+from dandi_mirror.archive.names import Name, parse
+from dandi_mirror.archive.redirects import follow
+from dandi_mirror.embedded import Archive, Request, Server
+from dandi_mirror.errors import MirrorError, UsageError
+from dandi_mirror.mirror.clones import clone_at
+from dandi_mirror.mirror.contents import contents_here
+from dandi_mirror.mirror.links import links
+from tests.conftest import IMPATIENT, MirrorOfTest, run
+from tests.test_sync import participant
+
+TAG = "0.240101.0000"
+
+
+@pytest.fixture
+def mixed(archive: Archive, mirror: MirrorOfTest) -> MirrorOfTest:
+    """A version of two files of a subject, and a draft with more: text, a pending file, a Zarr and a refused one."""
+    dandiset = archive.create_dandiset("000123", name="A \x1b test")
+    for number in (1, 2):
+        path = f"sub-1/sub-1_ses-{number}.nwb"
+        dandiset.add_asset(path, archive.add_blob(b"x" * 500 * number), metadata=participant("one"))
+    dandiset.publish(TAG, created="2024-01-01T00:00:00Z")
+    dandiset.add_asset("sub-2/a b.nwb", archive.add_blob(b"y" * 100), metadata=participant("two"))
+    dandiset.add_asset("README.md", archive.add_blob(b"# text\n"))
+    dandiset.add_asset("sub-2/pending.nwb", archive.add_blob(b"z" * 10, sha256_known=False))
+    dandiset.add_asset("sub-2\\x.nwb", archive.add_blob(b"w" * 10), unchecked=True)
+    mirror.sync()
+    mirror.server.requests.clear()
+    return mirror
+
+
+def rows(mirror: MirrorOfTest, *arguments: str, code: int = 0) -> dict[str, dict[str, Any]]:
+    """The JSON records of a listing, by the file or folder; without the summary."""
+    done = mirror.cli("ls", *arguments, "-f", "json", code=code)
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert records[-1]["action"] == "summary"
+    return {record["file"]: record for record in records[:-1]}
+
+
+def test_the_newest_version_is_listed_from_the_mirror_and_nobody_is_asked(mixed: MirrorOfTest) -> None:
+    done = mixed.cli("ls", "000123")
+    assert done.stdout == (
+        f"000123@{TAG}  A \\x1b test  (from {mixed.path}/000123)\n"
+        "    1.5 kB          -  one                       sub-1/\n"
+        "2 files, 1.5 kB, 1 subject\n"
+    )
+    assert mixed.server.requests == []
+
+
+def test_a_draft_names_what_is_in_no_tree_too(mixed: MirrorOfTest) -> None:
+    found = rows(mixed, "000123@draft", "-r")
+    assert {path: (row["size"], row["here"], row["state"]) for path, row in found.items()} == {
+        "README.md": (7, True, ""),
+        "sub-1/sub-1_ses-1.nwb": (500, False, ""),
+        "sub-1/sub-1_ses-2.nwb": (1000, False, ""),
+        "sub-2/a b.nwb": (100, False, ""),
+        "sub-2/pending.nwb": (None, False, "pending"),
+        "sub-2\\x.nwb": (10, False, "refused"),
+    }
+    folders = rows(mixed, "000123@draft")
+    assert list(folders) == ["README.md", "sub-1/", "sub-2/", "sub-2\\x.nwb"]
+    assert (folders["sub-2/"]["files"], folders["sub-2/"]["subjects"]) == (2, ["two"])
+    assert mixed.server.requests == []
+
+
+def test_content_that_is_here_is_said_to_be(mixed: MirrorOfTest) -> None:
+    mixed.git("annex", "get", "sub-1/sub-1_ses-1.nwb")
+    assert [row["here"] for row in rows(mixed, f"000123@{TAG}", "-r").values()] == [True, False]
+    assert "     1/2  " in mixed.cli("ls", "000123").stdout
+    assert "2 files, 1.5 kB, 1 subject; here: 1, 500 bytes" in mixed.cli("ls", "000123").stdout
+
+
+def test_mirror_and_archive_say_the_same(archive: Archive, mixed: MirrorOfTest, tmp_path: Path) -> None:
+    elsewhere = ["-d", str(tmp_path)]
+    for name in (f"000123@{TAG}", "000123@draft/sub-1", "000123@draft/SUB-*1.nwb", "000123@draft/README.md"):
+        here = rows(mixed, name, "-r", "--links")
+        done = run("dandi-mirror", "ls", name, "-r", "--links", "-f", "json", *elsewhere, "-i", mixed.server.api_url)
+        there = [json.loads(line) for line in done.stdout.splitlines()][:-1]
+        assert [row["file"] for row in there] == list(here)
+        own = {"path", "refds", "source", "here"}
+        for row in there:
+            assert row["source"] == "archive"
+            both = [{key: value for key, value in each.items() if key not in own} for each in (row, here[row["file"]])]
+            if row["file"] != "README.md":  # git-annex is not asked where text is
+                assert both[0] == both[1]
+
+
+def test_the_archive_is_asked_for_a_folder_only(mixed: MirrorOfTest, tmp_path: Path) -> None:
+    run("dandi-mirror", "ls", "000123@draft/sub-1/", "-d", str(tmp_path), "-i", mixed.server.api_url)
+    asked = [(request.path, request.params.get("path")) for request in mixed.server.requests]
+    assert asked == [
+        ("/api/info/", None),
+        ("/api/dandisets/000123/", None),
+        ("/api/dandisets/000123/versions/draft/assets/", "sub-1/"),
+    ]
+
+
+def test_one_asset_is_found_by_its_id_and_by_its_link(archive: Archive, mixed: MirrorOfTest, tmp_path: Path) -> None:
+    row = rows(mixed, f"000123@{TAG}/sub-1/sub-1_ses-1.nwb")["sub-1/sub-1_ses-1.nwb"]
+    api = mixed.server.api_url
+    version = f"{api}/dandisets/000123/versions/{TAG}"
+    for link in (f"{api}/assets/{row['asset_id']}/download/", f"{version}/assets/{row['asset_id']}/"):
+        done = run("dandi-mirror", "ls", link, "-d", str(tmp_path), "-f", "json")
+        assert json.loads(done.stdout.splitlines()[0])["sha256"] == row["sha256"]
+    mixed.server.requests.clear()
+    assert list(rows(mixed, f"{version}/assets/{row['asset_id']}/")) == ["sub-1/sub-1_ses-1.nwb"]
+    assert mixed.server.requests == [], "the mirror has it"
+
+
+def test_a_path_in_a_clone_is_a_name(mixed: MirrorOfTest, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", "--branch", TAG, str(mixed.path / "000123"), str(clone))
+    done = run("dandi-mirror", "ls", "sub-1", "-f", "json", cwd=clone)
+    first = json.loads(done.stdout.splitlines()[0])
+    assert (first["version"], first["path"]) == (TAG, str(clone / "sub-1/sub-1_ses-1.nwb"))
+    # what is in the clone comes before the mirror, and by its id too
+    done = run("dandi-mirror", "ls", "000123@draft/README.md", "--links", cwd=clone)
+    assert f"(from {clone})" in done.stdout
+    broken = clone_at(str(clone / "sub-1/sub-1_ses-1.nwb"))
+    assert broken and (broken.name.dandiset, broken.name.path) == ("000123", "sub-1/sub-1_ses-1.nwb")
+    assert clone_at(str(mixed.path)) is None
+    assert clone_at(str(clone / "absent")) is None
+    done = run("dandi-mirror", "status", str(clone / "sub-1"), "-d", str(mixed.path), code=2)
+    assert done.stderr.endswith("this takes a whole Dandiset, not a part of it; write 000123\n")
+
+
+def test_what_is_not_there_gets_the_nearest_that_is(mixed: MirrorOfTest) -> None:
+    done = mixed.cli("ls", "000123@draft/sub-1/sub-1_ses-3.nwb", code=3)
+    assert "000123@draft has no sub-1/sub-1_ses-3.nwb; did you mean 000123@draft/sub-1/sub-1_ses" in done.stderr
+    assert mixed.server.requests == []
+    done = mixed.cli("ls", "000124", "000123", code=3)
+    assert "has no /dandisets/000124/" in done.stderr
+    assert "2 files" in done.stdout
+
+
+def test_all_records_are_one_array_where_that_is_wanted(mixed: MirrorOfTest) -> None:
+    records = json.loads(mixed.cli("ls", "000123", "-f", "json-array").stdout)
+    assert [record["action"] for record in records] == ["ls", "summary"]
+
+
+def test_a_mirror_of_another_archive_is_not_listed_instead(mixed: MirrorOfTest) -> None:
+    for text in ("LINC:000123", "https://sandbox.dandiarchive.org/dandiset/000123"):
+        assert contents_here(parse(text), mixed.path) is None
+    own = f"{mixed.server.api_url}/dandisets/000123/"
+    for text in ("DANDI:000123", "https://dandiarchive.org/dandiset/000123", "000123", own):
+        assert contents_here(parse(text), mixed.path)
+
+
+def test_a_tag_of_a_persons_own_is_no_version(mixed: MirrorOfTest) -> None:
+    mixed.git("tag", "-a", "-m", "mine", "mine", "draft")
+    assert mixed.cli("ls", "000123").stdout.startswith(f"000123@{TAG}")
+
+
+def test_links_are_those_of_the_archives_own_pages() -> None:
+    s3, api = "https://dandiarchive.s3.amazonaws.com/blobs/1", "https://api.dandiarchive.org/api/assets/2/download/"
+    assert links("a.nwb", 10, (s3, api), "000004", "draft") == {
+        "s3": s3,
+        "api": api,
+        "neurosift": f"https://neurosift.app/nwb?url={api}&dandisetId=000004&dandisetVersion=draft",
+        "nwbexplorer": f"http://nwbexplorer.opensourcebrain.org/nwbfile={s3}",
+    }
+    assert "nwbexplorer" not in links("a.nwb", 2 * 10**9, (s3, api), "000004", "draft")
+    assert links("a.txt", 10, (api,), "000004", "draft") == {"api": api}
+
+
+# --- names where commands take them ------------------------------------------------------------------------
+
+
+def test_the_archive_that_a_name_says_is_the_one_that_is_asked(mixed: MirrorOfTest, tmp_path: Path) -> None:
+    link = f"{mixed.server.api_url}/dandisets/000123/"
+    done = run("dandi-mirror", "sync", link, "-d", str(tmp_path / "other"), code=3)
+    assert done.stdout.startswith("000123  4 files")
+    mixed.server.requests.clear()
+    done = run("dandi-mirror", "sync", link, "-i", "linc", "-d", str(tmp_path / "third"), code=2)
+    assert "two archives at once" in done.stderr
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "dandi-mirror.toml").write_text('instance = "linc"\n')
+    done = run("dandi-mirror", "sync", "DANDI:000123", "-d", str(tmp_path / "mine"), code=2)
+    assert "two archives at once" in done.stderr
+    assert mixed.server.requests == []
+    done = mixed.cli("sync", "LINC:000123", code=2)
+    assert "is called DANDI" in done.stderr
+    assert [request.path for request in mixed.server.requests] == ["/api/info/"]
+
+
+def test_commands_for_whole_dandisets_take_no_version(mixed: MirrorOfTest) -> None:
+    for command in ("sync", "status", "push"):
+        done = mixed.cli(command, "000123@draft", code=2)
+        assert "takes a whole Dandiset, not a version; write 000123" in done.stderr
+    assert mixed.cli("status", "dandi:000123", "--offline", code=3).stdout.startswith("000123  pending")
+    assert mixed.server.requests == []
+    link = f"https://dandiarchive.org/dandiset/000123/{TAG}"
+    assert TAG in run("dandi-mirror", "cite", link, "-d", str(mixed.path)).stdout
+
+
+def test_a_short_link_is_followed_and_the_page_it_leads_to_is_not_asked_for(server: Server) -> None:
+    page = "https://dandiarchive.org/dandiset/000004/draft"
+
+    def short(request: Request) -> Response | None:
+        there = {"/a": f"{server.origin}/b", "/b": page, "/loop": "/loop"}
+        return RedirectResponse(there[request.path]) if request.path in there else None
+
+    server.intercept = short
+    found = follow(parse(f"{server.origin}/a"), IMPATIENT)
+    assert found.instance == KNOWN["dandi"]
+    assert (found.dandiset, found.version, found.text, found.ask) == ("000004", "draft", f"{server.origin}/a", "")
+    assert [request.path for request in server.requests] == ["/a", "/b"]
+    assert all("authorization" not in request.headers for request in server.requests)
+    with pytest.raises(UsageError, match="leads on and on"):
+        follow(parse(f"{server.origin}/loop"), IMPATIENT)
+    with pytest.raises(MirrorError):
+        follow(parse(f"{server.origin}/nothing"), IMPATIENT)
+
+
+def test_an_unknown_site_says_where_its_api_is(server: Server) -> None:
+    found = follow(parse(f"{server.origin}/dandiset/000123/draft"), IMPATIENT)
+    assert found == Name(found.text, server.api_url, "000123", "draft")
+    assert [request.path for request in server.requests] == ["/server-info", "/api/info/"]
+
+
+def test_nothing_is_followed_where_nobody_is_to_be_asked(server: Server, tmp_path: Path) -> None:
+    done = run("dandi-mirror", "status", f"{server.origin}/a", "--offline", "-d", str(tmp_path), code=2)
+    assert "nothing is to be asked" in done.stderr
+    assert server.requests == []
