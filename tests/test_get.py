@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 
-from dandi_mirror.embedded import Archive
+from dandi_mirror.embedded import Archive, Request
+from dandi_mirror.repo import objects
+from dandi_mirror.repo.clone import Clone
 from tests.conftest import MirrorOfTest, run
 
 SIZE = 1000
@@ -127,3 +135,157 @@ def test_the_clone_is_as_after_git_annex_get(synced: MirrorOfTest, tmp_path: Pat
     assert found[0].keys() == found[1].keys()
     for name, ours in found[0].items():
         assert ours == found[1][name], name
+
+
+def test_metadata_chooses(synced: MirrorOfTest, tmp_path: Path) -> None:
+    clone = clone_of(synced, tmp_path / "clone")
+
+    def chosen(*where: str) -> list[str]:
+        return came(get(clone, ".", "-n", *(word for text in where for word in ("--where", text))), clone)
+
+    assert chosen("species:human sex:female session:*") == ["sub-a/sub-a_ses-1.nwb", "sub-a/sub-a_ses-2.nwb"]
+    assert chosen("sex:male") == ["sub-b/sub-b.nwb"], "a word, not a part of one"
+    assert chosen("species:'house mouse'", "subject:c subject:b") == ["again/sub-c_ses-1.nwb", "sub-c/sub-c_ses-1.nwb"]
+    assert chosen("session:2*") == ["sub-a/sub-a_ses-2.nwb"]
+    assert asked(synced) == []
+    wrong = run("dandi-mirror", "get", ".", "--where", "colour:red", cwd=clone, code=2)
+    assert "colour" in wrong.stderr and "species" in wrong.stderr
+
+
+def test_the_newest_come_within_the_budget(synced: MirrorOfTest, tmp_path: Path) -> None:
+    clone = clone_of(synced, tmp_path / "clone")
+    records = get(clone, "*.nwb", "--newest", "--max-size", "17k")
+    assert came(records, clone) == ["again/sub-c_ses-1.nwb", "sub-b/sub-b.nwb", "sub-c/sub-c_ses-1.nwb"]
+    assert len(asked(synced)) == 2, "two files of one content are fetched once"
+    done = run("dandi-mirror", "get", ".", "--max-size", "1k", cwd=clone)
+    assert (done.stdout, done.stderr) == ("", "2 more are beyond --max-size\n")
+
+
+def test_what_is_no_file_is_named_and_the_others_come(synced: MirrorOfTest, tmp_path: Path) -> None:
+    clone = clone_of(synced, tmp_path / "clone")
+    records = get(clone, "sub-x", "sub-b", code=3)
+    assert [(record["status"], record.get("message", "")[:21]) for record in records[:1]] == [
+        ("impossible", "there is no such file")
+    ]
+    assert came(records, clone) == ["sub-b/sub-b.nwb"]
+    assert get(clone, "README.md")[:-1] == [], "text is in git"
+
+
+def test_in_a_mirror_and_of_a_version(synced: MirrorOfTest) -> None:
+    [version] = synced.server.archive.dandisets["000123"].published
+    records = get(synced.path, f"DANDI:000123/{version.version}", "-i", synced.server.api_url)
+    assert len(came(records, synced.path)) == 3
+    assert here(synced.path / "000123") == ["sub-a/sub-a_ses-1.nwb", "sub-a/sub-a_ses-2.nwb", "sub-b/sub-b.nwb"]
+    assert synced.git("status", "--porcelain") == ""
+    assert synced.sync().status == "notneeded"
+
+
+def test_a_bare_id_is_cloned_from_the_mirror_and_its_content_copied(synced: MirrorOfTest, tmp_path: Path) -> None:
+    [version] = synced.server.archive.dandisets["000123"].published
+    run("git", "annex", "get", "--quiet", "sub-b", cwd=synced.path / "000123")
+    synced.server.requests.clear()
+    (tmp_path / "work").mkdir()
+    where = ("-d", str(synced.path), "-i", synced.server.api_url)
+    done = run("dandi-mirror", "get", f"000123@{version.version}", "sub-b", *where, cwd=tmp_path / "work")
+    clone = tmp_path / "work" / "000123"
+    assert done.stderr == f"000123 cloned from {synced.path / '000123'} into {clone}\n"
+    assert done.stdout == "got 1 file, 15.0 kB\n"
+    assert synced.server.requests == [], "the mirror has it"
+    assert run("git", "describe", "--tags", cwd=clone).stdout.strip() == version.version
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["000123"]
+    got = get(tmp_path / "work", "000123@draft", "sub-c", *where)
+    assert came(got, clone) == ["sub-c/sub-c_ses-1.nwb"], "what is not checked out comes too"
+
+
+def test_without_a_mirror_it_is_said_whose_is_used(synced: MirrorOfTest, home: Path, tmp_path: Path) -> None:
+    (home / "bare").mkdir()
+    run("git", "clone", "-q", "--bare", str(synced.path / "000123"), str(home / "bare" / "000123"))
+    with (home / ".gitconfig").open("a") as config:
+        config.write(f'[url "{home}/bare/"]\n\tinsteadOf = https://github.com/dandisets/\n')
+    done = run("dandi-mirror", "get", "000123", "sub-b", cwd=tmp_path)
+    assert "000123 cloned from https://github.com/dandisets/000123 into" in done.stderr
+    assert here(tmp_path / "000123") == ["sub-b/sub-b.nwb"]
+    nowhere = run("dandi-mirror", "get", "000124", "-i", "dandi-sandbox", cwd=tmp_path, code=2)
+    assert "dandi-mirror sync 000124" in nowhere.stderr
+
+
+def test_wrong_bytes_never_become_present(synced: MirrorOfTest, tmp_path: Path) -> None:
+    clone = clone_of(synced, tmp_path / "clone")
+    synced.server.intercept = lambda asked: Response(bytes(15 * SIZE)) if "/blobs/" in asked.path else None
+    records = get(clone, "sub-b", code=3)
+    assert "its bytes are not those of its SHA-256" in records[0]["message"]
+    assert here(clone) == []
+    assert not list((clone / ".git" / "annex" / "objects").rglob("SHA256E*"))
+    synced.server.intercept = None
+    assert get(clone, "sub-b")[-1]["ok"] == 1
+
+
+def test_stock_tools_work_before_and_after(synced: MirrorOfTest, tmp_path: Path) -> None:
+    clone = clone_of(synced, tmp_path / "clone")
+    run("datalad", "get", "sub-b", cwd=clone)
+    get(clone, ".")
+    run("git", "annex", "drop", "sub-a", cwd=clone)
+    assert here(clone) == ["again/sub-c_ses-1.nwb", "sub-b/sub-b.nwb", "sub-c/sub-c_ses-1.nwb"]
+    run("git", "annex", "drop", "--quiet", "sub-b", "--numcopies=5", cwd=clone, code=1)
+    assert len(get(clone, ".")) == 6
+
+
+def test_an_object_that_no_log_names_is_recorded_by_the_next_run(synced: MirrorOfTest, tmp_path: Path) -> None:
+    """As after a kill between placing and recording."""
+    clone = clone_of(synced, tmp_path / "clone")
+    get(clone, "sub-b")
+    uuid = run("git", "config", "annex.uuid", cwd=clone).stdout.strip()
+    key = run("git", "annex", "lookupkey", "sub-b/sub-b.nwb", cwd=clone).stdout.strip()
+    run("git", "annex", "setpresentkey", key, uuid, "0", cwd=clone)
+    assert get(clone, "sub-b")[-1]["notneeded"] == 1
+    assert uuid in run("git", "annex", "whereis", "sub-b", cwd=clone).stdout
+
+
+def test_what_git_annex_has_noted_and_not_committed_is_kept(synced: MirrorOfTest, tmp_path: Path) -> None:
+    clone = clone_of(synced, tmp_path / "clone")
+    key = run("git", "annex", "lookupkey", "sub-b/sub-b.nwb", cwd=clone).stdout.strip()
+    other = "11111111-2222-3333-4444-555555555555"
+    run("git", "-c", "annex.alwayscommit=false", "annex", "setpresentkey", key, other, "1", cwd=clone)
+    assert list((clone / ".git" / "annex" / "journal").iterdir())
+    found = Clone(clone)
+    found.read_config()
+    objects.record(found, [key])
+    said = run("git", "annex", "whereis", "sub-b", cwd=clone).stdout
+    assert other in said and "[here]" in said
+
+
+def test_a_full_disk_is_seen_before_anything_is_fetched(synced: MirrorOfTest, tmp_path: Path) -> None:
+    clone = clone_of(synced, tmp_path / "clone")
+    target = "../.git/annex/objects/aa/bb/{0}/{0}".format(f"SHA256E-s{10**14}--{'0' * 64}.nwb")
+    (clone / "sub-a" / "huge.nwb").symlink_to(target)
+    run("git", "add", "sub-a", cwd=clone)
+    done = run("dandi-mirror", "get", ".", cwd=clone, code=6)
+    assert "are free; make room" in done.stderr
+    assert asked(synced) == []
+
+
+def test_an_interruption_keeps_what_is_complete(synced: MirrorOfTest, tmp_path: Path) -> None:
+    clone, hangs = clone_of(synced, tmp_path / "clone"), Event()
+
+    def hang(request: Request) -> Response | None:
+        if "/blobs/" not in request.path or len(asked(synced)) < 3:
+            return None
+        hangs.set()
+        released.wait(20)
+        return None
+
+    released = Event()
+    synced.server.intercept = hang
+    command = [sys.executable, "-m", "dandi_mirror", "get", ".", "-J", "1"]
+    child = subprocess.Popen(command, cwd=clone, stderr=subprocess.PIPE, text=True)
+    assert hangs.wait(20)
+    began = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    assert "what was complete is kept" in child.communicate()[1]
+    released.set()
+    assert (child.returncode, time.monotonic() - began < 5) == (130, True)
+    assert len(here(clone)) == 3, "two of them are the same"
+    synced.server.intercept = None
+    synced.server.requests.clear()
+    get(clone, ".")
+    assert len(asked(synced)) == 2

@@ -92,7 +92,8 @@ class Hand:
             if cursor.position < item.size:
                 url = self.asker.bring(source, cursor)
             if cursor.digest.hexdigest() == item.sha256:
-                partials.parts_path(item.partial).unlink(missing_ok=True)
+                if mixed:
+                    partials.parts_path(item.partial).unlink(missing_ok=True)
                 return None
             # bytes of an earlier run may be to blame, and are asked for again once
             if not mixed and url:

@@ -70,11 +70,12 @@ class Stretches:
     @classmethod
     def read(cls, partial: Path, descriptor: int, size: int) -> Stretches:
         """What a run before has left; stretches beyond what the file holds are not believed."""
-        held = min(os.fstat(descriptor).st_size, size)
+        if not (held := min(os.fstat(descriptor).st_size, size)):
+            return cls([])
         try:
             text = parts_path(partial).read_text(errors="replace")
         except FileNotFoundError:
-            return cls([(0, held)] if held else [])
+            return cls([(0, held)])
         pairs = [(int(start), int(stop)) for start, stop in _STRETCH.findall(text)]
         return cls([(start, stop) for start, stop in pairs if start < stop <= held])
 

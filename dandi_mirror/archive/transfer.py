@@ -30,8 +30,8 @@ SLOW = 0.008
 """Seconds of waiting for an answer from which on more threads help."""
 END = 1.5
 """Seconds until threads that were told to end are left to themselves."""
-_QUEUED = 64
-"""Outcomes that may wait for the caller; so many bytes at most stand unplaced when it is slow."""
+_QUEUED = 1024
+"""Outcomes that may wait for the caller."""
 
 
 def fetch(

@@ -22,7 +22,7 @@ from dandi_mirror.repo import content, objects
 from dandi_mirror.repo.clone import Clone, Facts, Tracked, copies
 from dandi_mirror.repo.content import Annexed
 
-BATCH = 2000
+BATCH = 500
 """Files that are placed and recorded together."""
 SOON = 20.0
 """Seconds after which what has come is admitted, however little it is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -82,7 +83,10 @@ class Clone:
         self.config = {name: value for name, _, value in pairs}
 
     def _is_merged(self) -> bool:
-        """Whether git-annex has merged all that was fetched into its branch; asked of files, without starting it."""
+        """Whether its branch holds all that git-annex has noted, and that was fetched; starts no git-annex."""
+        with suppress(FileNotFoundError):
+            if next((self.git_dir / "annex" / "journal").iterdir(), None):
+                return False
         try:
             merged = (self.git_dir / "annex" / "mergedrefs").read_text().split()
         except OSError:

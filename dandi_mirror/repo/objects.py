@@ -61,7 +61,8 @@ def _place(clone: Clone, arrived: Arrived) -> None:
     target = clone.object_path(arrived.key)
     folder = os.path.dirname(target)  # noqa: PTH120
     try:
-        os.chmod(arrived.file, os.stat(arrived.file).st_mode & _READ_ONLY)  # noqa: PTH101, PTH116
+        file = os.stat(arrived.file).st_mode  # noqa: PTH116
+        os.chmod(arrived.file, file & _READ_ONLY)  # noqa: PTH101
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
         try:
             os.rename(arrived.file, target)  # noqa: PTH104

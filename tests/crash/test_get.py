@@ -1,0 +1,87 @@
+"""``get`` killed at any moment: no corrupt object, the next run completes it, only what was under way comes twice.
+
+Sixty kills: ``python -m pytest -m slow tests/crash/test_get.py``.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from dandi_mirror.archive.large import PART
+from dandi_mirror.embedded import Archive
+from tests.conftest import MirrorOfTest, run
+
+FILES, SIZE, LARGE = 150, 20_000, 100 << 20
+JOBS, PARTS = 4, LARGE // PART + 1
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(60, marks=pytest.mark.slow)])
+def test_a_get_that_is_killed_again_and_again_completes(
+    archive: Archive, mirror: MirrorOfTest, tmp_path: Path, kills: int
+) -> None:
+    pick = random.Random(kills)
+    dandiset = archive.create_dandiset("000123")
+    for number in range(FILES):
+        dandiset.add_asset(f"sub-{number}/sub-{number}.nwb", archive.add_blob(b"%d" % number * SIZE))
+    dandiset.add_asset("sub-large/sub-large.nwb", archive.add_blob(pick.randbytes(1 << 20) * (LARGE >> 20)))
+    assert mirror.sync().exit_code == 0
+    clone, struck, seconds = tmp_path / "clone", 0, 3.0
+    while struck < kills:
+        _fresh(mirror, clone)
+        mirror.server.requests.clear()
+        before = struck
+        while struck < kills:
+            began = time.monotonic()
+            child = subprocess.Popen(_command(mirror), cwd=clone, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                assert child.wait(pick.uniform(0.15, seconds)) == 0
+                seconds = max(0.4, time.monotonic() - began)
+                break
+            except subprocess.TimeoutExpired:
+                child.send_signal(signal.SIGKILL)
+                child.wait()
+                struck += 1
+                _check_objects(clone)
+        assert subprocess.run(_command(mirror), cwd=clone, check=False).returncode == 0
+        _check_complete(clone)
+        # what a kill may cost: what each connection was at
+        asked = [request for request in mirror.server.requests if "/blobs/" in request.path]
+        assert FILES + PARTS <= len(asked) <= FILES + PARTS + JOBS * (struck - before)
+
+
+def _command(mirror: MirrorOfTest) -> list[str]:
+    return [sys.executable, "-m", "dandi_mirror", "get", ".", "-J", str(JOBS), "-i", mirror.server.api_url]
+
+
+def _fresh(mirror: MirrorOfTest, clone: Path) -> None:
+    if clone.exists():
+        run("chmod", "-R", "u+w", str(clone))
+        run("rm", "-rf", str(clone))
+    run("git", "clone", "-q", str(mirror.path / "000123"), str(clone))
+    run("git", "annex", "init", "-q", cwd=clone)
+
+
+def _objects(clone: Path) -> list[Path]:
+    return [path for path in (clone / ".git" / "annex" / "objects").rglob("SHA256E-*") if path.is_file()]
+
+
+def _check_objects(clone: Path) -> None:
+    """Whatever is there is whole."""
+    for path in _objects(clone):
+        assert sha256(path.read_bytes()).hexdigest() == path.name.partition("--")[2][:64]
+
+
+def _check_complete(clone: Path) -> None:
+    assert len(_objects(clone)) == FILES + 1
+    assert run("git", "annex", "find", "--not", "--in=here", cwd=clone).stdout == ""
+    run("git", "annex", "fsck", "--quiet", "--fast", cwd=clone)
+    assert run("git", "status", "--porcelain", cwd=clone).stdout == ""
+    assert list((clone / ".git" / "annex" / "dandi-mirror").iterdir()) == []
