@@ -114,7 +114,7 @@ def main() -> None:
 
 def _fail(message: str, code: int) -> NoReturn:
     """End the process with one line, and with the traceback before it where that is wanted."""
-    from dandi_mirror.cli.log import LOG, plain
+    from dandi_mirror.cli.logging_setup import LOG, plain
 
     LOG.debug("where it happened:", exc_info=True)
     click.echo(f"dandi-mirror: {plain(message)}", err=True)

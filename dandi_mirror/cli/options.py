@@ -67,7 +67,7 @@ metrics = setting(
 
 def _set_log_level(context: click.Context, parameter: click.Parameter, level: str) -> None:
     if not context.resilient_parsing:
-        from dandi_mirror.cli.log import set_up
+        from dandi_mirror.cli.logging_setup import set_up
 
         set_up(level)
 
