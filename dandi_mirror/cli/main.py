@@ -25,6 +25,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "download": ("download", "Download files as they are, without git."),
     "runs": ("runs", "Say what past runs did."),
     "push": ("push", "Publish the mirror: bring what moved to its siblings."),
+    "log": ("log", "Say what each version holds, and what changed since the one before."),
+    "diff": ("diff", "Say what changed between two versions."),
     "cite": ("cite", "Print the citation of a published version."),
     "demo": ("demo", "See all of it work, on an archive of its own."),
     "archive": ("archive", "Run a DANDI archive on this machine."),
