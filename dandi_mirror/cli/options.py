@@ -134,6 +134,13 @@ def _versions(context: click.Context, dandiset: str) -> list[str]:
     return sorted(name for name in names if is_version_id(name) or name == DRAFT)
 
 
+def complete_operators(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """The operators of a search that begin so."""
+    from dandi_mirror.mirror.query import OPERATORS
+
+    return [f"{name}:" for name in OPERATORS if name.startswith(begun)] if begun else []
+
+
 def token(instance_name: str) -> str | None:
     """The token for an instance, from its environment variable; None when it is unset or empty.
 
