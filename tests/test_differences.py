@@ -218,3 +218,29 @@ def test_words_of_the_archive_reach_neither_the_terminal_nor_markdown_as_they_st
     assert "\x1b" not in text + marked
     assert "a\\[b\\](c)\\_\\*.nwb" in marked
     assert "<img" not in marked.replace("\\<", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("log 0001", ["000123"]),
+        ("diff 000123@0.2401", [f"000123@{FIRST}"]),
+        # as bash has it, for which a word ends at an @
+        ("diff 000123 @ 0.2401", [FIRST]),
+        ("diff 000123 @", [FIRST, SECOND, "draft"]),
+        (f"diff 000123 @ {FIRST}..d", [f"{FIRST}..draft"]),
+        ("worktree 000123 @ dr", ["draft"]),
+        ("cite 000123@0.2402", [f"000123@{SECOND}"]),
+        ("diff 000999 @", []),
+        ("diff ../secret @ 0", []),
+        ("search spec", ["species:"]),
+    ],
+)
+def test_ids_versions_and_operators_are_completed(words: str, completed: list[str], asked: MirrorOfTest) -> None:
+    environment = {
+        "_DANDI_MIRROR_COMPLETE": "bash_complete",
+        "COMP_WORDS": f"dandi-mirror {words}",
+        "COMP_CWORD": str(words.count(" ") + 1),
+        "DANDI_MIRROR": str(asked.path),
+    }
+    assert run("dandi-mirror", env=environment).stdout.split() == [f"plain,{word}" for word in completed]
