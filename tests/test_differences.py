@@ -173,6 +173,14 @@ def test_a_clone_is_asked_as_a_mirror_is(asked: MirrorOfTest, tmp_path: Path) ->
     assert "is not in" in ask(asked, "log", "000124", cwd=tmp_path / "clone", code=2)
 
 
+def test_what_no_sync_made_has_no_records_and_says_so(asked: MirrorOfTest, tmp_path: Path) -> None:
+    run("git", "clone", "-q", str(asked.path / "000123"), str(tmp_path / "other"))
+    run("git", "rm", "-q", "-r", ".dandi", cwd=tmp_path / "other")
+    run("git", "commit", "-q", "-m", "as others do", cwd=tmp_path / "other")
+    said = ask(asked, "diff", ".", cwd=tmp_path / "other", code=2)
+    assert "has no asset records" in said
+
+
 def test_a_chain_of_changes_adds_up_to_what_the_last_one_holds_and_shared_parts_are_not_read(
     archive: Archive, mirror: MirrorOfTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -304,6 +304,25 @@ def test_a_stale_index_on_a_read_only_disk_answers_as_it_is(
     assert paths(answer(made, "ecephys")) == [A]
 
 
+def test_a_dataset_that_cannot_be_read_is_named_and_keeps_nobody_from_the_others(made: MirrorOfTest) -> None:
+    (made.path / "000123" / ".git" / "refs" / "heads" / "draft").write_text("0" * 39 + "1\n")
+    out, err = ask(made, "search", "file_type:video")
+    assert out.startswith("000200  ")
+    assert err.startswith("the search index does not have the newest of 000123: ")
+    assert err.count("\n") == 1
+    made.git("update-ref", "-d", "refs/heads/draft")
+    out, err = ask(made, "search", "file_type:nwb", "--limit", "1")
+    assert (out.splitlines()[0], err) == ("000123  Hippocampus of mice  (2 files, 6 bytes)", "")
+
+
+def test_a_persons_own_record_in_yaml_is_no_hindrance(made: MirrorOfTest) -> None:
+    dataset = made.path / "000123"
+    (dataset / "dandiset.yaml").write_text("name: mine\n")
+    run("git", "commit", "-q", "-a", "-m", "mine", cwd=dataset)
+    assert paths(answer(made, "subject:a")) == [A]
+    assert "no file and no field" not in ask(made, "diff", "000123")[0]
+
+
 def test_a_mirror_without_a_dandiset_says_how_to_begin(tmp_path: Path) -> None:
     done = run("dandi-mirror", "search", "mouse", cwd=tmp_path, code=2)
     assert "dandi-mirror sync 000004" in done.stderr

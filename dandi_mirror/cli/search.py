@@ -89,7 +89,7 @@ def index(mirror_path: Path) -> Iterator[sqlite3.Connection]:
         fresh = bring_up(mirror, lambda dandiset, doing: None)
     if fresh.stale:
         names = ", ".join(fresh.stale[:3]) + (f" and {len(fresh.stale) - 3} more" if len(fresh.stale) > 3 else "")
-        click.echo(f"the index is older than {names} ({fresh.why}); its owner may run dandi-mirror search", err=True)
+        click.echo(f"the search index does not have the newest of {names}: {output.printable(fresh.why)}", err=True)
     with opened(path_of(mirror)) as database:
         yield database
 

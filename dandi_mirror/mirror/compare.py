@@ -10,6 +10,7 @@ from typing import Self
 
 import orjson
 
+from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.differences import SUMMARY, Changes, Totals, compare, field_changes, file_of, pair_renamed
 from dandi_mirror.mirror.records import TOP
 from dandi_mirror.repo.dataset import Dataset
@@ -50,14 +51,22 @@ class Comparer:
         self._open.close()
 
     def held(self, state: State) -> Held:
-        """All that a state holds."""
+        """All that a state holds.
+
+        Raises:
+            UsageError: it has no asset records.
+        """
         parts, totals = self._parts(state), Totals()
         for line in self._lines(parts.values()):
             totals.add(file_of(line))
         return Held(parts, self._record(state), totals)
 
     def changes(self, before: Held, state: State) -> tuple[Changes, Held]:
-        """What leads to a state, and what it holds; of both, only the parts that differ are read."""
+        """What leads to a state, and what it holds; of both, only the parts that differ are read.
+
+        Raises:
+            UsageError: it has no asset records.
+        """
         parts, record = self._parts(state), self._record(state)
         changes = Changes(before=before.totals, after=before.totals.copy())
         for old, new in _groups(before.parts, parts):
@@ -68,11 +77,18 @@ class Comparer:
 
     def _parts(self, state: State) -> dict[str, str]:
         tree = self._dataset.tree(state.commit, f"{TOP}.jsonl", TOP)
+        if not tree:
+            raise UsageError(
+                f"{state.name} in {self._dataset.path} has no asset records; only what dandi-mirror made has"
+            )
         return {path: oid for path, (_, oid) in tree.items()}
 
     def _record(self, state: State) -> dict[str, object]:
         (content,) = self._reader.read([f"{state.commit}:dandiset.yaml"])
-        found = orjson.loads(content or b"{}")
+        try:
+            found = orjson.loads(content or b"{}")
+        except orjson.JSONDecodeError:
+            return {}  # a person's own, of which nothing is compared
         return found if isinstance(found, dict) else {}
 
     def _lines(self, oids: Iterable[str]) -> Iterator[bytes]:

@@ -51,7 +51,7 @@ class Freshness:
     brought: list[str] = field(default_factory=list)
     """Dandisets that had moved."""
     stale: list[str] = field(default_factory=list)
-    """Dandisets that have moved and are in the index as they were, because it cannot be written."""
+    """Dandisets that have moved and are in the index as they were: it cannot be written, or they cannot be read."""
     why: str = ""
 
 
@@ -129,17 +129,23 @@ def _bring_up(mirror: Mirror, path: Path, tell: Tell) -> Freshness:
             _make(database)
         known = dict(database.execute("SELECT id, refs FROM dandiset").fetchall())
         moved = sorted(name for name in now.keys() | known.keys() if now.get(name) != known.get(name))
+        failed: dict[str, str] = {}
         for dandiset in moved:
             tell(dandiset, "to the search index")
-            with _transaction(database):
-                rows = Rows(database, mirror.dataset(dandiset), dandiset)
-                if dandiset in now:
-                    rows.bring_up(now[dandiset])
-                else:
-                    rows.forget()
+            try:
+                with _transaction(database):
+                    rows = Rows(database, mirror.dataset(dandiset), dandiset)
+                    if dandiset in now:
+                        rows.bring_up(now[dandiset])
+                    else:
+                        rows.forget()
+            except (MirrorError, ValueError, KeyError, TypeError) as error:
+                # a repository that is broken, or records that a person has changed, keep nobody from the others
+                failed[dandiset] = str(error) if isinstance(error, MirrorError) else "its records cannot be read"
         if len(moved) > len(known) // 2:
             database.execute("INSERT INTO words (words) VALUES ('optimize')")
-    return Freshness(moved)
+    brought = [dandiset for dandiset in moved if dandiset not in failed]
+    return Freshness(brought, list(failed), next(iter(failed.values()), ""))
 
 
 def _is_ours(database: sqlite3.Connection) -> bool:

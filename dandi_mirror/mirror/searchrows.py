@@ -56,7 +56,7 @@ class Rows:
         self._database.executemany("DELETE FROM version WHERE dandiset = ? AND name = ?", gone)
         self._sweep()
         self._mark(states[-1].name if states else "")
-        self._describe(_json(content or b"{}"), states[-1:], versions[-1:])
+        self._describe(_record(content), states[-1:], versions[-1:])
         self._database.execute("UPDATE dandiset SET refs = ? WHERE number = ?", [refs, self._number])
 
     def forget(self) -> None:
@@ -235,6 +235,14 @@ def _leaves(value: object) -> list[str]:
 
 def _day(states: list[State]) -> str:
     return f"{datetime.fromtimestamp(states[0].seconds, UTC):%Y-%m-%d}" if states else ""
+
+
+def _record(content: bytes | None) -> dict[str, Any]:
+    """A Dandiset's own record; nothing of one that a person wrote in YAML."""
+    try:
+        return _json(content or b"{}")
+    except orjson.JSONDecodeError:
+        return {}
 
 
 def _json(content: bytes) -> dict[str, Any]:
