@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from benchmarks import fleet as many
 from benchmarks import get as content
-from benchmarks.archive import served
+from benchmarks.archive import served, sha256_of
 from benchmarks.child import measure
 from benchmarks.peer import record
 from dandi_mirror import __version__
@@ -190,9 +191,42 @@ def startup(folder: Path, assets: int, peer: int) -> list[Row]:
     return rows
 
 
+def ask(folder: Path, assets: int, peer: int) -> list[Row]:
+    """What questions to a mirror take: whole commands, from start to end, with an index and without."""
+    mirror, program = folder / "mirror", str(Path(sys.executable).parent / "dandi-mirror")
+    rows: list[Row] = [("", "seconds")]
+
+    def one(name: str, *arguments: str, code: int = 0) -> None:
+        start = time.monotonic()
+        done = subprocess.run([program, *arguments, "-d", mirror], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert done.returncode == code, (name, done.returncode)
+        rows.append((name, f"{time.monotonic() - start:.2f}"))
+
+    with served(assets) as archive:
+        measure(archive.api_url, mirror)
+        one("search index, made anew", "search")
+        index = mirror / ".dandi-mirror" / "search.sqlite"
+        rows.append(("its bytes", f"{index.stat().st_size:,}"))
+        one("search: a subject's files", "search", "species:mus", "subject:m00001")
+        one("search: a word of every file", "search", "electrophysiological")
+        one("search: a word that is nowhere", "search", "electrophisiological")
+        one("which: a SHA-256", "which", sha256_of(1))
+        nowhere = f"https://dandiarchive.s3.amazonaws.com/blobs/000/000/{UUID(int=1, version=4)}"
+        one("which: a blob that is nowhere", "which", nowhere, code=3)
+        archive.change(100)
+        measure(archive.api_url, mirror)
+    one("search index, after 100 changed files", "search")
+    before = subprocess.run(
+        ["git", "-C", mirror / "000123", "rev-parse", "draft~1"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    one("diff: 100 changed files", "diff", f"000123@{before}..draft")
+    one("log --commits", "log", "000123", "--commits")
+    return rows
+
+
 BENCHMARKS: dict[str, Callable[[Path, int, int], list[Row]]] = {
     "speed": speed, "memory": memory, "changes": changes, "growth": growth, "million": million,
-    "disk": disk, "startup": startup, "fleet": fleet, "get": get,
+    "disk": disk, "startup": startup, "fleet": fleet, "get": get, "ask": ask,
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("cite")
-@click.argument("version", metavar="ID@VERSION")
+@click.argument("version", metavar="ID@VERSION", shell_complete=options.complete_versions)
 @click.option(
     "-f", "--format", "form", type=click.Choice(["text", "bibtex", "ris", "cff"]), default="text", show_default=True,
     help="cff: a CITATION.cff file.",

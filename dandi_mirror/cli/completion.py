@@ -6,8 +6,34 @@ import os
 from pathlib import Path
 
 import click
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class
 
 from dandi_mirror.cli import options
+
+
+@add_completion_class
+class Bash(BashComplete):
+    """Completion in bash, for which a word ends at an ``@``, but a version's name does not."""
+
+    _said = ""
+    """What stands before the last ``@`` of the word, where bash has split it off."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """The arguments before the cursor and the beginning of the one at it, put together again."""
+        args, begun = super().get_completion_args()
+        words: list[str] = []
+        for before, word in zip(["", *args], [*args, begun], strict=True):
+            if words and "@" in {before, word}:
+                words[-1] += word
+            else:
+                words.append(word)
+        if "@" in {begun, *args[-1:]}:
+            self._said = words[-1].rpartition("@")[0] + "@"
+        return words[:-1], words[-1]
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """Without what bash keeps."""
+        return f"{item.type},{item.value.removeprefix(self._said)}"
 
 
 @click.command("shell-completion")

@@ -25,7 +25,7 @@ SHOWN_FAILURES = 10
 
 
 @click.command("download")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=options.complete_dandisets)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=options.complete_versions)
 @click.option(
     "-o", "--output-dir", "folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), default=Path(),
     show_default=".", help="Where to put the files; made if it is not there.",

@@ -25,7 +25,7 @@ SHOWN_FAILURES = 10
 
 
 @click.command("get")
-@click.argument("what", metavar="[PATH|ID[@VERSION]]...", nargs=-1)
+@click.argument("what", metavar="[PATH|ID[@VERSION]]...", nargs=-1, shell_complete=options.complete_versions)
 @click.option(
     "--where", "where", metavar="FIELD:VALUE", multiple=True,
     help="Only files with this metadata, as 'species:human sex:female session:*'; may be repeated.",

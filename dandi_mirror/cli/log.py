@@ -1,33 +1,76 @@
-"""What ``-l`` turns on: this program's own log, on stderr.
-
-Only the logger ``dandi_mirror`` is set up: what libraries log can hold signed URLs.
-"""
+"""``dandi-mirror log``."""
 
 from __future__ import annotations
 
-import logging
-import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from dandi_mirror.cli.output import printable
+import click
 
-LOG = logging.getLogger("dandi_mirror")
-_QUERY = re.compile(r"""(https?://[^\s?'"]*)\?[^\s'"]*""")
+from dandi_mirror.cli import options, output
 
-
-class _Plain(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(plain(line) for line in super().format(record).split("\n"))
-
-
-def plain(text: str) -> str:
-    """One line that may stand on a terminal and in a report: escaped as needed, URLs without their query."""
-    return printable(_QUERY.sub(r"\1?…", text))
+if TYPE_CHECKING:
+    from dandi_mirror.mirror.differences import Changes
+    from dandi_mirror.repo.dataset import Dataset
+    from dandi_mirror.repo.history import State
 
 
-def set_up(level: str) -> None:
-    """Log to stderr from this level on."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Plain("%(asctime)s %(levelname)s %(message)s"))
-    LOG.handlers = [handler]
-    LOG.propagate = False
-    LOG.setLevel(level.upper())
+@click.command("log")
+@click.argument("dandiset", metavar="ID", shell_complete=options.complete_dandisets)
+@click.option("--commits", is_flag=True, help="Show each commit of the draft, not only its last.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Show only the newest N."
+)
+@options.mirror
+@options.form
+@options.log_level
+def command(dandiset: str, commits: bool, limit: int, mirror_path: Path, form: str) -> int:
+    """Say what each version of a Dandiset holds, and what changed from the one before it.
+
+    +3 -1 ~2 are files that were added, removed, and got other content; edited ones have the same content and other
+    metadata.  `dandi-mirror diff` names them.  All is read from the mirror or from a clone (-d CLONE).
+    """
+    from dandi_mirror.cli import changes as words
+    from dandi_mirror.cli.versions import read_versions
+    from dandi_mirror.errors import UsageError
+
+    dataset, name, version = read_versions(dandiset, mirror_path)
+    if version:
+        raise UsageError(f"{dandiset}: this takes a whole Dandiset, not a version; write {name}")
+    found = list(_entries(dataset, commits, limit))[::-1]
+    if form == "json":
+        for state, before, changes in found:
+            place = {"path": str(dataset.path), "type": "dataset", "refds": str(mirror_path.absolute())}
+            facts: dict[str, Any] = {"dandiset": name, "version": state.name, "commit": state.commit}
+            facts |= {"date": words.day(state.seconds), "since": before.name if before else ""}
+            record = {"action": "log", **place, "status": "ok", "message": words.short(changes)}
+            output.print_json(record | facts | words.summary(changes))
+        return 0
+    rows = [["version", "date", "subjects", "sessions", "files", "size", "change"]]
+    for state, before, changes in found:
+        what = words.short(changes) if before else "the first"
+        rows.append([state.name, words.day(state.seconds), *words.totals(changes.after), output.printable(what)])
+    for line in words.markdown_table(rows) if form == "markdown" else words.table(rows):
+        click.echo(line)
+    return 0
+
+
+def _entries(dataset: Dataset, commits: bool, limit: int) -> Iterator[tuple[State, State | None, Changes]]:
+    """The newest states, oldest first, each with the one before it and what changed."""
+    from dandi_mirror.mirror.compare import NOTHING, Comparer
+    from dandi_mirror.mirror.differences import Changes
+    from dandi_mirror.mirror.states import states
+
+    there = states(dataset, limit + 1 if commits else 1)
+    with Comparer(dataset) as comparer:
+        before = there[-limit - 1] if len(there) > limit else None
+        held = comparer.held(before) if before else NOTHING
+        for state in there[-limit:]:
+            if before is None:
+                held = comparer.held(state)
+                changes = Changes(after=held.totals)
+            else:
+                changes, held = comparer.changes(held, state)
+            yield state, before, changes
+            before = state

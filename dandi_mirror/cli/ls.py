@@ -20,7 +20,7 @@ SHOWN_SUBJECTS = 3
 
 
 @click.command("ls")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=options.complete_dandisets)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=options.complete_versions)
 @click.option("-r", "--recursive", is_flag=True, help="Every file, not one level of folders.")
 @click.option("--links", is_flag=True, help="With each file where it can be read and looked at: S3, API, viewers.")
 @options.mirror

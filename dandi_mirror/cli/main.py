@@ -25,6 +25,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "download": ("download", "Download files as they are, without git."),
     "runs": ("runs", "Say what past runs did."),
     "push": ("push", "Publish the mirror: bring what moved to its siblings."),
+    "log": ("log", "Say what each version holds, and what changed since the one before."),
+    "diff": ("diff", "Say what changed between two versions."),
+    "search": ("search", "Find Dandisets and files in the mirror."),
+    "which": ("which", "Say in which versions some bytes are, and at which paths."),
+    "worktree": ("worktree", "Lay a version out beside the one that is checked out."),
     "cite": ("cite", "Print the citation of a published version."),
     "demo": ("demo", "See all of it work, on an archive of its own."),
     "archive": ("archive", "Run a DANDI archive on this machine."),
@@ -94,6 +99,7 @@ def main() -> None:
     """Run the command line; ends the process."""
     try:
         if "_DANDI_MIRROR_COMPLETE" in os.environ:
+            importlib.import_module("dandi_mirror.cli.completion")  # has bash's
             cli.main(prog_name="dandi-mirror", complete_var="_DANDI_MIRROR_COMPLETE")
         code = cli.main(standalone_mode=False, prog_name="dandi-mirror")
         end(code if isinstance(code, int) else 0)
@@ -114,7 +120,7 @@ def main() -> None:
 
 def _fail(message: str, code: int) -> NoReturn:
     """End the process with one line, and with the traceback before it where that is wanted."""
-    from dandi_mirror.cli.log import LOG, plain
+    from dandi_mirror.cli.logging_setup import LOG, plain
 
     LOG.debug("where it happened:", exc_info=True)
     click.echo(f"dandi-mirror: {plain(message)}", err=True)

@@ -34,6 +34,10 @@ output = click.option(
     "-f", "--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True,
     help="What to print: lines for people, or JSON Lines with DataLad's keys.",
 )  # fmt: skip
+form = click.option(
+    "-f", "--format", "form", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True,
+    help="What to print: lines for people, Markdown, or JSON Lines with DataLad's keys.",
+)  # fmt: skip
 jobs = setting("-J", "--jobs", type=click.IntRange(1, 64), metavar="N", help="Dandisets at once.  [default: 4]")
 recheck_days = setting(
     "--recheck-days", type=click.IntRange(0, 3650), metavar="N",
@@ -67,7 +71,7 @@ metrics = setting(
 
 def _set_log_level(context: click.Context, parameter: click.Parameter, level: str) -> None:
     if not context.resilient_parsing:
-        from dandi_mirror.cli.log import set_up
+        from dandi_mirror.cli.logging_setup import set_up
 
         set_up(level)
 
@@ -98,6 +102,43 @@ def complete_dandisets(context: click.Context, parameter: click.Parameter, begun
 
     path = context.params.get("mirror_path") or os.environ.get("DANDI_MIRROR") or "."
     return [name for name in Mirror(Path(path)).dandisets() if name.startswith(begun)]
+
+
+def complete_versions(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """The ids of the mirrored Dandisets that begin so; behind an ``@``, the versions and the draft."""
+    dandiset, at, version = begun.partition("@")
+    if not at:
+        return complete_dandisets(context, parameter, begun)
+    return [f"{dandiset}@{name}" for name in _versions(context, dandiset) if name.startswith(version)]
+
+
+def complete_range(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """The same for ``ID@A..B``."""
+    old, dots, new = begun.partition("..")
+    if not dots:
+        return complete_versions(context, parameter, begun)
+    dandiset, _, _ = old.partition("@")
+    return [f"{old}..{name}" for name in _versions(context, dandiset) if name.startswith(new)]
+
+
+def _versions(context: click.Context, dandiset: str) -> list[str]:
+    """What there is of a mirrored Dandiset: its tags and its branch; read from files, no git is started."""
+    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.model import DRAFT, is_dandiset_id, is_version_id
+
+    if not is_dandiset_id(dandiset):
+        return []
+    path = context.params.get("mirror_path") or os.environ.get("DANDI_MIRROR") or "."
+    refs = Mirror(Path(path)).dataset(dandiset).refs_in_files()
+    names = {ref.rpartition("/")[2] for ref in refs if ref.startswith("refs/tags/") or ref == f"refs/heads/{DRAFT}"}
+    return sorted(name for name in names if is_version_id(name) or name == DRAFT)
+
+
+def complete_operators(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """The operators of a search that begin so."""
+    from dandi_mirror.mirror.query import OPERATORS
+
+    return [f"{name}:" for name in OPERATORS if name.startswith(begun)] if begun else []
 
 
 def token(instance_name: str) -> str | None:

@@ -209,7 +209,7 @@ def _progress(form: str) -> AbstractContextManager[Progress]:
     """Each step in the log, where that is wanted; else a live line on a terminal; nothing anywhere else."""
     from logging import INFO
 
-    from dandi_mirror.cli.log import LOG
+    from dandi_mirror.cli.logging_setup import LOG
     from dandi_mirror.mirror.options import silent
 
     if LOG.isEnabledFor(INFO):

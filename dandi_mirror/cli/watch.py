@@ -14,7 +14,7 @@ import click
 from dandi_mirror import __version__
 from dandi_mirror.archive.http import Session
 from dandi_mirror.cli import output
-from dandi_mirror.cli.log import plain
+from dandi_mirror.cli.logging_setup import plain
 from dandi_mirror.config import Settings
 from dandi_mirror.errors import DiskError, MirrorError, UsageError
 from dandi_mirror.mirror.metrics import RunFacts, Seen, prometheus_text

@@ -39,9 +39,15 @@ def _named_values(metadata: dict[str, object], path: str) -> list[tuple[str, obj
     variables = metadata.get("variableMeasured")
     for variable in variables if isinstance(variables, list) else ():
         values.append(("variable", variable.get("value") if isinstance(variable, dict) else variable))
-    if session := _SESSION.search(path):
-        values.append(("session", session[1]))
+    if session := session_of(path):
+        values.append(("session", session))
     return values
+
+
+def session_of(path: str) -> str:
+    """The session that a path names, as ``ses-…`` in one of its parts; empty if it names none."""
+    found = _SESSION.search(path)
+    return found[1] if found else ""
 
 
 def _objects(value: object) -> list[dict[str, object]]:

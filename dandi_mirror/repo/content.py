@@ -38,6 +38,20 @@ def matching(folder: Path, branch: str, globs: Sequence[str], *, here: bool) -> 
     return [Annexed(row["file"], row["key"], int(row["bytesize"])) for row in rows if row["bytesize"]]
 
 
+def keys_at(folder: Path, place: str) -> list[str]:
+    """The keys for which git-annex knows a URL that holds ``place``, from its branch.
+
+    Raises:
+        GitError: git failed.
+    """
+    arguments = ("grep", "-l", "-z", "-F", "-e", place, "refs/heads/git-annex", "--", "*.log.web")
+    child = start(folder, arguments)
+    found, errors = child.communicate()
+    if child.returncode not in {0, 1}:  # 1: nothing found
+        raise failure(folder, arguments, child.returncode, errors)
+    return [name.rpartition("/")[2].removesuffix(".log.web") for name in found.decode().split("\0")[:-1]]
+
+
 def get(folder: Path, keys: Iterable[str], deadline: float | None) -> Generator[tuple[str, str], None, None]:
     """Bring the content of keys, one after the other; each key with why it did not come, or an empty string.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import md5
 
 _LONGEST_EXTENSION = 4
 _MOST_EXTENSIONS = 2
+_SHA256_KEY = re.compile(r"SHA256E?(?:-[smSC][0-9]+)*--([0-9a-f]{64})(?:\.[^/]*)?")
 _MIXED_LETTERS = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
 
 
@@ -16,6 +18,12 @@ def annex_key(size: int, sha256: str, path: str) -> str:
     whose extensions are ASCII, and with the official mirror's keys.
     """
     return f"SHA256E-s{size}--{sha256}{extension(path)}"
+
+
+def sha256_of(key: str) -> str:
+    """The SHA-256 that a key is made of; empty if it is of another backend."""
+    found = _SHA256_KEY.fullmatch(key)
+    return found[1] if found else ""
 
 
 def extension(path: str) -> str:

@@ -1,0 +1,33 @@
+"""What ``-l`` turns on: this program's own log, on stderr.
+
+Only the logger ``dandi_mirror`` is set up: what libraries log can hold signed URLs.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from dandi_mirror.cli.output import printable
+
+LOG = logging.getLogger("dandi_mirror")
+_QUERY = re.compile(r"""(https?://[^\s?'"]*)\?[^\s'"]*""")
+
+
+class _Plain(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(plain(line) for line in super().format(record).split("\n"))
+
+
+def plain(text: str) -> str:
+    """One line that may stand on a terminal and in a report: escaped as needed, URLs without their query."""
+    return printable(_QUERY.sub(r"\1?…", text))
+
+
+def set_up(level: str) -> None:
+    """Log to stderr from this level on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Plain("%(asctime)s %(levelname)s %(message)s"))
+    LOG.handlers = [handler]
+    LOG.propagate = False
+    LOG.setLevel(level.upper())

@@ -1,0 +1,51 @@
+"""``dandi-mirror which``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from dandi_mirror.cli import options
+
+
+@click.command("which")
+@click.argument("content", metavar="FILE|SHA256|ASSET-ID|BLOB-URL", type=click.Path())
+@options.mirror
+@options.output
+@options.log_level
+def command(content: str, mirror_path: Path, output: str) -> int:
+    """Say where some bytes are: in which versions of which mirrored Dandisets, and at which paths.
+
+    \b
+    FILE        any file; of one of git-annex its content need not be here
+    SHA256      or a git-annex key
+    ASSET-ID    or its URL at the archive's API
+    BLOB-URL    its URL in S3
+
+    Ends with 3 if they are in none.  The archive is not asked.
+    """
+    from dandi_mirror.cli.output import human_size, print_json, printable
+    from dandi_mirror.cli.search import get_command, index
+    from dandi_mirror.errors import NotFoundError
+    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.mirror.which import places, wanted
+
+    what = wanted(content)
+    with index(mirror_path) as database:
+        found = places(database, Mirror(mirror_path.absolute()), what)
+    for place in found:
+        command = get_command(place.dandiset, place.version, place.path, mirror_path)
+        if output == "json":
+            folder = mirror_path.absolute() / place.dandiset
+            where = {"action": "which", "path": str(folder / place.path), "type": "file", "refds": str(folder)}
+            facts = {key: value for key, value in asdict(place).items() if key != "path"} | {"file": place.path}
+            print_json(where | {"status": "ok", "message": "", **facts, "command": command})
+        else:
+            size = human_size(place.size)
+            click.echo(f"{place.dandiset}  {printable(place.path)}  ({size})  {' '.join(place.versions)}")
+    if not found:
+        known = f" (SHA-256 {what.sha256})" if what.sha256 and what.sha256 != content else ""
+        raise NotFoundError(f"no version of a mirrored Dandiset holds {printable(content)}{known}")
+    return 0

@@ -1,0 +1,254 @@
+"""What `log` and `diff` say of versions: people's words for what git holds."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dandi_mirror.embedded import Archive, Dandiset, serve
+from dandi_mirror.mirror.compare import NOTHING, Comparer
+from dandi_mirror.mirror.mirror import Mirror
+from dandi_mirror.mirror.states import range_of
+from tests.conftest import MirrorOfTest, own_home, run
+from tests.test_sync import participant
+
+FIRST, SECOND = "0.240101.0000", "0.240201.0000"
+
+
+def seeded(archive: Archive, files: int = 3) -> Dandiset:
+    """A Dandiset with two versions and a draft; each of the ways in which files change is between the first two."""
+    made = archive.create_dandiset("000123", name="A test")
+    for number in range(files):
+        path = f"sub-{number}/sub-{number}_ses-1_ecephys.nwb"
+        made.add_asset(path, archive.add_blob(f"content {number}".encode()), metadata=participant(f"m{number}"))
+    for name in ("twin-a", "twin-b"):
+        made.add_asset(f"old/{name}.nwb", archive.add_blob(b"the same in both"), metadata=participant("m0"))
+    made.publish(FIRST, created="2024-01-01T00:00:00Z")
+    made.delete_asset("sub-0/sub-0_ses-1_ecephys.nwb")
+    made.replace_asset("sub-1/sub-1_ses-1_ecephys.nwb", archive.add_blob(b"other content"), participant("m1"))
+    old = participant("m2")
+    old["wasAttributedTo"][0]["sex"]["name"] = "Male"  # type: ignore[index]
+    made.replace_asset("sub-2/sub-2_ses-1_ecephys.nwb", archive.add_blob(b"content 2"), old)
+    for name in ("twin-a", "twin-b"):
+        made.rename_asset(f"old/{name}.nwb", f"new/{name}.nwb")
+    made.add_asset("sub-9/sub-9_ses-7.nwb", archive.add_blob(b"new"), metadata=participant("m9"))
+    made.publish(SECOND, created="2024-02-01T00:00:00Z")
+    made.add_asset("later.nwb", archive.add_blob(b"later"), metadata=participant("m9"))
+    return made
+
+
+def filled(archive: Archive, mirror: MirrorOfTest) -> MirrorOfTest:
+    seeded(archive)
+    assert mirror.sync().exit_code == 0
+    mirror.server.requests.clear()
+    return mirror
+
+
+@pytest.fixture
+def made(archive: Archive, mirror: MirrorOfTest) -> MirrorOfTest:
+    """A mirror that a test may change."""
+    return filled(archive, mirror)
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MirrorOfTest]:
+    """A mirror that is only asked."""
+    folder, archive = tmp_path_factory.mktemp("asked"), Archive(instance_name="DANDI")
+    with pytest.MonkeyPatch.context() as patch, serve(archive) as server:
+        for name, value in own_home(folder / "home").items():
+            patch.setenv(name, value)
+        yield filled(archive, MirrorOfTest(folder / "mirror", server))
+
+
+def ask(made: MirrorOfTest, *arguments: str, code: int = 0, cwd: Path | None = None) -> str:
+    done = run("dandi-mirror", *arguments, cwd=cwd or made.path, code=code)
+    assert made.server.requests == [], "the archive was not asked"
+    return done.stdout if not code else done.stderr
+
+
+def records(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_diff_names_each_file_once_and_by_what_became_of_it(asked: MirrorOfTest) -> None:
+    *files, end = records(ask(asked, "diff", f"000123@{FIRST}..{SECOND}", "-f", "json"))
+    assert [(record["state"], record.get("old_file", ""), record["file"]) for record in files] == [
+        ("added", "", "sub-9/sub-9_ses-7.nwb"),
+        ("removed", "", "sub-0/sub-0_ses-1_ecephys.nwb"),
+        ("replaced", "sub-1/sub-1_ses-1_ecephys.nwb", "sub-1/sub-1_ses-1_ecephys.nwb"),
+        ("renamed", "old/twin-a.nwb", "new/twin-a.nwb"),
+        ("renamed", "old/twin-b.nwb", "new/twin-b.nwb"),
+        ("edited", "sub-2/sub-2_ses-1_ecephys.nwb", "sub-2/sub-2_ses-1_ecephys.nwb"),
+    ]
+    assert {"action", "path", "type", "refds", "status", "message"} <= set(files[0])
+    assert files[-1]["fields"] == [{"name": "wasAttributedTo.sex.name", "old": ["Female"], "new": ["Male"]}]
+    assert end["before"] == {"subjects": 3, "sessions": 3, "files": 5, "bytes": 27 + 32}
+    assert end["after"] == {"subjects": 4, "sessions": 3, "files": 5, "bytes": 13 + 9 + 32 + 3}
+    assert (end["subjects_added"], end["subjects_removed"]) == (["m9"], [])
+    assert (end["sessions_added"], end["sessions_removed"]) == (["m9/7"], ["m0/1"])
+    assert (end["from"], end["to"], end["fields"]) == (FIRST, SECOND, {"wasAttributedTo.sex.name": 1})
+
+
+def test_a_diff_in_words_says_the_same(asked: MirrorOfTest) -> None:
+    text = ask(asked, "diff", f"000123@{FIRST}..{SECOND}")
+    assert text.startswith(f"000123  {FIRST} → {SECOND}\n")
+    assert "subjects         3         4  +1 (m9)\n" in text
+    assert "files            5         5  +1 -1 ~1, 2 renamed, 1 edited\n" in text
+    assert "  old/twin-a.nwb → new/twin-a.nwb\n" in text
+    assert "  wasAttributedTo.sex.name  1 file, as Female → Male\n" in text
+    marked = ask(asked, "diff", f"000123@{FIRST}..{SECOND}", "-f", "markdown")
+    assert "| subjects | 3 | 4 | +1 (m9) |\n" in marked
+    assert "- old/twin-a.nwb → new/twin-a.nwb\n" in marked
+
+
+@pytest.mark.parametrize(
+    ("typed", "ends"),
+    [
+        ("", (SECOND, "draft")),
+        (SECOND, (FIRST, SECOND)),
+        (f"{FIRST}..", (FIRST, "draft")),
+        (f"..{SECOND}", (FIRST, SECOND)),
+        ("draft", (SECOND, "draft")),
+        (FIRST, ("", FIRST)),
+        (f"{SECOND}..{FIRST}", (SECOND, FIRST)),
+    ],
+)
+def test_an_end_that_is_left_out_is_the_nearest(typed: str, ends: tuple[str, str], asked: MirrorOfTest) -> None:
+    old, new = range_of(Mirror(asked.path).dataset("000123"), "000123", typed)
+    assert (old.name if old else "", new.name) == ends
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["diff", f"000123@{FIRST[:-1]}1..draft"], f"did you mean 000123@{FIRST}?"),
+        (["diff", "000123@nonsense"], "nonsense is no version"),
+        (["diff", "000123@nonsense.."], f"it has {FIRST}, {SECOND}, draft"),
+        (["diff", f"000123@{FIRST}/sub-1"], "this takes a Dandiset or a version of it"),
+        (["diff", f"DANDI:000123/{FIRST}@{SECOND}.."], "says versions twice"),
+        (["log", f"000123@{FIRST}"], "write 000123"),
+        (["diff", "000123@--all..draft"], "it has"),
+        (["diff", "000123@fffffff..draft"], "it has"),
+        (["log", "000999"], "mirror it first: dandi-mirror sync 000999"),
+        (["log", "4"], "six digits"),
+    ],
+)
+def test_what_is_not_there_is_said_with_what_is(arguments: list[str], hint: str, asked: MirrorOfTest) -> None:
+    said = ask(asked, *arguments, code=2)
+    assert hint in said
+    assert said.count("\n") == 1
+
+
+def test_a_log_tells_each_version_by_its_change_and_the_draft_by_its_commits(
+    archive: Archive, made: MirrorOfTest
+) -> None:
+    lines = ask(made, "log", "000123").splitlines()
+    assert [line.split()[0] for line in lines] == ["version", "draft", SECOND, FIRST]
+    assert lines[1].endswith("+1")
+    assert lines[2].endswith("+1 -1 ~1, 2 renamed, 1 edited")
+    assert lines[3].endswith("the first")
+    archive.dandisets["000123"].add_asset("last.nwb", archive.add_blob(b"last"))
+    made.sync()
+    made.server.requests.clear()
+    with_commits = ask(made, "log", "000123", "--commits").splitlines()
+    assert len(with_commits) == len(lines) + 1
+    older = with_commits[2].split()[0]
+    assert made.git("rev-parse", older) == made.git("rev-parse", "draft~1")
+    assert "  last.nwb  4 bytes\n" in ask(made, "diff", f"000123@{older}..draft"), "a commit is a state, too"
+    assert len(ask(made, "log", "000123", "--limit", "1").splitlines()) == 2
+    facts = records(ask(made, "log", "000123", "-f", "json"))
+    assert [(fact["version"], fact["since"]) for fact in facts] == [("draft", SECOND), (SECOND, FIRST), (FIRST, "")]
+
+
+def test_a_clone_is_asked_as_a_mirror_is(asked: MirrorOfTest, tmp_path: Path) -> None:
+    run("git", "clone", "-q", str(asked.path / "000123"), str(tmp_path / "clone"))
+    run("git", "checkout", "-q", SECOND, cwd=tmp_path / "clone")
+    run("git", "branch", "-q", "-D", "draft", cwd=tmp_path / "clone")
+    assert ask(asked, "log", "000123", cwd=tmp_path / "clone") == ask(asked, "log", "000123")
+    assert "is not in" in ask(asked, "log", "000124", cwd=tmp_path / "clone", code=2)
+
+
+def test_what_no_sync_made_has_no_records_and_says_so(asked: MirrorOfTest, tmp_path: Path) -> None:
+    run("git", "clone", "-q", str(asked.path / "000123"), str(tmp_path / "other"))
+    run("git", "rm", "-q", "-r", ".dandi", cwd=tmp_path / "other")
+    run("git", "commit", "-q", "-m", "as others do", cwd=tmp_path / "other")
+    said = ask(asked, "diff", ".", cwd=tmp_path / "other", code=2)
+    assert "has no asset records" in said
+
+
+def test_a_chain_of_changes_adds_up_to_what_the_last_one_holds_and_shared_parts_are_not_read(
+    archive: Archive, mirror: MirrorOfTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dandiset = archive.create_dandiset("000123")
+    long = {"keywords": ["x" * 2000]}
+    for number in range(200):
+        blob = archive.add_blob(str(number).encode())
+        dandiset.add_asset(f"sub-{number % 7}/ses-{number}.nwb", blob, metadata=participant(f"m{number % 7}") | long)
+    dandiset.publish(FIRST, created="2024-01-01T00:00:00Z")
+    dandiset.rename_asset("sub-3/ses-3.nwb", "sub-3/ses-3b.nwb")
+    dandiset.delete_asset("sub-4/ses-4.nwb")
+    mirror.sync()
+    dataset = Mirror(mirror.path).dataset("000123")
+    assert len([path for path in mirror.tree() if path.startswith(".dandi/assets/")]) == 16, "split into parts"
+    old, new = range_of(dataset, "000123", "")
+    assert old
+    with Comparer(dataset) as comparer:
+        before = comparer.held(old)
+        read: Counter[str] = Counter()
+        whole = comparer._reader.read
+        monkeypatch.setattr(comparer._reader, "read", lambda names: (read.update(names), whole(names))[1])
+        changes, after = comparer.changes(before, new)
+        assert len(read) <= 2 * 3 + 1, "the parts of three paths, before and after, and dandiset.yaml"
+        monkeypatch.undo()
+        assert after.totals.facts() == comparer.held(new).totals.facts()
+        assert changes.counts() == {"removed": 1, "renamed": 1}
+        everything, _ = comparer.changes(NOTHING, new)
+    assert everything.counts() == {"added": 199}
+    assert everything.after.facts() == after.totals.facts()
+
+
+def test_words_of_the_archive_reach_neither_the_terminal_nor_markdown_as_they_stand(
+    archive: Archive, mirror: MirrorOfTest
+) -> None:
+    dandiset = archive.create_dandiset("000123", name="A test")
+    dandiset.publish(FIRST, created="2024-01-01T00:00:00Z")
+    metadata = participant("m\x1b[31m1") | {"wasAttributedTo": [{"identifier": "<img src=x>\x1b[31m|"}]}
+    dandiset.add_asset("a[b](c)_*.nwb", archive.add_blob(b"x"), metadata=metadata, unchecked=True)
+    mirror.sync()
+    mirror.server.requests.clear()
+    text = ask(mirror, "diff", "000123")
+    marked = ask(mirror, "diff", "000123", "-f", "markdown")
+    assert "\x1b" not in text + marked
+    assert "a\\[b\\](c)\\_\\*.nwb" in marked
+    assert "<img" not in marked.replace("\\<", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("log 0001", ["000123"]),
+        ("diff 000123@0.2401", [f"000123@{FIRST}"]),
+        # as bash has it, for which a word ends at an @
+        ("diff 000123 @ 0.2401", [FIRST]),
+        ("diff 000123 @", [FIRST, SECOND, "draft"]),
+        (f"diff 000123 @ {FIRST}..d", [f"{FIRST}..draft"]),
+        ("worktree 000123 @ dr", ["draft"]),
+        ("cite 000123@0.2402", [f"000123@{SECOND}"]),
+        ("diff 000999 @", []),
+        ("diff ../secret @ 0", []),
+        ("search spec", ["species:"]),
+    ],
+)
+def test_ids_versions_and_operators_are_completed(words: str, completed: list[str], asked: MirrorOfTest) -> None:
+    environment = {
+        "_DANDI_MIRROR_COMPLETE": "bash_complete",
+        "COMP_WORDS": f"dandi-mirror {words}",
+        "COMP_CWORD": str(words.count(" ") + 1),
+        "DANDI_MIRROR": str(asked.path),
+    }
+    assert run("dandi-mirror", env=environment).stdout.split() == [f"plain,{word}" for word in completed]

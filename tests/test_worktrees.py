@@ -1,0 +1,93 @@
+"""A version beside the one that is checked out: stock tools work there, and content is shared both ways."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dandi_mirror.embedded import Archive
+from tests.conftest import MirrorOfTest, run
+from tests.test_datalad import content_requests, quiet
+from tests.test_differences import FIRST, SECOND, filled
+
+FILE = "sub-2/sub-2_ses-1_ecephys.nwb"
+
+
+@pytest.fixture
+def made(archive: Archive, mirror: MirrorOfTest) -> MirrorOfTest:
+    return filled(archive, mirror)
+
+
+def test_a_version_is_laid_out_and_stock_tools_are_at_home_in_it(
+    archive: Archive, made: MirrorOfTest, tmp_path: Path
+) -> None:
+    folder, before = tmp_path / "side", made.refs()
+    done = run("dandi-mirror", "worktree", f"000123@{FIRST}", str(folder), cwd=made.path)
+    assert done.stdout == f"{folder}  000123@{FIRST}  its content: datalad get {folder}\n"
+    assert done.stderr == ""
+    assert content_requests(made.server) == [], "nothing is downloaded"
+    assert (folder / "old" / "twin-a.nwb").is_symlink(), "it is the version's tree"
+    assert run("git", "rev-parse", "HEAD", cwd=folder).stdout.strip() == made.git("rev-parse", f"{FIRST}^{{commit}}")
+    assert "nothing to save" in quiet("datalad", "status", cwd=folder)
+    quiet("datalad", "get", FILE, cwd=folder)
+    assert (folder / FILE).read_bytes() == b"content 2"
+    assert "here" in quiet("git", "annex", "whereis", FILE, cwd=folder)
+    quiet("git", "annex", "fsck", FILE, cwd=folder)
+    assert (made.path / "000123" / FILE).read_bytes() == b"content 2", "the mirror has it, too"
+    asked = len(content_requests(made.server))
+    quiet("git", "annex", "get", "old/twin-a.nwb", cwd=folder)
+    assert (made.path / "000123" / "new" / "twin-b.nwb").read_bytes() == b"the same in both"
+    assert len(content_requests(made.server)) == asked + 1
+    quiet("git", "annex", "fix", ".", cwd=folder)
+    quiet("git", "annex", "drop", FILE, cwd=folder)
+    assert not (made.path / "000123" / FILE).exists()
+    for place in (folder, made.path / "000123"):
+        assert "nothing to save" in quiet("datalad", "status", cwd=place)
+    now = {ref: oid for ref, oid in made.refs().items() if "annex" not in ref}
+    assert now == {ref: oid for ref, oid in before.items() if "annex" not in ref}, "no ref of the mirror moved"
+    archive.dandisets["000123"].add_asset("last.nwb", archive.add_blob(b"last"))
+    assert made.sync().status == "ok", "the next sync is not in its way"
+    assert not (folder / "last.nwb").exists()
+
+
+def test_a_second_time_there_is_nothing_to_do_and_a_deleted_one_comes_again(made: MirrorOfTest, tmp_path: Path) -> None:
+    folder = tmp_path / "side"
+    command = ["dandi-mirror", "worktree", f"000123@{SECOND}", str(folder), "-d", str(made.path)]
+    run(*command)
+    (folder / "notes.txt").write_text("mine")
+    assert run(*command).stdout == ""
+    again = json.loads(run(*command, "-f", "json").stdout)
+    assert (again["status"], again["version"]) == ("notneeded", SECOND)
+    assert (folder / "notes.txt").read_text() == "mine"
+    shutil.rmtree(folder)
+    assert json.loads(run(*command, "-f", "json").stdout)["status"] == "ok"
+    assert (folder / "dandiset.yaml").is_file()
+
+
+def test_what_would_be_in_the_way_is_refused_and_left_as_it_is(made: MirrorOfTest, tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "thesis.tex").write_text("mine")
+    for folder, version, hint in (
+        (full, f"@{FIRST}", "not empty"),
+        (made.path / "side", f"@{FIRST}", "is inside"),
+        (made.path / "000123" / "side", f"@{FIRST}", "is inside"),
+        (tmp_path / "side", "", "name a version"),
+        (tmp_path / "side", "@0.990101.0000", "is not in"),
+    ):
+        done = run("dandi-mirror", "worktree", f"000123{version}", str(folder), cwd=made.path, code=2)
+        assert hint in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert [path.name for path in full.iterdir()] == ["thesis.tex"]
+    assert not (made.path / "side").exists() and not (tmp_path / "side").exists()
+    assert made.git("worktree", "list").count("\n") == 0
+
+
+def test_a_clone_lays_out_versions_as_a_mirror_does(made: MirrorOfTest, tmp_path: Path) -> None:
+    quiet("datalad", "clone", str(made.path / "000123"), "clone", cwd=tmp_path)
+    run("dandi-mirror", "worktree", f"000123@{FIRST}", "side", "-d", "clone", cwd=tmp_path)
+    quiet("datalad", "get", FILE, cwd=tmp_path / "side")
+    assert (tmp_path / "clone" / FILE).read_bytes() == b"content 2"
