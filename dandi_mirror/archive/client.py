@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +23,31 @@ from dandi_mirror.model import (
 PAGE = 1000
 """Rows asked for in one request: the most that the server gives."""
 MOST_PAGES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Whose token it is."""
+
+    username: str
+    name: str
+    admin: bool
+    approved: bool
+    """Whether the archive lets them write; who has just registered waits for that."""
+
+
+def whoami(session: Session) -> User:
+    """Who the archive takes the session's token for; one request.
+
+    Raises:
+        CredentialsError: for nobody that it knows.
+    """
+    path = "/users/me/"
+    answer = _object(session.get(path), path)
+    username, name = answer.get("username"), answer.get("name")
+    if not isinstance(username, str) or not isinstance(name, str):
+        raise BadAnswerError(f"{path}: not a user")
+    return User(username, name, answer.get("admin") is True, answer.get("status") == "APPROVED")
 
 
 class Archive:

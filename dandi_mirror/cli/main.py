@@ -22,6 +22,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("status", "Say how the mirror stands to the archive."),
     "runs": ("runs", "Say what past runs did."),
     "push": ("push", "Publish the mirror: bring what moved to its siblings."),
+    "login": ("login", "Keep your API key for an archive, or say whether it works."),
+    "logout": ("logout", "Take your API key out of the keyring."),
     "cite": ("cite", "Print the citation of a published version."),
     "demo": ("demo", "See all of it work, on an archive of its own."),
     "archive": ("archive", "Run a DANDI archive on this machine."),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import options, output
+from dandi_mirror.cli import options, output, tokens
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.client import Archive
@@ -93,7 +93,8 @@ def _archive(settings: Settings) -> Iterator[Archive]:
     from dandi_mirror.archive.http import Session
     from dandi_mirror.archive.instances import api_url
 
-    with closing(Session(api_url(settings.instance), options.token(settings.instance))) as session:
+    token = tokens.stored(settings.instance) if settings.embargoed else tokens.given(settings.instance)
+    with closing(Session(api_url(settings.instance), token)) as session:
         yield Archive(session)
 
 

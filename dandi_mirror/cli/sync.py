@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import options, output
+from dandi_mirror.cli import options, output, tokens
 from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.argument("dandisets", metavar="[ID]...", nargs=-1, shell_complete=options.complete_dandisets)
 @click.option("--all", "everything", is_flag=True, help="Every open Dandiset of the archive.")
 @options.versions
+@options.embargoed
 @click.option(
     "--mode", type=click.Choice(["auto", "verify", "force"]), default="auto", show_default=True,
     help="auto: what the archive says has changed; force: read every draft again; verify: compare every tag too.",
@@ -85,6 +86,7 @@ def command(
             mode=mode,
             dry_run=dry_run,
             allow_deletes=allow_deletes,
+            embargoed=settings.embargoed,
             hosts=frozenset(settings.content_hosts),
             progress=progress,
         )
@@ -151,7 +153,8 @@ def _run(
 
         raise UsageError(f"{mirror.path} holds no Dandiset yet; name one: dandi-mirror sync 000004 -d {mirror.path}")
     content = Wanted(settings.get, settings.get_budget_each, settings.get_budget, pace.deadline)
-    with closing(Session(api_url(settings.instance), options.token(settings.instance))) as session:
+    token = tokens.needed(settings.instance) if wanted.embargoed else tokens.given(settings.instance)
+    with closing(Session(api_url(settings.instance), token)) as session:
         watch.session, archive, rows = session, Archive(session), None
         if not ids:
             found, rows = list_all(archive, mirror, everything=asked.everything)
