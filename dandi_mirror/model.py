@@ -115,6 +115,11 @@ class DandisetRow:
     published: VersionRow | None
     """The newest published version."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody may read it."""
+        return self.embargo_status == "OPEN"
+
 
 @dataclass(slots=True)
 class Asset:

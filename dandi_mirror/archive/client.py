@@ -73,11 +73,14 @@ class Archive:
             raise BadAnswerError(f"{path} answers for {row.identifier!a}")
         return row
 
-    def dandisets(self) -> dict[str, DandisetRow | None]:
-        """The row of every open Dandiset by its id; None for one whose row is not as it should be."""
+    def dandisets(self, *, embargoed: bool = False) -> dict[str, DandisetRow | None]:
+        """The row of every open Dandiset by its id; None for one whose row is not as it should be.
+
+        ``embargoed``: also of those under embargo that the token's owner may read.
+        """
         path = "/dandisets/"
         rows: dict[str, DandisetRow | None] = {}
-        for row in self._counted(path, order=""):
+        for row in self._counted(path, **({"embargoed": "true"} if embargoed else {})):
             identifier = row.get("identifier") if isinstance(row, dict) else None
             try:
                 rows[str(identifier)] = dandiset_row(row, path)
@@ -123,10 +126,9 @@ class Archive:
         """The content of a text asset of ``size`` bytes."""
         return self.session.content(url, size)
 
-    def _counted(self, path: str, order: str) -> Iterator[object]:
+    def _counted(self, path: str, **extra: str) -> Iterator[object]:
         """The rows of a counted list, page by page."""
         page, rows, count = 1, 0, None
-        extra = {"order": order} if order else {}
         while page <= MOST_PAGES:
             answer = _object(self.session.get(path, page=page, page_size=PAGE, **extra), path)
             results = _results(answer, path)

@@ -74,7 +74,7 @@ def _look(mirror: Mirror, ids: list[str], settings: Settings, listed: bool, offl
     if offline:
         return [status_of(mirror, dandiset, None) for dandiset in ids]
     with _archive(settings) as archive:
-        rows = archive.dandisets() if listed else {}
+        rows = archive.dandisets(embargoed=_with_token(archive, settings)) if listed else {}
         return [status_of(mirror, dandiset, lambda name: rows.get(name) or archive.dandiset(name)) for dandiset in ids]
 
 
@@ -84,7 +84,13 @@ def _look_at_all(mirror: Mirror, settings: Settings) -> list[Status]:
 
     with _archive(settings) as archive:
         rules = Rules(settings.include, settings.exclude)
-        return list(status_of_all(mirror, archive.dandisets(), archive.dandiset, rules))
+        rows = archive.dandisets(embargoed=_with_token(archive, settings))
+        return list(status_of_all(mirror, rows, archive.dandiset, rules))
+
+
+def _with_token(archive: Archive, settings: Settings) -> bool:
+    """Whether to ask for what is under embargo, which is refused to those without a token."""
+    return settings.embargoed and archive.session.has_token
 
 
 @contextmanager

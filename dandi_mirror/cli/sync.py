@@ -152,12 +152,16 @@ def _run(
         from dandi_mirror.errors import UsageError
 
         raise UsageError(f"{mirror.path} holds no Dandiset yet; name one: dandi-mirror sync 000004 -d {mirror.path}")
+    if pace.scheduler and wanted.embargoed:
+        from dandi_mirror.errors import UsageError
+
+        raise UsageError("workers are given no token: leave out --embargoed, or --scheduler")
     content = Wanted(settings.get, settings.get_budget_each, settings.get_budget, pace.deadline)
     token = tokens.needed(settings.instance) if wanted.embargoed else tokens.given(settings.instance)
     with closing(Session(api_url(settings.instance), token)) as session:
         watch.session, archive, rows = session, Archive(session), None
         if not ids:
-            found, rows = list_all(archive, mirror, everything=asked.everything)
+            found, rows = list_all(archive, mirror, everything=asked.everything, embargoed=wanted.embargoed)
             ids = _by_rules(settings, found, rows)
             watch.left_out = frozenset(here) - frozenset(ids)
         signal.setitimer(signal.ITIMER_REAL, 0)
