@@ -84,6 +84,10 @@ def test_an_embargoed_dandiset_is_mirrored_with_a_token_and_nothing_of_it_is_ask
     assert "X-Amz-Signature" in blobs[0].query
     assert all(request.path.startswith("/api/") for request in with_token(mirror.server))
     assert (mirror.path / "000123" / "README").read_text() == "not for all\n"
+    told = mirror.cli("sync", "000123", "--embargoed", "--mode", "force", "-l", "debug", env=token).stderr
+    assert "/users/me/" not in told
+    assert "X-Amz" not in told
+    assert TOKEN not in told
     again = mirror.cli("sync", "--embargoed", env=token)
     assert (again.stdout, again.stderr) == ("", "")
     assert mirror.cli("status", "000123", env=token | {"DANDI_MIRROR_EMBARGOED": "true"}).stdout.startswith(
@@ -306,3 +310,29 @@ def test_no_finding_is_made_of_urls_that_cannot_be_there(
 ) -> None:
     record = json.loads(mirror.cli("sync", "000123", "--embargoed", "-f", "json", env=token).stdout.splitlines()[0])
     assert Kind.URL not in {finding["kind"] for finding in record["findings"]}
+
+
+# --- what others get to see ---------------------------------------------------------------------------------
+
+
+def test_what_was_under_embargo_once_is_pushed_to_private_siblings_only(
+    closed: Dandiset, made: MirrorOfTest, token: dict[str, str], tmp_path: Path
+) -> None:
+    settings = made.path / "dandi-mirror.toml"
+    settings.write_text(f'[sibling.public]\nurl = "{tmp_path}/public"\n')
+    assert "not open to all" in made.cli("push", "000123", env=token, code=3).stderr
+    closed.delete_asset(FILE)
+    closed.set_embargo("OPEN")
+    made.cli("sync", "000123")
+    assert "goes back to an embargo" in made.cli("push", "000123", code=3).stderr
+    assert not (tmp_path / "public" / "000123").exists()
+    settings.write_text(f'[sibling.ours]\nurl = "{tmp_path}/ours"\nprivate = true\n')
+    made.cli("push")
+    # a new history has nothing of it
+    settings.write_text(f'[sibling.public]\nurl = "{tmp_path}/public"\n')
+    (made.path / "000123").rename(tmp_path / "old")
+    made.cli("sync", "000123")
+    made.cli("push", "000123")
+    names = run("git", "-C", str(tmp_path / "public" / "000123"), "log", "--format=", "--name-only", "draft").stdout
+    assert OTHER in names
+    assert FILE not in names

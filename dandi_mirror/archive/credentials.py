@@ -126,8 +126,7 @@ def backend_name() -> str:
     Raises:
         KeyringTrouble: what is configured cannot be used.
     """
-    with _reasons():
-        return _named(_configured() or _best())
+    return _apart("name", "")[1]
 
 
 # --- in this process ----------------------------------------------------------------------------------------
@@ -269,6 +268,9 @@ def _answer(verb: str, service: str) -> dict[str, str | None]:
     try:
         if verb == "delete":
             return {"value": "" if _delete(service) else None, "backend": ""}
+        if verb == "name":
+            with _reasons():
+                return {"value": None, "backend": _named(_configured() or _best())}
         value, backend = _read(service)
         return {"value": value, "backend": backend}
     except KeyringTrouble as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from functools import cached_property
@@ -201,14 +202,23 @@ def serve(line: Line) -> None:
     line.say("VERSION", 1)
     while (heard := line.hear()) is not None:
         request, _, words = heard.partition(" ")
-        if request in wanted:
-            wanted[request](words)
-        else:
+        if request not in wanted:
             line.say("UNSUPPORTED-REQUEST")
+            continue
+        try:
+            wanted[request](words)
+        except Exception as error:
+            # git-annex shows it, and ends this program
+            line.say(
+                "ERROR", error if isinstance(error, MirrorError) else f"unexpected: {type(error).__name__}: {error}"
+            )
 
 
 def main() -> None:
     """Run it; only what is meant for git-annex goes to its line."""
+    # to be interrupted, or left alone, is no defect to tell of
+    for number in (signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
     line = Line(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
     serve(line)

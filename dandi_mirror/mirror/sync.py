@@ -27,7 +27,7 @@ from dandi_mirror.repo.lock import Unfinished
 _ABSENT = {
     Kind.GONE: "the archive has it no more (404); the mirror keeps what it has",
     Kind.FORBIDDEN: "the archive does not show it any more (401, 403); the mirror keeps what it has",
-    Kind.EMBARGOED: "it is not open any more; the mirror keeps what it has",
+    Kind.EMBARGOED: "it is not open, and --embargoed was not said; the mirror keeps what it has",
 }
 
 

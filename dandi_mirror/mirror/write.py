@@ -129,7 +129,7 @@ class Writer:
 
     def _import_branch(self, importer: Importer, branch: Branch, merge: Mapping[str, str]) -> None:
         message = messages.branch_commit(
-            self._instance, self._dandiset, branch.listing, branch.counts, branch.plan, merge
+            self._instance, self._dandiset, branch.listing, branch.counts, branch.plan, merge, closed=self._closed
         )
         commit = Commit(branch.ref, branch.listing.row.modified, message, branch.base, [*merge.values()])
         importer.commit(commit, branch.plan.removed, branch.plan.files)
@@ -181,7 +181,7 @@ class Writer:
         yield from self._remotes(annex, stamp)
 
     def _remotes(self, annex: str | None, stamp: logs.Stamp) -> Iterator[tuple[str, bytes]]:
-        """What is said of remotes, where it changes; that for embargoed content is dead where it is embargoed no more."""
+        """What is said of remotes, where it changes; that for embargoed content is dead when there is none."""
         api = self._instance.api_url
         uuid, words = logs.embargo_remote(api)
         existing = self._existing(["remote.log", "trust.log"], annex)
