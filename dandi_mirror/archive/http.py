@@ -67,7 +67,11 @@ class _Missed(Exception):
 
 
 class _Moved(PartError):
-    """It is at another URL, which is what this says."""
+    """It is at another URL, which is what this says; ``status`` is the answer's."""
+
+    def __init__(self, location: str, status: int) -> None:
+        super().__init__(location)
+        self.status = status
 
 
 @dataclass(slots=True)
@@ -134,10 +138,11 @@ class Session:
                 # half an answer, or a page of something in between: seldom so a second time
                 time.sleep(self._patience.pause(1))
                 return parse(self._read(self._api, url, path, LARGEST_ANSWER), path)
-        except _Moved:
+        except _Moved as moved:
             # not repeated: where it leads may be signed
             raise PartError(
-                f"{self.api_url} sends {path} elsewhere, which is not followed; is it still the API's URL?"
+                f"{self.api_url} sends {path} elsewhere ({moved.status}), which is not followed; "
+                "is it still the API's URL?"
             ) from None
 
     def content(self, url: str, most: int) -> bytes:
@@ -268,7 +273,7 @@ class Session:
             return
         if status in REDIRECTED:
             if "location" in answer.headers:
-                raise _Moved(answer.headers["location"])
+                raise _Moved(answer.headers["location"], status)
             raise PartError(f"{whom} sends {shown} elsewhere ({status}) and does not say where")
         said = detail(answer, deadline)
         if status in {404, 410}:
