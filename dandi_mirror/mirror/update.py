@@ -122,8 +122,7 @@ def _read(run: Run, row: DandisetRow) -> tuple[DandisetRow, list[Version], Branc
     draft = None
     if run.options.branch == "draft":
         fresh, draft = _read_draft(run, reader, row)
-        # the versions were listed before: one published since is news to the next run
-        # (and so is an embargo that has begun or ended meanwhile)
+        # the versions were listed before: one published since is news to the next run, and so is another embargo
         row = replace(fresh, published=row.published, embargo_status=row.embargo_status)
     texts = Texts(run.archive, run.dataset, run.spool, run.state.branch, fetch=not run.options.dry_run)
     versions = [version for listing in listings if (version := _version(run, listing, texts))]
@@ -145,8 +144,8 @@ def _read_draft(run: Run, reader: VersionReader, row: DandisetRow) -> tuple[Dand
 def _known_state(run: Run, commit: str) -> str:
     """What an admitted asset depends on besides its row; and the commit that has its record."""
     hosts = " ".join(sorted(run.options.hosts))
-    closed = " closed" if run.closed else ""
-    return f"{__version__} {FORMAT} {run.archive.instance.api_url} {hosts} {commit}{closed}"
+    hosts += " closed" if run.closed else ""
+    return f"{__version__} {FORMAT} {run.archive.instance.api_url} {hosts} {commit}"
 
 
 def _read_state(run: Run) -> State:
