@@ -278,12 +278,18 @@ def test_a_dataset_that_names_another_api_gets_no_token_of_this_one(
         assert "Traceback" not in done.stderr
 
 
-def test_without_our_program_a_clone_works_and_says_what_is_missing(made: MirrorOfTest, tmp_path: Path) -> None:
+def test_without_our_program_a_clone_works_and_says_what_is_missing(
+    made: MirrorOfTest, token: dict[str, str], tmp_path: Path
+) -> None:
     environment = without_program(tmp_path)
     done = run("datalad", "clone", str(made.path / "000123"), "clone", cwd=tmp_path, env=environment)
     assert "git-annex-remote-dandi" in done.stderr
     assert (tmp_path / "clone" / "README").read_text() == "not for all\n"
     quiet("git", "annex", "find", "--not", "--in", "here", cwd=tmp_path / "clone")
+    # and when the program is there
+    run("git", "annex", "enableremote", "dandi-embargoed", cwd=tmp_path / "clone")
+    run("datalad", "get", FILE, cwd=tmp_path / "clone", env=token)
+    assert (tmp_path / "clone" / FILE).read_bytes() == CONTENT
 
 
 def test_content_that_the_settings_ask_for_comes_with_the_token(
