@@ -29,6 +29,7 @@ Bytes = NewType("Bytes", int)
 VARIABLES: Mapping[str, str] = {
     "instance": "DANDI_INSTANCE",
     "versions": "DANDI_MIRROR_VERSIONS",
+    "embargoed": "DANDI_MIRROR_EMBARGOED",
     "jobs": "DANDI_MIRROR_JOBS",
     "recheck-days": "DANDI_MIRROR_RECHECK_DAYS",
     "include": "DANDI_MIRROR_INCLUDE",
@@ -67,6 +68,8 @@ class Settings:
     """Name or API URL of the archive."""
     versions: str = "all"
     """``all``, ``published``, ``latest`` or ``draft``."""
+    embargoed: bool = False
+    """Whether embargoed Dandisets are mirrored, too; needs a token."""
     jobs: int = 4
     """Dandisets at once, 1 to 64."""
     recheck_days: int = 7
@@ -159,6 +162,8 @@ def _from_text(name: str, text: str) -> object:
     wanted = get_type_hints(Settings)[name]
     if wanted == tuple[str, ...]:
         return text.split()
+    if wanted is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
     return int(text) if wanted is int and text.isascii() and text.isdigit() else text
 
 
@@ -175,6 +180,10 @@ def _value(where: str, name: str, value: object) -> object:
         raise UsageError(f"{where} must be one of {', '.join(VERSIONS)}")
     if wanted == Bytes | None:
         return size(where, value)
+    if wanted is bool:
+        if not isinstance(value, bool):
+            raise UsageError(f"{where} must be true or false")
+        return value
     if isinstance(value, bool) or not isinstance(value, wanted):
         raise UsageError(f"{where} must be {'a number' if wanted is int else 'a string'}")
     if isinstance(value, int) and not _RANGES[name][0] <= value <= _RANGES[name][1]:
@@ -216,7 +225,7 @@ def size(where: str, value: object) -> Bytes:
 
 
 def _sibling(where: str, name: str, table: object) -> Sibling:
-    if not _NAME.fullmatch(name) or name in {"dandiapi", "web"}:
+    if not _NAME.fullmatch(name) or name in {"dandiapi", "dandi-embargoed", "web"}:
         raise UsageError(f"{where}: its name must be letters, digits and dashes, and not that of a remote of git-annex")
     if not isinstance(table, dict) or set(table) - {"url", "type", "private", "credential"} or "url" not in table:
         raise UsageError(f"{where} must have a url, and may have type, private and credential; nothing else")

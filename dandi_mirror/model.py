@@ -115,6 +115,11 @@ class DandisetRow:
     published: VersionRow | None
     """The newest published version."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody may read it."""
+        return self.embargo_status == "OPEN"
+
 
 @dataclass(slots=True)
 class Asset:
@@ -172,7 +177,7 @@ class Kind(StrEnum):
     FORBIDDEN = "forbidden"
     """The archive lists the Dandiset no more and does not show it (401, 403); the mirror keeps it."""
     EMBARGOED = "embargoed"
-    """The Dandiset is not open any more; the mirror keeps it."""
+    """The Dandiset is not open, and embargoed ones were not asked for; the mirror keeps it."""
 
 
 ABSENT = frozenset({Kind.GONE, Kind.FORBIDDEN, Kind.EMBARGOED})

@@ -85,7 +85,10 @@ def _rest() -> Iterator[str]:
     yield from _item("DANDI_MIRROR", "the mirror's folder, where -d is not given")
     for setting, variable in VARIABLES.items():
         yield from _item(variable, f"the setting {setting}")
-    yield from _item("DANDI_API_KEY, DANDI_SANDBOX_API_KEY, …", "the token for an archive, sent to its API alone")
+    yield from _item(
+        "DANDI_API_KEY, DANDI_SANDBOX_API_KEY, …",
+        "the API key for an archive, sent to its API alone; else the keyring's, see login",
+    )
     yield ".SH EXIT STATUS"
     yield from (_text(line) for line in EXIT_CODES.removeprefix("\b\n").splitlines())
     yield ".SH FILES"

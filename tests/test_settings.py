@@ -19,6 +19,7 @@ from tests.conftest import MirrorOfTest, run
 VALUES = {
     "instance": "linc",
     "versions": "latest",
+    "embargoed": "true",
     "jobs": "7",
     "recheck-days": "0",
     "include": "000004 ^mouse",
@@ -90,6 +91,7 @@ def test_every_variable_is_read(name: str, tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
+        ("embargoed", "perhaps", "DANDI_MIRROR_EMBARGOED must be true or false"),
         ("jobs", "many", "DANDI_MIRROR_JOBS must be a number"),
         ("jobs", "0", "from 1 to 64"),
         ("keep-runs", "-1", "DANDI_MIRROR_KEEP_RUNS must be a number"),

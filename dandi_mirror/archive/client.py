@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +23,31 @@ from dandi_mirror.model import (
 PAGE = 1000
 """Rows asked for in one request: the most that the server gives."""
 MOST_PAGES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Whose token it is."""
+
+    username: str
+    name: str
+    admin: bool
+    approved: bool
+    """Whether the archive lets them write; who has just registered waits for that."""
+
+
+def whoami(session: Session) -> User:
+    """Who the archive takes the session's token for; one request.
+
+    Raises:
+        CredentialsError: for nobody that it knows.
+    """
+    path = "/users/me/"
+    answer = _object(session.get(path), path)
+    username, name = answer.get("username"), answer.get("name")
+    if not isinstance(username, str) or not isinstance(name, str):
+        raise BadAnswerError(f"{path}: not a user")
+    return User(username, name, answer.get("admin") is True, answer.get("status") == "APPROVED")
 
 
 class Archive:
@@ -47,11 +73,14 @@ class Archive:
             raise BadAnswerError(f"{path} answers for {row.identifier!a}")
         return row
 
-    def dandisets(self) -> dict[str, DandisetRow | None]:
-        """The row of every open Dandiset by its id; None for one whose row is not as it should be."""
+    def dandisets(self, *, embargoed: bool = False) -> dict[str, DandisetRow | None]:
+        """The row of every open Dandiset by its id; None for one whose row is not as it should be.
+
+        ``embargoed``: also of those under embargo that the token's owner may read.
+        """
         path = "/dandisets/"
         rows: dict[str, DandisetRow | None] = {}
-        for row in self._counted(path, order=""):
+        for row in self._counted(path, **({"embargoed": "true"} if embargoed else {})):
             identifier = row.get("identifier") if isinstance(row, dict) else None
             try:
                 rows[str(identifier)] = dandiset_row(row, path)
@@ -97,10 +126,9 @@ class Archive:
         """The content of a text asset of ``size`` bytes."""
         return self.session.content(url, size)
 
-    def _counted(self, path: str, order: str) -> Iterator[object]:
+    def _counted(self, path: str, **extra: str) -> Iterator[object]:
         """The rows of a counted list, page by page."""
         page, rows, count = 1, 0, None
-        extra = {"order": order} if order else {}
         while page <= MOST_PAGES:
             answer = _object(self.session.get(path, page=page, page_size=PAGE, **extra), path)
             results = _results(answer, path)

@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.response import HTTPResponse
 
+from dandi_mirror import __version__
+
 AT_ONCE = 6
 """Connections to one host, and so requests to it at a time, however many threads ask."""
 HEAD = 2
 """Times the stall timeout: until then the head of an answer must be whole."""
+
+
+class Http(requests.Session):
+    """Follows no redirect and so reads none: requests would read its body without any bound."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """None, whatever the answer says."""
+        return None
+
+
+def http_session(headers: Mapping[str, str]) -> Http:
+    """Connections that send these headers."""
+    session = Http()
+    session.headers["User-Agent"] = f"dandi-mirror/{__version__}"
+    session.headers.update(headers)
+    # a .netrc entry would replace the token, or send one of its own
+    session.auth = _no_auth
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, FewConnections())
+    return session
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 class FewConnections(HTTPAdapter):

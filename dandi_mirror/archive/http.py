@@ -18,9 +18,8 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from dandi_mirror import __version__
 from dandi_mirror.archive.answers import TooLarge, TooLate, detail, parse, read_body
-from dandi_mirror.archive.connections import FewConnections
+from dandi_mirror.archive.connections import Http, http_session
 from dandi_mirror.archive.instances import LOOPBACK
 from dandi_mirror.archive.patience import HOPS, LATER, REDIRECTED, RETRIED, Patience, retry_after
 from dandi_mirror.errors import BadAnswerError, CredentialsError, MirrorError, NotFoundError, PartError, TemporaryError
@@ -42,21 +41,18 @@ class _Missed(Exception):
 
 
 class _Moved(PartError):
-    """The content is at another URL."""
+    """It is at another URL, which is what this says; ``status`` is the answer's."""
 
-
-class _Http(requests.Session):
-    """Follows no redirect and so reads none: requests would read its body without any bound."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        return None
+    def __init__(self, location: str, status: int) -> None:
+        super().__init__(location)
+        self.status = status
 
 
 @dataclass(slots=True)
 class _Door:
     """One of the two ways out: its connections, and how it went there."""
 
-    http: _Http
+    http: Http
     missed: int = 0
     """Answers in a row that did not come."""
     resume: float = 0.0
@@ -74,9 +70,9 @@ class Session:
         """Bytes of these answers, decoded."""
         self._token = token
         self._patience = patience or Patience()
-        self._api = _Door(_http(self._api_headers()))
+        self._api = _Door(http_session(self._api_headers()))
         # nothing of the API's session, its token least of all, is ever sent to where content is
-        self._content = _Door(_http({}))
+        self._content = _Door(http_session({}))
 
     def _api_headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json"}
@@ -86,6 +82,11 @@ class Session:
         if self._token:
             headers["Authorization"] = f"token {self._token}"
         return headers
+
+    @property
+    def has_token(self) -> bool:
+        """Whether the API is told who asks."""
+        return bool(self._token)
 
     def close(self) -> None:
         """Close the connections."""
@@ -103,25 +104,33 @@ class Session:
             PartError: any other refusal.
         """
         url = f"{self.api_url}{path}" + (f"?{urlencode(query)}" if query else "")
-        content = self._read(self._api, url, path, LARGEST_ANSWER)
         try:
-            return parse(content, path)
-        except BadAnswerError:
-            # half an answer, or a page of something in between: seldom so a second time
-            time.sleep(self._patience.pause(1))
-            return parse(self._read(self._api, url, path, LARGEST_ANSWER), path)
+            content = self._read(self._api, url, path, LARGEST_ANSWER)
+            try:
+                return parse(content, path)
+            except BadAnswerError:
+                # half an answer, or a page of something in between: seldom so a second time
+                time.sleep(self._patience.pause(1))
+                return parse(self._read(self._api, url, path, LARGEST_ANSWER), path)
+        except _Moved as moved:
+            # not repeated: where it leads may be signed
+            raise PartError(
+                f"{self.api_url} sends {path} elsewhere ({moved.status}), which is not followed; "
+                "is it still the API's URL?"
+            ) from None
 
     def content(self, url: str, most: int) -> bytes:
-        """The bytes at a content URL, without the token, following redirects; at most ``most`` bytes.
+        """The bytes at a content URL, following redirects; at most ``most`` bytes.
 
-        Raises as :meth:`get` does.
+        The token goes to the API's own URLs only, not to what they lead to.  Raises as :meth:`get` does.
         """
+        door = self._api if self._token and self._is_own(url) else self._content
         for _ in range(HOPS):
             shown = urlsplit(url).path
             try:
-                return self._read(self._content, url, shown, most)
+                return self._read(door, url, shown, most)
             except _Moved as moved:
-                url = self._followed(url, str(moved))
+                url, door = self._followed(url, str(moved)), self._content
         raise BadAnswerError(f"{shown}: more than {HOPS} redirects")
 
     def leads_to(self, url: str) -> str:
@@ -137,6 +146,30 @@ class Session:
         except BadAnswerError:
             pass  # a page, and a large one
         return ""
+
+    def location(self, url: str) -> str:
+        """Where the API leads who asks for the content at ``url``, one of its own; nothing is asked there.
+
+        Raises as :meth:`get` does.
+        """
+        shown = urlsplit(url).path
+        if not self._is_own(url):
+            raise BadAnswerError(f"{shown} is not at {self.api_url}")
+        try:
+            self._read(self._api, url, shown, LARGEST_ANSWER)
+        except _Moved as moved:
+            return self._followed(url, str(moved))
+        raise BadAnswerError(f"{shown}: no redirect to content")
+
+    @contextmanager
+    def opened(self, url: str, start: int) -> Iterator[requests.Response]:
+        """The answer to one request for content from byte ``start`` on, whatever its status; without the token."""
+        wanted = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+        with self._answer(self._content, url, urlsplit(url).path, wanted) as answer:
+            yield answer
+
+    def _is_own(self, url: str) -> bool:
+        return url.startswith(f"{self.api_url}/")
 
     def _followed(self, url: str, location: str) -> str:
         """Where a redirect leads; plain http only where the API, too, is on this machine.
@@ -192,7 +225,7 @@ class Session:
         whom = self.api_url if door is self._api else "{0.scheme}://{0.netloc}".format(urlsplit(url))
         try:
             with self._answer(door, url, shown) as answer:
-                self._check(answer, door, whom, shown, deadline)
+                self._check(answer, whom, shown, deadline)
                 content = read_body(answer, most, deadline)
                 self.received += len(content)
                 return content
@@ -208,28 +241,28 @@ class Session:
             raise _Missed(f"{whom} did not answer {shown} ({type(error).__name__})") from None
 
     @contextmanager
-    def _answer(self, door: _Door, url: str, shown: str) -> Iterator[requests.Response]:
+    def _answer(
+        self, door: _Door, url: str, shown: str, headers: Mapping[str, str] | None = None
+    ) -> Iterator[requests.Response]:
         """An answer while it is read; the log gets no query but that of the API, which is ours and has no secret."""
         begun, status = time.monotonic(), 0
         timeout = (self._patience.connect, self._patience.stall)
         try:
-            with door.http.get(url, timeout=timeout, stream=True) as answer:
+            with door.http.get(url, headers=headers, timeout=timeout, stream=True) as answer:
                 status = answer.status_code
                 yield answer
         finally:
             asked = url.removeprefix(self.api_url) if door is self._api else shown
             LOG.debug("GET %s %s %.0f ms", asked, status or "no answer", (time.monotonic() - begun) * 1000)
 
-    def _check(self, answer: requests.Response, door: _Door, whom: str, shown: str, deadline: float) -> None:
+    def _check(self, answer: requests.Response, whom: str, shown: str, deadline: float) -> None:
         status = answer.status_code
         if status == 200:
             return
         if status in REDIRECTED:
-            if door is self._content and "location" in answer.headers:
-                raise _Moved(answer.headers["location"])
-            raise PartError(
-                f"{whom} sends {shown} elsewhere ({status}), which is not followed; is it still the API's URL?"
-            )
+            if "location" in answer.headers:
+                raise _Moved(answer.headers["location"], status)
+            raise PartError(f"{whom} sends {shown} elsewhere ({status}) and does not say where")
         said = detail(answer, deadline)
         if status in {404, 410}:
             raise NotFoundError(f"{whom} has no {shown} ({status}{said})")
@@ -242,18 +275,3 @@ class Session:
         if status >= 500:
             raise TemporaryError(f"{whom} answers {shown} with {status}{said}; {LATER}")
         raise PartError(f"{whom} answers {shown} with {status}{said}")
-
-
-def _http(headers: Mapping[str, str]) -> _Http:
-    session = _Http()
-    session.headers["User-Agent"] = f"dandi-mirror/{__version__}"
-    session.headers.update(headers)
-    # a .netrc entry would replace the token, or send one of its own
-    session.auth = _no_auth
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, FewConnections())
-    return session
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request

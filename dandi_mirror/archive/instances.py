@@ -83,9 +83,13 @@ def token_variable(instance: str) -> str:
     Named as the dandi client names it; an instance given by URL uses the name it is known by, else
     ``DANDI_API_KEY`` is **not** sent to it: its variable is its host's name in capitals.
     """
+    return re.sub(r"[^A-Z0-9]", "_", instance_name(instance).upper()) + "_API_KEY"
+
+
+def instance_name(instance: str) -> str:
+    """What the dandi client calls an instance: the name that it is known by, else ``host[:port]``."""
     url = api_url(instance)
-    name = next((name for name, known in KNOWN.items() if known == url), urlsplit(url).netloc)
-    return re.sub(r"[^A-Z0-9]", "_", name.upper()) + "_API_KEY"
+    return next((name for name, known in KNOWN.items() if known == url), urlsplit(url).netloc)
 
 
 def agreed(said: str | None, given: str | None, default: str) -> str:

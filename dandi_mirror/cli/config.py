@@ -18,6 +18,9 @@ TEMPLATE = """\
 # Which versions to mirror: all, published, latest or draft.
 # versions = "all"
 
+# Mirror embargoed Dandisets that you may read, too; needs an API key: see `dandi-mirror login`.
+# embargoed = false
+
 # Dandisets at once, 1 to 64.
 # jobs = 4
 

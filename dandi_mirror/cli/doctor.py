@@ -7,7 +7,7 @@ import click
 from dandi_mirror.cli import options, output
 
 LIBRARIES = ("datalad", "git-annex", "orjson", "requests", "urllib3", "click", "rich", "pynwb",
-             "starlette", "uvicorn", "dandi")  # fmt: skip
+             "keyring", "keyrings.alt", "starlette", "uvicorn", "dandi")  # fmt: skip
 
 
 @click.command("doctor")
@@ -32,9 +32,20 @@ def command(output: str) -> int:
             rows.append((f"{name} (library)", version(name), ""))
         except PackageNotFoundError:
             rows.append((f"{name} (library)", "not installed", ""))
+    rows.append(_keyring())
     complaints = [item.complaint for item in found if item.complaint]
     _print(rows, complaints, output)
     return 1 if complaints else 0
+
+
+def _keyring() -> tuple[str, str, str]:
+    """Which keyring would be asked for an API key; none is."""
+    from dandi_mirror.archive.credentials import KeyringTrouble, backend_name
+
+    try:
+        return "keyring in use", "", backend_name()
+    except KeyringTrouble as error:
+        return "keyring in use", "none", output.printable(str(error))
 
 
 def _print(rows: list[tuple[str, str, str]], complaints: list[str], form: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import naming, options, output
+from dandi_mirror.cli import naming, options, output, tokens
 from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class _Run:
 
         url = api_url(archive)
         local = frozenset({"127.0.0.1"}) if urlsplit(url).hostname in LOOPBACK else frozenset[str]()
-        access, meter = Access(url, options.token(archive), local), Meter()
+        access, meter = Access(url, tokens.given(archive), local), Meter()
         with self._progress(plan, meter):
             try:
                 for done in bring(plan, contents, urls, self.folder, access, meter, self.jobs or JOBS):
@@ -204,7 +204,7 @@ def _ask(name: Name, archive: str, record: bool) -> Contents:
     from dandi_mirror.mirror.contents import contents_there
     from dandi_mirror.mirror.tree import dandiset_yaml
 
-    with closing(Session(api_url(archive), options.token(archive))) as session:
+    with closing(Session(api_url(archive), tokens.given(archive))) as session:
         asked = Archive(session)
         check_called(name.instance, asked.instance)
         found = contents_there(name, asked)

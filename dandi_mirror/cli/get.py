@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import options, output
+from dandi_mirror.cli import options, output, tokens
 from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class _Run:
         from dandi_mirror.errors import MirrorError
         from dandi_mirror.mirror.get import bring
 
-        access = Access(api_url(self._instance), options.token(self._instance), clone.addresses)
+        access = Access(api_url(self._instance), tokens.given(self._instance), clone.addresses)
         meter = Meter()
         with _progress(self._form, choice, meter):
             try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dandi_mirror.cli import naming, options, output
+from dandi_mirror.cli import naming, options, output, tokens
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.names import Name
@@ -90,7 +90,7 @@ def _ask(name: Name, instance: str) -> Contents:
     from dandi_mirror.archive.instances import api_url, check_called
     from dandi_mirror.mirror.contents import contents_there
 
-    with closing(Session(api_url(instance), options.token(instance))) as session:
+    with closing(Session(api_url(instance), tokens.given(instance))) as session:
         archive = Archive(session)
         check_called(name.instance, archive.instance)
         return contents_there(name, archive)

@@ -30,6 +30,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "search": ("search", "Find Dandisets and files in the mirror."),
     "which": ("which", "Say in which versions some bytes are, and at which paths."),
     "worktree": ("worktree", "Lay a version out beside the one that is checked out."),
+    "login": ("login", "Keep your API key for an archive, or say whether it works."),
+    "logout": ("logout", "Take your API key out of the keyring."),
     "cite": ("cite", "Print the citation of a published version."),
     "demo": ("demo", "See all of it work, on an archive of its own."),
     "archive": ("archive", "Run a DANDI archive on this machine."),

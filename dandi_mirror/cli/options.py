@@ -47,6 +47,10 @@ versions = setting(
     "--versions", type=click.Choice(["all", "published", "latest", "draft"]),
     help="Which versions to mirror.  [default: all]",
 )  # fmt: skip
+embargoed = setting(
+    "--embargoed", is_flag=True, default=None,
+    help="Embargoed Dandisets that you may read, too; needs an API key, see dandi-mirror login.",
+)  # fmt: skip
 include = setting(
     "--include", metavar="RULE", multiple=True,
     help="Where no ID is given, take only these: an id, or a regular expression found in id or name.",
@@ -139,19 +143,3 @@ def complete_operators(context: click.Context, parameter: click.Parameter, begun
     from dandi_mirror.mirror.query import OPERATORS
 
     return [f"{name}:" for name in OPERATORS if name.startswith(begun)] if begun else []
-
-
-def token(instance_name: str) -> str | None:
-    """The token for an instance, from its environment variable; None when it is unset or empty.
-
-    Raises:
-        CredentialsError: it is set to something that is no token.
-    """
-    from dandi_mirror.archive.instances import token_variable
-    from dandi_mirror.errors import CredentialsError
-
-    name = token_variable(instance_name)
-    value = os.environ.get(name, "").strip()
-    if value and not (value.isascii() and value.isalnum()):
-        raise CredentialsError(f"{name} does not hold a token (letters and digits); unset it for public data")
-    return value or None

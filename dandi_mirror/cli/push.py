@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import naming, options, output
+from dandi_mirror.cli import naming, options, output, tokens
 from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _asking(instance: str, said: str | None, mirror: Mirror) -> Iterator[Ask]:
 
         @cache
         def connected() -> Archive:
-            archive = Archive(stack.enter_context(closing(Session(api_url(instance), options.token(instance)))))
+            archive = Archive(stack.enter_context(closing(Session(api_url(instance), tokens.given(instance)))))
             check_called(said, archive.instance)
             # another archive's Dandiset of the same number may be open
             mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))

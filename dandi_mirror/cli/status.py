@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import naming, options, output
+from dandi_mirror.cli import naming, options, output, tokens
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.client import Archive
@@ -74,7 +74,7 @@ def _look(mirror: Mirror, ids: list[str], settings: Settings, names: list[Name],
     if offline:
         return [status_of(mirror, dandiset, None) for dandiset in ids]
     with _archive(settings, naming.said(names)) as archive:
-        rows = {} if names else archive.dandisets()
+        rows = {} if names else archive.dandisets(embargoed=_with_token(archive, settings))
         return [status_of(mirror, dandiset, lambda name: rows.get(name) or archive.dandiset(name)) for dandiset in ids]
 
 
@@ -84,7 +84,13 @@ def _look_at_all(mirror: Mirror, settings: Settings) -> list[Status]:
 
     with _archive(settings) as archive:
         rules = Rules(settings.include, settings.exclude)
-        return list(status_of_all(mirror, archive.dandisets(), archive.dandiset, rules))
+        rows = archive.dandisets(embargoed=_with_token(archive, settings))
+        return list(status_of_all(mirror, rows, archive.dandiset, rules))
+
+
+def _with_token(archive: Archive, settings: Settings) -> bool:
+    """Whether to ask for what is under embargo, which is refused to those without a token."""
+    return settings.embargoed and archive.session.has_token
 
 
 @contextmanager
@@ -94,7 +100,8 @@ def _archive(settings: Settings, said: str | None = None) -> Iterator[Archive]:
     from dandi_mirror.archive.http import Session
     from dandi_mirror.archive.instances import api_url, check_called
 
-    with closing(Session(api_url(settings.instance), options.token(settings.instance))) as session:
+    token = tokens.stored(settings.instance) if settings.embargoed else tokens.given(settings.instance)
+    with closing(Session(api_url(settings.instance), token)) as session:
         archive = Archive(session)
         check_called(said, archive.instance)
         yield archive

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import naming, options, output
+from dandi_mirror.cli import naming, options, output, tokens
 from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.argument("dandisets", metavar="[ID]...", nargs=-1, shell_complete=options.complete_dandisets)
 @click.option("--all", "everything", is_flag=True, help="Every open Dandiset of the archive.")
 @options.versions
+@options.embargoed
 @click.option(
     "--mode", type=click.Choice(["auto", "verify", "force"]), default="auto", show_default=True,
     help="auto: what the archive says has changed; force: read every draft again; verify: compare every tag too.",
@@ -86,6 +87,7 @@ def command(
             mode=mode,
             dry_run=dry_run,
             allow_deletes=allow_deletes,
+            embargoed=settings.embargoed,
             hosts=frozenset(settings.content_hosts),
             progress=progress,
         )
@@ -153,12 +155,17 @@ def _run(
         from dandi_mirror.errors import UsageError
 
         raise UsageError(f"{mirror.path} holds no Dandiset yet; name one: dandi-mirror sync 000004 -d {mirror.path}")
+    if pace.scheduler and wanted.embargoed:
+        from dandi_mirror.errors import UsageError
+
+        raise UsageError("workers are given no token: leave out --embargoed, or --scheduler")
     content = Wanted(settings.get, settings.get_budget_each, settings.get_budget, pace.deadline)
-    with closing(Session(api_url(settings.instance), options.token(settings.instance))) as session:
+    token = tokens.needed(settings.instance) if wanted.embargoed else tokens.given(settings.instance)
+    with closing(Session(api_url(settings.instance), token)) as session:
         watch.session, archive, rows = session, Archive(session), None
         check_called(asked.instance, archive.instance)
         if not ids:
-            found, rows = list_all(archive, mirror, everything=asked.everything)
+            found, rows = list_all(archive, mirror, everything=asked.everything, embargoed=wanted.embargoed)
             ids = _by_rules(settings, found, rows)
             watch.left_out = frozenset(here) - frozenset(ids)
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -65,6 +65,8 @@ class ContentHosts:
     instance: Instance
     named: frozenset[str] = frozenset()
     """Further ``host`` or ``host:port``, from the settings."""
+    closed: bool = False
+    """Whether it is under embargo: S3 gives nothing then but to signed URLs."""
 
     def admit(self, url: object) -> str | None:
         """The URL as it may be registered (of its query only ``versionId`` is kept), or None."""
@@ -259,7 +261,7 @@ def _content(row: dict[str, object], metadata: dict[str, object]) -> tuple[int |
 def _content_url(metadata: dict[str, object], hosts: ContentHosts) -> str | None:
     urls = metadata.get("contentUrl")
     api = hosts.instance.api_url + "/"
-    for url in urls if isinstance(urls, list) else []:
+    for url in urls if isinstance(urls, list) and not hosts.closed else []:
         # the API's own URL is built from the asset id, never taken from a record
         own = isinstance(url, str) and url.startswith(api)
         if not own and (admitted := hosts.admit(url)):

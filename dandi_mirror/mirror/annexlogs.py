@@ -15,6 +15,9 @@ Places = Mapping[str, tuple[Place, ...]]
 """Where each key stands."""
 
 
+ON_THE_WEB = {logs.WEB: True}
+
+
 def by_key(places: Iterable[Place], keys: set[str] | None = None) -> dict[str, tuple[Place, ...]]:
     """The places of each key (of ``keys`` only, if they are given)."""
     found: dict[str, tuple[Place, ...]] = {}
@@ -97,11 +100,11 @@ def key_facts(instance: Instance, dandiset: str, now: Iterable[Place], before: I
 
 
 def changed_logs(
-    key: KeyLogs, facts: KeyFacts, existing: Mapping[str, bytes], stamp: Stamp
+    key: KeyLogs, facts: KeyFacts, existing: Mapping[str, bytes], stamp: Stamp, sources: Mapping[str, bool] = ON_THE_WEB
 ) -> Iterator[tuple[str, bytes]]:
     """The logs of one key that change, with their new content.
 
-    ``existing`` holds the logs that are there now, by path.
+    ``existing`` holds the logs that are there now, by path; ``sources`` says by UUID what gives content.
     """
     old_urls = existing.get(key.urls, b"")
     present = dict.fromkeys(facts.urls, True)
@@ -109,7 +112,7 @@ def changed_logs(
         present |= dict.fromkeys(facts.dead | _moved(old_urls, facts.urls), False)
     old_location, old_metadata = existing.get(key.location, b""), existing.get(key.metadata, b"")
     new = (
-        (key.location, old_location, logs.with_presence(old_location, stamp, {logs.WEB: True})),
+        (key.location, old_location, logs.with_presence(old_location, stamp, sources)),
         (key.urls, old_urls, logs.with_presence(old_urls, stamp, present)),
         (key.metadata, old_metadata, _with_fields(old_metadata, stamp, facts)),
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 import orjson
 
 from dandi_mirror.errors import DiskError, MirrorError
+from dandi_mirror.mirror.index import draft_of
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.records import is_part
@@ -127,7 +128,9 @@ def _get(mirror: Mirror, report: Report, wanted: Wanted, branch: str, findings: 
     chosen = pick(fitting, {}, wanted.left)
     report.left = len({file.key for file in files}) - len(chosen)
     sizes = {file.key: file for file in chosen}
-    with closing(content.get(dataset.path, sizes, wanted.deadline)) as answers:
+    then = mirror.index.get(report.dandiset)
+    closed = then is not None and draft_of(then.row).embargo_status not in {"", "OPEN"}
+    with closing(content.get(dataset.path, sizes, wanted.deadline, secrets=closed)) as answers:
         for key, reason in answers:
             if reason:
                 findings.append(Finding(branch, sizes[key].path, Kind.CONTENT, _QUERY.sub("?…", reason)[:300]))

@@ -21,7 +21,7 @@ from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.mirror.admit import conflicts
 from dandi_mirror.mirror.contents import Contents, File
 from dandi_mirror.model import Kind, parse_time
-from dandi_mirror.repo.dataset import sync_to_disk
+from dandi_mirror.repo.disk import sync_to_disk
 
 EXISTING = ("error", "skip", "overwrite", "overwrite-different", "refresh")
 PARTIALS = ".dandi-mirror-download"

@@ -27,15 +27,16 @@ GRACE = 3.0
 """Seconds after the time limit in which what is at work may still come to its end."""
 
 
-def list_all(archive: Archive, mirror: Mirror, *, everything: bool) -> tuple[list[str], Rows]:
+def list_all(archive: Archive, mirror: Mirror, *, everything: bool, embargoed: bool = False) -> tuple[list[str], Rows]:
     """The Dandisets of a run that names none, in order, and the archive's rows.
 
-    ``everything``: all that the archive lists, and not only those that are mirrored.
+    ``everything``: all that the archive lists, and not only those that are mirrored; ``embargoed``: those that the
+    token opens are listed, too.
 
     Raises:
         TemporaryError: the archive lists nothing at all, as one does that is in trouble.
     """
-    rows = archive.dandisets()
+    rows = archive.dandisets(embargoed=embargoed)
     if not rows and (held := mirror.dandisets()):
         raise TemporaryError(
             f"{archive.instance.api_url} lists no Dandiset at all, and {len(held)} are mirrored; "

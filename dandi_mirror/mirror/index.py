@@ -101,14 +101,17 @@ class Draft:
     name: str
     asset_count: int
     modified: str
+    embargo_status: str = ""
+    """Of the Dandiset."""
 
 
 def draft_of(row: str) -> Draft:
     """The draft of a row as :func:`row_key` spells it; of an empty row, nothing."""
     if not row:
         return Draft("", 0, "")
-    draft = json.loads(row)["draft"]
-    return Draft(draft["name"], draft["asset_count"], draft["modified"])
+    facts = json.loads(row)
+    draft = facts["draft"]
+    return Draft(draft["name"], draft["asset_count"], draft["modified"], facts["embargo_status"])
 
 
 class Index:

@@ -68,9 +68,16 @@ def version_tag(instance: Instance, dandiset: str, listing: Listing) -> str:
 
 
 def branch_commit(
-    instance: Instance, dandiset: str, listing: Listing, counts: Counts, plan: Plan, new: Iterable[str]
+    instance: Instance,
+    dandiset: str,
+    listing: Listing,
+    counts: Counts,
+    plan: Plan,
+    new: Iterable[str],
+    *,
+    closed: bool = False,
 ) -> str:
-    """The message of a commit on the branch: what changed, and what there is now."""
+    """The message of a commit on the branch: what changed, and what there is now; ``closed``: under embargo."""
     changes = [
         f"{sign}{len(paths)}" for sign, paths in (("+", plan.added), ("~", plan.changed), ("-", plan.gone)) if paths
     ]
@@ -84,11 +91,14 @@ def branch_commit(
             "Dandiset": instance.identifier(dandiset),
             "Dandi-Version": listing.row.version,
             "Dandi-Modified": spell_time(listing.row.modified),
+            **({EMBARGO: "yes"} if closed else {}),
             "Mirror-Format": str(FORMAT),
         },
     )
 
 
+EMBARGO = "Dandi-Embargo"
+"""A trailer of commits that were made under embargo."""
 TRAILER = "\nMirror-Format: "
 """In every commit that a sync makes on a branch, and in no other."""
 

@@ -23,6 +23,8 @@ class Options:
     """``auto`` trusts what is remembered; ``force`` reads the draft again; ``verify`` every version too."""
     dry_run: bool = False
     allow_deletes: bool = False
+    embargoed: bool = False
+    """Mirror what is under embargo, too, as far as the archive shows it."""
     hosts: frozenset[str] = frozenset()
     """Further hosts of content, from the settings."""
     progress: Progress = silent

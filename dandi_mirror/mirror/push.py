@@ -232,6 +232,17 @@ def _check_may_go(push: Push, part: str, local: Mapping[str, str]) -> None:
             raise PartError(
                 f"it is not open to all ({status}), and {push.sibling.name} is not declared private; it was not pushed"
             )
+        _check_past(push, part, local)
+
+
+def _check_past(push: Push, part: str, local: Mapping[str, str]) -> None:
+    """Refuse to show what was under embargo once, and may have been taken away before the Dandiset was opened."""
+    dataset = push.dataset(part)
+    if any(siblings.has_trailer(dataset, local[ref], messages.EMBARGO) for ref in _BRANCHES if ref in local):
+        raise PartError(
+            f"its history goes back to an embargo, and {push.sibling.name} is not declared private; "
+            f"to begin a new history, move {dataset.path} away and sync"
+        )
 
 
 def _check_members(push: Push, commit: str) -> None:

@@ -178,7 +178,7 @@ def _word(then: Remembered | None, findings: Iterable[Finding], row: DandisetRow
     kinds = {finding.kind for finding in findings}
     if Kind.ALARM in kinds:
         return Word.ALARM
-    if row and row.embargo_status != "OPEN":
+    if row and not row.is_open and not (then and _mirrored_as(then, row)):
         return Word.EMBARGOED
     if then and then.absent:
         return Word.UNEMBARGOED if row else next(_ABSENT[kind] for kind in _ABSENT if kind in kinds)
@@ -195,6 +195,11 @@ def _word(then: Remembered | None, findings: Iterable[Finding], row: DandisetRow
     if kinds & _REFUSED:
         return Word.REFUSED
     return Word.VANISHED if Kind.VANISHED in kinds else Word.CURRENT
+
+
+def _mirrored_as(then: Remembered, row: DandisetRow) -> bool:
+    """Whether the last sync took it as it stands to an embargo now."""
+    return draft_of(then.row).embargo_status == row.embargo_status and not then.absent
 
 
 def _is_emptied(then: Remembered, row: DandisetRow) -> bool:

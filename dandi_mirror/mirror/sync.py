@@ -27,7 +27,7 @@ from dandi_mirror.repo.lock import Unfinished
 _ABSENT = {
     Kind.GONE: "the archive has it no more (404); the mirror keeps what it has",
     Kind.FORBIDDEN: "the archive does not show it any more (401, 403); the mirror keeps what it has",
-    Kind.EMBARGOED: "it is not open any more; the mirror keeps what it has",
+    Kind.EMBARGOED: "it is not open, and --embargoed was not said; the mirror keeps what it has",
 }
 
 
@@ -140,10 +140,10 @@ def _sync(archive: Archive, mirror: Mirror, task: Task, report: Report) -> None:
             raise
         kind = Kind.GONE if isinstance(error, NotFoundError) else Kind.FORBIDDEN
         return _note_absence(mirror, task, then, kind, report)
-    if row.embargo_status != "OPEN":
+    if not row.is_open and not options.embargoed:
         if task.missing:
             return _note_absence(mirror, task, then, Kind.EMBARGOED, report)
-        raise PartError(f"{dandiset} is embargoed ({row.embargo_status}); this release mirrors open Dandisets only")
+        raise PartError(f"{dandiset} is embargoed ({row.embargo_status}); to mirror it all the same: --embargoed")
     if found := nothing_to_do(mirror, row, then, options, dandiset):
         report.commit, report.findings, report.exit_code = found.commit, found.findings, found.exit_code
         return None
@@ -152,7 +152,7 @@ def _sync(archive: Archive, mirror: Mirror, task: Task, report: Report) -> None:
         # what was not open has other URLs since it is, and its records do not say that they changed
         options = replace(options, mode="force")
     with _held(mirror, dandiset, options) as killed, closing(Spool(_scratch(mirror, options))) as spool:
-        run = Run(archive, mirror, dandiset, options, report, spool)
+        run = Run(archive, mirror, dandiset, options, report, spool, closed=not row.is_open)
         if killed:
             make_good(run.dataset, options.branch, killed)
         bring_up_to_date(run, row)

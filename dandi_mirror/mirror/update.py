@@ -54,6 +54,8 @@ class Run:
     options: Options
     report: Report
     spool: Spool
+    closed: bool = False
+    """Whether it is under embargo: then the API alone gives content, to those with a token."""
     state: State = field(default_factory=lambda: State(None, {}))
     known: Mapping[str, Asset] = field(default_factory=dict)
     """Assets of the draft by id that need not be read again while their rows say the same."""
@@ -68,7 +70,7 @@ class Run:
     @property
     def hosts(self) -> ContentHosts:
         """Where content URLs may point to."""
-        return ContentHosts(self.archive.instance, self.options.hosts)
+        return ContentHosts(self.archive.instance, self.options.hosts, closed=self.closed)
 
     def find(self, version: str, kind: Kind, reason: str, path: str = "", asset_id: str = "") -> None:
         """Name something in the report."""
@@ -103,7 +105,7 @@ def bring_up_to_date(run: Run, row: DandisetRow) -> None:
 
 def _early_logs(run: Run, row: DandisetRow) -> AbstractContextManager[EarlyLogs | None]:
     small = row.draft.asset_count < LARGE
-    if small or run.options.dry_run or run.options.branch != "draft" or run.dataset.ref(ANNEX):
+    if small or run.closed or run.options.dry_run or run.options.branch != "draft" or run.dataset.ref(ANNEX):
         return nullcontext()
     return early_logs(run.dataset, run.options.branch, run.archive.instance, run.dandiset, row.draft.modified)
 
@@ -120,8 +122,8 @@ def _read(run: Run, row: DandisetRow) -> tuple[DandisetRow, list[Version], Branc
     draft = None
     if run.options.branch == "draft":
         fresh, draft = _read_draft(run, reader, row)
-        # the versions were listed before: one published since is news to the next run
-        row = replace(fresh, published=row.published)
+        # the versions were listed before: one published since is news to the next run, and so is another embargo
+        row = replace(fresh, published=row.published, embargo_status=row.embargo_status)
     texts = Texts(run.archive, run.dataset, run.spool, run.state.branch, fetch=not run.options.dry_run)
     versions = [version for listing in listings if (version := _version(run, listing, texts))]
     return row, versions, _branch(run, draft or _newest(run, rows, versions), texts)
@@ -142,6 +144,7 @@ def _read_draft(run: Run, reader: VersionReader, row: DandisetRow) -> tuple[Dand
 def _known_state(run: Run, commit: str) -> str:
     """What an admitted asset depends on besides its row; and the commit that has its record."""
     hosts = " ".join(sorted(run.options.hosts))
+    hosts += " closed" if run.closed else ""
     return f"{__version__} {FORMAT} {run.archive.instance.api_url} {hosts} {commit}"
 
 
@@ -234,7 +237,7 @@ def _find_refusals(run: Run, listing: Listing) -> None:
     version = listing.row.version
     run.report.findings += [refusal.finding(version) for refusal in listing.refusals]
     for asset in listing.assets.values():
-        if asset.content_url is None:
+        if asset.content_url is None and not run.closed:
             reason = "its record has no content URL that git-annex may be given; the API's URL stands alone"
             run.find(version, Kind.URL, reason, asset.path, asset.asset_id)
 
@@ -256,7 +259,7 @@ def _write(run: Run, row: DandisetRow, versions: list[Version], branch: Branch |
     if not dataset.exists():
         dataset.create(run.options.branch)
     run.options.progress(run.dandiset, "writing")
-    writer = Writer(run.archive.instance, run.dandiset, dataset, whole=whole)
+    writer = Writer(run.archive.instance, run.dandiset, dataset, whole=whole, closed=run.closed)
     for alarm in writer.write(run.state.tags, versions, branch, row.draft.modified, run.early):
         run.find(alarm, Kind.ALARM, DIFFERS)
     run.report.commit = dataset.ref(f"refs/heads/{run.options.branch}") or ""

@@ -70,11 +70,16 @@ class Branch:
 class Writer:
     """Writes to one dataset."""
 
-    def __init__(self, instance: Instance, dandiset: str, dataset: Dataset, *, whole: bool) -> None:
+    def __init__(
+        self, instance: Instance, dandiset: str, dataset: Dataset, *, whole: bool, closed: bool = False
+    ) -> None:
         self._instance = instance
         self._dandiset = dandiset
         self._dataset = dataset
         self._whole = whole
+        self._closed = closed
+        with_token = logs.embargo_remote(instance.api_url)[0]
+        self._sources = {with_token: True} if closed else {logs.WEB: True, with_token: False}
 
     def write(
         self,
@@ -127,7 +132,7 @@ class Writer:
 
     def _import_branch(self, importer: Importer, branch: Branch, merge: Mapping[str, str]) -> None:
         message = messages.branch_commit(
-            self._instance, self._dandiset, branch.listing, branch.counts, branch.plan, merge
+            self._instance, self._dandiset, branch.listing, branch.counts, branch.plan, merge, closed=self._closed
         )
         commit = Commit(branch.ref, branch.listing.row.modified, message, branch.base, [*merge.values()])
         importer.commit(commit, branch.plan.removed, self._shared(branch.plan.files))
@@ -189,10 +194,23 @@ class Writer:
             existing = self._existing([path for key in group for path in key.paths], annex)
             for key in group:
                 facts = key_facts(self._instance, self._dandiset, now.get(key.key, ()), before.get(key.key, ()))
-                yield from changed_logs(key, facts, existing, stamp)
-        remotes = self._existing(["remote.log"], annex).get("remote.log", b"")
-        if (wanted := logs.with_remote(remotes, *logs.api_remote(self._instance.api_url), stamp)) != remotes:
-            yield "remote.log", wanted
+                yield from changed_logs(key, facts, existing, stamp, self._sources)
+        yield from self._remotes(annex, stamp)
+
+    def _remotes(self, annex: str | None, stamp: logs.Stamp) -> Iterator[tuple[str, bytes]]:
+        """What is said of remotes, where it changes; that for embargoed content is dead when there is none."""
+        api = self._instance.api_url
+        uuid, words = logs.embargo_remote(api)
+        existing = self._existing(["remote.log", "trust.log"], annex)
+        before, trust = existing.get("remote.log", b""), existing.get("trust.log", b"")
+        after = logs.with_remote(before, *logs.api_remote(api), stamp)
+        after = logs.with_remote(after, uuid, words, stamp) if self._closed else after
+        if after != before:
+            yield "remote.log", after
+        # a clone would look for its program, and DataLad names even a remote that nobody has to enable
+        level = "?" if self._closed else "X"
+        if uuid.encode() in after and (changed := logs.with_trust(trust, uuid, level, stamp)) != trust:
+            yield "trust.log", changed
 
     def _places(self, versions: list[Version], branch: Branch | None) -> tuple[Places, Places]:
         """Where the touched keys stand now, and where they stand no more."""

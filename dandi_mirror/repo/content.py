@@ -52,11 +52,14 @@ def keys_at(folder: Path, place: str) -> list[str]:
     return [name.rpartition("/")[2].removesuffix(".log.web") for name in found.decode().split("\0")[:-1]]
 
 
-def get(folder: Path, keys: Iterable[str], deadline: float | None) -> Generator[tuple[str, str], None, None]:
+def get(
+    folder: Path, keys: Iterable[str], deadline: float | None, *, secrets: bool = False
+) -> Generator[tuple[str, str], None, None]:
     """Bring the content of keys, one after the other; each key with why it did not come, or an empty string.
 
     Each is asked for when the one before has been answered, so that a caller may stop at any of them.  What is being
     brought at the ``deadline`` (by ``time.monotonic()``) is cut off; git-annex goes on with it another time.
+    ``secrets``: it needs a token for it.
 
     Raises:
         DiskError, GitError: git-annex ended before it had answered.
@@ -64,7 +67,7 @@ def get(folder: Path, keys: Iterable[str], deadline: float | None) -> Generator[
     arguments = ("annex", "get", "--batch-keys", "--json", "--json-error-messages")
     with TemporaryFile() as errors:
         # it may run for hours: not with the locks of whatever other thread is writing when it starts
-        child = start(folder, arguments, stderr=errors.fileno(), locks=False)
+        child = start(folder, arguments, stderr=errors.fileno(), locks=False, secrets=secrets)
         assert child.stdin and child.stdout
         with _ended(child, deadline):
             for key in keys:

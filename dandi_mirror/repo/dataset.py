@@ -245,10 +245,11 @@ class Dataset:
         """Make git-annex at home here, without a word about this repository on the git-annex branch."""
         for _ in range(2):
             self._init_annex(description)
-            if "annex-config-uuid" in (self.git_dir / "config").read_text():
-                # git-annex lets nobody push from here before its owner has looked at a remote that enabled itself;
-                # this one was set up by this program (what `git annex verifyremote --safe` writes; old ones lack it)
-                git(self.path, "config", "remote.dandiapi.annex-verified", "verified")
+            if "annex-config-uuid" in (config := (self.git_dir / "config").read_text()):
+                # git-annex lets nobody push from here before its owner has looked at remotes that enabled themselves;
+                # these are this program's (what `git annex verifyremote --safe` writes; old ones lack it)
+                for name in ("dandiapi", *(["dandi-embargoed"] if '"dandi-embargoed"' in config else [])):
+                    git(self.path, "config", f"remote.{name}.annex-verified", "verified")
                 break  # the API's remote is there; when a git that sets it up dies, git-annex does not tell
         # its settings are many; this one comes last, so that a set-up that was cut off is done again
         git(self.path, "config", "dandi-mirror.annex", "true")

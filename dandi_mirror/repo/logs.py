@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -71,7 +71,7 @@ def metadata_path(directory: str, key: str) -> str:
     return f"{directory}/{key}.log.met"
 
 
-def with_presence(log: bytes, stamp: Stamp, present: dict[str, bool]) -> bytes:
+def with_presence(log: bytes, stamp: Stamp, present: Mapping[str, bool]) -> bytes:
     """A location or URL log in which each of ``present`` (UUID or URL) is recorded as there or not.
 
     A log that says so already stays as it is; else other lines about the same thing are superseded, and lines
@@ -156,6 +156,28 @@ def api_remote(api_url: str) -> tuple[str, str]:
         f"urlinclude=*//{host_and_path}/assets/*"
     )
     return str(uuid5(NAMESPACE_URL, f"{api_url}/assets/")), words
+
+
+def embargo_remote(api_url: str) -> tuple[str, str]:
+    """The UUID and the ``remote.log`` words of the remote that asks the API with a token, for embargoed content.
+
+    Its program is ``git-annex-remote-dandi``.
+    """
+    words = f"api={api_url} autoenable=true encryption=none externaltype=dandi name=dandi-embargoed type=external"
+    return str(uuid5(NAMESPACE_URL, f"{api_url}/assets/embargoed/")), words
+
+
+def with_trust(log: bytes, uuid: str, level: str, stamp: Stamp) -> bytes:
+    """A ``trust.log`` in which a remote has this level: ``X`` is dead, ``?`` as if nothing had been said."""
+    begin = f"{uuid} ".encode()
+    lines = log.splitlines(keepends=True)
+    mine = [line.decode(errors="replace").split() for line in lines if line.startswith(begin)]
+    if (mine[-1:] and mine[-1][1:2] == [level]) or (not mine and level == "?"):
+        return log
+    times = [Stamp.parse(words[-1].removeprefix("timestamp=")) for words in mine]
+    last = max((time for time in times if time), key=lambda time: time.micros, default=None)
+    kept = b"".join(line for line in lines if not line.startswith(begin))
+    return _whole_lines(kept) + f"{uuid} {level} timestamp={stamp.after(last)}\n".encode()
 
 
 def with_remote(log: bytes, uuid: str, words: str, stamp: Stamp) -> bytes:

@@ -19,7 +19,8 @@ from pathlib import Path
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo.annexbranch import import_logs
 from dandi_mirror.repo.clone import Clone, Tracked
-from dandi_mirror.repo.dataset import ANNEX, TEMPORARY, RefChange, sync_to_disk
+from dandi_mirror.repo.dataset import ANNEX, TEMPORARY, RefChange
+from dandi_mirror.repo.disk import sync_to_disk
 from dandi_mirror.repo.keys import hash_dir_lower
 from dandi_mirror.repo.logs import Stamp, location_path, with_presence
 from dandi_mirror.repo.process import GitError, git

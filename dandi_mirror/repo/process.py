@@ -69,12 +69,12 @@ def find_program(name: str) -> str:
     return found
 
 
-def child_environment() -> dict[str, str]:
-    """The environment of every child: no other repository, no locale, no API token, git-annex in PATH."""
+def child_environment(*, secrets: bool = False) -> dict[str, str]:
+    """A child's environment: no other repository, no locale, git-annex in PATH; no API token without ``secrets``."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if (not name.startswith("GIT_") or _GIT_KEPT.match(name)) and not _SECRET.search(name)
+        if (not name.startswith("GIT_") or _GIT_KEPT.match(name)) and (secrets or not _SECRET.search(name))
     }
     beside = str(Path(sys.executable).parent)
     return (
@@ -93,11 +93,17 @@ def child_environment() -> dict[str, str]:
 
 
 def start(
-    folder: Path, arguments: Sequence[str], *, stderr: int | None = subprocess.PIPE, locks: bool = True
+    folder: Path,
+    arguments: Sequence[str],
+    *,
+    stderr: int | None = subprocess.PIPE,
+    locks: bool = True,
+    secrets: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start ``git -C folder arguments`` with pipes on its standard streams.
 
     The child inherits the ``locks`` that this process holds: while it lives, the dataset stays locked.
+    With ``secrets`` it has the API tokens of the environment, for who needs one to read content.
     """
     if LOG.isEnabledFor(logging.DEBUG):
         LOG.debug("git -C %s %s", folder, shlex.join(arguments))
@@ -106,7 +112,7 @@ def start(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
-        env=child_environment(),
+        env=child_environment(secrets=secrets),
         close_fds=not locks,
     )
     _CHILDREN[child.pid] = child

@@ -174,6 +174,11 @@ def follows(dataset: Dataset, commit: str, before: str) -> bool:
     return child.returncode == 0
 
 
+def has_trailer(dataset: Dataset, commit: str, name: str) -> bool:
+    """Whether a commit, or one that it came after, has this trailer in its message."""
+    return bool(git(dataset.path, "rev-list", "-1", f"--grep=^{name}: ", commit))
+
+
 def _ask(dataset: Dataset, *arguments: str) -> str:
     child = start(dataset.path, arguments)
     output, errors = child.communicate()

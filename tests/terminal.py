@@ -1,0 +1,68 @@
+"""A program on a terminal of its own, and who types there."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+_BEGIN = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+PATIENCE = 30.0
+
+
+class Terminal:
+    """What is seen and typed."""
+
+    def __init__(self, master: int, process: subprocess.Popen[bytes]) -> None:
+        self._master = master
+        self._process = process
+        self._seen = 0
+        self.output = ""
+
+    def answer(self, question: str, answer: str) -> None:
+        """Wait for a question, and type an answer and Enter."""
+        end = time.monotonic() + PATIENCE
+        while question not in self.output[self._seen :]:
+            assert self._read(end), f"no {question!r} in {self.output!r}"
+        self._seen = len(self.output)
+        time.sleep(0.1)  # a prompt flushes what was typed before it
+        os.write(self._master, f"{answer}\n".encode())
+
+    def end(self) -> int:
+        """Wait for the end of the program; its exit code."""
+        end = time.monotonic() + PATIENCE
+        while self._read(end):
+            pass
+        return self._process.wait(PATIENCE)
+
+    def _read(self, end: float) -> bool:
+        if not select.select([self._master], [], [], max(0, end - time.monotonic()))[0]:
+            return False
+        try:
+            got = os.read(self._master, 4096)
+        except OSError:
+            return False  # the other side is closed
+        self.output += got.decode(errors="replace")
+        return bool(got)
+
+
+@contextmanager
+def on_terminal(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Terminal]:
+    """``dandi-mirror ARGUMENTS`` on a terminal."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _BEGIN, sys.executable, "-m", "dandi_mirror", *arguments],
+        stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env={**os.environ, **(env or {})},
+    )  # fmt: skip
+    os.close(slave)
+    try:
+        yield Terminal(master, process)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
