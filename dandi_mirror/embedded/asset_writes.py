@@ -92,4 +92,7 @@ def _sent(call: Call, draft: Version) -> tuple[Blob | Zarr, dict[str, Any]]:
         raise not_found()
     if isinstance(source, Zarr) and source.dandiset is not draft.dandiset:
         raise Refused(400, "The zarr archive belongs to a different dandiset")
+    metadata = {"schemaVersion": archive.schema_version} | metadata
+    if isinstance(source, Zarr):
+        metadata.setdefault("encodingFormat", "application/x-zarr")
     return source, metadata

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BUCKET = "dandi-dandisets"
 LEAST_PART = 5 * 1024 * 1024
 """Bytes of every part but the last, at least."""
+PLAIN = "application/octet-stream"
 KEY = signing.Key("embedded", "the embedded archive keeps no secrets")
 
 
@@ -78,7 +79,7 @@ class Object:
     etag: str
     created: datetime
     holders: tuple[Dandiset, ...]
-    kind: str = "application/octet-stream"
+    kind: str
 
     @property
     def hidden(self) -> bool:
@@ -183,10 +184,10 @@ class Bucket:
             before.path.unlink(missing_ok=True)
         parts[number] = part
 
-    def keep_file(self, zarr: Zarr, path: str, arrived: Arriving) -> None:
+    def keep_file(self, zarr: Zarr, path: str, arrived: Arriving, kind: str) -> None:
         """Have a file of a Zarr; the one that was there stays on disk, for it may be read just now."""
         part = arrived.keep(self._path(f"zarr-{secrets.token_hex(16)}"))
-        zarr.files[path] = Stored((part,), part.md5)
+        zarr.files[path] = Stored((part,), part.md5, kind)
         zarr.written[path] = self.archive.now()
 
     def complete(self, upload_id: str, numbers: list[int]) -> Stored:
@@ -220,7 +221,9 @@ class Bucket:
             content = zarr.files.get(path) if zarr else None
             if zarr is None or content is None:
                 return None
-            return Object(key, content, etag_of(content), zarr.written.get(path, zarr.created), (zarr.dandiset,))
+            written, holders = zarr.written.get(path, zarr.created), (zarr.dandiset,)
+            kind = content.kind if isinstance(content, Stored) else PLAIN
+            return Object(key, content, etag_of(content), written, holders, kind)
         return self._manifest(key) if kind == "dandisets" else None
 
     def zarr_slot(self, key: str) -> tuple[Zarr, str] | None:
@@ -234,11 +237,11 @@ class Bucket:
 
     def _blob(self, key: str, blob_id: str) -> Object | None:
         if stored := self._uploaded.get(key):
-            return Object(key, stored, stored.etag, self.archive.now(), ())
+            return Object(key, stored, stored.etag, self.archive.now(), (), PLAIN)
         blob = self.archive.blobs.get(blob_id)
         if blob is None or blob.key != key:
             return None
-        return Object(key, blob.content, blob.etag or "", blob.created, blob.holders)
+        return Object(key, blob.content, blob.etag or "", blob.created, blob.holders, PLAIN)
 
     def _manifest(self, key: str) -> Object | None:
         """A version's manifest, made when it is asked for; the YAML ones are JSON, which YAML reads too."""
@@ -254,5 +257,5 @@ class Bucket:
             content = b"[" + b",".join([asset.record() for asset in version]) + b"]"
         else:
             content = dumps(version.metadata)
-        media = "application/ld+json" if kind == "jsonld" else "application/octet-stream"
+        media = "application/ld+json" if kind == "jsonld" else PLAIN
         return Object(key, content, etag_of(content), version.modified, (dandiset,), media)

@@ -28,6 +28,8 @@ class Stored:
 
     parts: tuple[Part, ...]
     etag: str
+    kind: str = "application/octet-stream"
+    """Its Content-Type."""
 
     @property
     def size(self) -> int:

@@ -89,7 +89,7 @@ class Taken:
                 return error("NoSuchUpload", self.asked.key)
             self.bucket.keep_part(self.upload_id, self.number, arrived)
         elif slot := self.bucket.zarr_slot(self.asked.key):
-            self.bucket.keep_file(*slot, arrived)
+            self.bucket.keep_file(*slot, arrived, self.asked.headers.get("content-type", "binary/octet-stream"))
         else:
             return error("NoSuchKey", self.asked.key)
         return Response(b"", 200, etag)

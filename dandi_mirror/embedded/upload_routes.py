@@ -77,7 +77,9 @@ def complete(call: Call) -> Any:
     wanted = ("part_number", "size", "etag")
     if not all(isinstance(part, dict) and all(key in part for key in wanted) for part in parts):
         raise Refused(400, {"parts": [{key: ["This field is required."] for key in wanted}]})
-    return uploads.complete(call.archive, upload, [(part["part_number"], part["etag"]) for part in parts])
+    if not all(isinstance(part["part_number"], int) for part in parts):
+        raise Refused(400, {"parts": [{"part_number": ["A valid integer is required."]}]})
+    return uploads.complete(call.archive, upload, [(part["part_number"], str(part["etag"])) for part in parts])
 
 
 def validate(call: Call) -> Any:

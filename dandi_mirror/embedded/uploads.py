@@ -77,10 +77,10 @@ def _parts(archive: Archive, upload: Upload) -> list[dict[str, Any]]:
 
 
 def complete(archive: Archive, upload: Upload, etags: list[tuple[int, str]]) -> dict[str, str]:
-    """Where to POST what, so that the bucket makes one object of the parts."""
+    """Where to POST what, so that the bucket makes one object of the parts, which it wants by number."""
     query = {"uploadId": upload.multipart}
     url = archive.bucket.presigned("POST", upload.key, query, archive.upload_seconds)
-    body = _BODY + "".join(_PART.format(*part) for part in etags) + "</CompleteMultipartUpload>"
+    body = _BODY + "".join(_PART.format(*part) for part in sorted(etags)) + "</CompleteMultipartUpload>"
     return {"complete_url": url, "body": body}
 
 
