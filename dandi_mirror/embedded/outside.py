@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from html import unescape
 from urllib.parse import quote
 
@@ -16,8 +16,6 @@ from dandi_mirror.embedded.contents import PIECE
 
 SECONDS = 3600
 """How long the URLs are good that the archive itself uses."""
-LEAST = 1
-"""Seconds of tolerance: a server whose clock is behind must not find a URL to be from the future."""
 
 
 class OutsideError(Exception):
@@ -41,9 +39,9 @@ class OutsideBucket:
         self, method: str, key: str, query: Mapping[str, str], seconds: int, headers: Mapping[str, str] | None = None
     ) -> str:
         """A URL that opens ``key`` to whoever has it, by the real time, whatever the archive's clock says."""
-        now = datetime.now(UTC) - timedelta(seconds=LEAST)
+        now = datetime.now(UTC)
         url = f"{self.url}/{quote(key)}" if key else self.url
-        return signing.presigned(self._key, method, url, query, headers or {}, now, seconds + LEAST)
+        return signing.presigned(self._key, method, url, query, headers or {}, now, seconds)
 
     def begin(self, key: str) -> str:
         """Begin an upload in parts; its id."""

@@ -222,7 +222,7 @@ def test_a_part_that_breaks_off_leaves_nothing() -> None:
             yield random_bytes(2 * MIB)
             raise ConnectionError("pulled out")
 
-        with pytest.raises(ConnectionError):
+        with pytest.raises(requests.ConnectionError):
             requests.put(url, data=broken(), headers={"Content-Length": str(3 * MIB)})
         folder = archive.own_bucket._folder
         assert folder is not None
