@@ -205,8 +205,9 @@ class Bucket:
         return self._uploaded.pop(key, None)
 
     def _path(self, name: str) -> Path:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="dandi-archive-")
+        with self.archive.lock:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="dandi-archive-")
         return Path(self._folder.name, name)
 
     # --- what lies where
