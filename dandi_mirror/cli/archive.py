@@ -32,11 +32,13 @@ def serve_command(port: int, empty: bool, token: str | None, s3: str | None) -> 
     real NWB files.  The stock dandi client works against it: `dandi ls URL/dandiset/000004`.  What is uploaded is
     gone when it ends, unless it lies on another S3 server.
     """
+    import signal
     from secrets import token_hex
     from threading import Event
 
     from dandi_mirror.embedded import Archive, serve
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     bucket = _outside(s3) if s3 else None
     if empty:
         archive = Archive(instance_name="DANDI", s3=bucket)
