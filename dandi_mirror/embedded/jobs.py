@@ -23,6 +23,7 @@ class Jobs:
         self._changed = threading.Condition()
         self._at_work = threading.Lock()
         self._serving = 0
+        self._failures: list[Exception] = []
 
     def later(self, job: Job) -> None:
         """Have ``job`` done, in another thread."""
@@ -42,7 +43,11 @@ class Jobs:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Have jobs done as long as the block lasts; what then waits is left undone."""
+        """Have jobs done as long as the block lasts; what then waits is left undone.
+
+        Raises:
+            Exception: what the first job raised that failed.
+        """
         with self._changed:
             self._serving += 1
         thread = threading.Thread(target=self._work, name="archive-jobs", daemon=True)
@@ -54,6 +59,8 @@ class Jobs:
                 self._serving -= 1
                 self._changed.notify_all()
             thread.join(30)
+        if self._failures:
+            raise self._failures.pop(0)
 
     def _work(self) -> None:
         while self._wait():
@@ -61,7 +68,14 @@ class Jobs:
                 with self._changed:
                     job = self._waiting.popleft()[1] if self._waiting else None
                 if job is not None:
-                    job()
+                    self._do(job)
+
+    def _do(self, job: Job) -> None:
+        """Do a job; that it fails is said at the end, and the next ones are done."""
+        try:
+            job()
+        except Exception as error:
+            self._failures.append(error)
 
     def _wait(self) -> bool:
         """Wait until the next job is due; false when there is nobody to work for."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import random
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
+from starlette.responses import Response
 from zarr_checksum.tree import ZarrChecksumTree
 
 from dandi_mirror.embedded import Archive, Dandiset, Objects, Server, serve
@@ -215,28 +220,50 @@ def test_parts_may_come_in_any_order_and_again() -> None:
 def test_a_part_that_breaks_off_leaves_nothing() -> None:
     archive = own_archive()
     with serve(archive) as server:
-        begun = begin(server, random_bytes(3 * MIB)).json()
-        url = begun["parts"][0]["upload_url"]
-
-        def broken() -> Iterator[bytes]:
-            yield random_bytes(2 * MIB)
-            raise ConnectionError("pulled out")
-
-        with pytest.raises(requests.ConnectionError):
-            requests.put(url, data=broken(), headers={"Content-Length": str(3 * MIB)})
-        folder = archive.own_bucket._folder
-        assert folder is not None
-        wait_until_empty(Path(folder.name))
+        url = urlsplit(begin(server, random_bytes(3 * MIB)).json()["parts"][0]["upload_url"])
+        client = http.client.HTTPConnection(url.netloc)
+        client.putrequest("PUT", f"{url.path}?{url.query}")
+        client.putheader("Content-Length", str(3 * MIB))
+        client.endheaders(random_bytes(2 * MIB))
+        wait_until(lambda: bool(files_of(archive)))
+        client.close()
+        wait_until(lambda: not files_of(archive))
         assert not next(iter(archive.own_bucket.multiparts.values())).parts
 
 
-def wait_until_empty(folder: Path) -> None:
-    import time
+def files_of(archive: Archive) -> list[Path]:
+    folder = archive.own_bucket._folder
+    return list(Path(folder.name).iterdir()) if folder else []
 
+
+def wait_until(what: Callable[[], bool]) -> None:
     end = time.monotonic() + 10
-    while any(folder.iterdir()):
-        assert time.monotonic() < end, list(folder.iterdir())
-        time.sleep(0.02)
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_test_may_refuse_a_part_and_the_client_reads_why() -> None:
+    archive = own_archive()
+    content = random_bytes(20 * MIB)
+    with serve(archive) as server:
+        begun = begin(server, content).json()
+        server.intercept = lambda request: Response("slow down", 503) if request.method == "PUT" else None
+        answer = requests.put(begun["parts"][0]["upload_url"], data=content)
+        assert (answer.status_code, answer.text) == (503, "slow down")
+        assert not next(iter(archive.own_bucket.multiparts.values())).parts
+        server.intercept = None
+        assert complete(server, begun, put_parts(begun, content)).status_code == 200
+
+
+def test_a_job_that_fails_is_told_when_the_serving_ends_and_the_next_ones_are_done() -> None:
+    archive = own_archive()
+    archive.jobs.delay = 0
+    done = threading.Event()
+    with pytest.raises(FileNotFoundError, match="nowhere"), serve(archive):
+        archive.jobs.later(Path("nowhere").unlink)
+        archive.jobs.later(done.set)
+        assert done.wait(10)
 
 
 def test_what_is_sent_without_a_signature_is_refused(own_server: Server, archive: Archive) -> None:
