@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 import click
 
 from dandi_mirror.cli import options
+from dandi_mirror.errors import TemporaryError, UsageError
+
+if TYPE_CHECKING:
+    from dandi_mirror.embedded.outside import OutsideBucket
 
 
 @click.group("archive")
@@ -15,30 +22,59 @@ def command() -> None:
 @command.command("serve")
 @click.option("-p", "--port", type=click.IntRange(0, 65535), default=0, help="0: any free port.", show_default=True)
 @click.option("--empty", is_flag=True, help="Without the demo's Dandisets.")
+@click.option("--token", help="Who sends this token may change everything.  [default: one that is made up and shown]")
+@click.option("--s3", metavar="URL", help="Keep content on this S3 server; its key is in AWS_ACCESS_KEY_ID and so on.")
 @options.log_level
-def serve_command(port: int, empty: bool) -> None:
+def serve_command(port: int, empty: bool, token: str | None, s3: str | None) -> None:
     """Serve the embedded archive on 127.0.0.1 until Ctrl-C.
 
     It holds the demo's Dandisets: 000004 as the real archive had it (without content), and a small one of
-    real NWB files.  The stock dandi client works against it: `dandi ls URL/dandiset/000004`.
+    real NWB files.  The stock dandi client works against it: `dandi ls URL/dandiset/000004`.  What is uploaded is
+    gone when it ends, unless it lies on another S3 server.
     """
+    import signal
+    from secrets import token_hex
     from threading import Event
 
     from dandi_mirror.embedded import Archive, serve
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    bucket = _outside(s3) if s3 else None
     if empty:
-        archive = Archive(instance_name="DANDI")
+        archive = Archive(instance_name="DANDI", s3=bucket)
     else:
         from dandi_mirror.demo.seed import demo_archive
 
-        archive = demo_archive()
+        archive = demo_archive(s3=bucket)
+    user = archive.add_user("owner@example.org", token or token_hex(20), admin=True, name="Olive Owner")
     with serve(archive, port=port) as server:
         click.echo(server.api_url)
         click.echo(
             "serving until Ctrl-C; try: " + f"dandi-mirror sync 000004 -d mirror -i {server.api_url}",
             err=True,
         )
+        if token is None:
+            click.echo(f"the token that may change it: {user.token}", err=True)
         try:
             Event().wait()
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
+
+
+def _outside(url: str) -> OutsideBucket:
+    """The bucket on another S3 server.
+
+    Raises:
+        UsageError: no key in the environment.
+        TemporaryError: the server does not answer, or not as it should.
+    """
+    from dandi_mirror.embedded.outside import OutsideBucket, OutsideError
+    from dandi_mirror.embedded.signing import Key
+
+    access, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if not access or not secret:
+        raise UsageError("--s3 wants the server's key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    try:
+        return OutsideBucket(url, Key(access, secret, os.environ.get("AWS_REGION", "us-east-1")))
+    except OutsideError as error:
+        raise TemporaryError(str(error)) from error

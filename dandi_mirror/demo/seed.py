@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dandi_mirror.demo.replay import play, read_history
-from dandi_mirror.embedded import Archive, Blob
+from dandi_mirror.embedded import Archive, Blob, Objects
 
 SMALL = "000888"
 """The Dandiset of files made here."""
@@ -16,9 +16,12 @@ SUBJECT_FILE = "sub-mouse1/sub-mouse1_ses-day1_ecephys.nwb"
 _SESSION = datetime(2024, 2, 1, 9, 0, tzinfo=UTC)
 
 
-def demo_archive() -> Archive:
-    """An archive with Dandiset 000004 as it was recorded and a small one of real NWB files."""
-    archive = Archive(instance_name="DANDI", doi_prefix="10.48324")
+def demo_archive(s3: Objects | None = None) -> Archive:
+    """An archive with Dandiset 000004 as it was recorded and a small one of real NWB files.
+
+    With ``s3`` their content is kept there.
+    """
+    archive = Archive(instance_name="DANDI", doi_prefix="10.48324", s3=s3)
     for _ in play(archive, read_history()):
         pass
     add_small_dandiset(archive)

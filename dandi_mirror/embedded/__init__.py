@@ -4,6 +4,7 @@ It shares nothing with the client side of this project: its truth is what the re
 """
 
 from dandi_mirror.embedded.assets import Asset, Blob, Zarr
+from dandi_mirror.embedded.bucket import Objects
 from dandi_mirror.embedded.dandiset import Dandiset
 from dandi_mirror.embedded.rules import Refused
 from dandi_mirror.embedded.server import Request, Server, serve
@@ -15,6 +16,7 @@ __all__ = [
     "Asset",
     "Blob",
     "Dandiset",
+    "Objects",
     "Refused",
     "Request",
     "Server",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from dandi_mirror.embedded.contents import Content, pieces
 from dandi_mirror.embedded.rules import dumps, moment
 
 if TYPE_CHECKING:
@@ -22,13 +23,18 @@ COMPUTED = ("id", "access", "path", "identifier", "contentUrl", "contentSize", "
 PUBLISHED = ("datePublished", "publishedBy")
 
 
+def blob_key(blob_id: str) -> str:
+    """Where a blob lies in the bucket."""
+    return f"blobs/{blob_id[0:3]}/{blob_id[3:6]}/{blob_id}"
+
+
 class Blob:
     """Some bytes in the bucket, or only what is known of them (``content`` is None)."""
 
     __slots__ = ("blob_id", "content", "created", "digests", "holders", "size")
 
     def __init__(
-        self, blob_id: str, size: int, digests: dict[str, Any], created: datetime, content: bytes | None
+        self, blob_id: str, size: int, digests: dict[str, Any], created: datetime, content: Content | None
     ) -> None:
         self.blob_id = blob_id
         self.size = size
@@ -49,10 +55,14 @@ class Blob:
         """The SHA-256 in hexadecimal digits; None until it was computed."""
         return self.digests.get(SHA256)
 
+    def read(self) -> bytes:
+        """All of the content; empty where there is none."""
+        return b"" if self.content is None else b"".join(pieces(self.content))
+
     @property
     def key(self) -> str:
         """Where the blob lies in the bucket."""
-        return f"blobs/{self.blob_id[0:3]}/{self.blob_id[3:6]}/{self.blob_id}"
+        return blob_key(self.blob_id)
 
     @property
     def pending(self) -> bool:
@@ -63,7 +73,7 @@ class Blob:
 class Zarr:
     """A Zarr archive: its files, and the checksum over them, None while it is not Complete."""
 
-    __slots__ = ("checksum", "created", "dandiset", "files", "name", "status", "stored_size", "zarr_id")
+    __slots__ = ("checksum", "created", "dandiset", "files", "name", "status", "stored_size", "written", "zarr_id")
 
     def __init__(
         self, zarr_id: str, dandiset: Dandiset, name: str, size: int, checksum: str | None, created: datetime
@@ -75,7 +85,9 @@ class Zarr:
         self.checksum = checksum
         self.created = created
         self.status = "Complete" if checksum else "Pending"
-        self.files: dict[str, bytes] = {}
+        self.files: dict[str, Content] = {}
+        self.written: dict[str, datetime] = {}
+        """When a file came, if that was not when the Zarr was made."""
 
     @property
     def size(self) -> int:
@@ -97,6 +109,12 @@ class Zarr:
         """Whether the Zarr is under rewriting; its asset is then Pending, its draft stays as it was."""
         return self.status != "Complete"
 
+    @property
+    def _file_count(self) -> int:
+        """As the checksum has it, ``<md5>-<files>--<bytes>``, for the files may lie on another server."""
+        count = (self.checksum or "").partition("-")[2].partition("-")[0]
+        return int(count) if count.isdecimal() else len(self.files)
+
     def record(self) -> dict[str, Any]:
         """The answer of ``GET /zarr/{id}/``."""
         complete = self.status == "Complete"
@@ -106,7 +124,7 @@ class Zarr:
             "zarr_id": self.zarr_id,
             "status": self.status,
             "checksum": self.checksum if complete else None,
-            "file_count": len(self.files) if complete else 0,
+            "file_count": self._file_count if complete else 0,
             "size": self.size,
         }
 

@@ -97,7 +97,7 @@ class Dandiset:
             if not unchecked:
                 check_path(asset.path)
                 self.draft.check_free(asset.path)
-            self._enter(asset)
+            self.enter(asset)
         return asset
 
     def replace_asset(
@@ -116,7 +116,7 @@ class Dandiset:
             new = made(self, path, blob or old.source, given, asset_id)
             new.created = new.modified = moment(created) if created else new.created
             self.draft.take_out(old, new.created)
-            self._enter(new)
+            self.enter(new)
         return new
 
     def rename_asset(self, old: str, new: str, *, unchecked: bool = False) -> Asset:
@@ -128,7 +128,7 @@ class Dandiset:
                 self.draft.check_free(new, asset)
             renamed = made(self, new, asset.source, own(asset), None)
             self.draft.take_out(asset, renamed.created)
-            self._enter(renamed)
+            self.enter(renamed)
         return renamed
 
     def delete_asset(self, path: str) -> None:
@@ -151,6 +151,8 @@ class Dandiset:
             size = size or sum(map(len, (files or {}).values()))
             zarr = Zarr(key, self, name, size, checksum, self.archive.now())
             zarr.files = dict(sorted((files or {}).items()))
+            for path, content in (files or {}).items():
+                self.archive.bucket.put(zarr.key + path, content)
             self.archive.zarrs[key] = zarr
         return zarr
 
@@ -160,13 +162,24 @@ class Dandiset:
             raise Refused(404, {"detail": f"no asset at {path!r} in the draft of {self.identifier}"})
         return asset
 
-    def _enter(self, asset: Asset) -> None:
+    def enter(self, asset: Asset) -> None:
+        """Take a made asset into the draft, unchecked."""
         self.archive.assets[asset.asset_id] = asset
         if asset.blob and self not in asset.blob.holders:
             asset.blob.holders += (self,)
         self.draft.put(asset, self.archive.now())
 
     # --- the Dandiset itself
+
+    def changed(self) -> None:
+        """Note a change of the draft that came over HTTP; it is validated some time later."""
+        self.draft.wait(self.archive.now())
+        self.archive.jobs.later(self.validate)
+
+    def validate(self) -> None:
+        """Validate what came over HTTP, as far as nothing keeps it waiting."""
+        with self.archive.lock:
+            self.draft.validate(self.archive.now())
 
     def set_metadata(self, metadata: dict[str, Any], *, verbatim: bool = False) -> None:
         """Give the draft other metadata; the same again changes nothing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import zlib
 from collections.abc import Callable, Mapping
@@ -57,6 +58,56 @@ class Call:
             raise detail(401, NO_CREDENTIALS)
         return self.user
 
+    def need_approved(self) -> User:
+        """Who is asking, if the archive has approved of them.
+
+        Raises:
+            Refused: 401 for nobody, 403 for who waits.
+        """
+        user = self.need_user()
+        if not user.approved:
+            raise detail(403, NO_PERMISSION)
+        return user
+
+    def need_owner(self, dandiset: Dandiset) -> User:
+        """Who is asking, if the Dandiset is theirs to change.
+
+        Raises:
+            Refused: 401 for nobody, 403 with no body for others.
+        """
+        user = self.need_approved()
+        if not self.owns(dandiset):
+            raise Refused(403, None)
+        return user
+
+    def posted(self, *wanted: str) -> dict[str, Any]:
+        """The JSON object that was sent.
+
+        Raises:
+            Refused: 415, 400, also for a key of ``wanted`` that is missing.
+        """
+        body = self.posted_json()
+        missing = [key for key in wanted if not isinstance(body, dict) or key not in body]
+        if missing:
+            raise Refused(400, {key: ["This field is required."] for key in missing})
+        if not isinstance(body, dict):
+            raise Refused(400, {"non_field_errors": ["Invalid data. Expected a dictionary."]})
+        return body
+
+    def posted_json(self) -> Any:
+        """The JSON that was sent, of any shape.
+
+        Raises:
+            Refused: 415, 400.
+        """
+        kind = self.headers.get("content-type", "").partition(";")[0]
+        if kind != "application/json":
+            raise detail(415, f'Unsupported media type "{kind}" in request.')
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise detail(400, f"JSON parse error - {error}") from None
+
     def owns(self, dandiset: Dandiset) -> bool:
         """Whether who asks is an owner or an admin."""
         return self.user is not None and (self.user.admin or self.user.username in dandiset.owners)
@@ -74,12 +125,20 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A URL pattern under ``/api``, its methods in the order of ``Allow``, and the function behind it."""
+    """A URL pattern under ``/api``, its methods in the order of ``Allow``, and the function behind each."""
 
     pattern: re.Pattern[str]
     allow: str
-    run: Callable[[Call], Any]
+    run: Mapping[str, Callable[[Call], Any]]
+    """By method; HEAD is GET."""
     name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """What an endpoint returns that answers with a status alone."""
+
+    status: int
 
 
 class Found(Exception):
@@ -93,12 +152,14 @@ class Found(Exception):
 def answer(endpoint: Endpoint, call: Call) -> Response:
     """Run an endpoint and dress its answer; refusals become the API's error bodies."""
     status, headers = 200, {"Allow": endpoint.allow}
+    body: bytes | Empty
     kind = "application/json"
     try:
         kind = _negotiated(call)
         call.user = _user(call)
         body = _run(endpoint, call)
     except Refused as refusal:
+        headers |= refusal.headers
         if refusal.body is None:
             headers["Vary"] = "Accept, Cookie, origin"
             return _dressed(call, refusal.status, b"", headers, "text/html; charset=utf-8")
@@ -106,6 +167,9 @@ def answer(endpoint: Endpoint, call: Call) -> Response:
     except Found as found:
         headers |= {"Location": found.location, "Vary": "Accept, Cookie, origin"}
         return _dressed(call, 302, b"", headers, "text/html; charset=utf-8")
+    if isinstance(body, Empty):
+        headers["Vary"] = "Accept, Cookie, origin"
+        return _dressed(call, body.status, b"", headers, None)
     if status == 401 and body.startswith(b"{"):
         headers["WWW-Authenticate"] = _challenge(call)
     if kind == "text/html":
@@ -125,7 +189,7 @@ def add_slash(path: str, query: str) -> Response:
     return Response(b"", 301, headers, "text/html; charset=utf-8")
 
 
-def _run(endpoint: Endpoint, call: Call) -> bytes:
+def _run(endpoint: Endpoint, call: Call) -> bytes | Empty:
     """The endpoint's answer in JSON; what it does not do is refused."""
     if call.method not in endpoint.allow.split(", "):
         raise detail(405, f'Method "{call.method}" not allowed.')
@@ -133,19 +197,8 @@ def _run(endpoint: Endpoint, call: Call) -> bytes:
         parses = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
         renders = ["application/json", "text/html"]
         return dumps({"name": endpoint.name, "description": "", "renders": renders, "parses": parses})
-    if call.method in ("POST", "PUT", "DELETE") and "GET" in endpoint.allow:
-        raise _no_writing(call)
-    found = endpoint.run(call)
-    return found if isinstance(found, bytes) else dumps(found)
-
-
-def _no_writing(call: Call) -> Refused:
-    """How a write is refused: as the server does it for who may not; for who may, because there is none here."""
-    dandiset = call.archive.dandisets.get(call.args.get("dandiset", ""))
-    call.need_user()
-    if dandiset is not None and not call.owns(dandiset):
-        return Refused(403, None)
-    return detail(501, "The embedded archive is changed from Python, not over HTTP.")
+    found = endpoint.run["GET" if call.method == "HEAD" else call.method](call)
+    return found if isinstance(found, bytes | Empty) else dumps(found)
 
 
 def _negotiated(call: Call) -> str:
@@ -180,10 +233,10 @@ def _challenge(call: Call) -> str:
     return realm
 
 
-def _dressed(call: Call, status: int, body: bytes, headers: dict[str, str], kind: str) -> Response:
+def _dressed(call: Call, status: int, body: bytes, headers: dict[str, str], kind: str | None) -> Response:
     """The response with the headers that every view of the archive sends, compressed if it may be."""
     long = len(body) >= LEAST_GZIP
-    vary = ["Cookie", "origin"] if kind.startswith("text/html") else ["Accept", "Cookie", "origin"]
+    vary = ["Cookie", "origin"] if kind and kind.startswith("text/html") else ["Accept", "Cookie", "origin"]
     if long:
         vary.insert(-1, "Accept-Encoding")
     made = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any, NamedTuple
 
 from dandi_mirror.embedded.assets import Asset
@@ -52,3 +54,25 @@ def tree(assets: list[Asset]) -> dict[str, dict[str, Folder]]:
             parent = folder
         levels.setdefault(parent, {})[asset.path] = Folder(asset.path, 1, asset.size, asset)
     return levels
+
+
+def zarr_checksum(entries: list[tuple[str, int, str]]) -> str:
+    """The checksum over a Zarr's files (path, size in bytes, MD5): ``<md5>-<files>--<bytes>``.
+
+    Each folder is the JSON of what it holds, folders first, and its checksum the MD5 of that.
+    """
+    files: list[dict[str, Any]] = []
+    folders: dict[str, list[tuple[str, int, str]]] = {}
+    for path, size, md5 in entries:
+        top, slash, rest = path.partition("/")
+        if slash:
+            folders.setdefault(top, []).append((rest, size, md5))
+        else:
+            files.append({"digest": md5, "name": path, "size": size})
+    inner = [
+        {"digest": zarr_checksum(below), "name": name, "size": sum(size for _, size, _ in below)}
+        for name, below in sorted(folders.items())
+    ]
+    held = {"directories": inner, "files": sorted(files, key=lambda file: str(file["name"]))}
+    md5 = hashlib.md5(json.dumps(held, separators=(",", ":")).encode(), usedforsecurity=False).hexdigest()
+    return f"{md5}-{len(entries)}--{sum(size for _, size, _ in entries)}"

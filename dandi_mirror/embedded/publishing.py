@@ -23,6 +23,8 @@ def check(dandiset: Dandiset) -> None:
         raise Refused(400, "Operation only allowed on OPEN dandisets")
     if any(zarr.dandiset is dandiset for zarr in dandiset.archive.zarrs.values()):
         raise Refused(400, "Cannot publish dandisets which contain zarrs")
+    if status == "Publishing":
+        raise Refused(423, "Dandiset is currently being published")
     if status == "Published":
         raise Refused(400, "There have been no changes to the draft version since the last publish.")
     if status == "Pending":

@@ -214,12 +214,13 @@ def dandiset_users(call: Call) -> Any:
 
 
 def uploads(call: Call) -> Any:
-    """``GET /dandisets/{id}/uploads/``: none here, and only for owners."""
+    """``GET /dandisets/{id}/uploads/``: those that were begun, only for owners."""
     found = find_dandiset(call)
     if not call.owns(found):
         call.need_user()
         raise detail(403, NO_PERMISSION)
-    return counted(call, [], dict)
+    rows = [upload for upload in call.archive.uploads.values() if upload.dandiset is found]
+    return counted(call, rows, lambda upload: upload.record(call.archive))
 
 
 # --- versions

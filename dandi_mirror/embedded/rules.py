@@ -41,10 +41,11 @@ class Refused(Exception):
     body at all.
     """
 
-    def __init__(self, status: int, body: Any) -> None:
+    def __init__(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{status}: {dumps(body).decode()}")
         self.status = status
         self.body = body
+        self.headers = headers or {}
 
 
 def detail(status: int, text: str) -> Refused:

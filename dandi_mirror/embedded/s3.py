@@ -1,127 +1,187 @@
-"""The bucket: blobs, Zarr files and manifests by key, with ranges and presigned URLs, as S3 answers."""
+"""The archive's own bucket over HTTP, as S3 answers: ranges, presigned URLs, uploads in parts."""
 
 from __future__ import annotations
 
-import hashlib
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from dandi_mirror.embedded.rules import dumps
+from dandi_mirror.embedded import signing
+from dandi_mirror.embedded.bucket import BUCKET, KEY, LEAST_PART, Bucket, Multipart, Object
+from dandi_mirror.embedded.contents import Arriving, Content, pieces, size_of
 
 if TYPE_CHECKING:
-    from dandi_mirror.embedded.dandiset import Dandiset
     from dandi_mirror.embedded.store import Archive
 
-BUCKET = "dandi-dandisets"
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_PART = re.compile(rb"<Part>(.*?)</Part>", re.DOTALL)
+_NUMBER = re.compile(rb"<PartNumber>\s*(\d{1,5})\s*</PartNumber>")
+_ETAG = re.compile(rb"<ETag>\s*(?:\"|&quot;|&#34;)?([0-9a-f]{32})(?:\"|&quot;|&#34;)?\s*</ETag>")
 _MESSAGES = {
     "AccessDenied": (403, "Access Denied."),
+    "ExpiredToken": (403, "Request has expired"),
+    "BadDigest": (400, "The Content-Md5 you specified did not match what we received."),
+    "EntityTooSmall": (400, "Your proposed upload is smaller than the minimum allowed object size."),
+    "IncompleteBody": (400, "You did not provide the number of bytes specified by the Content-Length HTTP header."),
+    "InvalidPart": (400, "One or more of the specified parts could not be found."),
+    "InvalidPartOrder": (400, "The list of parts was not in ascending order."),
     "InvalidRange": (416, "The requested range is not satisfiable"),
+    "MalformedXML": (400, "The XML you provided was not well-formed or did not validate."),
+    "MethodNotAllowed": (405, "The specified method is not allowed against this resource."),
+    "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
     "NoSuchKey": (404, "The specified key does not exist."),
+    "NoSuchUpload": (404, "The specified multipart upload does not exist."),
     "SignatureDoesNotMatch": (
         403,
         "The request signature we calculated does not match the signature you provided. "
         "Check your key and signing method.",
     ),
-    "MethodNotAllowed": (405, "The specified method is not allowed against this resource."),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Object:
-    """What lies at a key; ``content`` is None for a blob that is only known by name."""
+class Asked:
+    """One request to the bucket."""
 
+    archive: Archive
+    method: str
     key: str
-    content: bytes | None
-    etag: str
-    created: datetime
-    holders: tuple[Dandiset, ...]
-    kind: str = "application/octet-stream"
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
 
-    @property
-    def hidden(self) -> bool:
-        """Whether it is only in Dandisets under embargo: then anonymous readers get 403."""
-        return bool(self.holders) and not any(dandiset.is_open for dandiset in self.holders)
-
-    @property
-    def version_id(self) -> str:
-        """The one version that an object here has."""
-        return file_etag(self.key.encode())
-
-    def headers(self) -> dict[str, str]:
-        """The headers of a GET or HEAD."""
-        return {
-            "Accept-Ranges": "bytes",
-            "ETag": f'"{self.etag}"',
-            "Last-Modified": format_datetime(self.created.astimezone(UTC), usegmt=True),
-            "Vary": "Origin",
-            "x-amz-version-id": self.version_id,
-        }
+    def refusal(self) -> Response | None:
+        """What a signature that does not fit is answered; None where it does, or where there is none."""
+        if signing.SIGNATURE not in self.query:
+            return None
+        if not signing.is_signed(KEY, self.method, f"/{BUCKET}/{quote(self.key)}", self.query, self.headers):
+            return error("SignatureDoesNotMatch", self.key)
+        if signing.has_expired(self.query, self.archive.now()):
+            return error("ExpiredToken", self.key)
+        return None
 
 
-def file_etag(content: bytes) -> str:
-    """The ETag of an object that was stored in one part."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A PUT that may begin: a part of an upload (by its id and number), or a file of a Zarr."""
+
+    asked: Asked
+    bucket: Bucket
+    upload_id: str = ""
+    number: int = 0
+
+    def keep(self, arrived: Arriving) -> Response:
+        """Have what has arrived, if it is whole; the upload may be gone by now."""
+        length, md5 = self.asked.headers["content-length"], self.asked.headers.get("content-md5")
+        if str(arrived.size) != length:
+            return error("IncompleteBody", self.asked.key)
+        if md5 is not None and md5 != base64.b64encode(bytes.fromhex(arrived.md5)).decode():
+            return error("BadDigest", self.asked.key)
+        etag = {"ETag": f'"{arrived.md5}"'}
+        if self.upload_id:
+            if self.upload_id not in self.bucket.multiparts:
+                return error("NoSuchUpload", self.asked.key)
+            self.bucket.keep_part(self.upload_id, self.number, arrived)
+        elif slot := self.bucket.zarr_slot(self.asked.key):
+            self.bucket.keep_file(*slot, arrived, self.asked.headers.get("content-type", "binary/octet-stream"))
+        else:
+            return error("NoSuchKey", self.asked.key)
+        return Response(b"", 200, etag)
 
 
-def presigned(archive: Archive, method: str, key: str, extra: Mapping[str, str]) -> str:
-    """A URL that opens ``key`` to whoever has it, for one method."""
-    now = archive.now().astimezone(UTC)
-    query = {
-        **extra,
-        "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
-        "X-Amz-Credential": f"embedded/{now:%Y%m%d}/us-east-1/s3/aws4_request",
-        "X-Amz-Date": f"{now:%Y%m%dT%H%M%SZ}",
-        "X-Amz-Expires": "21600",
-        "X-Amz-SignedHeaders": "host",
-    }
-    query["X-Amz-Signature"] = _signature(method, key, query)
-    return f"{archive.s3_url}/{quote(key)}?{urlencode(query, quote_via=quote, safe='')}"
-
-
-def _signature(method: str, key: str, query: Mapping[str, str]) -> str:
-    signed = sorted((k, v) for k, v in query.items() if k != "X-Amz-Signature")
-    return hashlib.sha256(dumps([method, key, signed])).hexdigest()
-
-
-def respond(archive: Archive, method: str, key: str, query: Mapping[str, str], headers: Mapping[str, str]) -> Response:
-    """The answer to GET or HEAD of a key."""
-    if method not in ("GET", "HEAD"):
-        return _error("MethodNotAllowed", key)
-    signature = query.get("X-Amz-Signature")
-    if signature is not None and signature != _signature(method, key, query):
-        return _error("SignatureDoesNotMatch", key)
-    found = find(archive, key)
+def respond(asked: Asked, bucket: Bucket, body: bytes) -> Response:
+    """The answer to GET, HEAD and POST of a key."""
+    if asked.method not in ("GET", "HEAD", "POST"):
+        return error("MethodNotAllowed", asked.key)
+    if refusal := asked.refusal():
+        return refusal
+    if asked.method == "POST":
+        return _complete(asked, bucket, body)
+    found = bucket.find(asked.key)
     if found is None:
-        return _error("NoSuchKey", key)
-    if found.hidden and signature is None:
-        return _error("AccessDenied", key, {"x-amz-version-id": found.version_id})
+        return error("NoSuchKey", asked.key)
+    if found.hidden and signing.SIGNATURE not in asked.query:
+        return error("AccessDenied", asked.key, {"x-amz-version-id": found.version_id})
     if found.content is None:
-        return _error("NoSuchKey", key)
-    return _content(found, found.content, query, headers.get("range", ""))
+        return error("NoSuchKey", asked.key)
+    return _content(found, found.content, asked)
 
 
-def _content(found: Object, content: bytes, query: Mapping[str, str], wanted: str) -> Response:
+def accept(asked: Asked, bucket: Bucket) -> Taken | Response:
+    """Where a PUT goes to, or why it may not."""
+    if signing.SIGNATURE not in asked.query:
+        return error("AccessDenied", asked.key)
+    if refusal := asked.refusal():
+        return refusal
+    if not asked.headers.get("content-length", "").isdecimal():
+        return error("MissingContentLength", asked.key)
+    if "uploadId" not in asked.query:
+        return Taken(asked, bucket) if bucket.zarr_slot(asked.key) else error("NoSuchKey", asked.key)
+    upload_id, number = asked.query["uploadId"], asked.query.get("partNumber", "")
+    if _multipart(asked, bucket) is None or not number.isdecimal():
+        return error("NoSuchUpload", asked.key)
+    return Taken(asked, bucket, upload_id, int(number))
+
+
+def _multipart(asked: Asked, bucket: Bucket) -> Multipart | None:
+    found = bucket.multiparts.get(asked.query.get("uploadId", ""))
+    return found if found and found.key == asked.key else None
+
+
+def _complete(asked: Asked, bucket: Bucket, body: bytes) -> Response:
+    """``CompleteMultipartUpload``: the parts that the body names, in its order."""
+    if signing.SIGNATURE not in asked.query:
+        return error("AccessDenied", asked.key)
+    multipart = _multipart(asked, bucket)
+    if multipart is None:
+        return error("NoSuchUpload", asked.key)
+    named = [(_NUMBER.search(part), _ETAG.search(part)) for part in _PART.findall(body)]
+    wanted = {int(number[1]): etag[1].decode() for number, etag in named if number and etag}
+    if not wanted or len(wanted) != len(named):
+        return error("MalformedXML", asked.key)
+    numbers = list(wanted)
+    if numbers != sorted(numbers):
+        return error("InvalidPartOrder", asked.key)
+    parts = [multipart.parts.get(number) for number in numbers]
+    if any(part is None or part.md5 != wanted[n] for n, part in zip(numbers, parts, strict=True)):
+        return error("InvalidPart", asked.key)
+    if any(part is not None and part.size < LEAST_PART for part in parts[:-1]):
+        return error("EntityTooSmall", asked.key)
+    stored = bucket.complete(asked.query["uploadId"], numbers)
+    made = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<CompleteMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+        f"<Location>{bucket.url}/{quote(asked.key)}</Location><Bucket>{BUCKET}</Bucket><Key>{_xml(asked.key)}</Key>"
+        f"<ETag>&#34;{stored.etag}&#34;</ETag></CompleteMultipartUploadResult>"
+    )
+    return Response(made.encode(), 200, {}, "application/xml")
+
+
+def _content(found: Object, content: Content, asked: Asked) -> Response:
     """All of it, or the range that is wanted; a range that is not understood counts as none."""
-    headers, status, size = found.headers(), 200, len(content)
-    if "response-content-disposition" in query:
-        headers["Content-Disposition"] = query["response-content-disposition"]
-    if match := _RANGE.fullmatch(wanted):
+    headers, status, size = _headers(found), 200, size_of(content)
+    start, stop = 0, size
+    if "response-content-disposition" in asked.query:
+        headers["Content-Disposition"] = asked.query["response-content-disposition"]
+    if match := _RANGE.fullmatch(asked.headers.get("range", "")):
         span = _span(match[1], match[2], size)
         if span is None:
             made = {"Content-Range": f"bytes */{size}", "x-amz-version-id": found.version_id}
-            return _error("InvalidRange", found.key, made)
-        start, stop = span
-        status, content = 206, content[start:stop]
+            return error("InvalidRange", found.key, made)
+        status, (start, stop) = 206, span
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    return Response(content, status, headers, query.get("response-content-type", found.kind))
+    kind = asked.query.get("response-content-type", found.kind)
+    if isinstance(content, bytes):
+        return Response(content[start:stop], status, headers, kind)
+    headers["Content-Length"] = str(stop - start)
+    body = () if asked.method == "HEAD" else pieces(content, start, stop)
+    return StreamingResponse(body, status, headers, kind)
 
 
 def _span(first: str, last: str, size: int) -> tuple[int, int] | None:
@@ -133,45 +193,22 @@ def _span(first: str, last: str, size: int) -> tuple[int, int] | None:
     return (start, stop) if start < stop else None
 
 
-def find(archive: Archive, key: str) -> Object | None:
-    """What lies at ``key``, whoever asks."""
-    kind, _, rest = key.partition("/")
-    if kind == "blobs":
-        blob = archive.blobs.get(rest.rpartition("/")[2])
-        if blob is None or blob.key != key:
-            return None
-        return Object(key, blob.content, blob.etag or "", blob.created, blob.holders)
-    if kind == "zarr":
-        zarr_id, _, path = rest.partition("/")
-        zarr = archive.zarrs.get(zarr_id)
-        content = zarr.files.get(path) if zarr else None
-        if zarr is None or content is None:
-            return None
-        return Object(key, content, file_etag(content), zarr.created, (zarr.dandiset,))
-    return _manifest(archive, key) if kind == "dandisets" else None
+def _headers(found: Object) -> dict[str, str]:
+    """The headers of a GET or HEAD."""
+    return {
+        "Accept-Ranges": "bytes",
+        "ETag": f'"{found.etag}"',
+        "Last-Modified": format_datetime(found.created.astimezone(UTC), usegmt=True),
+        "Vary": "Origin",
+        "x-amz-version-id": found.version_id,
+    }
 
 
-def _manifest(archive: Archive, key: str) -> Object | None:
-    """A version's manifest, made when it is asked for; the YAML ones are JSON, which YAML reads too."""
-    parts = key.split("/")
-    dandiset = archive.dandisets.get(parts[1]) if len(parts) == 4 else None
-    version = dandiset.versions.get(parts[2]) if dandiset else None
-    if dandiset is None or version is None:
-        return None
-    name, _, kind = parts[3].partition(".")
-    if (name, kind) not in {(n, k) for n in ("dandiset", "assets") for k in ("yaml", "jsonld")}:
-        return None
-    if name == "assets":
-        content = b"[" + b",".join([asset.record() for asset in version]) + b"]"
-    else:
-        content = dumps(version.metadata)
-    media = "application/ld+json" if kind == "jsonld" else "application/octet-stream"
-    return Object(key, content, file_etag(content), version.modified, (dandiset,), media)
-
-
-def _error(code: str, key: str, headers: Mapping[str, str] | None = None) -> Response:
+def error(code: str, key: str, headers: Mapping[str, str] | None = None) -> Response:
     """An error in XML, as S3 words it."""
     status, words = _MESSAGES[code]
+    if code == "ExpiredToken":
+        code = "AccessDenied"
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{code}</Code><Message>{words}</Message><Resource>/{BUCKET}/{_xml(key)}</Resource>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +16,17 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dandi_mirror.embedded import s3
+from dandi_mirror.embedded.bucket import BUCKET
+from dandi_mirror.embedded.contents import PIECE
 from dandi_mirror.embedded.endpoints import ENDPOINTS
 from dandi_mirror.embedded.http import Call, add_slash, answer, page_not_found
 from dandi_mirror.embedded.routes import parameters
 from dandi_mirror.embedded.store import Archive
 
 ROBOTS = "User-agent: *\nDisallow: /\n"
+MOST_BODY = 64 * 1024 * 1024
+"""Bytes of a request's body at most, unless it goes to the bucket."""
+_BUCKET = f"/{BUCKET}/"
 
 
 @dataclass(slots=True)
@@ -67,28 +72,56 @@ class Server:
         query = scope["query_string"].decode("latin-1")
         request = Request(scope["method"], scope["path"], query, headers)
         self.requests.append(request)
-        body = await _body(receive) if "content-length" in headers or "transfer-encoding" in headers else b""
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
                 request.status = message["status"]
             await send(message)
 
+        streamed = request.method == "PUT" and request.path.startswith(_BUCKET)
+        has_body = "content-length" in headers or "transfer-encoding" in headers
+        try:
+            body = await _body(receive) if has_body and not streamed else b""
+        except TooLarge:
+            await PlainTextResponse("Request Entity Too Large", 413, {"Connection": "close"})(scope, receive, noting)
+            return
         app: ASGIApp | None = None
         if self.intercept is not None:
             app = await run_in_threadpool(self.intercept, request)
-        if app is None:
+        if app is not None and streamed:
+            await _drained(receive)
+        if app is None and streamed:
+            app = await self._take(request, receive)
+        if app is None and self.archive.bucket is not self.archive.own_bucket:
+            app = await run_in_threadpool(self._locked_answer, request, body, scope)
+        await (app or self._locked_answer(request, body, scope))(scope, receive, noting)
+
+    async def _take(self, request: Request, receive: Receive) -> Response:
+        """Receive a PUT to the bucket, into a file, a piece at a time."""
+        with self.archive.lock:
+            taken = s3.accept(self._asked(request), self.archive.own_bucket)
+        if isinstance(taken, Response):
+            await _drained(receive)
+            return taken
+        with await run_in_threadpool(self.archive.own_bucket.room) as arriving:
+            async for piece in _pieces(receive):
+                await run_in_threadpool(arriving.write, piece)
             with self.archive.lock:
-                app = self.answer(request, body, scope["raw_path"].decode("latin-1"))
-        await app(scope, receive, noting)
+                return taken.keep(arriving)
+
+    def _asked(self, request: Request) -> s3.Asked:
+        key = request.path.removeprefix(_BUCKET)
+        return s3.Asked(self.archive, request.method, key, request.params, request.headers)
+
+    def _locked_answer(self, request: Request, body: bytes, scope: Scope) -> Response:
+        with self.archive.lock:
+            return self.answer(request, body, scope["raw_path"].decode("latin-1"))
 
     def answer(self, request: Request, body: bytes, raw_path: str) -> Response:
         """The archive's own answer."""
         path, headers = request.path, request.headers
-        bucket = f"/{s3.BUCKET}/"
-        if path.startswith(bucket):
-            key = path.removeprefix(bucket)
-            return s3.respond(self.archive, request.method, key, request.params, headers)
+        if path.startswith(_BUCKET):
+            return s3.respond(self._asked(request), self.archive.own_bucket, body)
         url = f"http://{headers.get('host', '')}{raw_path}" + (f"?{request.query}" if request.query else "")
         call = Call(self.archive, request.method, url, request.params, headers, body)
         for endpoint in ENDPOINTS:
@@ -100,14 +133,44 @@ class Server:
         return PlainTextResponse(ROBOTS) if path == "/robots.txt" else page_not_found(call)
 
 
+class TooLarge(Exception):
+    """A body that is not for the bucket, and too large for anything else."""
+
+
 async def _body(receive: Receive) -> bytes:
-    parts = []
+    parts, size = [], 0
+    async for part in _chunks(receive):
+        parts.append(part)
+        size += len(part)
+        if size > MOST_BODY:
+            raise TooLarge
+    return b"".join(parts)
+
+
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+    """What is received, as it comes; it ends also where the client goes away."""
     more = True
     while more:
         message = await receive()
-        parts.append(message.get("body", b""))
+        yield message.get("body", b"")
         more = message.get("more_body", False)
-    return b"".join(parts)
+
+
+async def _pieces(receive: Receive) -> AsyncIterator[bytes]:
+    """What is received, in pieces that are worth a thread's while."""
+    held = bytearray()
+    async for chunk in _chunks(receive):
+        held += chunk
+        if len(held) >= PIECE:
+            yield bytes(held)
+            held.clear()
+    yield bytes(held)
+
+
+async def _drained(receive: Receive) -> None:
+    """Let a body go by, so that the client reads the answer instead of a broken connection."""
+    async for _ in _chunks(receive):
+        pass
 
 
 class _Uvicorn(uvicorn.Server):
@@ -164,7 +227,8 @@ def serve(archive: Archive, port: int = 0, host: str = "127.0.0.1") -> Iterator[
         try:
             if not running.up.wait(30):
                 raise RuntimeError("the embedded archive did not start within 30 s")
-            yield server
+            with archive.jobs.running():
+                yield server
         finally:
             running.stop()
             thread.join(30)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dandi_mirror.embedded.assets import CONTEXT, Asset
+from dandi_mirror.embedded.checks import version_errors
 from dandi_mirror.embedded.overviews import Folder, citation, summary, tree
 from dandi_mirror.embedded.rules import Refused, folders_of, metadata_time, moment
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from dandi_mirror.embedded.dandiset import Dandiset
 
 DRAFT = "draft"
+COMPUTED = {"id", "url", "access", "version", "@context", "citation", "identifier", "repository"}
+COMPUTED |= {"dateCreated", "manifestLocation", "assetsSummary", "doi", "publishedBy", "datePublished", "releaseNotes"}
+"""Keys of a Dandiset's record that the archive computes; a caller's own values of them are replaced."""
 
 
 class Totals(NamedTuple):
@@ -43,6 +47,7 @@ class Version:
         """``doi``, ``publishedBy``, ``datePublished``, ``releaseNotes`` of a published version."""
         self._modified = created
         self._status: str | None = None
+        self._waiting = False
         self._assets: dict[str, Asset] = {}
         self._paths: dict[str, Asset] = {}
         self._folders: Counter[str] = Counter()
@@ -98,7 +103,9 @@ class Version:
             raise Refused(409, "An asset with that path already exists")
         clashes = [folder for folder in folders_of(path) if folder in self._paths and folder != gone]
         if not clashes and self._folders[path]:
-            clashes = sorted(o for o in self._paths if o.startswith(path + "/") and o != gone)
+            below = [o for o in self._paths if o.startswith(path + "/") and o != gone]
+            folders = {folder for o in below for folder in folders_of(o) if len(folder) > len(path)}
+            clashes = sorted(folders.union(below))
         if clashes:
             words = f'Path of new asset "{path}" conflicts with existing assets: {clashes}'
             raise Refused(409, words)
@@ -122,6 +129,18 @@ class Version:
         self._modified = now
         self._status = None
         self.forget()
+
+    def wait(self, now: datetime) -> None:
+        """Note a change that came over HTTP: Pending until :meth:`validate`."""
+        self.touch(now)
+        self._status, self._waiting = "Pending", True
+
+    def validate(self, now: datetime) -> None:
+        """Validate what came over HTTP, if no asset waits for its SHA-256; ``modified`` moves."""
+        if self._waiting and not self.totals.pending:
+            self.touch(now)
+            self._waiting = False
+            self.validation_errors = version_errors(self.given)
 
     def forget(self) -> None:
         """Drop what was computed from the assets; dates stay."""
@@ -172,7 +191,7 @@ class Version:
             "version": self.version,
             "name": self.name,
             "asset_count": totals.assets,
-            "active_uploads": 0,
+            "active_uploads": self._active_uploads(),
             "size": totals.size,
             "status": self.status,
             "created": self.created,
@@ -182,6 +201,11 @@ class Version:
         if not detail:
             del row["active_uploads"], row["release_notes"]
         return row
+
+    def _active_uploads(self) -> int:
+        """Uploads that were begun for the Dandiset; they count for its draft."""
+        uploads = self.dandiset.archive.uploads.values() if self.version == DRAFT else ()
+        return sum(upload.dandiset is self.dandiset for upload in uploads)
 
     def listed(self) -> dict[str, Any]:
         """As in the list of versions: with the Dandiset, release notes last."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from dandi_mirror.embedded import Archive, Server, serve
+from tests.embedded.asking import OWNER
 
 CONTENTS = {
     "sub-1/sub-1_ses-1.nwb": b"one" * 1000,
@@ -43,10 +45,10 @@ def client() -> str:
     return found
 
 
-def dandi(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def dandi(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the client with a home of its own and nothing of the caller's settings."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    env = {**kept, "HOME": str(home), "DANDI_NO_ET": "1", "NO_PROXY": "*", "DANDI_CACHE": "ignore"}
+    env = {**kept, "HOME": str(home), "DANDI_NO_ET": "1", "NO_PROXY": "*", "DANDI_CACHE": "ignore", **more}
     return subprocess.run(
         [client(), *arguments], env=env, cwd=home, capture_output=True, text=True, timeout=180, check=False
     )
@@ -105,3 +107,25 @@ def test_download_of_a_file_gives_the_file(server: Server, tmp_path: Path) -> No
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "sub-2 (a+b).nwb").read_bytes() == CONTENTS["sub-2/sub-2 (a+b).nwb"]
     assert [r for r in server.requests if r.path.startswith("/dandi-dandisets/") and r.status == 200]
+
+
+def test_what_the_client_uploads_is_in_the_draft(tmp_path: Path) -> None:
+    archive = Archive()
+    archive.add_user("owner@nil.nil", OWNER)
+    dandiset = archive.create_dandiset("000004", owners=("owner@nil.nil",))
+    folder = tmp_path / "000004"
+    (folder / "sub-1").mkdir(parents=True)
+    (folder / "dandiset.yaml").write_text("identifier: '000004'\n")
+    content = os.urandom(100_000)
+    (folder / "sub-1" / "notes.txt").write_bytes(content)
+    with serve(archive) as server:
+        key = {f"{server.origin.removeprefix('http://')}_API_KEY": OWNER, "DANDI_DEVEL": "1"}
+        where = ["-i", server.api_url, "--validation", "skip", "--allow-any-path", str(folder)]
+        done = dandi(tmp_path, "upload", *where, **key)
+        assert done.returncode == 0, done.stdout + done.stderr
+        archive.jobs.settle()
+    asset = dandiset.draft.asset_at("sub-1/notes.txt")
+    assert asset and asset.blob
+    assert asset.blob.read() == content
+    assert asset.blob.sha256 == hashlib.sha256(content).hexdigest()
+    assert not [r for r in server.requests if r.path.startswith("/dandi-dandisets/") and "authorization" in r.headers]

@@ -20,7 +20,7 @@ import requests
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
 
 RECORDED = Path(__file__).parent.parent / "data" / "recorded"
-FILES = ("server", "dandisets", "versions", "assets", "zarr", "bucket")
+FILES = ("server", "dandisets", "versions", "assets", "zarr", "bucket", "writes")
 TOKENS = {"owner": "b" * 40, "other": "c" * 40, "admin": "a" * 40, "pending": "d" * 40}
 CONTENTS = {"a.txt": b"content of a.txt\n", "dup.txt": b"content of a.txt\n", "secret.txt": b"secret bytes\n"}
 COMPUTED = {
@@ -223,7 +223,7 @@ def ask(server: Server, label: str, request: dict[str, Any]) -> requests.Respons
         url = answer.headers["location"]
         headers.pop("Authorization", None)
     body = {"data": "{bad"} if headers.get("Content-Type") else {"json": request.get("json")}
-    if request["method"] != "POST":
+    if request["method"] not in ("POST", "PUT", "PATCH", "DELETE"):
         body = {}
     return requests.request(request["method"], url, headers=headers, allow_redirects=False, **body)
 

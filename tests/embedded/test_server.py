@@ -82,30 +82,11 @@ def test_a_bad_token_is_refused_on_public_pages_too(server: Server) -> None:
     assert answer.headers["www-authenticate"] == 'Bearer realm="api"'
 
 
-def test_writing_over_http_is_refused_and_said_so(server: Server, dandiset: Dandiset) -> None:
-    url = f"{server.api_url}/dandisets/000004/versions/draft/"
-    anonymous = requests.put(url, json={})
-    assert (anonymous.status_code, anonymous.json()) == (
-        401,
-        {"detail": "Authentication credentials were not provided."},
-    )
-    server.archive.add_user("other", "0" * 40)
-    other = requests.put(url, json={}, headers={"Authorization": f"token {'0' * 40}"})
-    # recorded of the real server: no body, no JSON
-    assert (other.status_code, other.content, other.headers["content-type"]) == (403, b"", "text/html; charset=utf-8")
-    server.archive.add_user("me", "1" * 40)
-    dandiset.owners.append("me")
-    owner = requests.put(url, json={}, headers={"Authorization": f"token {'1' * 40}"})
-    assert owner.status_code == 501
-
-
-def test_an_upload_with_another_digest_is_refused_with_a_list(server: Server, dandiset: Dandiset) -> None:
-    server.archive.add_user("me", "1" * 40)
-    wanted = {"dandiset": "000004", "contentSize": 14, "digest": {"algorithm": "sha256", "value": "0"}}
-    answer = requests.post(
-        f"{server.api_url}/uploads/initialize/", json=wanted, headers={"Authorization": f"token {'1' * 40}"}
-    )
-    assert (answer.status_code, answer.json()) == (400, ["Unsupported Digest Type"])
+def test_a_body_that_is_too_large_is_refused(server: Server) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dandi_mirror.embedded.server.MOST_BODY", 1000)
+        answer = requests.post(f"{server.api_url}/blobs/digest/", data=b" " * 1001)
+    assert answer.status_code == 413
 
 
 def test_api_answers_carry_nothing_to_validate_a_cache_with(server: Server, dandiset: Dandiset) -> None:

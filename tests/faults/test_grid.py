@@ -125,7 +125,7 @@ class World:
         text = self.archive.dandisets[dandiset].draft.asset_at("README.md")
         assert text and text.blob and text.blob.content is not None
         said = self.mirror.git("cat-file", "-p", "draft:README.md", dandiset=dandiset)
-        return f"refs/tags/{newest}" in self.mirror.refs(dandiset) and said == text.blob.content.decode().strip()
+        return f"refs/tags/{newest}" in self.mirror.refs(dandiset) and said == text.blob.read().decode().strip()
 
 
 def _seed(dandiset: Dandiset) -> None:

@@ -75,7 +75,7 @@ def _tree(dandiset: Dandiset, mirror: MirrorOfTest) -> Iterator[str]:
         assert blob and blob.content is not None
         if path not in there:
             continue
-        as_git = sha1(b"blob %d\0%b" % (blob.size, blob.content)).hexdigest()
+        as_git = sha1(b"blob %d\0%b" % (blob.size, blob.read())).hexdigest()
         wanted = f"SHA256E-s{blob.size}--{blob.sha256}."
         if tree[path][1] != as_git and not keys.get(path, "").startswith(wanted):
             yield f"{path} is not what the archive has"

@@ -1,0 +1,91 @@
+"""What the archive does after it has answered: digests, validation, publishing, the end of an embargo."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Job = Callable[[], None]
+
+
+class Jobs:
+    """Jobs in the order in which they were given, one at a time.
+
+    ``delay`` is how long each waits at least, in seconds; with None it waits until :meth:`settle`.
+    """
+
+    def __init__(self, delay: float | None = 0.0) -> None:
+        self.delay = delay
+        self._waiting: deque[tuple[float, Job]] = deque()
+        self._changed = threading.Condition()
+        self._at_work = threading.Lock()
+        self._serving = 0
+        self._failures: list[Exception] = []
+
+    def later(self, job: Job) -> None:
+        """Have ``job`` done, in another thread."""
+        with self._changed:
+            self._waiting.append((time.monotonic() + (self.delay or 0.0), job))
+            self._changed.notify_all()
+
+    def settle(self) -> None:
+        """Do all that waits, here and now, and what it leads to."""
+        while True:
+            with self._at_work:
+                with self._changed:
+                    if not self._waiting:
+                        return
+                    job = self._waiting.popleft()[1]
+                job()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Have jobs done as long as the block lasts; what then waits is left undone.
+
+        Raises:
+            Exception: what the first job raised that failed.
+        """
+        with self._changed:
+            self._serving += 1
+        thread = threading.Thread(target=self._work, name="archive-jobs", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._serving -= 1
+                self._changed.notify_all()
+            thread.join(30)
+        if self._failures:
+            raise self._failures.pop(0)
+
+    def _work(self) -> None:
+        while self._wait():
+            with self._at_work:
+                with self._changed:
+                    job = self._waiting.popleft()[1] if self._waiting else None
+                if job is not None:
+                    self._do(job)
+
+    def _do(self, job: Job) -> None:
+        """Do a job; that it fails is said at the end, and the next ones are done."""
+        try:
+            job()
+        except Exception as error:
+            self._failures.append(error)
+
+    def _wait(self) -> bool:
+        """Wait until the next job is due; false when there is nobody to work for."""
+        with self._changed:
+            while self._serving:
+                if self.delay is None or not self._waiting:
+                    self._changed.wait()
+                    continue
+                left = self._waiting[0][0] - time.monotonic()
+                if left <= 0:
+                    return True
+                self._changed.wait(left)
+        return False

@@ -1,0 +1,1 @@
+"""dandi's own integration tests against the embedded archive: ``python -m tests.conformance``."""
