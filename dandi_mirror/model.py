@@ -134,7 +134,7 @@ class Asset:
     """The handle of its canonical record (see ``mirror.spool``); below zero, the length of one that was not
     read again."""
     fields: tuple[tuple[str, str], ...]
-    """git-annex metadata: (field, value) pairs, sorted."""
+    """git-annex metadata: (field, value) pairs, each once."""
     published: bool
     """Whether its record says that a published version holds it: then its id lives for ever."""
 

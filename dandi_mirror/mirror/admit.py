@@ -260,9 +260,9 @@ def _content_url(metadata: dict[str, object], hosts: ContentHosts) -> str | None
     urls = metadata.get("contentUrl")
     api = hosts.instance.api_url + "/"
     for url in urls if isinstance(urls, list) else []:
-        admitted = hosts.admit(url)
         # the API's own URL is built from the asset id, never taken from a record
-        if admitted and not admitted.startswith(api):
+        own = isinstance(url, str) and url.startswith(api)
+        if not own and (admitted := hosts.admit(url)):
             return admitted
     return None
 
@@ -270,15 +270,9 @@ def _content_url(metadata: dict[str, object], hosts: ContentHosts) -> str | None
 def conflicts(paths: Iterable[str]) -> dict[str, str]:
     """The paths that are a file and a folder at once, each with the reason; all members of a conflict."""
     files = set(paths)
-    found: dict[str, str] = {}
-    known: set[str] = set()
-    for path in files:
-        for folder in _folders(path.rpartition("/")[0]):
-            if folder in known:
-                continue
-            known.add(folder)
-    for folder in known & files:
-        found[folder] = "a folder of the same name holds other assets"
+    folders = {path.rpartition("/")[0] for path in files}
+    above = {folder for inner in folders for folder in _folders(inner)}
+    found = dict.fromkeys(above & files, "a folder of the same name holds other assets")
     if found:
         for path in files:
             if any(folder in found for folder in _folders(path.rpartition("/")[0])):

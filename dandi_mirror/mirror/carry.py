@@ -20,8 +20,8 @@ def carried_assets(dataset: Dataset, old: OldTree, listing: Listing, spool: Spoo
 
     A new row that cannot be taken does not delete what its path held before.
     """
-    wanted = {refusal.path for refusal in listing.refusals} & {path for path in old if is_asset_path(path)}
-    wanted -= set(listing.assets)
+    refused = {refusal.path for refusal in listing.refusals}
+    wanted = {path for path in refused if path in old and is_asset_path(path) and path not in listing.assets}
     if wanted:
         wanted -= set(conflicts([*listing.assets, *wanted]))
     lines = sorted(KeptRecords(dataset, old, spool).lines(wanted))

@@ -13,14 +13,16 @@ _SESSION = re.compile(r"(?:^|[_/])ses-([^_/.]+)")
 
 
 def annex_fields(metadata: dict[str, object], path: str) -> tuple[tuple[str, str], ...]:
-    """The (field, value) pairs of an asset's record, sorted and each once.
+    """The (field, value) pairs of an asset's record, each once.
 
     ``subject``, ``species``, ``sex``, ``age`` from its participants, ``session`` from its path, ``approach``,
     ``technique`` and ``variable`` from what was measured.  What is not a short line of text is left out.
     """
     named = _named_values(metadata, path)
-    pairs = sorted({pair for field, value in named if isinstance(value, str) and (pair := _selectable(field, value))})
-    return tuple(pairs if len(pairs) <= MOST_VALUES else _at_most(pairs))
+    pairs = {
+        pair: None for field, value in named if isinstance(value, str) and (pair := _selectable(field, value))
+    }  # in the record's order
+    return tuple(pairs if len(pairs) <= MOST_VALUES else _at_most(sorted(pairs)))
 
 
 def _named_values(metadata: dict[str, object], path: str) -> list[tuple[str, object]]:

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import orjson
 
-from dandi_mirror.mirror.records import Record, RecordFile, is_asset_path, is_part, part_of, record_parts
+from dandi_mirror.mirror.records import Record, RecordFile, in_order, is_asset_path, is_part, part_of, record_parts
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.stream import Entry, Known
+
+AS_BEFORE = Known("")
+"""Stands for what the old tree has at a path, where that stays."""
 
 
 class KeptRecords:
@@ -19,28 +22,27 @@ class KeptRecords:
         self._dataset = dataset
         self._old = {path: oid for path, (_, oid) in old.items() if is_part(path)}
         self._tree = old
-        self._assets = [path for path in old if is_asset_path(path)]
         self._spool = spool
 
-    def entry(self, path: str) -> Entry | None:
-        """What the old tree has at a path."""
-        found = self._tree.get(path)
-        return Known(found[1], found[0]) if found else None
+    def __contains__(self, path: str) -> bool:
+        """Whether the old tree has something at a path."""
+        return path in self._tree
 
-    def files(self, records: list[tuple[str, int]]) -> Iterator[tuple[str, Entry]]:
-        """The parts, by their paths in the tree, for (path, handle) pairs of distinct paths."""
+    def files(self, records: list[Record]) -> Iterator[tuple[str, Entry]]:
+        """The parts, by their paths in the tree, for records of distinct paths."""
         paths = {path for path, _ in records}
-        gone = self._parts_of(path for path in self._assets if path not in paths)
+        gone = self._parts_of(path for path in self._tree if path not in paths and is_asset_path(path))
         for name, members in record_parts(records):
             yield name, self._file(name, members, gone)
 
     def _file(self, name: str, records: Sequence[Record], gone: set[str]) -> Entry:
         """The part ``name``; ``gone`` are old parts that held a record which is nowhere now."""
-        kept = [record for record in records if record.handle < 0]
+        kept = [path for path, handle in records if handle < 0]
         if len(kept) == len(records) and name in self._old and name not in gone:
-            return Known(self._old[name])
-        lines = dict(self.lines(record.path for record in kept))
-        handles = (record.handle if record.handle >= 0 else self._spool.put(lines[record.path]) for record in records)
+            return AS_BEFORE
+        lines = dict(self.lines(kept))
+        ordered = sorted(records, key=in_order)
+        handles = (handle if handle >= 0 else self._spool.put(lines[path]) for path, handle in ordered)
         return RecordFile(self._spool, tuple(handles))
 
     def _parts_of(self, paths: Iterable[str]) -> set[str]:

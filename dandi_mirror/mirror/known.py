@@ -10,20 +10,22 @@ is not mirrored, so nothing of it is known.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from array import array
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from operator import attrgetter
 from pathlib import Path
-
-import orjson
 
 from dandi_mirror.errors import DiskError
 from dandi_mirror.mirror.fields import shared_pair
 from dandi_mirror.mirror.records import record_length
 from dandi_mirror.model import Asset
 
+# a field's value is shared by thousands of assets, so each is written once
 _TABLES = """
 CREATE TABLE asset (asset_id TEXT PRIMARY KEY, path TEXT, modified TEXT, size INT, key TEXT, url TEXT,
-                    fields TEXT, published INT, record INT) WITHOUT ROWID;
+                    fields BLOB, published INT, record INT) WITHOUT ROWID;
+CREATE TABLE pair (number INTEGER PRIMARY KEY, field TEXT, value TEXT);
 CREATE TABLE state (state TEXT);
 """
 
@@ -34,19 +36,25 @@ class Known:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def load(self, state: str) -> dict[str, Asset]:
-        """The assets by id, if the file was written in this ``state``; else none.
+    def fits(self, state: str) -> bool:
+        """Whether the file was written in this ``state``."""
+        if not self._path.exists():
+            return False
+        try:
+            with self._open() as database:
+                return bool(database.execute("SELECT state FROM state").fetchone() == (state,))
+        except sqlite3.DatabaseError:
+            return False
+
+    def load(self) -> dict[str, Asset]:
+        """The assets by id; none if the file is spoilt.
 
         Their records are not here: ``record`` is the negative length of each, in bytes.
         """
-        if not self._path.exists():
-            return {}
         try:
             with self._open() as database:
-                if database.execute("SELECT state FROM state").fetchone() != (state,):
-                    return {}
                 return {asset.asset_id: asset for asset in _assets(database)}
-        except (sqlite3.DatabaseError, ValueError):
+        except (sqlite3.DatabaseError, ValueError, KeyError):
             return {}
 
     def store(self, state: str, assets: Mapping[str, Asset], before: Mapping[str, Asset]) -> None:
@@ -57,6 +65,7 @@ class Known:
         """
         now = {asset.asset_id for asset in assets.values()}
         changed = [asset for asset in assets.values() if asset.record >= 0 or asset.asset_id not in before]
+        changed.sort(key=attrgetter("asset_id"))  # SQLite appends then, and need not look for each one's place
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if not before:
@@ -68,7 +77,8 @@ class Known:
                 database.executemany(
                     "DELETE FROM asset WHERE asset_id = ?", ([gone] for gone in before if gone not in now)
                 )
-                database.executemany("INSERT OR REPLACE INTO asset VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _rows(changed))
+                rows = _rows(changed, _numbers(database, changed))
+                database.executemany("INSERT OR REPLACE INTO asset VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
                 database.execute("INSERT INTO state VALUES (?)", [state])
         except (sqlite3.Error, OSError) as error:
             with suppress(OSError):
@@ -83,16 +93,28 @@ class Known:
             yield database
 
 
-def _rows(assets: Iterable[Asset]) -> Iterator[tuple[object, ...]]:
+def _numbers(database: sqlite3.Connection, assets: Collection[Asset]) -> dict[tuple[str, str], int]:
+    """The number of each pair of the assets' fields; new ones are written."""
+    numbers = {(field, value): number for number, field, value in database.execute("SELECT * FROM pair")}
+    pairs: set[tuple[str, str]] = set()
     for asset in assets:
-        fields = orjson.dumps(asset.fields).decode()
+        pairs.update(asset.fields)
+    new = dict(zip(sorted(pairs - numbers.keys()), range(len(numbers), len(numbers) + len(pairs)), strict=False))
+    database.executemany("INSERT INTO pair VALUES (?, ?, ?)", ((number, *pair) for pair, number in new.items()))
+    return numbers | new
+
+
+def _rows(assets: Collection[Asset], numbers: Mapping[tuple[str, str], int]) -> Iterator[tuple[object, ...]]:
+    for asset in assets:
         yield (
-            asset.asset_id, asset.path, asset.modified, asset.size, asset.key, asset.content_url, fields,
-            asset.published, record_length(asset.record),
+            asset.asset_id, asset.path, asset.modified, asset.size, asset.key, asset.content_url,
+            array("I", map(numbers.__getitem__, asset.fields)), asset.published, record_length(asset.record),
         )  # fmt: skip
 
 
 def _assets(database: sqlite3.Connection) -> Iterator[Asset]:
-    for asset_id, path, modified, size, key, url, text, published, length in database.execute("SELECT * FROM asset"):
-        fields = tuple(shared_pair(field, value) for field, value in orjson.loads(text))
-        yield Asset(path, asset_id, modified, size, key, url, -length, fields, bool(published))
+    pairs = {number: shared_pair(field, value) for number, field, value in database.execute("SELECT * FROM pair")}
+    pair = pairs.__getitem__
+    for asset_id, path, modified, size, key, url, fields, published, length in database.execute("SELECT * FROM asset"):
+        numbers = array("I", fields)
+        yield Asset(path, asset_id, modified, size, key, url, -length, tuple(map(pair, numbers)), bool(published))

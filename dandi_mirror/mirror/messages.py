@@ -26,14 +26,12 @@ class Counts:
     def of(cls, assets: Iterable[Asset | Carried]) -> Counts:
         """The counts of some assets."""
         files = size = 0
-        subjects: set[str] = set()
+        pairs: set[tuple[str, str]] = set()
         for asset in assets:
             files += 1
             size += asset.size
-            for field, value in asset.fields:
-                if field == "subject":
-                    subjects.add(value)
-        return cls(files, len(subjects), size)
+            pairs.update(asset.fields)
+        return cls(files, sum(field == "subject" for field, _ in pairs), size)
 
     def __str__(self) -> str:
         return f"{plural(self.files, 'file')} of {plural(self.subjects, 'subject')}, {plural(self.size, 'byte')}"

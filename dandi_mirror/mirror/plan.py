@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from dandi_mirror.errors import UnsafePlan
+from dandi_mirror.mirror.kept import AS_BEFORE
 from dandi_mirror.mirror.records import is_asset_path
 from dandi_mirror.mirror.tree import Link
 from dandi_mirror.repo.stream import Entry
@@ -79,7 +80,8 @@ class Plan:
 def make_plan(old: Mapping[str, tuple[bytes, str]], new: Mapping[str, Entry]) -> Plan:
     """The plan from a tree as git lists it (path → mode, object id) to the entries it shall have."""
     removed = tuple(sorted(path for path in old if path not in new))
-    files = tuple((path, entry) for path, entry in sorted(new.items(), key=_path) if _differs(old.get(path), entry))
+    looked_at = ((path, entry) for path, entry in new.items() if entry is not AS_BEFORE)
+    files = tuple(sorted((item for item in looked_at if _differs(old.get(item[0]), item[1])), key=_path))
     assets = [path for path, _ in files if is_asset_path(path)]
     return Plan(
         removed,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from itertools import chain, islice
+from typing import Any
 
 from dandi_mirror import canonical
 from dandi_mirror.archive.client import Archive
@@ -14,6 +17,8 @@ from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.tree import Listing, dandiset_yaml
 from dandi_mirror.model import Asset, DandisetRow, Kind, VersionRow, is_asset_id
 
+WHILE_LOADING = 32
+"""Pages that may come while what is known of a draft is loaded."""
 MOST_CHANGED = 400
 """With more changed assets than this, a draft is read whole."""
 TRIES = 3
@@ -42,7 +47,7 @@ class VersionReader:
         self._spool = spool
         self._seen = seen
 
-    def draft(self, row: DandisetRow, known: Mapping[str, Asset]) -> tuple[DandisetRow, Listing]:
+    def draft(self, row: DandisetRow, known: Future[dict[str, Asset]] | None) -> tuple[DandisetRow, Listing]:
         """The draft, and the Dandiset's row that it goes with.
 
         ``known`` are assets by id that need not be read again while their rows say the same.
@@ -78,20 +83,22 @@ class VersionReader:
                 continue
         return self._version(row, repeats=True)
 
-    def _changed(self, row: VersionRow, known: Mapping[str, Asset]) -> Listing | None:
-        """A version, by what has changed since ``known``; None when so much has that all is to be read."""
+    def _changed(self, row: VersionRow, loading: Future[dict[str, Asset]]) -> Listing | None:
+        """A version, by what has changed since what is known; None when so much has that all is to be read."""
         metadata, yaml = self._metadata(row)
         found = _Found(self._spool, self._seen)
         unknown: set[str] = set()
-        for page in asset_pages(self._archive, self._dandiset, row.version, metadata=False):
-            for item in page:
-                asset = _still(item, known)
-                if asset:
-                    found.assets[asset.path] = asset
-                elif isinstance(item, dict) and is_asset_id(item.get("asset_id")):
-                    unknown.add(item["asset_id"])
-                else:
-                    return None
+        pages = asset_pages(self._archive, self._dandiset, row.version, metadata=False)
+        first = list(islice(pages, WHILE_LOADING))
+        known = loading.result()
+        for item in chain.from_iterable(chain(first, pages)):
+            asset = _still(item, known)
+            if asset:
+                found.assets[asset.path] = asset
+            elif isinstance(item, dict) and is_asset_id(item.get("asset_id")):
+                unknown.add(item["asset_id"])
+            else:
+                return None
         if len(unknown) > MOST_CHANGED or len(found.assets) + len(unknown) != row.asset_count:
             return None
         for item in newest_rows(self._archive, self._dandiset, row.version, 2 * len(unknown) + 1):
@@ -133,13 +140,14 @@ class _NotRead(Exception):
     """A record is wanted that was not read again."""
 
 
-def _still(row: object, known: Mapping[str, Asset]) -> Asset | None:
+def _still(row: Any, known: Mapping[str, Asset]) -> Asset | None:
     """The known asset of a row, if the row says of it what it said."""
-    asset = known.get(row["asset_id"]) if isinstance(row, dict) and isinstance(row.get("asset_id"), str) else None
-    if asset is None or not isinstance(row, dict):
-        return None
-    said = (row.get("path"), row.get("modified"), row.get("size"), row.get("zarr"))
-    return asset if said == (asset.path, asset.modified, asset.size, None) else None
+    try:
+        asset = known[row["asset_id"]]
+        same = asset.path == row["path"] and asset.modified == row["modified"] and asset.size == row["size"]
+        return asset if same and row.get("zarr") is None else None
+    except (KeyError, TypeError):
+        return None  # another one, or no row at all
 
 
 def _has_moved(admitted: tuple[Asset, bytes] | Refusal, known: Mapping[str, Asset]) -> bool:
@@ -182,7 +190,7 @@ class _Found:
         for path, assets in self._clashing.items():
             del self.assets[path]
             self._refused.update(self._clash(asset, "another asset has the same path") for asset in assets)
-        ids = Counter(asset.asset_id for asset in self.assets.values())
+        ids = Counter([asset.asset_id for asset in self.assets.values()])
         for path in [path for path, asset in self.assets.items() if ids[asset.asset_id] > 1]:
             self._refused.add(self._clash(self.assets.pop(path), "another asset has the same id"))
         for path, reason in conflicts(self.assets).items():

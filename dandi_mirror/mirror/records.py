@@ -8,9 +8,11 @@ and two versions share the files in which they agree.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import accumulate
 
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.repo.stream import FILE, Made
@@ -20,18 +22,13 @@ OWN_FILES = (".gitattributes", "dandiset.yaml")
 TOP = ".dandi/assets"
 LARGEST_PART = 256 * 1024  # bytes; a part with one record may be larger
 _DIGITS = "0123456789abcdef"
+_DEEPEST = 16
+"""Digits of a path's SHA-256 that may name a part; paths that share them all stay together."""
 _LENGTH = (1 << 24) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """An asset's canonical record, by where it belongs and where its bytes are kept."""
-
-    digest: str
-    """SHA-256 of the path, in hexadecimal digits."""
-    path: str
-    handle: int
-    """Of its bytes in the spool; the length is in the low 24 bits."""
+Record = tuple[str, int]
+"""A path and the handle of its canonical record in the spool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,40 +52,43 @@ def record_length(handle: int) -> int:
 
 def path_digest(path: str) -> str:
     """What decides in which part a path's record stands."""
-    return sha256(path.encode()).hexdigest()
+    return sha256(path.encode()).hexdigest()[:_DEEPEST]
 
 
-def record_files(spool: Spool, records: Iterable[tuple[str, int]]) -> Iterator[tuple[str, RecordFile]]:
-    """The parts, by their paths in the tree, for (path, handle) pairs of distinct paths."""
+def record_files(spool: Spool, records: Iterable[Record]) -> Iterator[tuple[str, RecordFile]]:
+    """The parts, by their paths in the tree, for records of distinct paths."""
     for name, members in record_parts(records):
-        yield name, RecordFile(spool, tuple(record.handle for record in members))
+        yield name, RecordFile(spool, tuple(handle for _, handle in sorted(members, key=in_order)))
 
 
-def record_parts(records: Iterable[tuple[str, int]]) -> Iterator[tuple[str, list[Record]]]:
-    """The parts' paths in the tree with their members sorted by path, for (path, handle) pairs."""
-    all_records = [Record(path_digest(path), path, handle) for path, handle in records]
-    yield from _parts(TOP, all_records, 0)
+def in_order(record: Record) -> bytes:
+    """What the records of a part are sorted by: their paths' bytes, as git sorts."""
+    return record[0].encode()
 
 
-def _parts(name: str, records: list[Record], depth: int) -> Iterator[tuple[str, list[Record]]]:
-    size = sum(record_length(record.handle) + 1 for record in records)
-    if size <= LARGEST_PART or len(records) == 1:
-        # by bytes, as git sorts
-        records.sort(key=lambda record: record.path.encode())
-        yield f"{name}.jsonl", records
-        return
-    below: dict[str, list[Record]] = {digit: [] for digit in _DIGITS}
-    for record in records:
-        below[record.digest[depth]].append(record)
-    for digit in _DIGITS:
-        if below[digit]:
-            yield from _parts(f"{name}/{digit}", below[digit], depth + 1)
+def record_parts(records: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
+    """The parts' paths in the tree with their members, which are not in order yet."""
+    placed = sorted((path_digest(path), path, handle) for path, handle in records)
+    ends = [0, *accumulate(record_length(handle) + 1 for _, _, handle in placed)]
+
+    def parts(digits: str, start: int, end: int) -> Iterator[tuple[str, list[Record]]]:
+        if ends[end] - ends[start] <= LARGEST_PART or end - start == 1 or len(digits) == _DEEPEST:
+            yield "/".join([TOP, *digits]) + ".jsonl", [(path, handle) for _, path, handle in placed[start:end]]
+            return
+        for digit in _DIGITS:
+            # behind every digest that begins so: digits end with f
+            below = bisect(placed, (f"{digits}{digit}g", "", 0), start, end)
+            if start < below:
+                yield from parts(digits + digit, start, below)
+            start = below
+
+    yield from parts("", 0, len(placed))
 
 
 def part_of(path: str, parts: Container[str]) -> str | None:
     """Which of the parts of a tree may hold the record of ``path``."""
     digest = path_digest(path)
-    names = [TOP, *(f"{TOP}/{'/'.join(digest[:depth])}" for depth in range(1, 17))]
+    names = [TOP, *(f"{TOP}/{'/'.join(digest[:depth])}" for depth in range(1, _DEEPEST + 1))]
     return next((f"{name}.jsonl" for name in names if f"{name}.jsonl" in parts), None)
 
 

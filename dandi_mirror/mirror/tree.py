@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,7 +10,7 @@ import orjson
 
 from dandi_mirror import canonical
 from dandi_mirror.mirror.admit import Refusal
-from dandi_mirror.mirror.kept import KeptRecords
+from dandi_mirror.mirror.kept import AS_BEFORE, KeptRecords
 from dandi_mirror.mirror.records import record_files
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.model import Asset, Instance, Kind, VersionRow
@@ -22,9 +21,8 @@ FORMAT = 1
 REFUSED = ".dandi/refused"
 
 LARGEST_TEXT = 1024 * 1024  # bytes
-_TEXT_SUFFIXES = ("bval", "bvec", "cff", "csv", "json", "md", "rst", "tsv", "txt", "yaml", "yml")
+_TEXT_SUFFIXES = (".bval", ".bvec", ".cff", ".csv", ".json", ".md", ".rst", ".tsv", ".txt", ".yaml", ".yml")
 _TEXT_NAMES = ("CHANGES", "LICENSE", "README")
-_TEXT = re.compile(rf"(?:.*/)?(?:(?:{'|'.join(_TEXT_NAMES)})|[^/]*\.(?:{'|'.join(_TEXT_SUFFIXES)}))")
 
 
 def is_text(path: str, size: int) -> bool:
@@ -32,12 +30,12 @@ def is_text(path: str, size: int) -> bool:
 
     ``.gitattributes`` says the same to git-annex, so that a person's edits follow the rule too.
     """
-    return size <= LARGEST_TEXT and _TEXT.fullmatch(path) is not None
+    return size <= LARGEST_TEXT and (path.endswith(_TEXT_SUFFIXES) or path.rpartition("/")[2] in _TEXT_NAMES)
 
 
 def git_attributes() -> bytes:
     """The ``.gitattributes`` of every version: the text rule, the backend, and no change of line ends."""
-    text = [*_TEXT_NAMES, *(f"*.{suffix}" for suffix in _TEXT_SUFFIXES)]
+    text = [*_TEXT_NAMES, *(f"*{suffix}" for suffix in _TEXT_SUFFIXES)]
     own = ["**/.git*", "/.dandi/**", "/.datalad/**", "/dandiset.yaml"]
     lines = [
         "* -text annex.backend=SHA256E annex.largefiles=anything",
@@ -165,12 +163,12 @@ def version_tree(
         tree.entries[asset_before.path] = asset_before.entry
         records.append((asset_before.path, asset_before.record))
     for path, asset in listing.assets.items():
-        text = texts.get(asset.sha256) if is_text(path, asset.size) else None
+        text = texts.get(asset.sha256) if texts and is_text(path, asset.size) else None
         if text is not None:
             tree.entries[path] = text
         else:
-            before = kept.entry(path) if kept and asset.record < 0 else None
-            tree.entries[path] = before or Link(asset.key, path.count("/"))
+            stays = kept is not None and asset.record < 0 and path in kept
+            tree.entries[path] = AS_BEFORE if stays else Link(asset.key, path.count("/"))
             tree.annexed.append(asset)
         records.append((path, asset.record))
     tree.entries.update(kept.files(records) if kept else record_files(spool, records))

@@ -119,9 +119,7 @@ def _read(run: Run, row: DandisetRow) -> tuple[DandisetRow, list[Version], Branc
         listings.append(reader.published(wanted))
     draft = None
     if run.options.branch == "draft":
-        run.options.progress(run.dandiset, "listing the draft")
-        run.known = _load_known(run)
-        fresh, draft = reader.draft(row, run.known)
+        fresh, draft = _read_draft(run, reader, row)
         # the versions were listed before: one published since is news to the next run
         row = replace(fresh, published=row.published)
     texts = Texts(run.archive, run.dataset, run.spool, run.state.branch, fetch=not run.options.dry_run)
@@ -129,10 +127,16 @@ def _read(run: Run, row: DandisetRow) -> tuple[DandisetRow, list[Version], Branc
     return row, versions, _branch(run, draft or _newest(run, rows, versions), texts)
 
 
-def _load_known(run: Run) -> dict[str, Asset]:
-    if run.options.mode != "auto" or run.state.branch is None:
-        return {}
-    return run.mirror.known(run.dandiset).load(_known_state(run, run.state.branch))
+def _read_draft(run: Run, reader: VersionReader, row: DandisetRow) -> tuple[DandisetRow, Listing]:
+    """The draft; what is known of it is loaded while its first pages come."""
+    run.options.progress(run.dandiset, "listing the draft")
+    memory = run.mirror.known(run.dandiset)
+    fits = run.options.mode == "auto" and run.state.branch and memory.fits(_known_state(run, run.state.branch))
+    with ThreadPoolExecutor(1, thread_name_prefix="beside") as beside:
+        loading = beside.submit(memory.load) if fits else None
+        found = reader.draft(row, loading)
+        run.known = loading.result() if loading else {}
+    return found
 
 
 def _known_state(run: Run, commit: str) -> str:
@@ -260,8 +264,8 @@ def _write(run: Run, row: DandisetRow, versions: list[Version], branch: Branch |
 
 def _hosts(versions: list[Version], branch: Branch | None) -> str:
     listings = [branch.listing] if branch else [version.listing for version in versions]
-    urls = {asset.content_url for listing in listings for asset in listing.assets.values() if asset.content_url}
-    return " ".join(sorted({"/".join(url.split("/", 3)[:3]) for url in urls}))
+    urls = (asset.content_url for listing in listings for asset in listing.assets.values())
+    return " ".join(sorted({url[: url.index("/", len("https://"))] for url in urls if url}))
 
 
 def _bring_work_tree(run: Run, branch: Branch | None) -> None:

@@ -186,8 +186,9 @@ class Writer:
         if not branch.old:
             return by_key(everywhere), {}
         gone, changed = self._differences(branch)
-        live = {place.asset_id for place in everywhere}
-        gone = [place for place in gone if place.asset_id not in live]
+        went = {place.asset_id for place in gone}
+        went.difference_update(place.asset_id for place in everywhere)
+        gone = [place for place in gone if place.asset_id in went]
         if self._whole:
             return by_key(everywhere), by_key(gone)
         touched = {place.key for place in chain(published, gone)}

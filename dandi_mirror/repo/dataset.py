@@ -140,10 +140,9 @@ class Dataset:
             return {}
         listing = git(self.path, "--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", *folders)
         tree: Tree = {}
-        for line in listing.split(b"\0")[:-1]:
-            facts, _, path = line.partition(b"\t")
-            mode, _, oid = facts.split(b" ")
-            tree[path.decode(errors="surrogateescape")] = (mode, oid.decode())
+        for line in listing.decode(errors="surrogateescape").split("\0")[:-1]:
+            facts, _, path = line.partition("\t")
+            tree[path] = facts[:6].encode(), facts[-40:]
         return tree
 
     def folders(self, commit: str | None) -> dict[str, str]:
