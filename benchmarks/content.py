@@ -77,7 +77,7 @@ def serve_forever(folder: Path, count: int, size: int, delay: float) -> None:
 
     archive = Archive(instance_name="DANDI", gzip=False)
     with serve(archive) as server:
-        archive.s3_url = f"{_content_server(folder, delay)}/dandi-dandisets"
+        archive.own_bucket.url = f"{_content_server(folder, delay)}/dandi-dandisets"
         dandiset = archive.create_dandiset(DANDISET, name="Synthetic")
         urls = []
         for number in range(count):
