@@ -52,17 +52,19 @@ def _sync(api_url: str, path: Path) -> dict[str, Any]:
 
 
 def _capture(stream: Path) -> None:
+    from dandi_mirror.mirror import write
     from dandi_mirror.repo import annexbranch
     from dandi_mirror.repo import stream as module
 
-    annexbranch.MOST_NAMES = sys.maxsize  # one stream, for one git
+    # one stream, for one git
+    annexbranch.MOST_NAMES = write.SHARED = sys.maxsize
     file = stream.open("ab")
-    write = module.Importer._flush
+    flush = module.Importer._flush
 
     def both(importer: module.Importer) -> None:
         file.write(b"".join(importer._parts))
         file.flush()
-        write(importer)
+        flush(importer)
 
     setattr(module.Importer, "_flush", both)  # noqa: B010 (mypy would not let a method be replaced)
 

@@ -68,16 +68,16 @@ def in_order(record: Record) -> bytes:
 
 def record_parts(records: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
     """The parts' paths in the tree with their members, which are not in order yet."""
-    placed = sorted((path_digest(path)[:_DEEPEST], path, handle) for path, handle in records)
-    ends = [0, *accumulate(record_length(handle) + 1 for _, _, handle in placed)]
+    placed = sorted((path_digest(record[0])[:_DEEPEST], record) for record in records)
+    ends = [0, *accumulate(record_length(handle) + 1 for _, (_, handle) in placed)]
 
     def parts(digits: str, start: int, end: int) -> Iterator[tuple[str, list[Record]]]:
         if ends[end] - ends[start] <= LARGEST_PART or end - start == 1 or len(digits) == _DEEPEST:
-            yield "/".join([TOP, *digits]) + ".jsonl", [(path, handle) for _, path, handle in placed[start:end]]
+            yield "/".join([TOP, *digits]) + ".jsonl", [record for _, record in placed[start:end]]
             return
         for digit in _DIGITS:
             # behind every digest that begins so: digits end with f
-            below = bisect(placed, (f"{digits}{digit}g", "", 0), start, end)
+            below = bisect(placed, (f"{digits}{digit}g",), start, end)
             if start < below:
                 yield from parts(digits + digit, start, below)
             start = below

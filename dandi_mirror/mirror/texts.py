@@ -66,7 +66,7 @@ class Texts:
                     self.entries[asset.sha256] = Spooled(self._spool, self._spool.put(content))
         return [
             (asset, failed[asset.sha256])
-            for asset in listing.assets.values()
+            for asset in (listing.assets.values() if failed else ())
             if asset.sha256 in failed and is_text(asset.path, asset.size)
         ]
 

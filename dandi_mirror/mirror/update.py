@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -29,6 +29,7 @@ from dandi_mirror.mirror.write import Branch, Version, Writer
 from dandi_mirror.model import Asset, DandisetRow, Finding, Kind, Report, VersionRow, is_version_id
 from dandi_mirror.repo import worktree
 from dandi_mirror.repo.dataset import ALARM, ANNEX, TAGS, Dataset
+from dandi_mirror.repo.dataset import Tree as OldTree
 
 DIFFERS = "the archive answers differently for it than when it was tagged"
 
@@ -112,6 +113,13 @@ def _early_logs(run: Run, row: DandisetRow) -> AbstractContextManager[EarlyLogs 
 
 def _read(run: Run, row: DandisetRow) -> tuple[DandisetRow, list[Version], Branch | None]:
     """What the archive has that is new: the row that goes with it, versions and the branch."""
+    with ThreadPoolExecutor(2, thread_name_prefix="beside") as beside:
+        return _read_beside(run, row, beside)
+
+
+def _read_beside(run: Run, row: DandisetRow, beside: Executor) -> tuple[DandisetRow, list[Version], Branch | None]:
+    """The same; what is here of the Dandiset is read by other threads while the archive is waited for."""
+    old = beside.submit(run.dataset.tree, run.state.branch)
     seen = run.early.take if run.early else unseen
     reader = VersionReader(run.archive, run.dandiset, run.hosts, run.spool, seen)
     rows = _settled_versions(run)
@@ -121,24 +129,22 @@ def _read(run: Run, row: DandisetRow) -> tuple[DandisetRow, list[Version], Branc
         listings.append(reader.published(wanted))
     draft = None
     if run.options.branch == "draft":
-        fresh, draft = _read_draft(run, reader, row)
+        run.options.progress(run.dandiset, "listing the draft")
+        known = _known(run, beside)
+        fresh, draft = reader.draft(row, known)
+        run.known = known.result() if known else {}
         # the versions were listed before: one published since is news to the next run, and so is another embargo
         row = replace(fresh, published=row.published, embargo_status=row.embargo_status)
     texts = Texts(run.archive, run.dataset, run.spool, run.state.branch, fetch=not run.options.dry_run)
     versions = [version for listing in listings if (version := _version(run, listing, texts))]
-    return row, versions, _branch(run, draft or _newest(run, rows, versions), texts)
+    return row, versions, _branch(run, draft or _newest(run, rows, versions), texts, old.result())
 
 
-def _read_draft(run: Run, reader: VersionReader, row: DandisetRow) -> tuple[DandisetRow, Listing]:
-    """The draft; what is known of it is loaded while its first pages come."""
-    run.options.progress(run.dandiset, "listing the draft")
+def _known(run: Run, beside: Executor) -> Future[dict[str, Asset]] | None:
+    """What is known of the draft as it is mirrored, as soon as it is loaded; None if nothing is."""
     memory = run.mirror.known(run.dandiset)
     fits = run.options.mode == "auto" and run.state.branch and memory.fits(_known_state(run, run.state.branch))
-    with ThreadPoolExecutor(1, thread_name_prefix="beside") as beside:
-        loading = beside.submit(memory.load) if fits else None
-        found = reader.draft(row, loading)
-        run.known = loading.result() if loading else {}
-    return found
+    return beside.submit(memory.load) if fits else None
 
 
 def _known_state(run: Run, commit: str) -> str:
@@ -218,14 +224,13 @@ def _version(run: Run, listing: Listing, texts: Texts) -> Version | None:
     return Version(listing, tree)
 
 
-def _branch(run: Run, listing: Listing | None, texts: Texts) -> Branch | None:
+def _branch(run: Run, listing: Listing | None, texts: Texts, old: OldTree) -> Branch | None:
     if listing is None:
         return None
     if listing.row.version == "draft":
         _find_refusals(run, listing)
         for asset, reason in texts.fetch(listing):
             run.find("draft", Kind.TEXT, reason, asset.path, asset.asset_id)
-    old = run.dataset.tree(run.state.branch)
     carried = carried_assets(run.dataset, old, listing, run.spool)
     kept = KeptRecords(run.dataset, old, run.spool) if run.known else None
     tree = version_tree(run.archive.instance, run.dandiset, listing, texts.entries, run.spool, carried, kept)
