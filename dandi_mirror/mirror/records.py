@@ -8,8 +8,9 @@ and two versions share the files in which they agree.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import accumulate
@@ -68,21 +69,29 @@ def in_order(record: Record) -> bytes:
 
 def record_parts(records: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
     """The parts' paths in the tree with their members, which are not in order yet."""
-    placed = sorted((path_digest(record[0])[:_DEEPEST], record) for record in records)
-    ends = [0, *accumulate(record_length(handle) + 1 for _, (_, handle) in placed)]
+    # by the digits that may count, as a number: a string of them would take twice its room
+    placed = sorted((int(path_digest(record[0])[:_DEEPEST], 16), record) for record in records)
+    ends = array("q", accumulate((record_length(handle) + 1 for _, (_, handle) in placed), initial=0))
+    yield from _parts(placed, ends, "", 0, len(placed))
 
-    def parts(digits: str, start: int, end: int) -> Iterator[tuple[str, list[Record]]]:
-        if ends[end] - ends[start] <= LARGEST_PART or end - start == 1 or len(digits) == _DEEPEST:
-            yield "/".join([TOP, *digits]) + ".jsonl", [record for _, record in placed[start:end]]
-            return
-        for digit in _DIGITS:
-            # behind every digest that begins so: digits end with f
-            below = bisect(placed, (f"{digits}{digit}g",), start, end)
-            if start < below:
-                yield from parts(digits + digit, start, below)
-            start = below
 
-    yield from parts("", 0, len(placed))
+def _parts(
+    placed: Sequence[tuple[int, Record]], ends: Sequence[int], digits: str, start: int, end: int
+) -> Iterator[tuple[str, list[Record]]]:
+    """Those below ``digits``, of the records from ``start`` to ``end``; before the i-th stand ``ends[i]`` bytes."""
+    if ends[end] - ends[start] <= LARGEST_PART or end - start == 1 or len(digits) == _DEEPEST:
+        yield "/".join([TOP, *digits]) + ".jsonl", [record for _, record in placed[start:end]]
+        return
+    for digit in _DIGITS:
+        behind = int(f"{digits}{digit}".ljust(_DEEPEST, "f"), 16) + 1
+        below = bisect(placed, behind, start, end, key=_number)
+        if start < below:
+            yield from _parts(placed, ends, digits + digit, start, below)
+        start = below
+
+
+def _number(placed: tuple[int, Record]) -> int:
+    return placed[0]
 
 
 def part_of(path: str, parts: Container[str]) -> str | None:

@@ -142,12 +142,16 @@ def _unmark(dataset: Dataset) -> None:
 
 def _sync(dataset: Dataset, changes: Iterable[_Change]) -> None:
     """Bring what git wrote to the disk; it syncs its own files only, and these would be there and empty."""
-    paths = [(_file(dataset, change), change.new[0]) for change in changes]
-    files = [path for path, mode in paths if mode == FILE]
+    files, folders = [], set()
+    for change in changes:
+        file = _file(dataset, change)
+        folders.add(file.rpartition("/")[0])
+        if change.new[0] == FILE:
+            files.append(file)
     # all are on their way before the first is waited for; sync(2) would wait for everybody's files
     for file in files:
         start_writing(file)
-    for path in [*files, *sorted({path.rpartition("/")[0] for path, _ in paths})]:
+    for path in [*files, *sorted(folders)]:
         sync_to_disk(Path(path))
 
 
