@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -30,9 +30,12 @@ CREATE TABLE superdataset (head TEXT NOT NULL, left_alone TEXT NOT NULL);
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What the last complete sync of one Dandiset saw and left."""
+_AGAIN = frozenset({Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE})
+"""Kinds that another look may settle."""
+
+
+class Remembered(NamedTuple):
+    """What the last complete sync of one Dandiset saw and left; a tuple, because thousands are made on every run."""
 
     row: str
     """The archive's row then, as :func:`row_key` spells it."""
@@ -53,8 +56,7 @@ class Remembered:
     @property
     def unfinished(self) -> bool:
         """Whether something was left that another look may complete, though the archive moves no timestamp."""
-        again = {Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE}
-        return self.failure is not None or any(finding.kind in again for finding in self.findings)
+        return self.failure is not None or any(finding.kind in _AGAIN for finding in self.findings)
 
     @property
     def absent(self) -> bool:
@@ -92,6 +94,22 @@ def row_key(row: DandisetRow) -> str:
     except TypeError:
         # a name with half a surrogate pair
         return json.dumps(asdict(row), default=datetime.isoformat)
+
+
+def says(unread: Mapping[str, object] | None, row: str) -> bool:
+    """Whether a row that nobody has checked is spelt as :func:`row_key` has spelt a checked one."""
+    try:
+        return bool(unread) and orjson.dumps(unread).decode() == row
+    except TypeError:
+        return False
+
+
+def published_in(row: str) -> str:
+    """The newest published version of a row as :func:`row_key` spells it; empty if there is none."""
+    if not row or row.endswith('"published":null}'):
+        return ""
+    published = json.loads(row)["published"]
+    return published["version"] if published else ""
 
 
 @dataclass(frozen=True, slots=True)

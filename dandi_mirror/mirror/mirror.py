@@ -63,7 +63,7 @@ class Mirror:
         if not self.path.is_dir():
             return []
         with os.scandir(self.path) as entries:
-            found = [entry.name for entry in entries if is_dandiset_id(entry.name) and entry.name not in besides]
+            found = [entry.name for entry in entries if entry.name not in besides and is_dandiset_id(entry.name)]
         return sorted(name for name in found if is_repository(f"{self.path}/{name}/.git"))
 
     def ref(self, dandiset: str, name: str) -> str | None:
