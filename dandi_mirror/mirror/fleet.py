@@ -30,6 +30,8 @@ class Here:
     """What is here, as one look at index and refs shows it."""
 
     memory: Memory
+    restored: bool
+    """Whether the index was lost, and the datasets themselves said it."""
     as_left: Mapping[str, Report] = field(default_factory=dict)
     """The reports of those of which there is nothing to do as long as the archive says what it said."""
 
@@ -62,9 +64,9 @@ def list_all(archive: Archive, mirror: Mirror, options: Options) -> Listed:
 
 
 def _look(mirror: Mirror, options: Options) -> Here:
-    memory = mirror.index.read()
+    memory, restored = mirror.remembered()
     looked = ((dandiset, as_left(mirror, then, options, dandiset)) for dandiset, then in memory.dandisets.items())
-    return Here(memory, {dandiset: report for dandiset, report in looked if report})
+    return Here(memory, restored, {dandiset: report for dandiset, report in looked if report})
 
 
 def sync_many(
@@ -82,11 +84,14 @@ def sync_many(
     Raises:
         UsageError: the folder is something else, or the scheduler cannot be used.
     """
-    here = listed.here if listed else Here(mirror.index.read())
+    here = listed.here if listed else Here(*mirror.remembered())
     with without_collection():
         settled, tasks = _divide(mirror, dandisets, options, listed.rows if listed else None, pace, here)
     if any(pace.scheduler or task.row for task in tasks) or not is_registered(mirror, here.memory):
         mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
+    if here.restored and not options.dry_run:
+        mirror.own.mkdir(exist_ok=True)
+        mirror.index.restore(here.memory.dandisets)
     with _at_work(archive, mirror, tasks, pace) as futures:
         for dandiset in dandisets:
             yield settled.get(dandiset) or _outcome(dandiset, futures[dandiset], pace)

@@ -1,6 +1,6 @@
 """What a mirror remembers between runs so that a run with nothing to do asks nothing of the datasets.
 
-Local and derived: it can be deleted at any time, and the next run then looks at everything again.
+Local and derived: it can be deleted at any time, and is then made again of what each dataset has (``lastsync``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dandi_mirror.errors import DiskError
 from dandi_mirror.mirror import memory
 from dandi_mirror.model import ABSENT, DandisetRow, Finding, Kind
 
-_SCHEMA = 2
+SCHEMA = 2
 _TABLES = """
 CREATE TABLE dandiset (
     id TEXT PRIMARY KEY, row TEXT NOT NULL DEFAULT '', versions TEXT NOT NULL DEFAULT '',
@@ -163,9 +163,15 @@ class Index:
         Raises:
             DiskError: the file cannot be written.
         """
-        findings = json.dumps([asdict(finding) for finding in facts.findings])
-        values = [dandiset, facts.row, facts.versions, facts.branch, facts.hosts, findings, facts.verified]
-        self._write(_PUT, [values])
+        self.restore({dandiset: facts})
+
+    def restore(self, dandisets: Mapping[str, Remembered]) -> None:
+        """Remember Dandisets as by :meth:`put`, all or none.
+
+        Raises:
+            DiskError: the file cannot be written.
+        """
+        self._write(_PUT, [_values(dandiset, facts) for dandiset, facts in dandisets.items()])
 
     def fail(self, dandiset: str, failure: Failure) -> None:
         """Remember that a Dandiset could not be synced; what is known of it stays."""
@@ -187,7 +193,7 @@ class Index:
     def _write(self, statement: str, rows: list[list[Any]], superdataset: list[str] | None = None) -> None:
         def change(database: sqlite3.Connection) -> None:
             database.execute("BEGIN IMMEDIATE")
-            if database.execute("PRAGMA user_version").fetchone() != (_SCHEMA,):
+            if database.execute("PRAGMA user_version").fetchone() != (SCHEMA,):
                 _make(database)
             database.executemany(statement, rows)
             if superdataset:
@@ -211,7 +217,12 @@ def _make(database: sqlite3.Connection) -> None:
         database.execute(f'DROP TABLE "{name}"')
     for statement in filter(str.strip, _TABLES.split(";\n")):
         database.execute(statement)
-    database.execute(f"PRAGMA user_version = {_SCHEMA}")
+    database.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def _values(dandiset: str, facts: Remembered) -> list[Any]:
+    findings = json.dumps([asdict(finding) for finding in facts.findings])
+    return [dandiset, facts.row, facts.versions, facts.branch, facts.hosts, findings, facts.verified]
 
 
 def _remembered(

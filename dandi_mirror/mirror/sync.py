@@ -68,7 +68,7 @@ def sync_one(archive: Archive, mirror: Mirror, task: Task) -> Report:
         _sync(archive, mirror, task, report)
     undone = report.status in {"error", "impossible"} and report.exit_code != LockedError.exit_code
     if undone and not task.options.dry_run and mirror.own.is_dir():
-        mirror.index.fail(task.dandiset, Failure(report.exit_code, report.message))
+        mirror.remember_failure(task.dandiset, Failure(report.exit_code, report.message))
     return report
 
 
@@ -177,7 +177,7 @@ def _note_absence(mirror: Mirror, task: Task, then: Remembered | None, kind: Kin
         versions=options.versions, branch=report.commit, findings=tuple(report.findings), verified=time.time()
     )
     if not options.dry_run:
-        mirror.index.put(task.dandiset, facts)
+        mirror.remember(task.dandiset, facts)
 
 
 def make_good(dataset: Dataset, branch: str, killed: Unfinished) -> None:
