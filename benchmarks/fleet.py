@@ -63,8 +63,8 @@ def run(api_url: str, path: Path, jobs: int) -> dict[str, Any]:
     start, cpu = time.monotonic(), time.process_time()
     with closing(Session(api_url)) as session:
         archive, mirror = Archive(session), Mirror(path)
-        ids, rows = list_all(archive, mirror, everything=True)
-        reports = list(sync_many(archive, mirror, ids, Options(), rows, Pace(jobs)))
+        listed = list_all(archive, mirror, Options())
+        reports = list(sync_many(archive, mirror, listed.ids, Options(), Pace(jobs), listed))
         requests = session.requests
     seconds, cpu = time.monotonic() - start, time.process_time() - cpu
     assert all(report.exit_code == 0 for report in reports), [report for report in reports if report.exit_code]

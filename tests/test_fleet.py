@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -22,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from dandi_mirror.archive.client import Archive as Client
 from dandi_mirror.archive.http import Session
 from dandi_mirror.embedded import Archive, Request
+from dandi_mirror.mirror import lastsync
 from dandi_mirror.mirror.index import Index
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.recheck import DAY, due
@@ -160,11 +162,50 @@ def test_what_a_killed_run_did_not_register_is_registered_though_nothing_changed
     assert many.git("rev-parse", "HEAD", dandiset=".") == head
 
 
-def test_the_index_can_be_deleted_and_no_asset_is_read_again_with_its_metadata(many: MirrorOfTest) -> None:
+def test_a_deleted_index_is_made_again_of_the_datasets_and_nothing_is_asked_for(
+    archive: Archive, many: MirrorOfTest
+) -> None:
+    archive.dandisets["000001"].publish(TAG, created="2024-01-01T00:00:00Z")
+    archive.dandisets["000002"].add_asset("a:\x01.nwb", archive.add_blob(b"refused"), unchecked=True)
+    many.cli("sync", "--all", code=3)
+    before, memory = all_refs(many), index(many).read().dandisets
+    shutil.rmtree(many.path / ".dandi-mirror")
+    assert many.cli("sync", "--all", "--dry-run", code=3).stdout == ""
+    assert not (many.path / ".dandi-mirror" / "index.sqlite").exists()
+    asked(many)
+    assert many.cli("sync", "--all", code=3).stdout == ""
+    assert asked(many) == ["info/", "dandisets/"]
+    assert index(many).read().dandisets == memory, "findings, and when each was last read in full, too"
+    assert [word(many, identifier) for identifier in IDS] == ["up to date", "refused", "up to date", "up to date"]
+    assert all_refs(many) == before
+
+
+def test_of_a_lost_index_what_failed_moved_or_waits_is_looked_at_again_and_no_other(
+    archive: Archive, many: MirrorOfTest
+) -> None:
+    archive.dandisets["000004"].add_asset("wait.nwb", archive.add_blob(b"wait", sha256_known=False))
+    many.cli("sync", "--all", code=3)
+    many.server.intercept = lambda request: Response("no", 400) if "/000001/" in request.path else None
+    many.cli("sync", "000001", "--mode", "force", code=3)
+    many.server.intercept = None
+    many.git("update-ref", "refs/heads/draft", many.git("rev-parse", "refs/heads/git-annex", dandiset="000003"),
+             dandiset="000003")  # fmt: skip
+    lose_the_index(many)
+    asked(many)
+    done = many.cli("sync", "--all", code=3)
+    assert "its branch draft has commits that no sync made" in done.stderr
+    assert {path.split("/")[1] for path in asked(many) if path not in {"info/", "dandisets/"}} == {"000001", "000004"}
+    assert word(many, "000001") == "up to date"
+
+
+def test_without_index_and_what_the_datasets_say_no_asset_is_read_again_with_its_metadata(many: MirrorOfTest) -> None:
     many.cli("sync", "--all")
     before = all_refs(many)
+    lose_the_index(many)
+    for number, identifier in enumerate(IDS):
+        left = many.path / identifier / ".git" / lastsync.NAME
+        left.unlink() if number % 2 else left.write_text('{"schema": 2, "row": ')
     many.server.requests.clear()
-    (many.path / ".dandi-mirror" / "index.sqlite").unlink()
     assert many.cli("sync", "--all").stdout == ""
     listings = [request for request in many.server.requests if request.path.endswith("/assets/")]
     assert len([request for request in listings if request.params.get("metadata") != "true"]) == len(IDS)
@@ -173,6 +214,29 @@ def test_the_index_can_be_deleted_and_no_asset_is_read_again_with_its_metadata(m
     asked(many)
     assert many.cli("sync", "--all").stdout == ""
     assert asked(many) == ["info/", "dandisets/"]
+
+
+def index(mirror: MirrorOfTest) -> Index:
+    return Mirror(mirror.path).index
+
+
+def lose_the_index(mirror: MirrorOfTest) -> None:
+    (mirror.path / ".dandi-mirror" / "index.sqlite").unlink()
+
+
+def test_a_row_that_is_spelt_otherwise_says_the_same_and_one_that_cannot_be_read_does_not(many: MirrorOfTest) -> None:
+    many.cli("sync", "--all")
+    with closing(Session(many.server.api_url)) as session:
+        answer = session.get("/dandisets/", page_size=1000)
+    assert isinstance(answer, dict)
+    for row in answer["results"]:
+        draft = row["draft_version"]
+        draft["modified"] = draft["modified"].replace("Z", "+00:00")
+    answer["results"][1]["draft_version"]["size"] = str(draft["size"])
+    many.server.intercept = lambda request: JSONResponse(answer) if request.path == "/api/dandisets/" else None
+    asked(many)
+    assert many.cli("sync", "--all").stdout == ""
+    assert {path for path in asked(many) if path not in {"info/", "dandisets/"}} == {"dandisets/000002/"}
 
 
 def test_an_index_of_another_release_is_made_anew(many: MirrorOfTest) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import yaml
 from starlette.responses import JSONResponse, Response
 
+from dandi_mirror.archive.http import Session
 from dandi_mirror.embedded import Archive, Dandiset, Request, Server
 from dandi_mirror.model import Kind
 from tests.conftest import MirrorOfTest, run
@@ -395,6 +397,27 @@ def test_a_version_that_vanished_keeps_its_tag_and_is_named(archive: Archive, mi
     report = mirror.sync()
     assert [(finding.kind, finding.version) for finding in report.findings] == [(Kind.VANISHED, "0.240101.0000")]
     assert mirror.refs() == before
+
+
+def test_a_newest_version_that_is_missing_in_the_list_of_versions_is_named(
+    archive: Archive, mirror: MirrorOfTest
+) -> None:
+    seed(archive).publish("0.240101.0000", created="2024-01-01T00:00:00Z")
+
+    with closing(Session(mirror.server.api_url)) as session:
+        row = session.get("/dandisets/000123/")
+    assert isinstance(row, dict)
+    only_the_draft = {"count": 1, "next": None, "previous": None, "results": [row["draft_version"]]}
+    mirror.server.intercept = lambda request: (
+        JSONResponse(only_the_draft) if request.path.endswith("/000123/versions/") else None
+    )
+    for _ in range(2):
+        report = mirror.sync()
+        assert [(finding.kind, finding.version) for finding in report.findings] == [(Kind.HELD, "0.240101.0000")]
+        assert (report.exit_code, report.tags) == (3, [])
+    mirror.server.intercept = None
+    report = mirror.sync()
+    assert (report.exit_code, report.findings, report.tags) == (0, [], ["0.240101.0000"])
 
 
 def test_a_version_that_now_answers_differently_is_an_alarm_and_its_tag_stays(

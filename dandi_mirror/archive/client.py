@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from dandi_mirror.archive.http import Session
+from dandi_mirror.archive.rows import Rows, dandiset_row, json_object, version_row
 from dandi_mirror.errors import BadAnswerError
 from dandi_mirror.model import (
     DRAFT,
     DandisetRow,
     Instance,
     VersionRow,
-    is_dandiset_id,
     is_instance_name,
     is_version_id,
-    parse_time,
 )
 
 PAGE = 1000
@@ -43,7 +41,7 @@ def whoami(session: Session) -> User:
         CredentialsError: for nobody that it knows.
     """
     path = "/users/me/"
-    answer = _object(session.get(path), path)
+    answer = json_object(session.get(path), path)
     username, name = answer.get("username"), answer.get("name")
     if not isinstance(username, str) or not isinstance(name, str):
         raise BadAnswerError(f"{path}: not a user")
@@ -58,7 +56,7 @@ class Archive:
         self.instance = self._info()
 
     def _info(self) -> Instance:
-        info = _object(self.session.get("/info/"), "/info/")
+        info = json_object(self.session.get("/info/"), "/info/")
         config = info.get("instance_config")
         name = config.get("instance_name") if isinstance(config, dict) else None
         if not is_instance_name(name):
@@ -73,22 +71,13 @@ class Archive:
             raise BadAnswerError(f"{path} answers for {row.identifier!a}")
         return row
 
-    def dandisets(self, *, embargoed: bool = False) -> dict[str, DandisetRow | None]:
+    def dandisets(self, *, embargoed: bool = False) -> Rows:
         """The row of every open Dandiset by its id; None for one whose row is not as it should be.
 
         ``embargoed``: also of those under embargo that the token's owner may read.
         """
         path = "/dandisets/"
-        rows: dict[str, DandisetRow | None] = {}
-        for row in self._counted(path, **({"embargoed": "true"} if embargoed else {})):
-            identifier = row.get("identifier") if isinstance(row, dict) else None
-            try:
-                rows[str(identifier)] = dandiset_row(row, path)
-            except BadAnswerError:
-                if not is_dandiset_id(identifier):
-                    raise
-                rows[identifier] = None
-        return rows
+        return Rows(self._counted(path, **({"embargoed": "true"} if embargoed else {})), path)
 
     def versions(self, identifier: str) -> tuple[list[VersionRow], list[str]]:
         """The published versions, oldest first by ``created``; and what is listed but cannot be a version."""
@@ -116,7 +105,7 @@ class Archive:
     def version_metadata(self, identifier: str, version: str) -> dict[str, object]:
         """The Dandiset's record at a version."""
         path = f"/dandisets/{identifier}/versions/{version}/"
-        record = _object(self.session.get(path), path)
+        record = json_object(self.session.get(path), path)
         if "name" not in record:
             # it would stand in a tag for good
             raise BadAnswerError(f"{path}: not a Dandiset's record, for it has no name")
@@ -130,7 +119,7 @@ class Archive:
         """The rows of a counted list, page by page."""
         page, rows, count = 1, 0, None
         while page <= MOST_PAGES:
-            answer = _object(self.session.get(path, page=page, page_size=PAGE, **extra), path)
+            answer = json_object(self.session.get(path, page=page, page_size=PAGE, **extra), path)
             results = _results(answer, path)
             yield from results
             rows += len(results)
@@ -162,50 +151,6 @@ def check_next(api_url: str, path: str, link: object, page: int) -> bool:
     if parse_qs(there.query).get("page") != [str(page + 1)]:
         raise BadAnswerError(f"{path}: page {page} is not followed by page {page + 1}")
     return True
-
-
-def dandiset_row(answer: object, path: str) -> DandisetRow:
-    """A Dandiset's row from the API's JSON.
-
-    Raises:
-        BadAnswerError: it is not one.
-    """
-    row = _object(answer, path)
-    identifier, embargo = row.get("identifier"), row.get("embargo_status")
-    if not is_dandiset_id(identifier) or not isinstance(embargo, str) or not embargo.isascii():
-        raise BadAnswerError(f"{path}: a row that is not a Dandiset's")
-    answered = row.get("most_recent_published_version")
-    draft = version_row(row.get("draft_version"), path)
-    published = None if answered is None else version_row(answered, path)
-    if draft.version != DRAFT or (published and not is_version_id(published.version)):
-        raise BadAnswerError(f"{path}: a row whose versions are not called as versions are")
-    return DandisetRow(identifier, embargo, draft, published)
-
-
-def version_row(answer: object, path: str) -> VersionRow:
-    """A version's row from the API's JSON.
-
-    Raises:
-        BadAnswerError: it is not one.
-    """
-    row = _object(answer, path)
-    try:
-        numbers: list[Any] = [row["asset_count"], row["size"]]
-        words: list[Any] = [row["version"], row["name"], row["status"]]
-        if {*map(type, numbers)} != {int} or min(numbers) < 0:
-            raise ValueError("a count that is not a number")
-        if {*map(type, words)} != {str}:
-            raise ValueError("a word that is not text")
-        created, modified = parse_time(row["created"]), parse_time(row["modified"])
-    except (KeyError, ValueError) as error:
-        raise BadAnswerError(f"{path}: a row that is not a version's ({error})") from None
-    return VersionRow(words[0], words[1], numbers[0], numbers[1], words[2], created, modified)
-
-
-def _object(answer: object, path: str) -> dict[str, object]:
-    if not isinstance(answer, dict):
-        raise BadAnswerError(f"{path}: not a JSON object")
-    return answer
 
 
 def _results(answer: dict[str, object], path: str) -> list[object]:

@@ -150,8 +150,8 @@ def _run(
     from dandi_mirror.mirror.content import Wanted, with_content
     from dandi_mirror.mirror.fleet import list_all, sync_many
 
-    ids, here = asked.ids, [] if asked.ids else mirror.dandisets()
-    if not ids and not asked.everything and not here:
+    ids, held = asked.ids, [] if asked.ids else mirror.dandisets()
+    if not ids and not asked.everything and not held:
         from dandi_mirror.errors import UsageError
 
         raise UsageError(f"{mirror.path} holds no Dandiset yet; name one: dandi-mirror sync 000004 -d {mirror.path}")
@@ -162,19 +162,21 @@ def _run(
     content = Wanted(settings.get, settings.get_budget_each, settings.get_budget, pace.deadline)
     token = tokens.needed(settings.instance) if wanted.embargoed else tokens.given(settings.instance)
     with closing(Session(api_url(settings.instance), token)) as session:
-        watch.session, archive, rows = session, Archive(session), None
+        watch.session, archive, listed = session, Archive(session), None
         check_called(asked.instance, archive.instance)
         if not ids:
-            found, rows = list_all(archive, mirror, everything=asked.everything, embargoed=wanted.embargoed)
-            ids = _by_rules(settings, found, rows)
-            watch.left_out = frozenset(here) - frozenset(ids)
+            listed = list_all(archive, mirror, wanted)
+            ids = _by_rules(settings, listed.ids if asked.everything else held, listed.rows)
+            watch.left_out = frozenset(held) - frozenset(ids)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        yield from with_content(sync_many(archive, mirror, ids, wanted, rows, pace), mirror, content, wanted)
+        yield from with_content(sync_many(archive, mirror, ids, wanted, pace, listed), mirror, content, wanted)
 
 
-def _by_rules(settings: Settings, ids: Iterable[str], rows: Mapping[str, DandisetRow | None]) -> list[str]:
+def _by_rules(settings: Settings, ids: list[str], rows: Mapping[str, DandisetRow | None]) -> list[str]:
     from dandi_mirror.mirror.rules import Rules
 
+    if not settings.include and not settings.exclude:
+        return ids
     rules = Rules(settings.include, settings.exclude)
     return [name for name in ids if rules.take(name, row.draft.name if (row := rows.get(name)) else None)]
 

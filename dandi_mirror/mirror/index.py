@@ -1,6 +1,6 @@
 """What a mirror remembers between runs so that a run with nothing to do asks nothing of the datasets.
 
-Local and derived: it can be deleted at any time, and the next run then looks at everything again.
+Local and derived: it can be deleted at any time, and is then made again of what each dataset has (``lastsync``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -20,7 +20,7 @@ from dandi_mirror.errors import DiskError
 from dandi_mirror.mirror import memory
 from dandi_mirror.model import ABSENT, DandisetRow, Finding, Kind
 
-_SCHEMA = 2
+SCHEMA = 2
 _TABLES = """
 CREATE TABLE dandiset (
     id TEXT PRIMARY KEY, row TEXT NOT NULL DEFAULT '', versions TEXT NOT NULL DEFAULT '',
@@ -30,9 +30,12 @@ CREATE TABLE superdataset (head TEXT NOT NULL, left_alone TEXT NOT NULL);
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What the last complete sync of one Dandiset saw and left."""
+_AGAIN = frozenset({Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE})
+"""Kinds that another look may settle."""
+
+
+class Remembered(NamedTuple):
+    """What the last complete sync of one Dandiset saw and left; a tuple, because thousands are made on every run."""
 
     row: str
     """The archive's row then, as :func:`row_key` spells it."""
@@ -53,8 +56,7 @@ class Remembered:
     @property
     def unfinished(self) -> bool:
         """Whether something was left that another look may complete, though the archive moves no timestamp."""
-        again = {Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE}
-        return self.failure is not None or any(finding.kind in again for finding in self.findings)
+        return self.failure is not None or any(finding.kind in _AGAIN for finding in self.findings)
 
     @property
     def absent(self) -> bool:
@@ -92,6 +94,22 @@ def row_key(row: DandisetRow) -> str:
     except TypeError:
         # a name with half a surrogate pair
         return json.dumps(asdict(row), default=datetime.isoformat)
+
+
+def says(unread: Mapping[str, object] | None, row: str) -> bool:
+    """Whether a row that nobody has checked is spelt as :func:`row_key` has spelt a checked one."""
+    try:
+        return bool(unread) and orjson.dumps(unread).decode() == row
+    except TypeError:
+        return False
+
+
+def published_in(row: str) -> str:
+    """The newest published version of a row as :func:`row_key` spells it; empty if there is none."""
+    if not row or row.endswith('"published":null}'):
+        return ""
+    published = json.loads(row)["published"]
+    return published["version"] if published else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +163,15 @@ class Index:
         Raises:
             DiskError: the file cannot be written.
         """
-        findings = json.dumps([asdict(finding) for finding in facts.findings])
-        values = [dandiset, facts.row, facts.versions, facts.branch, facts.hosts, findings, facts.verified]
-        self._write(_PUT, [values])
+        self.restore({dandiset: facts})
+
+    def restore(self, dandisets: Mapping[str, Remembered]) -> None:
+        """Remember Dandisets as by :meth:`put`, all or none.
+
+        Raises:
+            DiskError: the file cannot be written.
+        """
+        self._write(_PUT, [_values(dandiset, facts) for dandiset, facts in dandisets.items()])
 
     def fail(self, dandiset: str, failure: Failure) -> None:
         """Remember that a Dandiset could not be synced; what is known of it stays."""
@@ -169,7 +193,7 @@ class Index:
     def _write(self, statement: str, rows: list[list[Any]], superdataset: list[str] | None = None) -> None:
         def change(database: sqlite3.Connection) -> None:
             database.execute("BEGIN IMMEDIATE")
-            if database.execute("PRAGMA user_version").fetchone() != (_SCHEMA,):
+            if database.execute("PRAGMA user_version").fetchone() != (SCHEMA,):
                 _make(database)
             database.executemany(statement, rows)
             if superdataset:
@@ -193,7 +217,12 @@ def _make(database: sqlite3.Connection) -> None:
         database.execute(f'DROP TABLE "{name}"')
     for statement in filter(str.strip, _TABLES.split(";\n")):
         database.execute(statement)
-    database.execute(f"PRAGMA user_version = {_SCHEMA}")
+    database.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def _values(dandiset: str, facts: Remembered) -> list[Any]:
+    findings = json.dumps([asdict(finding) for finding in facts.findings])
+    return [dandiset, facts.row, facts.versions, facts.branch, facts.hosts, findings, facts.verified]
 
 
 def _remembered(

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dandi_mirror.mirror.index import Index
+from dandi_mirror.mirror import lastsync
+from dandi_mirror.mirror.index import Failure, Index, Memory, Remembered
 from dandi_mirror.mirror.known import Known
 from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo import lock
@@ -35,6 +36,31 @@ class Mirror:
     def index(self) -> Index:
         """The memory between runs."""
         return Index(self.own / "index.sqlite")
+
+    def remember(self, dandiset: str, facts: Remembered) -> None:
+        """Remember a Dandiset that a sync has completed, in its dataset and in the index.
+
+        Raises:
+            DiskError: one of the files cannot be written.
+        """
+        # the index last: as long as it is there, it counts, and must not be newer than what it may be made of
+        if (git_dir := self.path / dandiset / ".git").is_dir():
+            lastsync.write(git_dir, facts)
+        self.index.put(dandiset, facts)
+
+    def remember_failure(self, dandiset: str, failure: Failure) -> None:
+        """Remember that a Dandiset could not be synced; what is known of it stays, in the index."""
+        lastsync.forget(self.path / dandiset / ".git")
+        self.index.fail(dandiset, failure)
+
+    def remembered(self) -> tuple[Memory, bool]:
+        """All that is remembered; and whether the index was lost, and the datasets have said it."""
+        memory = self.index.read()
+        if memory.dandisets:
+            return memory, False
+        found = ((dandiset, lastsync.read(self.path / dandiset / ".git")) for dandiset in self.dandisets())
+        said = {dandiset: facts for dandiset, facts in found if facts}
+        return Memory(said), bool(said)
 
     def known(self, dandiset: str) -> Known:
         """What the last sync admitted of a draft."""
@@ -63,7 +89,7 @@ class Mirror:
         if not self.path.is_dir():
             return []
         with os.scandir(self.path) as entries:
-            found = [entry.name for entry in entries if is_dandiset_id(entry.name) and entry.name not in besides]
+            found = [entry.name for entry in entries if entry.name not in besides and is_dandiset_id(entry.name)]
         return sorted(name for name in found if is_repository(f"{self.path}/{name}/.git"))
 
     def ref(self, dandiset: str, name: str) -> str | None:

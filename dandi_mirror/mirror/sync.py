@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.errors import CredentialsError, LockedError, MirrorError, NotFoundError, PartError, TemporaryError
-from dandi_mirror.mirror.index import NOTHING, Failure, Remembered, row_key
+from dandi_mirror.mirror.index import NOTHING, Failure, Remembered, published_in, row_key
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.register import register
@@ -68,7 +68,7 @@ def sync_one(archive: Archive, mirror: Mirror, task: Task) -> Report:
         _sync(archive, mirror, task, report)
     undone = report.status in {"error", "impossible"} and report.exit_code != LockedError.exit_code
     if undone and not task.options.dry_run and mirror.own.is_dir():
-        mirror.index.fail(task.dandiset, Failure(report.exit_code, report.message))
+        mirror.remember_failure(task.dandiset, Failure(report.exit_code, report.message))
     return report
 
 
@@ -110,24 +110,29 @@ def without_collection() -> Iterator[None]:
 
 
 def nothing_to_do(
-    mirror: Mirror, row: DandisetRow | None, then: Remembered | None, options: Options, dandiset: str
+    mirror: Mirror, row: DandisetRow, then: Remembered | None, options: Options, dandiset: str
 ) -> Report | None:
-    """The report of a Dandiset that is as the last complete sync left it; None if there may be something to do.
-
-    ``row`` is None if a list of all Dandisets has left it out.  No git is started.
-    """
-    if options.mode != "auto" or then is None or then.unfinished or then.versions != options.versions:
+    """The report of a Dandiset that is as the last complete sync left it; None if there may be something to do."""
+    if then is None or then.absent or then.row != row_key(row):
         return None
-    if then.absent if row else not then.absent:
+    return as_left(mirror, then, options, dandiset)
+
+
+def as_left(mirror: Mirror, then: Remembered, options: Options, dandiset: str) -> Report | None:
+    """The report of a Dandiset of which there is nothing to do as long as the archive says what it said.
+
+    None if there may be something to do all the same.  No git is started.
+    """
+    if options.mode != "auto" or then.unfinished or then.versions != options.versions:
         return None
     branch = mirror.ref(dandiset, f"refs/heads/{options.branch}") or ""
-    if then.branch != branch or (row and then.row != row_key(row)):
+    if then.branch != branch:
         return None
-    tagged = row.published.version if row and row.published and options.versions != "draft" else ""
+    tagged = "" if then.absent or options.versions == "draft" else published_in(then.row)
     if branch and tagged and not mirror.ref(dandiset, f"{TAGS}{tagged}"):
         return None
     findings = list(then.findings)
-    return Report(dandiset, commit=branch, findings=findings, exit_code=_exit_code(findings))
+    return Report(dandiset, commit=branch, findings=findings, exit_code=_exit_code(findings) if findings else 0)
 
 
 def _sync(archive: Archive, mirror: Mirror, task: Task, report: Report) -> None:
@@ -168,15 +173,11 @@ def _note_absence(mirror: Mirror, task: Task, then: Remembered | None, kind: Kin
     report.news = finding not in then.findings
     report.commit = mirror.ref(task.dandiset, f"refs/heads/{options.branch}") or ""
     report.exit_code = _exit_code(report.findings)
-    facts = replace(
-        then,
-        versions=options.versions,
-        branch=report.commit,
-        findings=tuple(report.findings),
-        verified=time.time(),
+    facts = then._replace(
+        versions=options.versions, branch=report.commit, findings=tuple(report.findings), verified=time.time()
     )
     if not options.dry_run:
-        mirror.index.put(task.dandiset, facts)
+        mirror.remember(task.dandiset, facts)
 
 
 def make_good(dataset: Dataset, branch: str, killed: Unfinished) -> None:

@@ -122,7 +122,7 @@ def _read_beside(run: Run, row: DandisetRow, beside: Executor) -> tuple[Dandiset
     old = beside.submit(run.dataset.tree, run.state.branch)
     seen = run.early.take if run.early else unseen
     reader = VersionReader(run.archive, run.dandiset, run.hosts, run.spool, seen)
-    rows = _settled_versions(run)
+    rows = _settled_versions(run, row)
     listings = []
     for wanted in _to_read(run, rows):
         run.options.progress(run.dandiset, f"listing {wanted.version}")
@@ -173,7 +173,7 @@ def _read_state(run: Run) -> State:
     return State(branch, tags, messages.version_of(message))
 
 
-def _settled_versions(run: Run) -> list[VersionRow]:
+def _settled_versions(run: Run, announced: DandisetRow) -> list[VersionRow]:
     """The published versions that are asked for and that the archive is done with, oldest first."""
     if run.options.versions == "draft":
         return []
@@ -182,6 +182,9 @@ def _settled_versions(run: Run) -> list[VersionRow]:
         run.find(name, Kind.REFUSED, f"a version called {name}")
     for gone in sorted(set(run.state.tags) - {row.version for row in rows}):
         run.find(gone, Kind.VANISHED, "tagged here and no longer in the archive; the tag stays")
+    newest = announced.published.version if announced.published else ""
+    if newest and newest not in {*run.state.tags, *(row.version for row in rows)}:
+        run.find(newest, Kind.HELD, "the archive calls it the newest and does not list it among the versions")
     if run.options.versions == "latest":
         rows = rows[-1:]
     for row in rows:
@@ -305,4 +308,4 @@ def _remember(run: Run, row: DandisetRow, then: Remembered | None, hosts: str) -
     verified = then.verified if then and not in_full else 0.0
     findings = tuple(run.report.findings)
     facts = Remembered(row_key(row), run.options.versions, run.report.commit, hosts, findings, verified or time.time())
-    run.mirror.index.put(run.dandiset, facts)
+    run.mirror.remember(run.dandiset, facts)

@@ -1,0 +1,129 @@
+"""Rows of the API's lists: checked, and read only when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from dandi_mirror.errors import BadAnswerError
+from dandi_mirror.model import DRAFT, DandisetRow, VersionRow, is_dandiset_id, is_version_id, parse_time
+
+
+class Rows(Mapping[str, DandisetRow | None]):
+    """The row of every Dandiset of a list, by its id; None for one whose row is not as it should be.
+
+    A row is read when it is asked for: where nothing has changed, that would take longer than all else.
+    """
+
+    def __init__(self, answers: Iterable[object], path: str) -> None:
+        """``answers`` as the API gives them at ``path``.
+
+        Raises:
+            BadAnswerError: one does not even say of which Dandiset it is.
+        """
+        self._path = path
+        self._answers: dict[str, dict[str, Any]] = {}
+        for answer in answers:
+            identifier = answer.get("identifier") if isinstance(answer, dict) else None
+            if not isinstance(answer, dict) or not is_dandiset_id(identifier):
+                raise not_a_dandiset(path)
+            self._answers[identifier] = answer
+
+    def __getitem__(self, dandiset: str) -> DandisetRow | None:
+        answer = self._answers[dandiset]
+        try:
+            return dandiset_row(answer, self._path)
+        except BadAnswerError:
+            return None
+
+    def __contains__(self, dandiset: object) -> bool:
+        return dandiset in self._answers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._answers)
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def unread(self, dandiset: str) -> dict[str, object] | None:
+        """What a row says of all that a :class:`DandisetRow` has, by the same names, as it is spelt and unchecked.
+
+        None if there is no such row, or part of it is missing.
+        """
+        try:
+            answer = self._answers[dandiset]
+            published = answer["most_recent_published_version"]
+            return {
+                "identifier": answer["identifier"],
+                "embargo_status": answer["embargo_status"],
+                "draft": _unread(answer["draft_version"]),
+                "published": None if published is None else _unread(published),
+            }
+        except (KeyError, TypeError):
+            return None
+
+
+def _unread(row: dict[str, object]) -> dict[str, object]:
+    return {
+        "version": row["version"],
+        "name": row["name"],
+        "asset_count": row["asset_count"],
+        "size": row["size"],
+        "status": row["status"],
+        "created": row["created"],
+        "modified": row["modified"],
+    }
+
+
+def dandiset_row(answer: object, path: str) -> DandisetRow:
+    """A Dandiset's row from the API's JSON.
+
+    Raises:
+        BadAnswerError: it is not one.
+    """
+    row = json_object(answer, path)
+    identifier, embargo = row.get("identifier"), row.get("embargo_status")
+    if not is_dandiset_id(identifier) or not isinstance(embargo, str) or not embargo.isascii():
+        raise not_a_dandiset(path)
+    answered = row.get("most_recent_published_version")
+    draft = version_row(row.get("draft_version"), path)
+    published = None if answered is None else version_row(answered, path)
+    if draft.version != DRAFT or (published and not is_version_id(published.version)):
+        raise BadAnswerError(f"{path}: a row whose versions are not called as versions are")
+    return DandisetRow(identifier, embargo, draft, published)
+
+
+def version_row(answer: object, path: str) -> VersionRow:
+    """A version's row from the API's JSON.
+
+    Raises:
+        BadAnswerError: it is not one.
+    """
+    row = json_object(answer, path)
+    try:
+        numbers: list[Any] = [row["asset_count"], row["size"]]
+        words: list[Any] = [row["version"], row["name"], row["status"]]
+        if {*map(type, numbers)} != {int} or min(numbers) < 0:
+            raise ValueError("a count that is not a number")
+        if {*map(type, words)} != {str}:
+            raise ValueError("a word that is not text")
+        created, modified = parse_time(row["created"]), parse_time(row["modified"])
+    except (KeyError, ValueError) as error:
+        raise BadAnswerError(f"{path}: a row that is not a version's ({error})") from None
+    return VersionRow(words[0], words[1], numbers[0], numbers[1], words[2], created, modified)
+
+
+def json_object(answer: object, path: str) -> dict[str, object]:
+    """An answer that is a JSON object.
+
+    Raises:
+        BadAnswerError: it is something else.
+    """
+    if not isinstance(answer, dict):
+        raise BadAnswerError(f"{path}: not a JSON object")
+    return answer
+
+
+def not_a_dandiset(path: str) -> BadAnswerError:
+    """What is said of a row that is no Dandiset's."""
+    return BadAnswerError(f"{path}: a row that is not a Dandiset's")
