@@ -21,6 +21,7 @@ from dandi_mirror.mirror.wishes import Wish, fits, matching
 from dandi_mirror.repo import content, objects
 from dandi_mirror.repo.clone import Clone, Facts, Tracked, copies
 from dandi_mirror.repo.content import Annexed
+from dandi_mirror.repo.logs import embargo_remote
 
 BATCH = 500
 """Files that are placed and recorded together."""
@@ -94,7 +95,7 @@ def bring(clone: Clone, choice: Choice, access: Access, jobs: int, meter: Meter)
     Raises:
         DiskError: the disk is full or not ours to write; what was complete is recorded.
     """
-    work = _Work(clone, choice)
+    work = _Work(clone, choice, access)
     yield from work.mend()
     if not choice.missing:
         return
@@ -112,8 +113,10 @@ def bring(clone: Clone, choice: Choice, access: Access, jobs: int, meter: Meter)
 class _Work:
     """One clone's part of a run."""
 
-    def __init__(self, clone: Clone, choice: Choice) -> None:
+    def __init__(self, clone: Clone, choice: Choice, access: Access) -> None:
         self._clone = clone
+        # the special remote would ask the API in the same way
+        self._asked = {embargo_remote(access.api_url)[0]}
         self._choice = choice
         self._partials = clone.git_dir / "annex" / "dandi-mirror"
         self._files: dict[str, list[Tracked]] = {}
@@ -166,7 +169,7 @@ class _Work:
         """Keep what has come; what was admitted with it."""
         key = outcome.item.partial.name
         if outcome.error is not None:
-            if self._facts[key].places & self._clone.remotes() - set(self._neighbours):
+            if self._facts[key].places & self._clone.remotes() - set(self._neighbours) - self._asked:
                 self._left[key] = outcome.error
             else:
                 yield from self._failed(key, outcome.error)
