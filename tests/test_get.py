@@ -197,6 +197,15 @@ def test_a_bare_id_is_cloned_from_the_mirror_and_its_content_copied(synced: Mirr
     assert came(got, clone) == ["sub-c/sub-c_ses-1.nwb"], "what is not checked out comes too"
 
 
+def test_a_bare_id_means_the_same_once_its_folder_is_there(synced: MirrorOfTest, tmp_path: Path) -> None:
+    for folder, name in (("sub-a", "sub-a"), ("sub-b", "sub-b/sub-b.nwb")):
+        records = get(tmp_path, "000123", folder, "-d", str(synced.path))
+        assert {record["file"].startswith(name) for record in records[:-1]} == {True}
+    top = synced.path / "000123"
+    assert came(get(synced.path, "000123", "sub-b"), top) == ["sub-b/sub-b.nwb"], "and in the mirror"
+    assert here(tmp_path / "000123") == ["sub-a/sub-a_ses-1.nwb", "sub-a/sub-a_ses-2.nwb", "sub-b/sub-b.nwb"]
+
+
 def test_without_a_mirror_it_is_said_whose_is_used(synced: MirrorOfTest, home: Path, tmp_path: Path) -> None:
     (home / "bare").mkdir()
     run("git", "clone", "-q", "--bare", str(synced.path / "000123"), str(home / "bare" / "000123"))
