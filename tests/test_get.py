@@ -152,6 +152,26 @@ def test_metadata_chooses(synced: MirrorOfTest, tmp_path: Path) -> None:
     assert "colour" in wrong.stderr and "species" in wrong.stderr
 
 
+def test_conditions_that_no_file_meets_are_named_with_the_values_there_are(
+    synced: MirrorOfTest, tmp_path: Path
+) -> None:
+    clone = clone_of(synced, tmp_path / "clone")
+    said = run("dandi-mirror", "get", "sub-a", "--where", "sex:mal species:human", cwd=clone, code=3)
+    assert said.stderr == (
+        ".: no file fits --where sex:mal (there is Female), species:human (there is Homo sapiens - Human)\n"
+    )
+    (record, _) = get(clone, "sub-a", "--where", "sex:mal", code=3)
+    assert (record["status"], record["path"]) == ("impossible", str(clone))
+    assert asked(synced) == []
+
+
+def test_a_dry_run_names_what_would_come(synced: MirrorOfTest, tmp_path: Path) -> None:
+    clone = clone_of(synced, tmp_path / "clone")
+    done = run("dandi-mirror", "get", "sub-b", "-n", cwd=clone)
+    assert done.stdout == "   15.0 kB  sub-b/sub-b.nwb\nwould get 1 file, 15.0 kB\n"
+    assert (asked(synced), here(clone)) == ([], [])
+
+
 def test_the_newest_come_within_the_budget(synced: MirrorOfTest, tmp_path: Path) -> None:
     clone = clone_of(synced, tmp_path / "clone")
     records = get(clone, "*.nwb", "--newest", "--max-size", "17k")

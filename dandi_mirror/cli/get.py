@@ -116,6 +116,8 @@ class _Run:
         choice = choose(clone, replace(self._wish, paths=tuple(place.paths)), _commit(clone, place))
         for text in choice.nothing:
             self._tell(clone, _nothing(text))
+        if choice.unmet:
+            self._tell(clone, _nothing(".", f"no file fits --where {choice.unmet}"))
         if self._dry_run:
             self._would(clone, choice)
         else:
@@ -170,7 +172,7 @@ def _commit(clone: Clone, place: Place) -> str | None:
     raise UsageError(f"{clone.path} has no version {place.version}; see which there are: git -C {clone.path} tag")
 
 
-def _nothing(text: str) -> Got:
+def _nothing(text: str, message: str = "there is no such file, folder or match") -> Got:
     from dandi_mirror.mirror.get import Got
 
-    return Got(text, status="impossible", message="there is no such file, folder or match", exit_code=3)
+    return Got(text, status="impossible", message=message, exit_code=3)

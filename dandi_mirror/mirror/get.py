@@ -27,6 +27,8 @@ BATCH = 500
 """Files that are placed and recorded together."""
 SOON = 20.0
 """Seconds after which what has come is admitted, however little it is."""
+SHOWN = 5
+"""Values of a field that are named where none is as it was asked for."""
 _KEY = re.compile(r"SHA256E?-s([0-9]{1,15})--([0-9a-f]{64})(?:\.|$)")
 _API = re.compile(r"/assets/[0-9a-f-]{36}/download/?$")
 
@@ -55,6 +57,8 @@ class Choice:
     here: list[Tracked] = field(default_factory=list)
     nothing: list[str] = field(default_factory=list)
     """What was asked for and means no file."""
+    unmet: str = ""
+    """Conditions that no file meets, with the values that there are."""
     beyond: int = 0
     """Files for which the budget has no room."""
 
@@ -75,11 +79,14 @@ def choose(clone: Clone, wish: Wish, commit: str | None = None) -> Choice:
     listing = clone.listing(commit)
     chosen, nothing = matching(listing, wish.paths or (".",))
     files = [file for file in clone.tracked(listing) if file.path in chosen]
+    unmet = ""
     if wish.where:
         known = clone.fields({file.key for file in files})
-        files = [file for file in files if fits(wish.where, known[file.key])]
+        fitting = [file for file in files if fits(wish.where, known[file.key])]
+        unmet = "" if fitting or not files else _said(wish.where, known.values())
+        files = fitting
     has = {key: clone.has(key) for key in {file.key for file in files}}
-    choice = Choice(here=[file for file in files if has[file.key]], nothing=nothing)
+    choice = Choice(here=[file for file in files if has[file.key]], nothing=nothing, unmet=unmet)
     missing = [file for file in files if not has[file.key]]
     when = times(clone.dataset, commit or "HEAD") if wish.newest and missing else {}
     sized = [Annexed(file.path, file.key, size_of(file.key)) for file in missing]
@@ -87,6 +94,17 @@ def choose(clone: Clone, wish: Wish, commit: str | None = None) -> Choice:
     choice.missing = sorted((file for file in missing if file.key in order), key=lambda file: order[file.key])
     choice.beyond = len(missing) - len(choice.missing)
     return choice
+
+
+def _said(where: Iterable[tuple[str, tuple[str, ...]]], known: Iterable[Iterable[tuple[str, str]]]) -> str:
+    """Conditions that no file meets, each with the values that there are."""
+    pairs = {pair for fields in known for pair in fields}
+    parts = []
+    for asked, patterns in where:
+        values = sorted(value for name, value in pairs if name == asked)
+        shown = ", ".join(values[:SHOWN]) + (f", … ({len(values):,})" if len(values) > SHOWN else "")
+        parts.append(f"{asked}:{' '.join(patterns)} (there is {shown or 'none'})")
+    return ", ".join(parts)
 
 
 def bring(clone: Clone, choice: Choice, access: Access, jobs: int, meter: Meter) -> Iterator[Got]:
