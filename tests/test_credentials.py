@@ -110,6 +110,12 @@ def test_public_data_never_opens_the_keyring(
     mirror.cli("status")
     (mirror.path / "dandi-mirror.toml").write_text(f'[sibling.store]\nurl = "{home}/store"\n')
     mirror.cli("push")
+    run("dandi-mirror", "get", "sub-0", cwd=mirror.path / "000123")
+    mirror.cli("ls", "000123")
+    mirror.cli("download", "000123", "-o", str(home / "files"))
+    nowhere = ["-d", str(home), "-i", mirror.server.api_url]
+    run("dandi-mirror", "ls", "000123", *nowhere)
+    run("dandi-mirror", "download", "000123", "-o", str(home / "others"), *nowhere)
     assert not trace.exists()
     mirror.cli("sync", "--embargoed", code=4)
     assert trace.exists(), "the trace would have been seen"

@@ -214,6 +214,43 @@ def test_the_keyring_does_as_well(made: MirrorOfTest, tmp_path: Path, monkeypatc
     assert (clone / FILE).read_bytes() == CONTENT
 
 
+def test_get_and_download_take_the_key_of_the_keyring(
+    made: MirrorOfTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_in_plain_file(made.server, monkeypatch)
+    clone = clone_of(made, tmp_path)
+    assert run("dandi-mirror", "get", "sub-0", cwd=clone).stdout == "got 1 file, 9 bytes\n"
+    assert (clone / FILE).read_bytes() == CONTENT
+    quiet("git", "annex", "fsck", FILE, cwd=clone)
+    made.cli("download", "000123/sub-0", "-o", str(tmp_path / "from-mirror"))
+    nowhere = ["-d", str(tmp_path / "nowhere"), "-i", made.server.api_url]
+    assert "sub-0/" in run("dandi-mirror", "ls", "000123", *nowhere).stdout
+    run("dandi-mirror", "download", "000123/sub-0", "-o", str(tmp_path / "from-archive"), *nowhere)
+    for folder in ("from-mirror", "from-archive"):
+        assert (tmp_path / folder / FILE).read_bytes() == CONTENT
+    assert all(request.path.startswith("/api/") for request in with_token(made.server))
+    assert run("grep", "-rl", TOKEN, str(tmp_path / "clone"), str(made.path), code=None).stdout == ""
+
+
+def test_get_and_download_say_what_is_to_be_done_without_a_key(
+    made: MirrorOfTest, token: dict[str, str], tmp_path: Path
+) -> None:
+    clone = clone_of(made, tmp_path)
+    said = run("dandi-mirror", "get", FILE, cwd=clone, code=4).stderr
+    nowhere = ["-d", str(tmp_path / "nowhere"), "-i", made.server.api_url]
+    for done in (
+        run("dandi-mirror", "download", "000123/sub-0", *nowhere, cwd=tmp_path, code=4),
+        run("dandi-mirror", "ls", "000123", *nowhere, cwd=tmp_path, code=4),
+    ):
+        assert token_variable(made.server.api_url) in done.stderr
+        said += done.stderr
+    assert said.count("it is under embargo, and there is no API key") == len(said.splitlines()) == 3
+    assert said.count(f"dandi-mirror login -i {made.server.api_url}") == 3
+    assert not (clone / FILE).exists()
+    stranger = run("dandi-mirror", "get", FILE, cwd=clone, code=4, env=dict.fromkeys(token, "f" * 40)).stderr
+    assert f"your API key does not open it: dandi-mirror login --check -i {made.server.api_url}" in stranger
+
+
 def test_without_a_key_one_line_says_what_to_do(made: MirrorOfTest, tmp_path: Path) -> None:
     clone = clone_of(made, tmp_path)
     done = run("datalad", "get", FILE, cwd=clone, code=1)
@@ -252,13 +289,14 @@ def test_what_broke_off_is_resumed_and_what_is_wrong_never_becomes_present(
             return None
         ranges.append(request.headers.get("range", ""))
         if len(ranges) == 1:
-            return Response(content[: 1 << 20], 200)
+            return Response(content[: 1 << 20], 200, {"content-length": str(len(content))})
         return Response(b"expired", 403) if len(ranges) == 2 else None
 
     mirror.server.intercept = break_off
     run("datalad", "get", "sub-9", cwd=clone, env=token)
     assert (clone / "sub-9" / "large.nwb").read_bytes() == content
-    assert ranges == ["", f"bytes={1 << 20}-", f"bytes={1 << 20}-"]
+    rest = f"bytes={1 << 20}-{len(content) - 1}"
+    assert ranges == ["", rest, rest]
     mirror.server.intercept = lambda request: Response(b"wrong byt", 200) if "/blobs/" in request.path else None
     run("datalad", "get", FILE, cwd=clone, env=token, code=1)
     assert not (clone / FILE).exists()

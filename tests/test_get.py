@@ -152,6 +152,26 @@ def test_metadata_chooses(synced: MirrorOfTest, tmp_path: Path) -> None:
     assert "colour" in wrong.stderr and "species" in wrong.stderr
 
 
+def test_conditions_that_no_file_meets_are_named_with_the_values_there_are(
+    synced: MirrorOfTest, tmp_path: Path
+) -> None:
+    clone = clone_of(synced, tmp_path / "clone")
+    said = run("dandi-mirror", "get", "sub-a", "--where", "sex:mal species:human", cwd=clone, code=3)
+    assert said.stderr == (
+        ".: no file fits --where sex:mal (there is Female), species:human (there is Homo sapiens - Human)\n"
+    )
+    (record, _) = get(clone, "sub-a", "--where", "sex:mal", code=3)
+    assert (record["status"], record["path"]) == ("impossible", str(clone))
+    assert asked(synced) == []
+
+
+def test_a_dry_run_names_what_would_come(synced: MirrorOfTest, tmp_path: Path) -> None:
+    clone = clone_of(synced, tmp_path / "clone")
+    done = run("dandi-mirror", "get", "sub-b", "-n", cwd=clone)
+    assert done.stdout == "   15.0 kB  sub-b/sub-b.nwb\nwould get 1 file, 15.0 kB\n"
+    assert (asked(synced), here(clone)) == ([], [])
+
+
 def test_the_newest_come_within_the_budget(synced: MirrorOfTest, tmp_path: Path) -> None:
     clone = clone_of(synced, tmp_path / "clone")
     records = get(clone, "*.nwb", "--newest", "--max-size", "17k")
@@ -195,6 +215,15 @@ def test_a_bare_id_is_cloned_from_the_mirror_and_its_content_copied(synced: Mirr
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["000123"]
     got = get(tmp_path / "work", "000123@draft", "sub-c", *where)
     assert came(got, clone) == ["sub-c/sub-c_ses-1.nwb"], "what is not checked out comes too"
+
+
+def test_a_bare_id_means_the_same_once_its_folder_is_there(synced: MirrorOfTest, tmp_path: Path) -> None:
+    for folder, name in (("sub-a", "sub-a"), ("sub-b", "sub-b/sub-b.nwb")):
+        records = get(tmp_path, "000123", folder, "-d", str(synced.path))
+        assert {record["file"].startswith(name) for record in records[:-1]} == {True}
+    top = synced.path / "000123"
+    assert came(get(synced.path, "000123", "sub-b"), top) == ["sub-b/sub-b.nwb"], "and in the mirror"
+    assert here(tmp_path / "000123") == ["sub-a/sub-a_ses-1.nwb", "sub-a/sub-a_ses-2.nwb", "sub-b/sub-b.nwb"]
 
 
 def test_without_a_mirror_it_is_said_whose_is_used(synced: MirrorOfTest, home: Path, tmp_path: Path) -> None:

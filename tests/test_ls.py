@@ -135,6 +135,23 @@ def test_a_path_in_a_clone_is_a_name(mixed: MirrorOfTest, tmp_path: Path) -> Non
     assert done.stderr.endswith("this takes a whole Dandiset, not a part of it; write 000123\n")
 
 
+def test_what_names_nothing_gets_a_way_on(mixed: MirrorOfTest, tmp_path: Path) -> None:
+    top, blob = (
+        mixed.path / "000123",
+        "https://dandiarchive.s3.amazonaws.com/blobs/3b0/689/3b068999-b071-4bba-af03-37dee5643741",
+    )
+    for folder, name, hint in (
+        (top, "sub-9", "no file or folder here; see which there are: dandi-mirror ls ."),
+        (top, "00012", "did you mean"),
+        (mixed.path, ".", f"{mixed.path} is in no clone of a Dandiset"),
+        (tmp_path, blob, f"ask for that first: dandi-mirror which {blob}"),
+    ):
+        for command in ("ls", "download"):
+            said = run("dandi-mirror", command, name, "-i", mixed.server.api_url, cwd=folder, code=2).stderr
+            assert hint in said
+            assert len(said.splitlines()) == 1
+
+
 def test_what_is_not_there_gets_the_nearest_that_is(mixed: MirrorOfTest) -> None:
     done = mixed.cli("ls", "000123@draft/sub-1/sub-1_ses-3.nwb", code=3)
     assert "000123@draft has no sub-1/sub-1_ses-3.nwb; did you mean 000123@draft/sub-1/sub-1_ses" in done.stderr

@@ -53,6 +53,21 @@ def test_a_version_is_laid_out_and_stock_tools_are_at_home_in_it(
     assert not (folder / "last.nwb").exists()
 
 
+def test_ours_are_at_home_in_it_too(made: MirrorOfTest, tmp_path: Path) -> None:
+    folder, before = tmp_path / "side", made.refs()["refs/heads/git-annex"]
+    run("dandi-mirror", "worktree", f"000123@{FIRST}", str(folder), cwd=made.path)
+    got = run("dandi-mirror", "get", FILE, cwd=folder)
+    assert got.stdout.startswith("got 1 file")
+    assert (folder / FILE).read_bytes() == (made.path / "000123" / FILE).read_bytes() == b"content 2"
+    assert made.git("merge-base", "--is-ancestor", before, "git-annex") == "", "what it said before is kept"
+    quiet("git", "annex", "fsck", FILE, cwd=folder)
+    listed = [
+        json.loads(line) for line in run("dandi-mirror", "ls", FILE, "-f", "json", cwd=folder).stdout.splitlines()
+    ]
+    assert [(row["version"], row["here"]) for row in listed[:-1]] == [(FIRST, True)]
+    assert run("dandi-mirror", "ls", "000123@draft", "--links", cwd=folder).stdout.startswith("000123@draft")
+
+
 def test_a_second_time_there_is_nothing_to_do_and_a_deleted_one_comes_again(made: MirrorOfTest, tmp_path: Path) -> None:
     folder = tmp_path / "side"
     command = ["dandi-mirror", "worktree", f"000123@{SECOND}", str(folder), "-d", str(made.path)]

@@ -130,7 +130,11 @@ class Asker:
             parts = urlsplit(here)
             wire = self._wire(parts)
             with self._hosts.turn(parts):
+                without = not self._hosts.token and self._hosts.is_api(parts)
                 head = self._asked(wire, parts, cursor, own=here == url)
+                if head.status in {401, 403} and here == url and without and self._hosts.found_token():
+                    wire.close()
+                    continue
                 if head.status in REDIRECTED and (location := head.headers.get("location")):
                     wire.close() if head.length is None or head.length > ENOUGH else _skip(wire)
                     here = source.led[url] = self._followed(here, location)
@@ -181,11 +185,18 @@ class Asker:
         if status in {404, 410}:
             raise NotFoundError(f"{name} is not there ({status})")
         if status in {401, 403}:
-            raise CredentialsError(f"{name} is refused ({status}); it is embargoed, or the token is not valid")
+            raise CredentialsError(f"{name} is refused ({status}); {self._what_to_do(here)}")
         if status in RETRIED:
             raise Missed(f"it answers with {status}", retry_after(head.headers.get("retry-after")))
         kind = TemporaryError if status >= 500 else PartError
         raise kind(f"{name} answers with {status}")
+
+    def _what_to_do(self, here: str) -> str:
+        if not self._hosts.is_api(urlsplit(here)):
+            return "what is there cannot be read by all"
+        check = " --check" if self._hosts.token else ""
+        why = "your API key does not open it" if check else "it is under embargo, and there is no API key"
+        return f"{why}: dandi-mirror login{check} -i {self._hosts.access.api_url}"
 
     def _take(self, wire: Wire, head: Head, source: Source, cursor: Cursor) -> None:
         """The body into the cursor, if it is of the bytes that are wanted."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
 from dandi_mirror.archive.patience import Patience
-from dandi_mirror.errors import MirrorError, PartError, TemporaryError
+from dandi_mirror.errors import CredentialsError, MirrorError, PartError, TemporaryError
 
 API_AT_ONCE = 6
 """Requests to the API at a time, however many connections there are to where content is."""
@@ -24,6 +25,8 @@ class Access:
     addresses: frozenset[str] = frozenset()
     """IP addresses on this machine or network that may be asked (``all``: any); those of the public network may."""
     patience: Patience = field(default_factory=Patience)
+    key: Callable[[], str | None] | None = None
+    """Looks for a token, once, if the API refuses something and there was none."""
 
 
 class Stopped(Exception):
@@ -52,7 +55,10 @@ class Source:
         """One error for all of them; of the kind that leaves most hope."""
         if not self.errors:
             return PartError("no URL is known to fetch it from")
-        kind = next((type(e) for e in self.errors if isinstance(e, TemporaryError)), type(self.errors[-1]))
+        hopeful = [
+            error for kind in (TemporaryError, CredentialsError) for error in self.errors if isinstance(error, kind)
+        ]
+        kind = type([*hopeful, self.errors[-1]][0])
         return kind("; ".join(dict.fromkeys(map(str, self.errors))))
 
 
@@ -75,6 +81,9 @@ class Hosts:
         self.access = access
         self.stopped = threading.Event()
         self.api = urlsplit(access.api_url)
+        self.token = access.token
+        self._looked = access.key is None
+        self._looking = threading.Lock()
         self._few = threading.BoundedSemaphore(API_AT_ONCE)
         self._hosts: dict[str, Host] = {}
 
@@ -89,7 +98,15 @@ class Hosts:
 
     def headers(self, parts: SplitResult) -> dict[str, str]:
         """What is sent with a request for a content's own URL."""
-        return {"Authorization": f"token {self.access.token}"} if self.access.token and self.is_api(parts) else {}
+        return {"Authorization": f"token {self.token}"} if self.token and self.is_api(parts) else {}
+
+    def found_token(self) -> bool:
+        """Whether there is a token, after it has been looked for."""
+        with self._looking:
+            if not self._looked and not self.token and self.access.key:
+                self.token = self.access.key()
+            self._looked = True
+        return bool(self.token)
 
     def turn(self, parts: SplitResult) -> AbstractContextManager[object]:
         """Wait for one's turn, where not all may ask at once."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -147,27 +147,6 @@ class Session:
             pass  # a page, and a large one
         return ""
 
-    def location(self, url: str) -> str:
-        """Where the API leads who asks for the content at ``url``, one of its own; nothing is asked there.
-
-        Raises as :meth:`get` does.
-        """
-        shown = urlsplit(url).path
-        if not self._is_own(url):
-            raise BadAnswerError(f"{shown} is not at {self.api_url}")
-        try:
-            self._read(self._api, url, shown, LARGEST_ANSWER)
-        except _Moved as moved:
-            return self._followed(url, str(moved))
-        raise BadAnswerError(f"{shown}: no redirect to content")
-
-    @contextmanager
-    def opened(self, url: str, start: int) -> Iterator[requests.Response]:
-        """The answer to one request for content from byte ``start`` on, whatever its status; without the token."""
-        wanted = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-        with self._answer(self._content, url, urlsplit(url).path, wanted) as answer:
-            yield answer
-
     def _is_own(self, url: str) -> bool:
         return url.startswith(f"{self.api_url}/")
 
@@ -241,14 +220,12 @@ class Session:
             raise _Missed(f"{whom} did not answer {shown} ({type(error).__name__})") from None
 
     @contextmanager
-    def _answer(
-        self, door: _Door, url: str, shown: str, headers: Mapping[str, str] | None = None
-    ) -> Iterator[requests.Response]:
+    def _answer(self, door: _Door, url: str, shown: str) -> Iterator[requests.Response]:
         """An answer while it is read; the log gets no query but that of the API, which is ours and has no secret."""
         begun, status = time.monotonic(), 0
         timeout = (self._patience.connect, self._patience.stall)
         try:
-            with door.http.get(url, headers=headers, timeout=timeout, stream=True) as answer:
+            with door.http.get(url, timeout=timeout, stream=True) as answer:
                 status = answer.status_code
                 yield answer
         finally:

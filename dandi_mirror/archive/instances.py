@@ -124,3 +124,8 @@ def check_called(said: str | None, instance: Instance) -> None:
     if said is None or "://" in said or KNOWN.get(said) == instance.api_url or said == instance.name.lower():
         return
     raise UsageError(f"a name says {said}, and the archive at {instance.api_url} is called {instance.name}; see -i")
+
+
+def addresses(url: str) -> frozenset[str]:
+    """IP addresses on this machine that may be asked for an archive's content: if it is here itself, by its ``url``."""
+    return frozenset({"127.0.0.1"}) if urlsplit(url).hostname in LOOPBACK else frozenset()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.archive import partials
-from dandi_mirror.archive.asking import Asker
-from dandi_mirror.archive.hosts import Hosts, Source
+from dandi_mirror.archive.asking import Asker, RangeIgnored
+from dandi_mirror.archive.hosts import Access, Hosts, Source
 from dandi_mirror.archive.partials import Stretches
-from dandi_mirror.errors import DiskError, MirrorError, PartError
+from dandi_mirror.errors import DiskError, MirrorError, NotFoundError, PartError
 
 PIECE = 1 << 18
 """Bytes that are read before they are written."""
@@ -156,6 +157,44 @@ class _Whole:
     def begin_anew(self) -> None:
         partials.forget(self._item.partial, self._descriptor)
         self.position, self.digest = 0, hashlib.sha256()
+
+
+class _First:
+    """The first byte, which nobody keeps."""
+
+    def __init__(self, size: int) -> None:
+        self.position, self.stop = 0, min(size, 1)
+        self.whole = not size
+        self._byte = memoryview(bytearray(1))
+
+    def room(self) -> memoryview:
+        return self._byte
+
+    def put(self, count: int) -> None:
+        self.position += count
+
+    def begin_anew(self) -> None:
+        self.position = 0
+
+
+def is_there(urls: Sequence[str], size: int, access: Access) -> bool:
+    """Whether content of ``size`` bytes can be had: one byte is asked for.
+
+    Raises:
+        CredentialsError: the API has it not for this token.
+        TemporaryError, PartError: it cannot be told.
+    """
+    asker = Asker(Hosts(access))
+    try:
+        if urls:
+            asker.bring(Source(list(urls), size), _First(size))
+    except RangeIgnored:
+        return True
+    except NotFoundError:
+        return False
+    finally:
+        asker.close()
+    return bool(urls)
 
 
 def wrong_bytes() -> PartError:

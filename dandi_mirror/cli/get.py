@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import options, output, tokens
+from dandi_mirror.cli import bringing, options
 from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
-    from dandi_mirror.archive.transfer import Meter
     from dandi_mirror.mirror.get import Choice, Got
     from dandi_mirror.mirror.places import Place
     from dandi_mirror.mirror.wishes import Wish
     from dandi_mirror.repo.clone import Clone
-
-SHOWN_FAILURES = 10
-"""So many files that did not come are named; the others are counted."""
 
 
 @click.command("get")
@@ -32,8 +26,8 @@ SHOWN_FAILURES = 10
 )  # fmt: skip
 @click.option("--max-size", metavar="SIZE", help="At most so much, as 50G.")
 @click.option("--newest", is_flag=True, help="The newest first, and so are those that fit into --max-size.")
-@click.option("-J", "--jobs", type=click.IntRange(1, 256), metavar="N", help="Connections at most.  [default: 48]")
-@click.option("-n", "--dry-run", is_flag=True, help="Say what would come; fetch and write nothing.")
+@bringing.jobs
+@bringing.dry_run
 @options.mirror
 @options.instance
 @options.output
@@ -66,7 +60,7 @@ def command(
     run = _Run(mirror_path, instance, wish, jobs, dry_run, output)
     for place in run.places(what):
         run.one(place)
-    return run.end()
+    return run.telling.end()
 
 
 class _Run:
@@ -83,10 +77,7 @@ class _Run:
         self._wish = wish
         self._jobs = jobs or JOBS
         self._dry_run = dry_run
-        self._form = form
-        self._counts: dict[str, int] = {}
-        self._codes: set[int] = set()
-        self._came = self._size = 0
+        self.telling = bringing.Telling("get", ("got", "get"), form, dry_run)
 
     def places(self, what: Iterable[str]) -> list[Place]:
         """The datasets that are meant."""
@@ -115,16 +106,18 @@ class _Run:
         from dandi_mirror.repo.clone import Clone
 
         if place.source and self._dry_run:
-            self._say(f"{place.dandiset} would be cloned from {place.source}; what would come is known then")
+            self.telling.say(f"{place.dandiset} would be cloned from {place.source}; what would come is known then")
             return
         if place.source:
             make(place)
-            self._say(f"{place.dandiset} cloned from {place.source} into {place.folder}")
+            self.telling.say(f"{place.dandiset} cloned from {place.source} into {place.folder}")
         clone = Clone(place.folder)
         clone.prepare()
         choice = choose(clone, replace(self._wish, paths=tuple(place.paths)), _commit(clone, place))
         for text in choice.nothing:
             self._tell(clone, _nothing(text))
+        if choice.unmet:
+            self._tell(clone, _nothing(".", f"no file fits --where {choice.unmet}"))
         if self._dry_run:
             self._would(clone, choice)
         else:
@@ -134,42 +127,21 @@ class _Run:
 
             self._wish = replace(self._wish, most=max(0, self._wish.most - choice.size))
         if choice.beyond:
-            self._say(f"{choice.beyond:,} more are beyond --max-size")
-
-    def end(self) -> int:
-        """The summary; the exit code."""
-        from dandi_mirror.cli.sync import exit_code
-
-        code = exit_code(self._codes)
-        if self._form == "json":
-            record = {"action": "summary", "status": "ok" if code == 0 else "error", **self._counts}
-            output.print_json(record | {"bytes": self._size, "exit_code": code})
-        elif self._came:
-            would = "would come" if self._dry_run else "got"
-            click.echo(f"{would} {_files(self._came)}, {output.human_size(self._size)}")
-        if self._counts.get("error", 0) > SHOWN_FAILURES and self._form == "text":
-            click.echo(
-                f"… and {self._counts['error'] - SHOWN_FAILURES:,} more did not come (-f json names all)", err=True
-            )
-        return code
+            self.telling.say(f"{choice.beyond:,} more are beyond --max-size")
 
     def _bring(self, clone: Clone, choice: Choice) -> None:
-        from dandi_mirror.archive.instances import api_url
-        from dandi_mirror.archive.transfer import Access, Meter
+        from dandi_mirror.archive.transfer import Meter
         from dandi_mirror.errors import MirrorError
         from dandi_mirror.mirror.get import bring
 
-        access = Access(api_url(self._instance), tokens.given(self._instance), clone.addresses)
-        meter = Meter()
-        with _progress(self._form, choice, meter):
+        access, meter = bringing.access(clone.closed_api() or self._instance, clone.addresses), Meter()
+        with self.telling.progress(choice.size, meter):
             try:
                 for got in bring(clone, choice, access, self._jobs, meter):
                     self._tell(clone, got)
             except MirrorError as error:
-                if self._form == "json":
-                    raise
-                self.end()
-                raise error
+                self.telling.ended_by(error)
+                raise
 
     def _would(self, clone: Clone, choice: Choice) -> None:
         from dandi_mirror.mirror.get import Got, size_of
@@ -178,19 +150,8 @@ class _Run:
             self._tell(clone, Got(file.path, file.key, size_of(file.key)))
 
     def _tell(self, clone: Clone, got: Got) -> None:
-        self._counts[got.status] = self._counts.get(got.status, 0) + 1
-        self._codes.add(got.exit_code)
-        if got.status == "ok":
-            self._came += 1
-            self._size += got.size
-        if self._form == "json":
-            output.print_json(_record(clone, got, self._dry_run))
-        elif got.message and self._counts[got.status] <= SHOWN_FAILURES:
-            click.echo(f"{output.printable(got.path)}: {output.printable(got.message)}", err=True)
-
-    def _say(self, line: str) -> None:
-        if self._form == "text":
-            click.echo(line, err=True)
+        facts = {"path": str(clone.path / got.path), "refds": str(clone.path), "file": got.path, "key": got.key}
+        self.telling.file(got.path, got.status, got.message, got.size, got.exit_code, facts)
 
 
 def _commit(clone: Clone, place: Place) -> str | None:
@@ -211,38 +172,7 @@ def _commit(clone: Clone, place: Place) -> str | None:
     raise UsageError(f"{clone.path} has no version {place.version}; see which there are: git -C {clone.path} tag")
 
 
-def _nothing(text: str) -> Got:
+def _nothing(text: str, message: str = "there is no such file, folder or match") -> Got:
     from dandi_mirror.mirror.get import Got
 
-    return Got(text, status="impossible", message="there is no such file, folder or match", exit_code=3)
-
-
-def _record(clone: Clone, got: Got, dry_run: bool) -> dict[str, object]:
-    return {
-        "action": "get",
-        "path": str(clone.path / got.path),
-        "type": "file",
-        "refds": str(clone.path),
-        "status": got.status,
-        "message": got.message,
-        "key": got.key,
-        "bytesize": got.size,
-        "exit_code": got.exit_code,
-        "dry_run": dry_run,
-    }
-
-
-def _files(count: int) -> str:
-    return f"{count:,} file{'' if count == 1 else 's'}"
-
-
-@contextmanager
-def _progress(form: str, choice: Choice, meter: Meter) -> Iterator[None]:
-    """Bytes, rate and time left on a terminal; nothing anywhere else."""
-    if form == "json" or not sys.stderr.isatty() or not choice.missing:
-        yield
-        return
-    from dandi_mirror.cli.progress import transferring
-
-    with transferring(choice.size, lambda: meter.received):
-        yield
+    return Got(text, status="impossible", message=message, exit_code=3)

@@ -44,7 +44,12 @@ def command(dandiset: str, commits: bool, limit: int, mirror_path: Path, form: s
             place = {"path": str(dataset.path), "type": "dataset", "refds": str(mirror_path.absolute())}
             facts: dict[str, Any] = {"dandiset": name, "version": state.name, "commit": state.commit}
             facts |= {"date": words.day(state.seconds), "since": before.name if before else ""}
-            record = {"action": "log", **place, "status": "ok", "message": words.short(changes)}
+            record = {
+                "action": "log",
+                **place,
+                "status": "ok",
+                "message": words.short(changes) if before else "the first",
+            }
             output.print_json(record | facts | words.summary(changes))
         return 0
     rows = [["version", "date", "subjects", "sessions", "files", "size", "change"]]

@@ -30,7 +30,7 @@ def command(check: bool, mirror_path: Path, instance: str | None, output: str) -
     from dandi_mirror.config import read_settings
 
     archive = read_settings(mirror_path).with_flags(instance=instance).instance
-    token, trouble = tokens.find(archive) if check else (None, "")
+    token, trouble = tokens.find(archive, terminal=tokens.on_terminal()) if check else (None, "")
     if check and not token:
         raise tokens.nothing(archive, trouble)
     if token:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ import click
 from dandi_mirror.cli import naming, options, output, tokens
 
 if TYPE_CHECKING:
-    from dandi_mirror.archive.names import Name
     from dandi_mirror.mirror.contents import Contents
     from dandi_mirror.mirror.folded import Row
 
@@ -73,27 +71,17 @@ def _look(text: str, path: Path, recursive: bool, instance: str | None) -> tuple
     from dataclasses import replace
 
     from dandi_mirror.archive.instances import api_url
-    from dandi_mirror.mirror.contents import contents_here
+    from dandi_mirror.mirror.contents import contents_here, contents_there
     from dandi_mirror.mirror.folded import every, folded
 
     name, folder = naming.read_place(text)
     settings = naming.settings_for(path, [name], instance=instance)
     here = replace(name, instance=name.instance or instance)
-    found = contents_here(here, path, folder) or _ask(name, settings.instance)
+    found = contents_here(here, path, folder)
+    if not found:
+        found = tokens.asked(settings.instance, name.instance, lambda archive: contents_there(name, archive))
     rows = every(found.files) if recursive else folded(name, found.files)
     return found, rows, api_url(settings.instance)
-
-
-def _ask(name: Name, instance: str) -> Contents:
-    from dandi_mirror.archive.client import Archive
-    from dandi_mirror.archive.http import Session
-    from dandi_mirror.archive.instances import api_url, check_called
-    from dandi_mirror.mirror.contents import contents_there
-
-    with closing(Session(api_url(instance), tokens.given(instance))) as session:
-        archive = Archive(session)
-        check_called(name.instance, archive.instance)
-        return contents_there(name, archive)
 
 
 def _links(found: Contents, rows: Iterable[Row], api_url: str) -> dict[str, dict[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +39,14 @@ def read_place(text: str, *, offline: bool = False) -> tuple[Name, Path | None]:
 
         if clone := clone_at(text):
             return clone.name, clone.folder
+        if clone_at(".") and _may_be_path(text):
+            raise UsageError(f"{text} is no file or folder here; see which there are: dandi-mirror ls .") from None
+        if os.path.lexists(text):
+            top = Path(text).absolute()
+            raise UsageError(f"{top} is in no clone of a Dandiset; name one, as 000004, or go to its folder") from None
         raise
+    if name.blob and not name.dandiset:
+        raise UsageError(f"{text} does not say of which file it is; ask for that first: dandi-mirror which {text}")
     if name.ask and offline:
         raise UsageError(f"{text} has to be asked about, and nothing is to be asked; write its id, as 000004")
     if name.ask:
@@ -45,6 +54,11 @@ def read_place(text: str, *, offline: bool = False) -> tuple[Name, Path | None]:
 
         return follow(name), None
     return name, None
+
+
+def _may_be_path(text: str) -> bool:
+    """Whether somebody in a clone means a path that is not there: nothing else about it looks like a name."""
+    return not re.match(r"[0-9]{4}|[^/]*:|[^/]*@", text)
 
 
 def dandisets(names: Iterable[Name]) -> list[str]:

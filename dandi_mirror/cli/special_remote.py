@@ -12,7 +12,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -21,12 +23,14 @@ from dandi_mirror.errors import CredentialsError, MirrorError, NotFoundError
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.credentials import Token
-    from dandi_mirror.archive.http import Session
+    from dandi_mirror.archive.hosts import Access
+    from dandi_mirror.archive.items import Meter
 
 COST = 250
 """Between S3 and the API without a token."""
 READ_ONLY = "it can only be read here; upload to the archive instead"
-_SIZE = re.compile(r"-s([0-9]+)-")
+GONE = "the archive has no asset with this content any more"
+_KEY = re.compile(r"SHA256E?-s([0-9]{1,15})--([0-9a-f]{64})(?:\.|$)")
 _ID = re.compile(r"[0-9a-f-]{36}/download/")
 
 
@@ -70,16 +74,17 @@ class Remote:
         return api_url(self._line.value())
 
     @cached_property
-    def _session(self) -> Session:
+    def _access(self) -> Access:
         from dandi_mirror.archive.credentials import KeyringTrouble, from_keyring, from_variable
-        from dandi_mirror.archive.http import Session
+        from dandi_mirror.archive.hosts import Access
+        from dandi_mirror.archive.instances import addresses
 
         self._token = from_variable(self._api)
         try:
             self._token = self._token or from_keyring(self._api, terminal=False)
         except KeyringTrouble as error:
             self._trouble = str(error)
-        return Session(self._api, self._token.value if self._token else None)
+        return Access(self._api, self._token.value if self._token else None, addresses(self._api))
 
     def _urls(self, key: str) -> list[str]:
         """Where the API has a key's content; what else the git-annex branch may say is passed over."""
@@ -89,19 +94,6 @@ class Remote:
         while url := self._line.value():
             found += [url] if url.startswith(begin) and _ID.fullmatch(url, len(begin)) else []
         return found
-
-    def _first(self, key: str, look: Callable[[str], bool]) -> bool:
-        """Whether ``look`` finds the content at one of its URLs; an asset that is gone may be there by another id."""
-        urls, _ = self._urls(key), self._session
-        for url in urls:
-            try:
-                if look(url):
-                    return True
-            except NotFoundError:
-                continue
-            except CredentialsError:
-                raise self._refused() from None
-        return False
 
     def _refused(self) -> CredentialsError:
         if self._token:
@@ -152,37 +144,61 @@ class Remote:
     def transfer(self, words: str) -> None:
         """Bring content; git-annex checks its digest."""
         way, key, file = words.split(" ", 2)
-        if way != "RETRIEVE":
-            self._line.say("TRANSFER-FAILURE", way, key, READ_ONLY)
-            return
-        try:
-            found = self._first(key, lambda url: self._fetch(url, key, Path(file)))
-            reason = "" if found else "the archive has no asset with this content any more"
-        except MirrorError as error:
-            reason = str(error)
+        reason = self._fetch(key, Path(file)) if way == "RETRIEVE" else READ_ONLY
         if reason:
             self._line.say("TRANSFER-FAILURE", way, key, reason)
         else:
             self._line.say("TRANSFER-SUCCESS", way, key)
 
-    def _fetch(self, url: str, key: str, file: Path) -> bool:
-        from dandi_mirror.archive.fetch import fetch
+    def _fetch(self, key: str, file: Path) -> str:
+        """Bring content in one piece, for git-annex takes a file's size for what is there of it; or say why not."""
+        from dandi_mirror.archive.hosts import Hosts
+        from dandi_mirror.archive.items import Hand, Item, Meter
 
-        size = _SIZE.search(key)
-        if not size:
-            raise MirrorError("a key without a size is none of the archive's")
-        fetch(self._session, url, file, int(size[1]), lambda have: self._line.say("PROGRESS", have))
-        return True
+        try:
+            found = _KEY.match(key)
+            if not found:
+                return "a key that is none of the archive's"
+            urls, hosts, meter = self._urls(key), Hosts(self._access), Meter()
+            if not urls:
+                return GONE
+            hand = Hand(hosts, meter)
+            with self._telling(meter, file):
+                error = hand.one(Item(tuple(urls), int(found[1]), found[2], file)).error
+        except MirrorError as caught:
+            error = caught
+        if isinstance(error, CredentialsError):
+            error = self._refused()
+        return GONE if isinstance(error, NotFoundError) else str(error or "")
+
+    @contextmanager
+    def _telling(self, meter: Meter, file: Path) -> Iterator[None]:
+        """Tell git-annex how many bytes are there, while nothing else is said to it."""
+        have, over = file.stat().st_size if file.exists() else 0, threading.Event()
+
+        def follow() -> None:
+            while not over.wait(0.2):
+                self._line.say("PROGRESS", have + meter.received)
+
+        follower = threading.Thread(target=follow, daemon=True)
+        follower.start()
+        try:
+            yield
+        finally:
+            over.set()
+            follower.join()
 
     def checkpresent(self, key: str) -> None:
         """Whether content can be had."""
-        from dandi_mirror.archive.fetch import is_there
+        from dandi_mirror.archive.items import is_there
 
         try:
-            found = self._first(key, lambda url: is_there(self._session, url))
-            self._line.say("CHECKPRESENT-SUCCESS" if found else "CHECKPRESENT-FAILURE", key)
+            found = _KEY.match(key)
+            there = bool(found) and is_there(self._urls(key), int(found[1] if found else 0), self._access)
+            self._line.say("CHECKPRESENT-SUCCESS" if there else "CHECKPRESENT-FAILURE", key)
         except MirrorError as error:
-            self._line.say("CHECKPRESENT-UNKNOWN", key, error)
+            reason = self._refused() if isinstance(error, CredentialsError) else error
+            self._line.say("CHECKPRESENT-UNKNOWN", key, reason)
 
     def remove(self, key: str) -> None:
         """Not from here."""

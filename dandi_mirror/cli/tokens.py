@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from dandi_mirror.errors import CredentialsError
 
 if TYPE_CHECKING:
-    from dandi_mirror.archive.client import User
+    from dandi_mirror.archive.client import Archive, User
     from dandi_mirror.archive.credentials import Token
+
+Answer = TypeVar("Answer")
 
 TRIES = 3
 """So many keys may be typed."""
@@ -28,16 +31,39 @@ def given(instance: str) -> str | None:
 
 def stored(instance: str) -> str | None:
     """The token in the environment, else in the keyring if that gives it without a question; for who may do without."""
-    found = given(instance)
-    if found:
-        return found
-    from dandi_mirror.archive.credentials import KeyringTrouble, from_keyring
-
-    try:
-        token = from_keyring(instance, terminal=False)
-    except KeyringTrouble:
-        return None
+    token, _ = find(instance, terminal=False)
     return token.value if token else None
+
+
+def asked(instance: str, said: str | None, look: Callable[[Archive], Answer]) -> Answer:
+    """What ``look`` sees in an archive, which a name says is called ``said``.
+
+    The keyring is opened when the archive refuses something to those without a token.
+
+    Raises:
+        CredentialsError: it is refused, and there is no token for it; and what ``look`` raises.
+    """
+    token = given(instance)
+    try:
+        return _asked(instance, token, said, look)
+    except CredentialsError:
+        if token:
+            raise
+    found, trouble = find(instance, terminal=False)
+    if not found:
+        raise nothing(instance, trouble, "it is under embargo, and there is no API key")
+    return _asked(instance, found.value, said, look)
+
+
+def _asked(instance: str, token: str | None, said: str | None, look: Callable[[Archive], Answer]) -> Answer:
+    from dandi_mirror.archive.client import Archive
+    from dandi_mirror.archive.http import Session
+    from dandi_mirror.archive.instances import api_url, check_called
+
+    with closing(Session(api_url(instance), token)) as session:
+        archive = Archive(session)
+        check_called(said, archive.instance)
+        return look(archive)
 
 
 def needed(instance: str) -> str:
@@ -46,7 +72,7 @@ def needed(instance: str) -> str:
     Raises:
         CredentialsError: there is none, and no terminal to ask at.
     """
-    token, trouble = find(instance)
+    token, trouble = find(instance, terminal=on_terminal())
     if token:
         return token.value
     if not on_terminal():
@@ -60,12 +86,15 @@ def needed(instance: str) -> str:
     return value
 
 
-def find(instance: str) -> tuple[Token | None, str]:
-    """The token in the environment, else in the keyring; and why the keyring could not be asked."""
+def find(instance: str, *, terminal: bool) -> tuple[Token | None, str]:
+    """The token in the environment, else in the keyring; and why the keyring could not be asked.
+
+    On a ``terminal`` the keyring may ask for its own password.
+    """
     from dandi_mirror.archive.credentials import KeyringTrouble, from_keyring, from_variable
 
     try:
-        return from_variable(instance) or from_keyring(instance, terminal=on_terminal()), ""
+        return from_variable(instance) or from_keyring(instance, terminal=terminal), ""
     except KeyringTrouble as error:
         return None, str(error)
 

@@ -25,7 +25,6 @@ from dandi_mirror.model import DRAFT, Finding, Kind, is_version_id
 from dandi_mirror.repo.dataset import Dataset, Tree
 from dandi_mirror.repo.keys import annex_key, hash_dir_lower, hash_dir_mixed
 from dandi_mirror.repo.logs import present, url_path
-from dandi_mirror.repo.process import git
 from dandi_mirror.repo.stream import FILE
 
 REFUSED = ".dandi/refused/"
@@ -238,8 +237,7 @@ def _places(path: str) -> Iterator[str]:
 
 def _placed(dataset: Dataset, tree: Tree, files: Iterable[File]) -> list[File]:
     """The files, with where their content is on this machine."""
-    common = git(dataset.path, "rev-parse", "--git-common-dir").decode().rstrip("\n")
-    objects = dataset.path / common / "annex" / "objects"
+    objects = dataset.git_dir / "annex" / "objects"
     placed = []
     for file in files:
         mode, oid = tree.get(file.path, (b"", ""))

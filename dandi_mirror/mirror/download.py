@@ -251,8 +251,8 @@ def _seconds(file: File) -> float | None:
         return None
 
 
-def put_record(content: bytes, path: Path, existing: str) -> Done:
-    """Write a Dandiset's record, unless it is there."""
+def put_record(content: bytes, path: Path, existing: str, *, dry_run: bool = False) -> Done:
+    """Write a Dandiset's record, unless it is there, or this is a dry run."""
     file = File(RECORD, len(content), "", sha256(content).hexdigest())
     try:
         if os.path.lexists(path):
@@ -260,6 +260,8 @@ def put_record(content: bytes, path: Path, existing: str) -> Done:
                 return Done(file, path, "notneeded")
             if existing == "error":
                 return Done(file, path, "error", "it is there already, and is another; see -e", PartError.exit_code)
+        if dry_run:
+            return Done(file, path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         partial.write_bytes(content)

@@ -21,11 +21,14 @@ from dandi_mirror.mirror.wishes import Wish, fits, matching
 from dandi_mirror.repo import content, objects
 from dandi_mirror.repo.clone import Clone, Facts, Tracked, copies
 from dandi_mirror.repo.content import Annexed
+from dandi_mirror.repo.logs import embargo_remote
 
 BATCH = 500
 """Files that are placed and recorded together."""
 SOON = 20.0
 """Seconds after which what has come is admitted, however little it is."""
+SHOWN = 5
+"""Values of a field that are named where none is as it was asked for."""
 _KEY = re.compile(r"SHA256E?-s([0-9]{1,15})--([0-9a-f]{64})(?:\.|$)")
 _API = re.compile(r"/assets/[0-9a-f-]{36}/download/?$")
 
@@ -54,6 +57,8 @@ class Choice:
     here: list[Tracked] = field(default_factory=list)
     nothing: list[str] = field(default_factory=list)
     """What was asked for and means no file."""
+    unmet: str = ""
+    """Conditions that no file meets, with the values that there are."""
     beyond: int = 0
     """Files for which the budget has no room."""
 
@@ -74,11 +79,14 @@ def choose(clone: Clone, wish: Wish, commit: str | None = None) -> Choice:
     listing = clone.listing(commit)
     chosen, nothing = matching(listing, wish.paths or (".",))
     files = [file for file in clone.tracked(listing) if file.path in chosen]
+    unmet = ""
     if wish.where:
         known = clone.fields({file.key for file in files})
-        files = [file for file in files if fits(wish.where, known[file.key])]
+        fitting = [file for file in files if fits(wish.where, known[file.key])]
+        unmet = "" if fitting or not files else _said(wish.where, known.values())
+        files = fitting
     has = {key: clone.has(key) for key in {file.key for file in files}}
-    choice = Choice(here=[file for file in files if has[file.key]], nothing=nothing)
+    choice = Choice(here=[file for file in files if has[file.key]], nothing=nothing, unmet=unmet)
     missing = [file for file in files if not has[file.key]]
     when = times(clone.dataset, commit or "HEAD") if wish.newest and missing else {}
     sized = [Annexed(file.path, file.key, size_of(file.key)) for file in missing]
@@ -88,13 +96,24 @@ def choose(clone: Clone, wish: Wish, commit: str | None = None) -> Choice:
     return choice
 
 
+def _said(where: Iterable[tuple[str, tuple[str, ...]]], known: Iterable[Iterable[tuple[str, str]]]) -> str:
+    """Conditions that no file meets, each with the values that there are."""
+    pairs = {pair for fields in known for pair in fields}
+    parts = []
+    for asked, patterns in where:
+        values = sorted(value for name, value in pairs if name == asked)
+        shown = ", ".join(values[:SHOWN]) + (f", … ({len(values):,})" if len(values) > SHOWN else "")
+        parts.append(f"{asked}:{' '.join(patterns)} (there is {shown or 'none'})")
+    return ", ".join(parts)
+
+
 def bring(clone: Clone, choice: Choice, access: Access, jobs: int, meter: Meter) -> Iterator[Got]:
     """Bring what is missing; each file when it is there and recorded, or with what is wrong.
 
     Raises:
         DiskError: the disk is full or not ours to write; what was complete is recorded.
     """
-    work = _Work(clone, choice)
+    work = _Work(clone, choice, access)
     yield from work.mend()
     if not choice.missing:
         return
@@ -112,8 +131,10 @@ def bring(clone: Clone, choice: Choice, access: Access, jobs: int, meter: Meter)
 class _Work:
     """One clone's part of a run."""
 
-    def __init__(self, clone: Clone, choice: Choice) -> None:
+    def __init__(self, clone: Clone, choice: Choice, access: Access) -> None:
         self._clone = clone
+        # the special remote would ask the API in the same way
+        self._asked = {embargo_remote(access.api_url)[0]}
         self._choice = choice
         self._partials = clone.git_dir / "annex" / "dandi-mirror"
         self._files: dict[str, list[Tracked]] = {}
@@ -166,7 +187,7 @@ class _Work:
         """Keep what has come; what was admitted with it."""
         key = outcome.item.partial.name
         if outcome.error is not None:
-            if self._facts[key].places & self._clone.remotes() - set(self._neighbours):
+            if self._facts[key].places & self._clone.remotes() - set(self._neighbours) - self._asked:
                 self._left[key] = outcome.error
             else:
                 yield from self._failed(key, outcome.error)

@@ -37,8 +37,8 @@ class Place:
 def read_places(texts: Iterable[str], read_name: Callable[[str], Name], mirror: Mirror, instance: str) -> list[Place]:
     """The datasets that are meant, each once for a version, in the order in which they are named.
 
-    What is on this machine is a path; else it is a name if it can be; else a path in the dataset that was named before
-    it, or in the one around the current folder.
+    What is on this machine is a path, but for a folder called by its id; else it is a name if it can be; else a path
+    in the dataset that was named before it, or in the one around the current folder.
 
     Raises:
         UsageError: something is neither, or a Dandiset is nowhere to be had.
@@ -47,7 +47,8 @@ def read_places(texts: Iterable[str], read_name: Callable[[str], Name], mirror: 
     last: Place | None = None
     whole: set[int] = set()
     for text in texts:
-        if (last is None or not last.dandiset) and (clone := clone_at(text)):
+        # an id stays one where its folder is: paths may come after it
+        if (last is None or not last.dandiset) and (clone := clone_at(text)) and text.strip("/") != clone.name.dandiset:
             last = places.setdefault((clone.folder, None), Place(clone.folder))
             last.paths.append(clone.name.path or ".")
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,10 +14,11 @@ from urllib.parse import unquote, urlsplit
 from dandi_mirror.errors import DiskError, UsageError
 from dandi_mirror.repo.dataset import ANNEX, Dataset, Tree
 from dandi_mirror.repo.keys import hash_dir_lower, hash_dir_mixed
-from dandi_mirror.repo.logs import WEB, fields, location_path, metadata_path, present, url_path
+from dandi_mirror.repo.logs import WEB, embargo_remote, fields, location_path, metadata_path, present, url_path
 from dandi_mirror.repo.process import git
 from dandi_mirror.repo.stream import FILE, LINK
 
+_API = re.compile(r"^\S+ (?=.*\bexternaltype=dandi\b)(?:.* )?api=(\S+)", re.M)
 _OBJECTS = "annex/objects/"
 _POINTER = b"/annex/objects/"
 _LONGEST_POINTER = 32 << 10  # bytes, as git-annex has it
@@ -110,6 +112,11 @@ class Clone:
         """IP addresses on this machine or network that git-annex may ask."""
         return frozenset(self.config.get("annex.security.allowed-ip-addresses", "").split())
 
+    def closed_api(self) -> str:
+        """The API that has what is here under embargo, as its special remote says; empty if nothing is."""
+        found = _API.search(self.logs(["remote.log"]).get("remote.log", b"").decode(errors="replace"))
+        return found[1] if found else ""
+
     # --- files -----------------------------------------------------------------------------------------------
 
     def listing(self, commit: str | None = None) -> Tree:
@@ -150,14 +157,17 @@ class Clone:
 
     def facts(self, keys: Iterable[str]) -> Iterator[tuple[str, Facts]]:
         """What the git-annex branch says of each key."""
-        keys = list(keys)
+        keys, api = list(keys), self.closed_api()
+        closed = embargo_remote(api)[0]
         places = [(key, hash_dir_lower(key)) for key in keys]
         logs = self.logs([path(place, key) for key, place in places for path in (location_path, url_path)])
         for key, place in places:
             location, url = logs[location_path(place, key)], logs[url_path(place, key)]
             there = frozenset(place for place, is_there in present(location).items() if is_there)
-            known = tuple(text for text, is_there in present(url).items() if is_there)
-            yield key, Facts(known if WEB in there else (), there)
+            # under embargo, the API alone has it
+            begin = "" if WEB in there else f"{api}/assets/"
+            known = (text for text, is_there in present(url).items() if is_there and text.startswith(begin))
+            yield key, Facts(tuple(known) if there & {WEB, closed} else (), there)
 
     def fields(self, keys: Iterable[str]) -> dict[str, set[tuple[str, str]]]:
         """The metadata of each key: (field, value) pairs."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo import garbage
 from dandi_mirror.repo.disk import sync_to_disk
-from dandi_mirror.repo.files import is_filled, is_repository, read_ref
+from dandi_mirror.repo.files import git_dir_of, is_filled, is_repository, read_ref
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.reader import Reader
@@ -52,7 +52,7 @@ class Dataset:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.git_dir = path / ".git"
+        self.git_dir = git_dir_of(path)
 
     def exists(self) -> bool:
         """Whether a whole repository is there; one whose making was cut off lacks some of this."""

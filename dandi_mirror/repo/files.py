@@ -10,6 +10,17 @@ import stat
 from pathlib import Path
 
 
+def git_dir_of(path: Path) -> Path:
+    """Where the refs, objects and settings of a work tree are: also of a further one, or of one that is a submodule."""
+    own = path / ".git"
+    try:
+        if stat.S_ISREG(os.stat(own).st_mode):  # noqa: PTH116
+            own = path / own.read_text().removeprefix("gitdir:").strip()
+        return (own / (own / "commondir").read_text().strip()).resolve()
+    except OSError:
+        return own
+
+
 def read_ref(git_dir: str, name: str) -> str | None:
     """The object id that a ref holds; None if there is no such ref."""
     try:
