@@ -43,7 +43,7 @@ def fetch(
     a second or two, and what has come is kept.
 
     Raises:
-        DiskError: the disk is full, or not ours to write; outcomes that were complete come before.
+        DiskError: the disk is full, or not ours to write; outcomes that were complete come before, as before Ctrl-C.
     """
     run = _Run(items, access, jobs, meter or Meter())
     try:
@@ -57,6 +57,10 @@ def fetch(
                 run.stop()
                 yield from run.complete()
                 raise outcome
+    except KeyboardInterrupt:
+        run.stop()
+        yield from run.complete()
+        raise
     finally:
         run.stop()
 
