@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dandi_mirror.archive import partials
@@ -177,6 +177,10 @@ class _First:
         self.position = 0
 
 
+TWICE = 2
+"""Requests for whether something is there."""
+
+
 def is_there(urls: Sequence[str], size: int, access: Access) -> bool:
     """Whether content of ``size`` bytes can be had: one byte is asked for.
 
@@ -184,7 +188,8 @@ def is_there(urls: Sequence[str], size: int, access: Access) -> bool:
         CredentialsError: the API has it not for this token.
         TemporaryError, PartError: it cannot be told.
     """
-    asker = Asker(Hosts(access))
+    # who asks has a person waiting, and may ask again
+    asker = Asker(Hosts(replace(access, patience=replace(access.patience, attempts=TWICE))))
     try:
         if urls:
             asker.bring(Source(list(urls), size), _First(size))
