@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dandi_mirror.mirror import admit
-from dandi_mirror.mirror.admit import conflicts, refuse_path
+from dandi_mirror.paths import conflicts, refuse_path
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.stream import LINK, Commit, Inline
 from tests.conftest import run
