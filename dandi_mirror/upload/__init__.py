@@ -1,1 +1,1 @@
-"""The way back: from files on this machine to assets of a draft, and on to a published version."""
+"""The way back: files of a working dataset become assets of the archive."""
