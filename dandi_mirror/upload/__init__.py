@@ -1,0 +1,1 @@
+"""The way back: from files to the archive."""
