@@ -150,7 +150,7 @@ class Asset:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class There:
     """What a draft has at a path, as far as its bytes go."""
 
     asset_id: str
