@@ -160,6 +160,8 @@ class There:
     """Empty while the archive has not computed it, or where its record cannot be taken."""
     etag: str = ""
     """The archive's etag of the bytes; empty where nobody has looked."""
+    blob: str = ""
+    """The id of the bytes in the archive; empty where nobody has looked, and of a Zarr."""
 
 
 class Kind(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import orjson
@@ -96,12 +96,15 @@ def _listed(archive: Archive, row: DandisetRow, base: Base) -> dict[str, There]:
         if not isinstance(item, dict) or not isinstance(item.get("path"), str):
             raise Unstable(f"{row.identifier}: a row that is no asset")
         path, asset_id = item["path"], str(item.get("asset_id"))
+        blob = item["blob"] if isinstance(item.get("blob"), str) else ""
         held = known.get(asset_id)
-        found[path] = held[1] if held and held[0] == path else There(asset_id, 0, "")
-        if found[path].size == 0:
+        if held and held[0] == path:
+            found[path] = replace(held[1], blob=blob)
+        else:
+            found[path] = There(asset_id, 0, "", blob=blob)
             unknown.append(asset_id)
     for there, path in _read(archive, row, unknown):
-        found[path] = there
+        found[path] = replace(there, blob=found[path].blob) if path in found else there
     return found
 
 

@@ -86,7 +86,7 @@ def _let_be_plain(file: Path) -> None:
 def step_back(dataset: Dataset, branch: str, commit: str) -> str:
     """Let a branch be at the last sync's commit again, with index and work tree as they are.
 
-    Returns the branch that keeps what was committed since; empty if nothing was, or nothing but merges that say no more.
+    Returns the branch that keeps what was committed since; empty if nothing was, or what adds up to nothing.
 
     Raises:
         DiskError, GitError: the refs cannot be moved.
