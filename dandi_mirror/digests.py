@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Sequence
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -37,9 +38,14 @@ def etag_part_size(size: int) -> int:
 def dandi_etag(content: bytes) -> str:
     """The S3 multipart ETag of ``content``: the MD5 of the parts' MD5s, a dash, and their number."""
     step = etag_part_size(len(content))
-    parts = [
-        hashlib.md5(content[start : start + step], usedforsecurity=False).digest()
-        for start in range(0, len(content), step)
-    ]
-    whole = hashlib.md5(b"".join(parts), usedforsecurity=False).hexdigest()
-    return f"{whole}-{len(parts)}"
+    return etag_of_parts(
+        [
+            hashlib.md5(content[start : start + step], usedforsecurity=False).digest()
+            for start in range(0, len(content), step)
+        ]
+    )
+
+
+def etag_of_parts(parts: Sequence[bytes]) -> str:
+    """The S3 multipart ETag of an object whose parts have these MD5s."""
+    return f"{hashlib.md5(b''.join(parts), usedforsecurity=False).hexdigest()}-{len(parts)}"

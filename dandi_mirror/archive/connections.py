@@ -30,15 +30,15 @@ class Http(requests.Session):
         return None
 
 
-def http_session(headers: Mapping[str, str]) -> Http:
-    """Connections that send these headers."""
+def http_session(headers: Mapping[str, str], at_once: int = AT_ONCE) -> Http:
+    """Connections that send these headers; at most so many to a host."""
     session = Http()
     session.headers["User-Agent"] = f"dandi-mirror/{__version__}"
     session.headers.update(headers)
     # a .netrc entry would replace the token, or send one of its own
     session.auth = _no_auth
     for scheme in ("https://", "http://"):
-        session.mount(scheme, FewConnections())
+        session.mount(scheme, FewConnections(at_once))
     return session
 
 
@@ -49,8 +49,8 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
 class FewConnections(HTTPAdapter):
     """Lets a thread wait for a free connection; never asks a second time by itself."""
 
-    def __init__(self) -> None:
-        super().__init__(pool_connections=8, pool_maxsize=AT_ONCE, pool_block=True)
+    def __init__(self, at_once: int) -> None:
+        super().__init__(pool_connections=8, pool_maxsize=at_once, pool_block=True)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """As requests does, with our connections."""

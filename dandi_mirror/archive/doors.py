@@ -1,0 +1,244 @@
+"""A way out: its connections, and asking there until an answer comes or patience ends.
+
+What is read is bounded in bytes and in time.  An answer that does not come is asked for again, later each time, and
+not for ever; when the other side says when it wants to be asked again, nothing is asked before.  No redirect is
+followed.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
+
+from dandi_mirror.archive.answers import TooLarge, TooLate, detail, parse, read_body
+from dandi_mirror.archive.connections import Http
+from dandi_mirror.archive.patience import LATER, REDIRECTED, RETRIED, Patience, retry_after
+from dandi_mirror.errors import BadAnswerError, CredentialsError, MirrorError, NotFoundError, PartError, TemporaryError
+
+LOG = logging.getLogger("dandi_mirror")
+LARGEST_ANSWER = 64 * 1024 * 1024  # bytes, decoded
+MISSED = 8
+"""After so many answers in a row that did not come, for all patience, nothing more is asked for."""
+_DONE = frozenset({200, 201, 202, 204})
+
+
+class Body(Protocol):
+    """Bytes to be sent, in pieces; from the start again each time that they are iterated over."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[memoryview]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request."""
+
+    url: str
+    shown: str
+    """What is said of it: a path, nothing that is secret."""
+    most: int = LARGEST_ANSWER
+    """Bytes of an answer."""
+    method: str = "GET"
+    body: bytes | Body | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    again: bool = True
+    """Whether it may be made again when it has perhaps been heard, and only the answer did not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back of a request that was granted."""
+
+    asked: Asked
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> object:
+        """The content as JSON; BadAnswerError if it is none."""
+        return parse(self.content, self.asked.shown)
+
+
+class Refused(PartError):
+    """It is not granted.  ``said``: the body's words, or nothing; ``location``: where it leads, or nothing."""
+
+    def __init__(self, message: str, status: int, said: str = "", location: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.said = said
+        self.location = location
+
+
+class LostAnswer(TemporaryError):
+    """No answer came to what is not to be asked twice: it may have been done, or not."""
+
+
+class Moved(PartError):
+    """It is at another URL, which is what this says; ``status`` is the answer's."""
+
+    def __init__(self, location: str, status: int) -> None:
+        super().__init__(location)
+        self.status = status
+
+
+class _Missed(Exception):
+    """An answer did not come.
+
+    ``pause``: seconds that the other side asks to wait; ``again``: whether to ask again; ``unheard``: whether
+    the request was certainly not acted upon.
+    """
+
+    def __init__(self, message: str, pause: float = 0.0, *, again: bool = True, unheard: bool = False) -> None:
+        super().__init__(message)
+        self.pause = pause
+        self.again = again
+        self.unheard = unheard
+
+
+class Door:
+    """One of a session's ways out; safe to be used by several threads."""
+
+    def __init__(self, http: Http, patience: Patience, api_url: str = "") -> None:
+        """``api_url`` of the door to an API; the other one leads to any host."""
+        self.requests = 0
+        """How many answers were asked for (retries not counted)."""
+        self.received = 0
+        """Bytes of these answers, decoded."""
+        self._http = http
+        self._patience = patience
+        self._api_url = api_url
+        self._missed = 0  # answers in a row that did not come
+        self._resume = 0.0  # the moment, of time.monotonic, before which it wants no request
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def ask(self, asked: Asked) -> Answer:
+        """The answer, asked for until it comes or patience ends.
+
+        Raises:
+            Moved: it is elsewhere.
+            NotFoundError: 404.
+            CredentialsError: 401 or 403.
+            LostAnswer: it did not come, and ``again`` is false.
+            TemporaryError: no answer, or a server's error, after all attempts.
+            Refused: any other refusal.
+        """
+        if self._missed >= MISSED:
+            raise TemporaryError(
+                f"{asked.shown} is not asked for: no answer to the {MISSED} requests before it; {LATER}"
+            )
+        self.requests += 1
+        for attempt in range(1, self._patience.attempts + 1):
+            self._wait(asked.shown)
+            try:
+                answer = self._once(asked)
+                self._missed = 0
+                return answer
+            except MirrorError as error:
+                # to be sent elsewhere says nothing of what is there
+                self._missed = self._missed if isinstance(error, Moved) else 0
+                raise
+            except _Missed as missed:
+                self._resume = max(self._resume, time.monotonic() + missed.pause)
+                last = attempt == self._patience.attempts or missed.pause > self._patience.longest
+                if last or not missed.again:
+                    self._missed += 1
+                    kind = TemporaryError if asked.again or missed.unheard else LostAnswer
+                    raise kind(f"{missed}; {LATER}") from None
+                if not asked.again and not missed.unheard:
+                    raise LostAnswer(f"{missed}; {LATER}") from None
+                time.sleep(0 if missed.pause else self._patience.pause(attempt))
+        raise AssertionError("every attempt returns or raises")
+
+    def _wait(self, shown: str) -> None:
+        """Wait until it wants to be asked again, which it may have told another thread."""
+        pause = self._resume - time.monotonic()
+        if pause > self._patience.longest:
+            raise TemporaryError(f"{shown} is not asked for: no request is wanted for {pause:.0f} seconds; {LATER}")
+        if pause > 0:
+            time.sleep(pause + random.uniform(0, self._patience.backoff))
+
+    def _once(self, asked: Asked) -> Answer:
+        deadline = time.monotonic() + self._patience.whole
+        whom = self._api_url or "{0.scheme}://{0.netloc}".format(urlsplit(asked.url))
+        try:
+            with self._answer(asked) as answer:
+                self._check(answer, whom, asked, deadline)
+                content = read_body(answer, asked.most, deadline)
+                self.received += len(content)
+                return Answer(asked, answer.status_code, answer.headers, content)
+        except TooLarge:
+            raise BadAnswerError(f"{asked.shown}: an answer of more than {asked.most} bytes") from None
+        except TooLate:
+            # to try again would take as long
+            raise _Missed(
+                f"{asked.shown}: no whole answer in {self._patience.whole:.0f} seconds", again=False
+            ) from None
+        except ValueError as error:
+            raise BadAnswerError(f"{asked.shown}: a URL that cannot be asked ({type(error).__name__})") from None
+        except (requests.RequestException, HTTPError) as error:
+            # the text of these errors can hold presigned URLs: it is not passed on
+            raise _Missed(
+                f"{whom} did not answer {asked.shown} ({type(error).__name__})", unheard=_is_unheard(error)
+            ) from None
+
+    @contextmanager
+    def _answer(self, asked: Asked) -> Iterator[requests.Response]:
+        """An answer while it is read; the log gets no query but that of the API, which is ours and has no secret."""
+        begun, status = time.monotonic(), 0
+        timeout = (self._patience.connect, self._patience.stall)
+        body: Any = asked.body  # requests takes pieces of any kind
+        try:
+            with self._http.request(
+                asked.method, asked.url, data=body, headers=asked.headers, timeout=timeout, stream=True,
+                allow_redirects=False,
+            ) as answer:  # fmt: skip
+                status = answer.status_code
+                yield answer
+        finally:
+            place = asked.url.removeprefix(self._api_url) if self._api_url else asked.shown
+            spent = (time.monotonic() - begun) * 1000
+            LOG.debug("%s %s %s %.0f ms", asked.method, place, status or "no answer", spent)
+
+    def _check(self, answer: requests.Response, whom: str, asked: Asked, deadline: float) -> None:
+        status, shown = answer.status_code, asked.shown
+        if status == 200 or (asked.method != "GET" and status in _DONE):
+            return
+        if status in REDIRECTED:
+            if "location" in answer.headers:
+                raise Moved(answer.headers["location"], status)
+            raise PartError(f"{whom} sends {shown} elsewhere ({status}) and does not say where")
+        said = detail(answer, deadline)
+        if status in {404, 410}:
+            raise NotFoundError(f"{whom} has no {shown} ({status}{said})")
+        if status in {401, 403}:
+            why = "it is embargoed" if asked.method == "GET" else "you may not change it"
+            raise CredentialsError(f"{whom} refuses {shown} ({status}{said}); {why}, or the token is not valid")
+        if status in RETRIED:
+            pause = retry_after(answer.headers.get("retry-after"))
+            raise _Missed(f"{whom} answers {shown} with {status}{said}", pause, unheard=status == 429)
+        if status >= 500:
+            raise TemporaryError(f"{whom} answers {shown} with {status}{said}; {LATER}")
+        words = said.removeprefix(": ")
+        raise Refused(f"{whom} answers {shown} with {status}{said}", status, words, answer.headers.get("location", ""))
+
+
+def _is_unheard(error: Exception) -> bool:
+    """Whether there was no connection on which to ask."""
+    cause = error.args[0] if error.args else None
+    return isinstance(error, requests.ConnectTimeout) or (
+        isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
+    )

@@ -1,0 +1,351 @@
+"""One file on its way: asked for, hashed, sent in parts by several threads, and made a blob."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dandi_mirror.archive.http import Refused, Session
+from dandi_mirror.archive.uploads import Begun, Closed, Exists, begin, blob_of, finish, put_part
+from dandi_mirror.errors import DiskError, IntegrityError, MirrorError, PartError
+from dandi_mirror.upload.arrived import Arrived
+from dandi_mirror.upload.digest import SMALL, Digests, digest_of
+
+PIECE = 1 << 20
+"""Bytes that are read before they are sent."""
+ANEW = 2
+"""Times that an upload is begun anew because its URLs have ended."""
+
+
+class Stopped(Exception):
+    """The run is over; what has arrived is noted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to send."""
+
+    file: Path
+    """Where its bytes are; links are followed."""
+    path: str
+    """Of the asset; only named in messages and handed back."""
+    dandiset: str
+    """Whose upload it is."""
+    sha256: str = ""
+    """If it is known, as from an annex key: it is asked for before the file is read, and the bytes must have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The archive has its bytes."""
+
+    source: Source
+    blob: str
+    """The blob's id."""
+    size: int
+    """Bytes."""
+    sha256: str
+    etag: str
+    bytes_sent: int
+    """By this run; 0 if the archive had it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """It could not be sent."""
+
+    source: Source
+    error: MirrorError
+
+
+class Meter:
+    """How far it has come; read it from any thread."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        """Bytes that went over the line, also those that went twice."""
+        self.passed = 0
+        """Bytes of files that the archive has by now."""
+        self._lock = threading.Lock()
+
+    def add(self, *, sent: int = 0, passed: int = 0) -> None:
+        """Count."""
+        with self._lock:
+            self.sent += sent
+            self.passed += passed
+
+
+class Means:
+    """What all files of a run are sent with."""
+
+    def __init__(self, session: Session, state: Path, meter: Meter) -> None:
+        self.session = session
+        self.state = state
+        self.meter = meter
+        self.stopped = threading.Event()
+        self.digesting = threading.Lock()
+        """For one large file at a time: it takes all processors."""
+
+
+class Sending:
+    """A file on its way; its parts are sent by whichever threads have time."""
+
+    def __init__(self, source: Source, means: Means) -> None:
+        self.source = source
+        self.etag = ""
+        """Once it is known."""
+        self._means = means
+        self._descriptor = -1
+        self._seen: tuple[int, ...] = ()
+        self._digests: Digests | None = None
+        self._note: Arrived | None = None
+        self._begun: Begun | None = None
+        self._arrived: dict[int, str] = {}
+        self._open: deque[int] = deque()
+        self._flying = 0
+        self._sent = 0
+        self._anew = 0
+        self._error: BaseException | None = None
+        self._lock = threading.Lock()
+
+    def wants_help(self) -> bool:
+        """Whether there is a part for another thread."""
+        return bool(self._open) and self._error is None
+
+    def look(self) -> Sent | None:
+        """Ask whether the archive has it, if that can be asked; else read it.
+
+        Raises:
+            MirrorError: it cannot be sent.
+        """
+        source = self.source
+        if source.sha256 and (found := blob_of(self._means.session, sha256=source.sha256)):
+            self._means.meter.add(passed=found.size)
+            return Sent(source, found.blob_id, found.size, source.sha256, found.etag, 0)
+        self._digests = self._read()
+        self.etag = self._digests.etag
+        return None
+
+    def begin(self) -> Sent | None:
+        """Begin the upload, or go on with it; what to say if there is nothing to send."""
+        digests, session = self._known, self._means.session
+        if len(digests.parts) > 1:
+            path = self._means.state / f"{self.source.dandiset}-{digests.etag}.upload"
+            self._note = Arrived(path, [session.api_url, self.source.dandiset, digests.size])
+        noted = self._note.read() if self._note else None
+        if noted and (found := blob_of(session, etag=digests.etag)):
+            return self._is_there(found.blob_id)
+        if noted and len(noted[0].parts) == len(digests.parts):
+            self._begun, arrived = noted
+            self._arrived = {number: md5 for number, md5 in arrived.items() if md5 == digests.parts[number]}
+            self._means.meter.add(passed=sum(self._begun.parts[number].size for number in self._arrived))
+            self._ready()
+            return None
+        return self._open_upload()
+
+    def send(self) -> None:
+        """Send parts until there are none for this thread."""
+        while (number := self._take()) is not None:
+            try:
+                self._part(number)
+            except BaseException as error:
+                self._error = self._error or error
+            finally:
+                with self._lock:
+                    self._flying -= 1
+
+    def end(self) -> Sent | None:
+        """All parts have been tried: make a blob of them; None if the upload begins anew.
+
+        Raises:
+            MirrorError: it could not be sent.
+        """
+        try:
+            if self._error is not None:
+                raise self._error
+            return self._finish()
+        except Closed:
+            if self._anew == ANEW:
+                raise
+        self._anew += 1
+        with self._lock:
+            self._open.clear()
+            self._error = None
+        self._means.meter.add(passed=-sum(self._part_size(number) for number in self._arrived))
+        self._arrived = {}
+        return self._open_upload()
+
+    def is_last(self) -> bool:
+        """Whether no thread sends a part of it, and none is left to be sent; true for one thread only."""
+        with self._lock:
+            if self._flying or (self._open and self._error is None):
+                return False
+            self._flying = 1  # the end is somebody's
+            return True
+
+    def close(self, *, over: bool) -> None:
+        """Let go of the file; ``over``: the upload does not go on in another run."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        if self._note:
+            self._note.close(over=over)
+            self._note = None
+
+    @property
+    def _known(self) -> Digests:
+        assert self._digests is not None
+        return self._digests
+
+    def _read(self) -> Digests:
+        """The digests of a file that does not change meanwhile."""
+        try:
+            self._descriptor = os.open(self.source.file, os.O_RDONLY | os.O_CLOEXEC)
+            self._seen = self._look_at_file()
+            if not self._seen[0]:
+                raise PartError("it is empty, and the archive takes no empty file")
+            if self._seen[0] > SMALL:
+                with self._means.digesting:
+                    digests = digest_of(self._descriptor)
+            else:
+                digests = digest_of(self._descriptor)
+        except FileNotFoundError:
+            raise PartError(f"its content is not here; get it first: git annex get {self.source.path}") from None
+        except OSError as error:
+            self._check_unchanged()
+            raise DiskError.of(self.source.file, error) from error
+        self._check_unchanged()
+        if self.source.sha256 and digests.sha256 != self.source.sha256:
+            raise IntegrityError(f"its bytes are not those of its key; look at it by git annex fsck {self.source.path}")
+        return digests
+
+    def _look_at_file(self) -> tuple[int, ...]:
+        found = self.source.file.stat()
+        return found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev
+
+    def _check_unchanged(self) -> None:
+        try:
+            now = self._look_at_file()
+        except OSError:
+            now = ()
+        if now != self._seen:
+            raise PartError("it changed while it was read or sent; run the command again")
+
+    def _open_upload(self) -> Sent | None:
+        digests = self._known
+        try:
+            self._begun = begin(self._means.session, self.source.dandiset, digests.size, digests.etag)
+        except Exists as exists:
+            return self._is_there(exists.blob_id)
+        if len(self._begun.parts) != len(digests.parts):
+            raise PartError("the archive wants it in other parts than its etag is made of")
+        if self._note:
+            self._note.begin(self._begun)
+        self._ready()
+        return None
+
+    def _is_there(self, blob_id: str) -> Sent:
+        digests = self._known
+        self._means.meter.add(passed=digests.size)
+        return Sent(self.source, blob_id, digests.size, digests.sha256, digests.etag, self._sent)
+
+    def _ready(self) -> None:
+        with self._lock:
+            self._flying = 0
+            self._open.extend(number for number in range(len(self._known.parts)) if number not in self._arrived)
+
+    def _take(self) -> int | None:
+        with self._lock:
+            if self._means.stopped.is_set() or self._error is not None or not self._open:
+                return None
+            self._flying += 1
+            return self._open.popleft()
+
+    def _part_size(self, number: int) -> int:
+        assert self._begun is not None
+        return self._begun.parts[number].size
+
+    def _part(self, number: int) -> None:
+        """Send a part, and see that what has arrived is what was hashed."""
+        assert self._begun is not None
+        part, wanted = self._begun.parts[number], self._known.parts[number]
+        start = sum(before.size for before in self._begun.parts[:number])
+        body = _Bytes(self._descriptor, start, part.size, self._means)
+        for _ in range(2):
+            self._check_unchanged()
+            if put_part(self._means.session, part, body) == wanted:
+                with self._lock:
+                    self._sent += part.size
+                    self._arrived[number] = wanted
+                if self._note:
+                    self._note.add(number, wanted)
+                return
+        self._check_unchanged()
+        if body.md5() != wanted:
+            raise PartError("it changed while it was sent, though its time did not; run the command again")
+        raise PartError("other bytes have arrived than were sent, twice; run the command again later")
+
+    def _finish(self) -> Sent:
+        assert self._begun is not None
+        self._check_unchanged()
+        sizes = [part.size for part in self._begun.parts]
+        md5s = [self._arrived[number] for number in range(len(sizes))]
+        try:
+            blob = finish(
+                self._means.session, self._begun.upload_id, list(zip(sizes, md5s, strict=True)), self._known.etag
+            )
+        except Refused:
+            if self._note and self._sent < self._known.size:
+                # what an earlier run noted may be to blame
+                raise Closed("what has arrived does not make the file") from None
+            raise
+        return Sent(self.source, blob.blob_id, self._known.size, self._known.sha256, self._known.etag, self._sent)
+
+
+class _Bytes:
+    """Some bytes of a file, to be sent; counted while they go."""
+
+    def __init__(self, descriptor: int, start: int, size: int, means: Means) -> None:
+        self._descriptor = descriptor
+        self._start = start
+        self._size = size
+        self._means = means
+        self._counted = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[memoryview]:
+        self._means.meter.add(passed=-self._counted)
+        self._counted = 0
+        for piece in self._pieces():
+            if self._means.stopped.is_set():
+                raise Stopped
+            yield piece
+            self._counted += len(piece)
+            self._means.meter.add(sent=len(piece), passed=len(piece))
+
+    def md5(self) -> str:
+        """What they are now."""
+        found = hashlib.md5(usedforsecurity=False)
+        for piece in self._pieces():
+            found.update(piece)
+        return found.hexdigest()
+
+    def _pieces(self) -> Iterator[memoryview]:
+        view, at = memoryview(bytearray(min(PIECE, self._size))), 0
+        while at < self._size:
+            try:
+                count = os.preadv(self._descriptor, [view[: self._size - at]], self._start + at)
+            except OSError as error:
+                # not one of the line
+                raise PartError(f"it cannot be read any more ({error.strerror})") from None
+            if not count:
+                raise PartError("it became shorter while it was sent; run the command again")
+            yield view[:count]
+            at += count
