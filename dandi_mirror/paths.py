@@ -109,6 +109,16 @@ def _is_short_name(folded: str) -> bool:
     return stem in _SHORT_STEMS or hashed
 
 
+def is_own(path: str) -> bool:
+    """Whether a path of a work tree is git's or the mirror's own, which is nobody's asset and never was."""
+    return path.partition("/")[0] in _RESERVED_TOP or any(name.startswith(".git") for name in path.split("/"))
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a path is one of those that programs leave behind unasked, such as ``.DS_Store``."""
+    return any(name.startswith(".") for name in path.split("/")) and not path.endswith(".bidsignore")
+
+
 def conflicts(paths: Iterable[str]) -> dict[str, str]:
     """The paths that are a file and a folder at once, each with the reason; all members of a conflict."""
     files = set(paths)

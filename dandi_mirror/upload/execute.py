@@ -160,22 +160,20 @@ class _Puts:
                 yield from _results(described)
             yield from filter(None, (future.result() for future in as_completed(described)))
 
-    def _sources(self, pool: ThreadPoolExecutor, described: list[Future[Change | None]]) -> Iterator[Source]:
+    def _sources(self, pool: ThreadPoolExecutor, described: list[Future[Change | None]]) -> list[Source]:
         """The files whose bytes are to be looked at; the others are described at once."""
-        valid: list[tuple[Step, Future[bool | None]]] = []
+        looked: list[tuple[Step, Future[bool | None]]] = []
         for step in self._steps.values():
             file = self._work.files.get(step.path)
             if file is None or (step.sha256 in self._work.records and self._work.blob(step.sha256)):
                 described.append(pool.submit(self._told, step, self._without_bytes, step))
-            elif self._work.validate:
-                valid.append((step, pool.submit(self._told, step, self._is_valid, step, file)))
             else:
-                yield self._source(step)
-        yield from (self._source(step) for step, future in valid if future.result())
+                looked.append((step, pool.submit(self._told, step, self._is_valid, step, file)))
+        return [self._source(step) for step, future in looked if future.result()]
 
     def _source(self, step: Step) -> Source:
         file = self._work.files[step.path]
-        return Source(file, step.path, self._work.dandiset, step.sha256, step.size if step.sha256 else 0)
+        return Source(file, step.path, self._work.dandiset, step.sha256)
 
     def _told(self, step: Step, do: Callable[..., object], *arguments: object):  # type: ignore[no-untyped-def]
         """What ``do`` gives; None where it failed, which is kept."""
@@ -186,6 +184,8 @@ class _Puts:
             return None
 
     def _is_valid(self, step: Step, file: Path) -> bool:
+        if not self._work.validate:
+            return True
         found = self._work.worker().findings(file, step.path, self._work.root)
         grave = [finding for finding in found if finding["severity"] in _GRAVE]
         if grave:
