@@ -71,6 +71,8 @@ class Upload:
     wanted: Wanted
     meter: Meter = field(default_factory=Meter)
     result: Result = field(default_factory=Result)
+    worker: Worker | None = None
+    """Processes that read files, where they are there already."""
 
     @property
     def clone(self) -> Clone:
@@ -126,14 +128,17 @@ class Upload:
     def carry_out(self, planned: Planned) -> Iterator[Outcome]:
         """Do what the plan says, then let the work tree stand as a sync makes it; see ``result``."""
         placed = {step.path: (step.size, step.sha256) for step in planned.plan.of(Do.DONE)}
+        stays = set(planned.theirs)
         planned.clone.prepare()
         with ExitStack() as stack:
             for outcome in carry_out(self._work(planned, stack), planned.plan):
-                if outcome.status == "ok" and outcome.asset_id:
+                if outcome.status == "ok":
+                    stays -= {outcome.step.old or outcome.step.path}
+                if outcome.asset_id:
                     placed[outcome.step.path] = outcome.size, outcome.sha256
                     planned.new.add(outcome.asset_id)
                 yield outcome
-        self._settle(planned, placed)
+        self._settle(planned, placed, stays)
 
     def _work(self, planned: Planned, stack: ExitStack) -> Work:
         wanted = {step.sha256 for step in planned.plan.of(Do.ADD, Do.REPLACE, Do.RENAME) if step.sha256}
@@ -158,19 +163,22 @@ class Upload:
 
     def _workers(self, planned: Planned, known: Mapping[str, object], stack: ExitStack) -> Callable[[], Worker]:
         """Processes that read files, if any is to be read: whether they can is known before anything is sent."""
+        if given := self.worker:
+            return lambda: given
         puts = planned.plan.of(Do.ADD, Do.REPLACE)
         if all(step.sha256 in known or step.path not in planned.ours.files for step in puts):
             return lambda: stack.enter_context(Worker(self.wanted.jobs))
         worker = stack.enter_context(Worker(self.wanted.jobs))
         return lambda: worker
 
-    def _settle(self, planned: Planned, placed: Mapping[str, tuple[int, str]]) -> None:
+    def _settle(self, planned: Planned, placed: Mapping[str, tuple[int, str]], stays: set[str]) -> None:
         keys = {
             path: "" if is_text(path, size) else annex_key(size, sha256, path)
             for path, (size, sha256) in placed.items()
         }
         with self.mirror.lock(self.dandiset):
             settle.annex(planned.clone, keys)
+            settle.forget(planned.clone.dataset, stays)
             self.result.kept = settle.step_back(planned.clone.dataset, DRAFT, planned.base.commit)
         if planned.new:
             until_known(self.archive, self.dandiset, planned.new, self.wanted.wait)
