@@ -213,7 +213,7 @@ class Sending:
         self._check_unchanged()
         if body.md5() != wanted:
             raise PartError("it changed while it was sent, though its time did not; run the command again")
-        raise PartError("other bytes have arrived than were sent, twice; run the command again later")
+        raise PartError("S3 has other bytes than were sent, twice; run the command again later")
 
     def _finish(self) -> Sent:
         assert self._begun is not None
