@@ -64,7 +64,7 @@ class Meter:
         self.sent = 0
         """Bytes that went over the line, also those that went twice."""
         self.passed = 0
-        """Bytes of files that the archive has by now."""
+        """Bytes that are done with: they have arrived, or need not be sent."""
         self._lock = threading.Lock()
 
     def add(self, *, sent: int = 0, passed: int = 0) -> None:
@@ -100,14 +100,18 @@ class Bytes:
         return self._size
 
     def __iter__(self) -> Iterator[memoryview]:
-        self._means.meter.add(passed=-self._counted)
-        self._counted = 0
+        self.forget()
         for piece in self._pieces():
             if self._means.stopped.is_set():
                 raise Stopped
             yield piece
             self._counted += len(piece)
             self._means.meter.add(sent=len(piece), passed=len(piece))
+
+    def forget(self) -> None:
+        """They did not arrive: count them no more."""
+        self._means.meter.add(passed=-self._counted)
+        self._counted = 0
 
     def md5(self) -> str:
         """What they are now."""

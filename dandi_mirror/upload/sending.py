@@ -7,7 +7,7 @@ import threading
 from collections import deque
 
 from dandi_mirror.archive.http import Refused
-from dandi_mirror.archive.uploads import Begun, Closed, Exists, begin, blob_of, finish, put_part
+from dandi_mirror.archive.uploads import Begun, Closed, Exists, Part, begin, blob_of, finish, put_part
 from dandi_mirror.errors import DiskError, IntegrityError, PartError
 from dandi_mirror.upload.arrived import Arrived
 from dandi_mirror.upload.digest import SMALL, Digests, digest_of
@@ -201,14 +201,21 @@ class Sending:
         part, wanted = self._begun.parts[number], self._known.parts[number]
         start = sum(before.size for before in self._begun.parts[:number])
         body = Bytes(self._descriptor, start, part.size, self._means)
+        try:
+            self._put(body, part, wanted)
+        except BaseException:
+            body.forget()
+            raise
+        with self._lock:
+            self._sent += part.size
+            self._arrived[number] = wanted
+        if self._note:
+            self._note.add(number, wanted)
+
+    def _put(self, body: Bytes, part: Part, wanted: str) -> None:
         for _ in range(2):
             self._check_unchanged()
             if put_part(self._means.session, part, body) == wanted:
-                with self._lock:
-                    self._sent += part.size
-                    self._arrived[number] = wanted
-                if self._note:
-                    self._note.add(number, wanted)
                 return
         self._check_unchanged()
         if body.md5() != wanted:

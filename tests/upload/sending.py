@@ -16,6 +16,8 @@ from dandi_mirror.upload.send import Meter, Sent, Source, Unsent, send_blobs
 MIB = 1 << 20
 PART = 64 * MIB
 TOKEN = "t" * 40
+SMALL_PART = 5 * MIB
+"""The least that S3 takes; for tests that set it."""
 DANDISET = "000123"
 PATIENCE = Patience(attempts=3, backoff=0.01, connect=5, stall=5, whole=20)
 
