@@ -149,6 +149,21 @@ class Asset:
         return self.key.partition("--")[2][:64]
 
 
+@dataclass(frozen=True, slots=True)
+class There:
+    """What a draft has at a path, as far as its bytes go."""
+
+    asset_id: str
+    size: int
+    """Bytes."""
+    sha256: str
+    """Empty while the archive has not computed it, or where its record cannot be taken."""
+    etag: str = ""
+    """The archive's etag of the bytes; empty where nobody has looked."""
+    blob: str = ""
+    """The id of the bytes in the archive; empty where nobody has looked, and of a Zarr."""
+
+
 class Kind(StrEnum):
     """Why something that the archive lists is not in the tree as it should be, or is there in part."""
 

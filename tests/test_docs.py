@@ -22,13 +22,13 @@ from dandi_mirror.cli.output import report_record
 from dandi_mirror.cli.push import push_record
 from dandi_mirror.config import VARIABLES, Settings
 from dandi_mirror.mirror import admit, read
-from dandi_mirror.mirror.admit import refuse_path
 from dandi_mirror.mirror.index import Remembered
 from dandi_mirror.mirror.push import Pushed
 from dandi_mirror.mirror.records import path_digest
 from dandi_mirror.mirror.status import Status
 from dandi_mirror.mirror.tree import git_attributes
 from dandi_mirror.model import Finding, Instance, Kind, Report
+from dandi_mirror.paths import refuse_path
 from dandi_mirror.repo import keys, logs, process
 from dandi_mirror.repo.programs import PROGRAMS
 from tests.test_corpus import FROZEN

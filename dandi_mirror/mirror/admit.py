@@ -1,52 +1,23 @@
-"""What may reach git: one pure decision for every path, record and URL, before any process sees it.
+"""What may reach git: one pure decision for every record and URL, before any process sees it.
 
-The server accepts names such as ``.git/config``; one of them makes a whole clone fail, and some of git's
-plumbing drops or renames others in silence.  The rules are those of ``docs/format.md`` ("Admitted").
+The rules are those of ``docs/format.md`` ("Admitted"); those for paths are in ``paths.py``.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from dandi_mirror import canonical
 from dandi_mirror.digests import is_sha256
 from dandi_mirror.mirror.fields import annex_fields
 from dandi_mirror.model import Asset, Finding, Instance, Kind, is_asset_id
+from dandi_mirror.paths import refuse_path
 from dandi_mirror.repo.keys import annex_key
 
-LONGEST_COMPONENT = 255  # bytes: the limit of common file systems
-LONGEST_PATH = 1024  # bytes
-DEEPEST = 64  # folders
 LARGEST = 5 * 2**40  # bytes: S3's limit for one object
 LARGEST_RECORD = 8 * 2**20  # bytes of canonical JSON
-
-_RESERVED_TOP = {".dandi", ".datalad", "dandiset.yaml"}
-# The names that Windows may give to git's own files, and that git on every system takes for them
-_SHORT_NAME = re.compile(r"([a-z0-9]{0,6})~([0-9]+)[ .]*(?::.*)?")
-_SHORT_STEMS = {"git", "gitmod", "gitatt", "gitign", "mailma"}
-_HASHED_STEMS = ("gi7eba", "gi7d29", "gi250a", "maba30")
-# One release of Unicode for ever, so that the decision is the same on every Python
-_UNICODE = unicodedata.ucd_3_2_0
-# Default-ignorable letters: file systems that fold names drop them, so ``.g<U+115F>it`` could become ``.git``
-_IGNORABLE = re.compile(
-    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
-_REFUSED_CATEGORIES = {
-    "Cc": "a control character",
-    "Cf": "an invisible character",
-    "Cs": "half a surrogate pair",
-    "Zl": "a line separator",
-    "Zp": "a paragraph separator",
-    "Cn": "a letter that Unicode 3.2 does not know",
-}
-_PLAIN_PATH = re.compile(
-    r"(?!\.)[A-Za-z0-9_+,=()& -][A-Za-z0-9_+,=()& .-]*(?:/[A-Za-z0-9_+,=()& -][A-Za-z0-9_+,=()& .-]*)*"
-)
 
 _S3_HOST = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
 _URL = re.compile(
@@ -106,76 +77,6 @@ class Refusal:
     def finding(self, version: str) -> Finding:
         """As it is reported."""
         return Finding(version, self.path, self.kind, self.reason, self.asset_id)
-
-
-def refuse_path(path: object) -> str | None:
-    """Why an asset's path must not reach git; None when it may."""
-    if not isinstance(path, str):
-        return "the path is not text"
-    if _PLAIN_PATH.fullmatch(path) and len(path) <= LONGEST_COMPONENT:
-        components = path.split("/")
-        return _refuse_plain(components)
-    return _refuse_text(path) or _refuse_shape(path) or _refuse_names(path.split("/"))
-
-
-def _refuse_plain(components: list[str]) -> str | None:
-    """The rest of the rules for a short path of harmless letters in which no name begins with a dot."""
-    if len(components) > DEEPEST:
-        return f"more than {DEEPEST} folders deep"
-    return _refuse_top(components[0])
-
-
-def _refuse_top(component: str) -> str | None:
-    # file systems that drop blanks and dots at the end of a name would make these one with our own
-    if _UNICODE.normalize("NFKC", component).casefold().rstrip(" .") in _RESERVED_TOP:
-        return f"the name {component} is the mirror's own"
-    return None
-
-
-def _refuse_text(path: str) -> str | None:
-    for letter in path:
-        if reason := _REFUSED_CATEGORIES.get(_UNICODE.category(letter)):
-            return f"{reason} in the path (U+{ord(letter):04X})"
-    if _IGNORABLE.search(path):
-        return "an invisible character in the path"
-    if "\\" in path:
-        return "a backslash in the path"
-    return None
-
-
-def _refuse_shape(path: str) -> str | None:
-    components = path.split("/")
-    if any(component in {"", ".", ".."} for component in components):
-        return "an empty, '.' or '..' component in the path"
-    if len(path.encode()) > LONGEST_PATH:
-        return f"a path of more than {LONGEST_PATH} bytes"
-    if len(components) > DEEPEST:
-        return f"more than {DEEPEST} folders deep"
-    if any(len(component.encode()) > LONGEST_COMPONENT for component in components):
-        return f"a name of more than {LONGEST_COMPONENT} bytes"
-    return None
-
-
-def _refuse_names(components: list[str]) -> str | None:
-    for component in components:
-        folded = _UNICODE.normalize("NFKC", component).casefold()
-        if folded.startswith((".git", ".mailmap")) or _is_short_name(folded):
-            return f"the name {component} is git's own"
-    return _refuse_top(components[0])
-
-
-def _is_short_name(folded: str) -> bool:
-    """Whether git takes a name for the short one of ``.git``, ``.gitmodules`` or another file of its own.
-
-    ``gitmod~1``, or eight letters of which the first are those of a hash: ``gi7eba~1``, ``~1234567``.  A link
-    of such a name is an error to ``git fsck`` and to a clone.  Source: git's path.c, ``is_ntfs_dot_generic``.
-    """
-    found = _SHORT_NAME.fullmatch(folded)
-    if not found:
-        return False
-    stem, number = found.groups()
-    hashed = len(stem) + len(number) == 7 and any(known.startswith(stem) for known in _HASHED_STEMS)
-    return stem in _SHORT_STEMS or hashed
 
 
 def admit_row(row: object, hosts: ContentHosts) -> tuple[Asset, bytes] | Refusal:
@@ -267,23 +168,3 @@ def _content_url(metadata: dict[str, object], hosts: ContentHosts) -> str | None
         if not own and (admitted := hosts.admit(url)):
             return admitted
     return None
-
-
-def conflicts(paths: Iterable[str]) -> dict[str, str]:
-    """The paths that are a file and a folder at once, each with the reason; all members of a conflict."""
-    files = set(paths)
-    folders = {path.rpartition("/")[0] for path in files}
-    above = {folder for inner in folders for folder in _folders(inner)}
-    found = dict.fromkeys(above & files, "a folder of the same name holds other assets")
-    if found:
-        for path in files:
-            if any(folder in found for folder in _folders(path.rpartition("/")[0])):
-                found[path] = "a file of the same name stands where its folder would be"
-    return found
-
-
-@lru_cache(maxsize=4096)
-def _folders(folder: str) -> tuple[str, ...]:
-    """A folder and all above it."""
-    parts = folder.split("/") if folder else []
-    return tuple("/".join(parts[:end]) for end in range(len(parts), 0, -1))

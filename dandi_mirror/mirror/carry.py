@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import orjson
 
-from dandi_mirror.mirror.admit import conflicts
 from dandi_mirror.mirror.fields import annex_fields
 from dandi_mirror.mirror.kept import KeptRecords
 from dandi_mirror.mirror.records import is_asset_path
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.tree import Carried, Listing
+from dandi_mirror.paths import conflicts
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.dataset import Tree as OldTree
 from dandi_mirror.repo.stream import Known

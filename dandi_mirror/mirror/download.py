@@ -18,9 +18,9 @@ from pathlib import Path
 from dandi_mirror.archive.names import Name
 from dandi_mirror.archive.transfer import Access, Item, Meter, fetch
 from dandi_mirror.errors import DiskError, MirrorError, PartError
-from dandi_mirror.mirror.admit import conflicts
 from dandi_mirror.mirror.contents import Contents, File
 from dandi_mirror.model import Kind, parse_time
+from dandi_mirror.paths import conflicts
 from dandi_mirror.repo.disk import sync_to_disk
 
 EXISTING = ("error", "skip", "overwrite", "overwrite-different", "refresh")

@@ -14,7 +14,7 @@ from dandi_mirror.mirror.known import Known
 from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo import lock
 from dandi_mirror.repo.dataset import Dataset
-from dandi_mirror.repo.files import is_repository, read_ref
+from dandi_mirror.repo.files import git_dir_of, is_repository, read_ref
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.superdataset import Superdataset
 
@@ -23,14 +23,23 @@ SUPERDATASET_PATIENCE = 120.0  # seconds; others hold that lock only while they 
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """The directory of a mirror; what is local and derived stands in ``.dandi-mirror``."""
+    """The directory of a mirror; what is local and derived stands in ``.dandi-mirror``.
+
+    Or a clone of one of its datasets, by itself: then that is in its git folder, and there is no superdataset.
+    """
 
     path: Path
+    alone: str = ""
+    """The Dandiset of which ``path`` is a clone; empty for a mirror."""
 
     @property
     def own(self) -> Path:
         """The folder of locks, index and temporary files."""
-        return self.path / ".dandi-mirror"
+        return git_dir_of(self.path) / "dandi-mirror" if self.alone else self.path / ".dandi-mirror"
+
+    def folder(self, dandiset: str) -> str:
+        """Where the dataset of a Dandiset is."""
+        return str(self.path) if self.alone else f"{self.path}/{dandiset}"
 
     @property
     def index(self) -> Index:
@@ -44,13 +53,13 @@ class Mirror:
             DiskError: one of the files cannot be written.
         """
         # the index last: as long as it is there, it counts, and must not be newer than what it may be made of
-        if (git_dir := self.path / dandiset / ".git").is_dir():
+        if (git_dir := Path(self.folder(dandiset), ".git")).is_dir():
             lastsync.write(git_dir, facts)
         self.index.put(dandiset, facts)
 
     def remember_failure(self, dandiset: str, failure: Failure) -> None:
         """Remember that a Dandiset could not be synced; what is known of it stays, in the index."""
-        lastsync.forget(self.path / dandiset / ".git")
+        lastsync.forget(Path(self.folder(dandiset), ".git"))
         self.index.fail(dandiset, failure)
 
     def remembered(self) -> tuple[Memory, bool]:
@@ -73,7 +82,7 @@ class Mirror:
 
     def dataset(self, dandiset: str) -> Dataset:
         """The repository of one Dandiset."""
-        return Dataset(self.path / dandiset)
+        return Dataset(Path(self.folder(dandiset)))
 
     def lock(self, dandiset: str) -> AbstractContextManager[Unfinished | None]:
         """The lock of one Dandiset's dataset; yields the run before, if it did not come through."""
@@ -94,4 +103,4 @@ class Mirror:
 
     def ref(self, dandiset: str, name: str) -> str | None:
         """What a ref of a Dandiset's dataset holds; starts no git."""
-        return read_ref(f"{self.path}/{dandiset}/.git", name)
+        return read_ref(f"{self.folder(dandiset)}/.git", name)

@@ -12,10 +12,11 @@ from dandi_mirror import canonical
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.archive.listing import Unstable, asset_pages, newest_rows
 from dandi_mirror.errors import BadAnswerError, NotFoundError
-from dandi_mirror.mirror.admit import ContentHosts, Refusal, admit_row, conflicts
+from dandi_mirror.mirror.admit import ContentHosts, Refusal, admit_row
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.tree import Listing, dandiset_yaml
 from dandi_mirror.model import Asset, DandisetRow, Kind, VersionRow, is_asset_id
+from dandi_mirror.paths import conflicts
 
 WHILE_LOADING = 32
 """Pages that may come while what is known of a draft is loaded."""

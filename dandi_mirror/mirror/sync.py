@@ -152,7 +152,8 @@ def _sync(archive: Archive, mirror: Mirror, task: Task, report: Report) -> None:
     if found := nothing_to_do(mirror, row, then, options, dandiset):
         report.commit, report.findings, report.exit_code = found.commit, found.findings, found.exit_code
         return None
-    mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
+    if not mirror.alone:
+        mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
     if then and then.absent and options.mode == "auto":
         # what was not open has other URLs since it is, and its records do not say that they changed
         options = replace(options, mode="force")

@@ -131,7 +131,7 @@ class Clone:
             found = [
                 Tracked(path, key, mode == FILE)
                 for (path, (mode, _)), content in zip(wanted.items(), contents, strict=True)
-                if (key := _key(mode, content or b""))
+                if (key := key_of(mode, content or b""))
             ]
         return sorted(found, key=lambda file: file.path)
 
@@ -235,7 +235,7 @@ def _may_be_annexed(path: str) -> bool:
     return not path.startswith((".datalad/", ".git", ".dandi/assets"))
 
 
-def _key(mode: bytes, content: bytes) -> str:
+def key_of(mode: bytes, content: bytes) -> str:
     """The key that a link or pointer names; empty if it is something else."""
     if mode == LINK:
         place, _, name = content.decode(errors="surrogateescape").rpartition("/")

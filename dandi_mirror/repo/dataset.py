@@ -277,6 +277,11 @@ class Dataset:
             self.move_refs([RefChange(ANNEX, before, after)])
             raise GitError(f"{self.path}: git-annex lost its branch, which is back; run this again")
 
+    def adopt_annex(self) -> None:
+        """Count git-annex as at home where a person has set it up."""
+        if not self.annex_is_set_up():
+            git(self.path, "config", "dandi-mirror.annex", "true")
+
     def annex_is_set_up(self) -> bool:
         """Whether :meth:`set_up_annex` has been done."""
         try:

@@ -66,3 +66,10 @@ def find(dataset: Dataset, name: str) -> State | None:
     except GitError:
         return None
     return State(name, found[0], int(found[1]))
+
+
+def last_by(dataset: Dataset, committer: str, *trailers: str) -> str:
+    """The newest commit in what HEAD holds that somebody has committed, with lines in its message; empty if none is."""
+    lines = [f"--grep=^{line}$" for line in trailers]
+    form = ("--topo-order", "-1", "--format=%H", "--all-match", f"--committer=<{committer}>", *lines)
+    return git(dataset.path, "log", *form, "HEAD", "--").decode().strip()

@@ -119,8 +119,13 @@ def start(
     return child
 
 
+def adopt(child: subprocess.Popen[bytes]) -> None:
+    """Let a child that is no git end with the others."""
+    _CHILDREN[child.pid] = child
+
+
 def end_children() -> None:
-    """End every git that still runs, so that none holds a lock when this process is gone; only right before that."""
+    """End every child that still runs, so that none holds a lock when this process is gone; only right before that."""
     for reference in _CHILDREN.valuerefs():
         child = reference()
         if child is not None and child.poll() is None:

@@ -1,1 +1,1 @@
-"""The way back: files of a working dataset become assets of the archive."""
+"""The way back: from files to the archive."""

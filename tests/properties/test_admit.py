@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dandi_mirror.mirror import admit
-from dandi_mirror.mirror.admit import conflicts, refuse_path
+from dandi_mirror import paths
+from dandi_mirror.paths import conflicts, refuse_path
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.stream import LINK, Commit, Inline
 from tests.conftest import run
@@ -162,7 +162,7 @@ def test_a_name_that_could_do_harm_is_refused_with_a_reason(path: object) -> Non
 @given(PATHS | st.text(" .a/A1_-git", max_size=300))
 @QUICK
 def test_the_fast_way_and_the_slow_way_decide_the_same(path: str) -> None:
-    slow = admit._refuse_text(path) or admit._refuse_shape(path) or admit._refuse_names(path.split("/"))
+    slow = paths._refuse_text(path) or paths._refuse_shape(path) or paths._refuse_names(path.split("/"))
     assert (refuse_path(path) is None) == (slow is None)
 
 

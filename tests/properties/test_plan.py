@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dandi_mirror.errors import UnsafePlan
-from dandi_mirror.mirror.admit import conflicts
 from dandi_mirror.mirror.plan import Plan, make_plan
 from dandi_mirror.mirror.records import is_asset_path
+from dandi_mirror.paths import conflicts
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.stream import FILE, LINK, Commit, Entry, Inline, Known
 from tests.properties.values import QUICK, SLOW

@@ -1,0 +1,123 @@
+"""``dandi-mirror publish``."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dandi_mirror.cli import naming, options, output, tokens
+from dandi_mirror.cli.ending import end_by_signals
+
+if TYPE_CHECKING:
+    from dandi_mirror.archive.client import Archive
+    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.model import DandisetRow, Report
+
+
+@click.command("publish")
+@click.argument("dandiset", metavar="ID", shell_complete=options.complete_dandisets)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("-n", "--dry-run", is_flag=True, help="Say whether it could be published; publish nothing.")
+@click.option(
+    "--wait", metavar="TIME", callback=options.seconds, default="10m", show_default=True,
+    help="How long to wait for the archive to validate, and to publish.",
+)  # fmt: skip
+@options.mirror
+@options.instance
+@options.output
+@options.log_level
+def command(
+    dandiset: str, yes: bool, dry_run: bool, wait: float, mirror_path: Path, instance: str | None, output: str
+) -> int:
+    """Publish the draft of a Dandiset as a version with a DOI, which cannot be undone; then mirror it.
+
+    What the archive would not publish is named first, each with what to do.  Prints the citation.
+    """
+    end_by_signals()
+    from dandi_mirror.archive.client import Archive
+    from dandi_mirror.archive.http import Session
+    from dandi_mirror.archive.instances import api_url, check_called
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.mirror.mirror import Mirror
+
+    name = naming.read_name(dandiset)
+    (identifier,) = naming.dandisets([name])
+    if not yes and not dry_run and not tokens.on_terminal():
+        raise UsageError(f"publishing cannot be undone, and nobody can be asked here; type: publish {identifier} --yes")
+    settings, mirror = naming.settings_for(mirror_path, [name], instance=instance), Mirror(mirror_path.absolute())
+    with closing(Session(api_url(settings.instance), tokens.needed(settings.instance))) as session:
+        archive = Archive(session)
+        check_called(name.instance, archive.instance)
+        mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
+        row = _checked(archive, identifier, wait, output)
+        if row is None:
+            return 3
+        if dry_run:
+            click.echo(f"{identifier} could be published now: {_what(row)}", err=True)
+            return 0
+        if not yes:
+            click.confirm(f"publish {identifier} ({_what(row)})? It cannot be undone", abort=True, err=True)
+        from dandi_mirror.upload.publishing import publish_draft
+
+        version = publish_draft(archive, row, wait)
+        report = _sync(archive, mirror, identifier, settings.versions)
+    return _tell(mirror, identifier, version, report, output)
+
+
+def _checked(archive: Archive, identifier: str, wait: float, form: str) -> DandisetRow | None:
+    """The row of a Dandiset that can be published; None, and why it cannot is told."""
+    from dandi_mirror.upload.publishing import obstacles, until_validated
+
+    row = until_validated(archive, identifier, wait)
+    page = f"{archive.instance.api_url.removesuffix('/api')}/dandiset/{identifier}"
+    reasons = list(obstacles(archive, row, page))
+    for reason in reasons:
+        if form == "json":
+            output.print_json({"action": "publish", "status": "impossible", "dandiset": identifier, "message": reason})
+        else:
+            click.echo(f"{identifier} cannot be published: {output.printable(reason)}", err=True)
+    return None if reasons else row
+
+
+def _what(row: DandisetRow) -> str:
+    return f"{output.printable(row.draft.name)}: {row.draft.asset_count:,} files, {output.human_size(row.draft.size)}"
+
+
+def _sync(archive: Archive, mirror: Mirror, identifier: str, versions: str) -> Report:
+    from dandi_mirror.mirror.options import Options
+    from dandi_mirror.mirror.sync import sync_dandiset
+
+    return sync_dandiset(archive, mirror, identifier, Options(versions="all" if versions == "draft" else versions))
+
+
+def _tell(mirror: Mirror, identifier: str, version: str, report: Report, form: str) -> int:
+    """The citation, or why the mirror does not have it."""
+    import orjson
+
+    from dandi_mirror.mirror.citation import Citation
+
+    dataset = mirror.dataset(identifier)
+    text = ""
+    if dataset.exists() and dataset.ref(f"refs/tags/{version}"):
+        commit, seconds = dataset.tagged(version)
+        with dataset.reader() as reader:
+            (content,) = reader.read([f"{commit}:dandiset.yaml"])
+        record = orjson.loads(content or b"{}")
+        text = Citation.of(record, commit, datetime.fromtimestamp(seconds, UTC)).form("text")
+    if form == "json":
+        facts = {"action": "publish", "status": "ok", "dandiset": identifier, "version": version, "citation": text}
+        output.print_json({**facts, "path": str(dataset.path), "type": "dataset", "message": report.message})
+    else:
+        click.echo(
+            f"{identifier}@{version} is published and mirrored" if text else f"{identifier}@{version} is published"
+        )
+        click.echo(text, nl=False)
+        if report.exit_code:
+            click.echo(output.report_line(report, False), err=True)
+            for line in output.finding_lines(report.findings):
+                click.echo(line, err=True)
+    return report.exit_code

@@ -1,0 +1,228 @@
+"""``dandi-mirror upload``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from contextlib import AbstractContextManager, closing, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dandi_mirror.cli import naming, options, output, tokens
+from dandi_mirror.cli.ending import end_by_signals
+
+if TYPE_CHECKING:
+    from dandi_mirror.cli.uploading import Planned, Upload
+    from dandi_mirror.config import Settings
+    from dandi_mirror.mirror.clones import Clone
+    from dandi_mirror.model import Report
+    from dandi_mirror.upload.execute import Outcome
+
+SHOWN = 10
+"""So many files of a kind are named on the terminal; the others are counted."""
+WORDS = {
+    "add": "to add", "replace": "to replace", "rename": "to rename", "delete": "to delete", "done": "there already",
+    "kept": "gone here, and kept there (--sync deletes)", "refused": "refused",
+}  # fmt: skip
+
+
+@click.command("upload")
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@click.option("--sync", is_flag=True, help="Delete from the archive what is gone here.")
+@click.option("--allow-deletes", is_flag=True, help="Also if that is most of the Dandiset.")
+@click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; send and write nothing.")
+@click.option(
+    "--validation", type=click.Choice(["require", "skip"]), default="require", show_default=True,
+    help="require: files with errors are refused; skip: nobody looks.",
+)  # fmt: skip
+@click.option(
+    "--wait", metavar="TIME", callback=options.seconds, default="10m", show_default=True,
+    help="How long to wait for the archive to compute checksums; what comes later is for another sync.",
+)  # fmt: skip
+@click.option("-J", "--jobs", type=click.IntRange(1, 64), metavar="N", default=6, show_default=True,
+              help="Connections at most.")  # fmt: skip
+@options.instance
+@options.output
+@options.log_level
+def command(
+    paths: tuple[str, ...],
+    sync: bool,
+    allow_deletes: bool,
+    dry_run: bool,
+    validation: str,
+    wait: float,
+    jobs: int,
+    instance: str | None,
+    output: str,
+) -> int:
+    """Bring what you changed in a clone of a Dandiset, or in the mirror's own dataset, to the archive's draft.
+
+    What is new, changed or renamed since the last sync goes up, whether it is committed or not; PATHs choose among
+    it.  Content that the archive has is not sent.  Afterwards everything stands as a sync would have made it, and what
+    you had committed is kept on a branch uploaded/DATE-N.
+    """
+    end_by_signals()
+    from dandi_mirror.archive.client import Archive
+    from dandi_mirror.archive.http import Session
+    from dandi_mirror.archive.instances import api_url, check_called
+    from dandi_mirror.cli.uploading import Upload, Wanted, mirror_of
+
+    folder, dandiset, settings, said, inside = _place(paths, instance)
+    wanted = Wanted(inside, sync, allow_deletes, validation == "require", jobs, wait)
+    with closing(Session(api_url(settings.instance), tokens.needed(settings.instance), at_once=jobs)) as session:
+        archive = Archive(session)
+        check_called(said, archive.instance)
+        upload = Upload(archive, mirror_of(folder, dandiset), dandiset, wanted)
+        return _run(upload, _Telling(folder, output, dry_run), dry_run)
+
+
+def _place(paths: tuple[str, ...], instance: str | None) -> tuple[Path, str, Settings, str | None, tuple[str, ...]]:
+    """The work tree, its Dandiset, the settings, the archive as its record calls it, and what is chosen there."""
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.mirror.clones import clone_at
+
+    clones = []
+    for path in paths or (".",):
+        clone = clone_at(path) or _gone(path)
+        if clone is None or clone.name.dandiset is None:
+            raise UsageError(f"{path} is in no clone of a Dandiset; go into one, or name files of one")
+        clones.append(clone)
+        if clone.folder != clones[0].folder:
+            raise UsageError(f"{path} is in {clone.folder}, not in {clones[0].folder}; upload from one at a time")
+    name, folder = clones[0].name, clones[0].folder
+    settings = naming.settings_for(folder.parent, [name], instance=instance)
+    chosen = tuple((clone.name.path or "").rstrip("/") for clone in clones)
+    return folder, str(name.dandiset), settings, name.instance, () if "" in chosen else chosen
+
+
+def _gone(path: str) -> Clone | None:
+    """A path that is not there any more: in the clone of the nearest folder that is."""
+    from dataclasses import replace
+
+    from dandi_mirror.mirror.clones import clone_at
+
+    full = Path(os.path.abspath(path))  # noqa: PTH100 (a link of git-annex is not to be followed)
+    there = next(folder for folder in full.parents if folder.exists())
+    clone = clone_at(str(there))
+    return clone and replace(clone, name=replace(clone.name, path=str(full.relative_to(clone.folder))))
+
+
+def _run(upload: Upload, telling: _Telling, dry_run: bool) -> int:
+    from dandi_mirror.upload.execute import untouched
+
+    with nullcontext() if dry_run else upload.held():
+        planned = upload.plan()
+        telling.plan(planned)
+        upload.check(planned)
+        for outcome in untouched(planned.plan):
+            telling.outcome(outcome)
+        if dry_run or planned.idle:
+            return telling.end(None)
+        size = sum(step.size for step in planned.plan.changes)
+        with telling.progress(size, upload):
+            for outcome in upload.carry_out(planned):
+                telling.outcome(outcome)
+        if upload.result.kept:
+            telling.say(f"what you had committed is kept on the branch {upload.result.kept}")
+        return telling.end(upload.result.report)
+
+
+class _Telling:
+    """What is told over an upload."""
+
+    def __init__(self, folder: Path, form: str, dry_run: bool) -> None:
+        self._folder = folder
+        self._form = form
+        self._dry_run = dry_run
+        self._codes: set[int] = set()
+        self._did: Counter[str] = Counter()
+        self._statuses: Counter[str] = Counter()
+        self._sent = 0
+        self._failures = 0
+
+    def plan(self, planned: Planned) -> None:
+        """The plan: every step in a dry run or as JSON, else so many of each kind."""
+        steps = planned.plan.steps
+        if self._form == "json":
+            for step in steps:
+                facts = {"do": step.do, "size": step.size, "sha256": step.sha256, "from": step.old}
+                self._record("plan", step.path, "impossible" if step.reason else "ok", step.reason, facts)
+            return
+        kinds = Counter(step.do for step in steps)
+        for kind in WORDS:
+            members = [step for step in steps if step.do == kind]
+            shown = members if self._dry_run else members[:SHOWN] if kind != "refused" else []
+            for step in shown:
+                source = f"{output.printable(step.old)} → " if step.old else ""
+                click.echo(f"{kind:>8}  {output.human_size(step.size):>9}  {source}{output.printable(step.path)}")
+            if len(members) > len(shown) and shown:
+                click.echo(f"{kind:>8}  … and {len(members) - len(shown):,} more (--dry-run names all)")
+        if kinds:
+            counted = ", ".join(f"{kinds[kind]:,} {words}" for kind, words in WORDS.items() if kinds[kind])  # type: ignore[index]
+            click.echo(f"{counted}; {planned.plan.unchanged:,} unchanged")
+        if planned.ours.hidden:
+            self.say(f"{len(planned.ours.hidden):,} hidden files are left out, as {planned.ours.hidden[0]}")
+
+    def outcome(self, outcome: Outcome) -> None:
+        """What became of a step."""
+        step = outcome.step
+        self._codes.add(outcome.exit_code)
+        self._statuses[outcome.status] += 1
+        if outcome.status == "ok":
+            self._did[step.do] += 1
+            self._sent += outcome.sent
+        if self._form == "json":
+            facts = {"do": step.do, "size": outcome.size, "sha256": outcome.sha256, "asset_id": outcome.asset_id,
+                     "from": step.old, "sent": outcome.sent, "exit_code": outcome.exit_code}  # fmt: skip
+            self._record("upload", step.path, outcome.status, outcome.message, facts)
+        elif outcome.message:
+            self._failures += 1
+            if self._failures <= SHOWN or self._dry_run:
+                click.echo(f"{output.printable(step.path)}: {output.printable(outcome.message)}", err=True)
+
+    def _record(self, action: str, path: str, status: str, message: str, facts: dict[str, object]) -> None:
+        record = {"action": action, "path": str(self._folder / path), "type": "file", "refds": str(self._folder)}
+        output.print_json(
+            record | {"status": status, "message": message, "file": path, "dry_run": self._dry_run} | facts
+        )
+
+    def say(self, line: str) -> None:
+        """Something that is no file, for people."""
+        if self._form == "text":
+            click.echo(output.printable(line), err=True)
+
+    def progress(self, total: int, upload: Upload) -> AbstractContextManager[None]:
+        """Bytes, rate and time left on a terminal; nothing anywhere else."""
+        if self._form == "json" or not total or not sys.stderr.isatty():
+            return nullcontext()
+        from dandi_mirror.cli.progress import transferring
+
+        return transferring(total, lambda: upload.meter.passed)
+
+    def end(self, report: Report | None) -> int:
+        """The sync's report and the summary; the exit code."""
+        from dandi_mirror.cli.sync import exit_code
+
+        if report:
+            self._codes.add(report.exit_code)
+        code = exit_code(self._codes)
+        if self._form == "json":
+            if report:
+                output.print_json(output.report_record(report, self._folder.parent, False))
+            record = {"action": "summary", "status": "ok" if code == 0 else "error", **self._statuses}
+            output.print_json(record | {"sent": self._sent, "exit_code": code})
+            return code
+        if self._failures > SHOWN and not self._dry_run:
+            click.echo(f"… and {self._failures - SHOWN:,} more (-f json names all)", err=True)
+        if self._did:
+            past = {"add": "added", "replace": "replaced", "rename": "renamed", "delete": "deleted"}
+            counted = ", ".join(f"{past[kind]} {count:,}" for kind, count in self._did.items())
+            click.echo(f"{counted}; sent {output.human_size(self._sent)}")
+        if report and (report.status != "notneeded" or report.message or report.findings):
+            click.echo(output.report_line(report, False), err=report.status in {"error", "impossible"})
+            for line in output.finding_lines(report.findings):
+                click.echo(line, err=True)
+        return code

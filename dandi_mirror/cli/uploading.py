@@ -1,0 +1,225 @@
+"""One upload from top to bottom: what is here, what is there, the plan, carrying it out, and the sync after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dandi_mirror.archive.client import Archive
+from dandi_mirror.archive.rows import json_object
+from dandi_mirror.errors import UsageError
+from dandi_mirror.mirror import draft
+from dandi_mirror.mirror.mirror import Mirror
+from dandi_mirror.mirror.options import Options, Progress
+from dandi_mirror.mirror.sync import Task, sync_dandiset, sync_one
+from dandi_mirror.mirror.tree import is_text
+from dandi_mirror.model import DRAFT, DandisetRow, Report, There
+from dandi_mirror.repo import lock, settle
+from dandi_mirror.repo.clone import Clone
+from dandi_mirror.repo.edits import read_edits
+from dandi_mirror.repo.keys import annex_key
+from dandi_mirror.upload.execute import Outcome, Work, carry_out
+from dandi_mirror.upload.ours import Ours, read_ours, with_known
+from dandi_mirror.upload.plan import Do, Plan, make_plan
+from dandi_mirror.upload.send import Meter
+from dandi_mirror.upload.waiting import until_known
+from dandi_mirror.upload.worker import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for."""
+
+    paths: tuple[str, ...] = ()
+    """From the top of the work tree; empty: all."""
+    sync: bool = False
+    allow_deletes: bool = False
+    validate: bool = True
+    jobs: int = 6
+    wait: float = 600.0
+    """Seconds for the archive to compute checksums."""
+
+    def selects(self, path: str) -> bool:
+        """Whether a path was asked for."""
+        return not self.paths or self.names(path)
+
+    def names(self, path: str) -> bool:
+        """Whether a path was asked for by a name of its own, or of its folder."""
+        return any(path == name or path.startswith(f"{name}/") for name in self.paths)
+
+
+@dataclass(slots=True)
+class Result:
+    """What an upload came to, besides the outcomes of its steps."""
+
+    report: Report | None = None
+    """Of the sync after it; None if there was nothing to sync."""
+    kept: str = ""
+    """The branch that keeps what was committed by hand."""
+
+
+@dataclass(slots=True)
+class Upload:
+    """An upload of what is in one work tree."""
+
+    archive: Archive
+    mirror: Mirror
+    """Its own, or one that is the clone alone."""
+    dandiset: str
+    wanted: Wanted
+    meter: Meter = field(default_factory=Meter)
+    result: Result = field(default_factory=Result)
+
+    @property
+    def clone(self) -> Clone:
+        """The repository."""
+        return Clone(Path(self.mirror.folder(self.dandiset)))
+
+    def held(self) -> AbstractContextManager[object]:
+        """One upload at a time; a sync may pass meanwhile."""
+        return lock.hold(self.mirror.own / "locks" / f"{self.dandiset}.upload.lock", f"an upload to {self.dandiset}")
+
+    # --- the plan --------------------------------------------------------------------------------------------
+
+    def plan(self) -> Planned:
+        """Compare what is here with the archive.
+
+        Raises:
+            UsageError: this is no work tree to upload from.
+        """
+        clone = self.clone
+        clone.read_config()
+        if clone.dataset.head_branch() != DRAFT or (clone.path / ".git").is_file():
+            raise UsageError(f"{clone.path} has not checked {DRAFT} out; do so: git -C {clone.path} checkout {DRAFT}")
+        base = draft.last_sync(clone.dataset)
+        edits = read_edits(clone.dataset, base.commit)
+        row, theirs = draft.in_archive(self.archive, self.archive.dandiset(self.dandiset), base)
+        ours = read_ours(clone, base.assets, theirs, edits, self.wanted.names)
+        theirs = with_known(theirs, ours)
+        plan = make_plan(base.assets, theirs, ours.here, selected=self.wanted.selects, sync=self.wanted.sync)
+        return Planned(clone, base, row, theirs, ours, plan)
+
+    def check(self, planned: Planned) -> None:
+        """Refuse what is not to be done as it stands.
+
+        Raises:
+            PartError: the archive has moved on, or much would be deleted.
+        """
+        planned.plan.check_is_current(self._remedy(planned))
+        if not self.wanted.allow_deletes:
+            planned.plan.check_deletes()
+
+    def _remedy(self, planned: Planned) -> str:
+        folder = planned.clone.path
+        if self.mirror.alone:
+            return f"sync its mirror, then bring that here: git -C {folder} pull"
+        back = ""
+        if planned.tip != planned.base.commit:
+            back = f"put your commits on a branch of their own (git -C {folder} branch mine; "
+            back += f"git -C {folder} reset --soft {planned.base.commit[:10]}), then "
+        return f"{back}bring that here: dandi-mirror sync {self.dandiset} -d {self.mirror.path}"
+
+    # --- carrying it out -------------------------------------------------------------------------------------
+
+    def carry_out(self, planned: Planned) -> Iterator[Outcome]:
+        """Do what the plan says, then let the work tree stand as a sync makes it; see ``result``."""
+        placed = {step.path: (step.size, step.sha256) for step in planned.plan.of(Do.DONE)}
+        planned.clone.prepare()
+        with ExitStack() as stack:
+            for outcome in carry_out(self._work(planned, stack), planned.plan):
+                if outcome.status == "ok" and outcome.asset_id:
+                    placed[outcome.step.path] = outcome.size, outcome.sha256
+                    planned.new.add(outcome.asset_id)
+                yield outcome
+        self._settle(planned, placed)
+
+    def _work(self, planned: Planned, stack: ExitStack) -> Work:
+        wanted = {step.sha256 for step in planned.plan.of(Do.ADD, Do.REPLACE, Do.RENAME) if step.sha256}
+        known = draft.metadata_of(planned.clone.dataset, planned.base, wanted)
+        return Work(
+            self.archive.session,
+            self.dandiset,
+            planned.clone.path,
+            self.mirror.own / "uploads",
+            planned.ours.files,
+            planned.theirs,
+            known,
+            self._schema_version(),
+            self._workers(planned, known, stack),
+            self.wanted.validate,
+            self.wanted.jobs,
+            self.meter,
+        )
+
+    def _schema_version(self) -> str:
+        return str(json_object(self.archive.session.get("/info/"), "/info/").get("schema_version", ""))
+
+    def _workers(self, planned: Planned, known: Mapping[str, object], stack: ExitStack) -> Callable[[], Worker]:
+        """Processes that read files, if any is to be read: whether they can is known before anything is sent."""
+        puts = planned.plan.of(Do.ADD, Do.REPLACE)
+        if all(step.sha256 in known or step.path not in planned.ours.files for step in puts):
+            return lambda: stack.enter_context(Worker(self.wanted.jobs))
+        worker = stack.enter_context(Worker(self.wanted.jobs))
+        return lambda: worker
+
+    def _settle(self, planned: Planned, placed: Mapping[str, tuple[int, str]]) -> None:
+        keys = {
+            path: "" if is_text(path, size) else annex_key(size, sha256, path)
+            for path, (size, sha256) in placed.items()
+        }
+        with self.mirror.lock(self.dandiset):
+            settle.annex(planned.clone, keys)
+            self.result.kept = settle.step_back(planned.clone.dataset, DRAFT, planned.base.commit)
+        if planned.new:
+            until_known(self.archive, self.dandiset, planned.new, self.wanted.wait)
+        self.result.report = self.sync(planned.row)
+
+    def sync(self, row: DandisetRow, progress: Progress | None = None) -> Report:
+        """Bring the dataset up to the archive."""
+        options = Options(embargoed=not row.is_open, versions=self._versions(row))
+        if self.mirror.alone:
+            # git-annex is at home here, by the person's own settings
+            self.clone.dataset.adopt_annex()
+            return sync_one(self.archive, self.mirror, Task(self.dandiset, options))
+        return sync_dandiset(self.archive, self.mirror, self.dandiset, options)
+
+    def _versions(self, row: DandisetRow) -> str:
+        """Of a mirror that has no versions, none are wanted here either."""
+        dataset = self.clone.dataset
+        return (
+            "all" if row.published is None or any(ref.startswith("refs/tags/0.") for ref in dataset.refs()) else DRAFT
+        )
+
+
+@dataclass(slots=True)
+class Planned:
+    """A plan, and what it was made of."""
+
+    clone: Clone
+    base: draft.Base
+    row: DandisetRow
+    theirs: Mapping[str, There]
+    ours: Ours
+    plan: Plan
+    new: set[str] = field(default_factory=set)
+    """Ids of assets that this run has made."""
+
+    @property
+    def tip(self) -> str:
+        """What is checked out."""
+        return self.clone.dataset.ref(f"refs/heads/{DRAFT}") or ""
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do: nothing to send, nothing to bring here, nothing to put aside."""
+        here = {path: there.asset_id for path, there in self.base.assets.items()}
+        there = {path: there.asset_id for path, there in self.theirs.items() if there.sha256}
+        return not self.plan.changes and here == there and self.tip == self.base.commit
+
+
+def mirror_of(folder: Path, dandiset: str) -> Mirror:
+    """The mirror whose dataset a folder is; or the folder alone, as a clone."""
+    inside = folder.name == dandiset and (folder.parent / ".dandi-mirror").is_dir()
+    return Mirror(folder.parent) if inside else Mirror(folder, alone=dandiset)

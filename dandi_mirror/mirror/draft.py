@@ -1,0 +1,131 @@
+"""A draft at two times, as values that an upload compares: as the last sync left it, and as the archive has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import orjson
+
+from dandi_mirror.archive.client import Archive
+from dandi_mirror.archive.listing import Unstable, asset_pages
+from dandi_mirror.errors import UsageError
+from dandi_mirror.mirror.admit import ContentHosts, Refusal, admit_row
+from dandi_mirror.mirror.read import TRIES
+from dandi_mirror.mirror.records import is_part
+from dandi_mirror.model import DRAFT, DandisetRow, There
+from dandi_mirror.repo import history
+from dandi_mirror.repo.dataset import Dataset
+from dandi_mirror.repo.stream import IDENTITY
+
+FEW = 50
+"""So many records are asked for one by one; of more, the whole listing is read with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A draft as the last sync left it."""
+
+    commit: str
+    assets: Mapping[str, There]
+    """By path."""
+
+
+def last_sync(dataset: Dataset) -> Base:
+    """The draft as the last sync left it, of those that what is checked out holds.
+
+    Raises:
+        UsageError: there is none.
+    """
+    committer = IDENTITY.decode().partition("<")[2].rstrip(">")
+    commit = history.last_by(dataset, committer, f"Dandi-Version: {DRAFT}", "Mirror-Format: .*")
+    if not commit:
+        raise UsageError(f"{dataset.path} holds no draft that a sync has made; check it out: git checkout {DRAFT}")
+    return Base(commit, {path: there for path, there, _ in _records(dataset, commit)})
+
+
+def metadata_of(dataset: Dataset, base: Base, sha256s: Iterable[str]) -> dict[str, dict[str, object]]:
+    """The metadata of an asset for each digest that the draft holds, as the last sync left it."""
+    wanted = set(sha256s)
+    found: dict[str, dict[str, object]] = {}
+    for _, there, record in _records(dataset, base.commit) if wanted else ():
+        if there.sha256 in wanted:
+            found.setdefault(there.sha256, record["metadata"])
+    return found
+
+
+def _records(dataset: Dataset, commit: str) -> Iterator[tuple[str, There, dict[str, dict[str, object]]]]:
+    parts = [oid for path, (_, oid) in dataset.tree(commit, ".dandi").items() if is_part(path)]
+    with dataset.reader() as reader:
+        for content in reader.read(parts):
+            for line in (content or b"").splitlines():
+                record = orjson.loads(line)
+                digest = record["metadata"].get("digest", {})
+                sha256, etag = digest.get("dandi:sha2-256", ""), digest.get("dandi:dandi-etag", "")
+                yield record["path"], There(record["asset_id"], record["size"], sha256, etag), record
+
+
+def in_archive(archive: Archive, row: DandisetRow, base: Base) -> tuple[DandisetRow, dict[str, There]]:
+    """The draft as the archive has it now, by path; and the Dandiset's row that goes with it.
+
+    What an asset id stands for does not change, so only records of assets are read that the last sync did not see.
+
+    Raises:
+        Unstable: it never held still.
+    """
+    for _ in range(TRIES):
+        try:
+            found = _listed(archive, row, base)
+        except Unstable:
+            found = None
+        again = archive.dandiset(row.identifier)
+        if found is not None and (again.draft.modified, again.draft.asset_count) == (row.draft.modified, len(found)):
+            return again, found
+        row = again
+    raise Unstable(
+        f"{row.identifier}: the draft changed whenever it was read; somebody is at work on it: run this again"
+    )
+
+
+def _listed(archive: Archive, row: DandisetRow, base: Base) -> dict[str, There]:
+    known = {there.asset_id: (path, there) for path, there in base.assets.items()}
+    found: dict[str, There] = {}
+    unknown: list[str] = []
+    for item in chain.from_iterable(asset_pages(archive, row.identifier, DRAFT, metadata=False)):
+        if not isinstance(item, dict) or not isinstance(item.get("path"), str):
+            raise Unstable(f"{row.identifier}: a row that is no asset")
+        path, asset_id = item["path"], str(item.get("asset_id"))
+        blob = item["blob"] if isinstance(item.get("blob"), str) else ""
+        held = known.get(asset_id)
+        if held and held[0] == path:
+            found[path] = replace(held[1], blob=blob)
+        else:
+            found[path] = There(asset_id, 0, "", blob=blob)
+            unknown.append(asset_id)
+    for there, path in _read(archive, row, unknown):
+        found[path] = replace(there, blob=found[path].blob) if path in found else there
+    return found
+
+
+def _read(archive: Archive, row: DandisetRow, unknown: list[str]) -> Iterator[tuple[There, str]]:
+    """What is new of a draft, with its digests where they are known."""
+    if len(unknown) <= FEW:
+        rows: Iterable[object] = (archive.session.get(f"/assets/{asset_id}/info/") for asset_id in unknown)
+    else:
+        rows = chain.from_iterable(asset_pages(archive, row.identifier, DRAFT))
+    wanted, hosts = set(unknown), ContentHosts(archive.instance, closed=not row.is_open)
+    for item in rows:
+        if isinstance(item, dict) and item.get("asset_id") in wanted:
+            yield _there(item, hosts), str(item.get("path"))
+
+
+def _there(item: dict[str, object], hosts: ContentHosts) -> There:
+    admitted = admit_row(item, hosts)
+    metadata = item.get("metadata")
+    digest = metadata.get("digest") if isinstance(metadata, dict) else None
+    etag = str(digest.get("dandi:dandi-etag", "")) if isinstance(digest, dict) else ""
+    if isinstance(admitted, Refusal):
+        # what a sync leaves out is no change that another sync would bring
+        return There(str(item["asset_id"]), admitted.size or 0, "", etag)
+    return There(admitted[0].asset_id, admitted[0].size, admitted[0].sha256, etag)

@@ -1,0 +1,114 @@
+"""Letting a work tree stand as a sync would have it, where the archive has its files: before a sync brings the rest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from dandi_mirror.errors import DiskError
+from dandi_mirror.repo.clone import Clone, key_of
+from dandi_mirror.repo.dataset import Dataset, RefChange
+from dandi_mirror.repo.keys import link_target
+from dandi_mirror.repo.objects import Arrived, admit
+from dandi_mirror.repo.process import git
+from dandi_mirror.repo.stream import LINK
+
+KEPT = "uploaded/"
+"""Branches below it are a person's commits that went to the archive."""
+
+
+def annex(clone: Clone, keys: Mapping[str, str]) -> None:
+    """Let files be annexed (what is small text by ``.gitattributes``: be in git) and be links to their keys.
+
+    ``keys`` has the key of each path, as a sync makes it; empty for a file that git itself keeps.
+
+    Raises:
+        DiskError, GitError: git-annex cannot.
+    """
+    paths = [path for path in keys if os.path.lexists(clone.path / path)]
+    _git_annex(clone, "add", [path for path in paths if not (clone.path / path).is_symlink()])
+    # who unlocks a file means to edit it, and has
+    _git_annex(clone, "lock", [path for path in paths if keys[path] and not (clone.path / path).is_symlink()])
+    for path in paths:
+        if keys[path]:
+            _relink(clone, path, keys[path])
+        else:
+            _let_be_plain(clone.path / path)
+
+
+def _git_annex(clone: Clone, command: str, paths: Collection[str]) -> None:
+    if paths:
+        lines = b"".join(os.fsencode(path) + b"\0" for path in sorted(paths))
+        # names that begin with a dot are no exception in an archive
+        settings = ("-c", "annex.dotfiles=true", "-c", "annex.addunlocked=false")
+        git(clone.path, *settings, "annex", command, "--quiet", "--batch", "-z", stdin=lines)
+
+
+def _relink(clone: Clone, path: str, key: str) -> None:
+    """Let a link name the key that its bytes have under its name: after a rename it may have another ending."""
+    file = clone.path / path
+    if not file.is_symlink():
+        return
+    has = key_of(LINK, os.fsencode(file.readlink()))
+    target = link_target(key, path.count("/"))
+    if not has or os.fspath(file.readlink()) == target:
+        return
+    try:
+        if has != key and clone.has(has) and not clone.has(key):
+            copied = clone.git_dir / "annex" / "tmp" / key
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(clone.object_path(has), copied)
+            admit(clone, [Arrived(key, copied)])
+        made = file.with_name(f".{os.getpid()}.dandi-mirror")
+        made.symlink_to(target)
+        made.rename(file)
+    except OSError as error:
+        raise DiskError.of(file, error) from error
+
+
+def _let_be_plain(file: Path) -> None:
+    """A small text is a file of its own, and for nobody to execute."""
+    try:
+        if file.is_symlink() and file.is_file():
+            made = file.with_name(f".{os.getpid()}.dandi-mirror")
+            shutil.copyfile(file, made)
+            made.rename(file)
+        elif file.is_file() and (mode := file.stat().st_mode) & 0o111:
+            file.chmod(mode & ~0o111)
+    except OSError as error:
+        raise DiskError.of(file, error) from error
+
+
+def step_back(dataset: Dataset, branch: str, commit: str) -> str:
+    """Let a branch be at the last sync's commit again, with index and work tree as they are.
+
+    Returns the branch that keeps what was committed since; empty if nothing was, or what adds up to nothing.
+
+    Raises:
+        DiskError, GitError: the refs cannot be moved.
+    """
+    ref = f"refs/heads/{branch}"
+    tip = dataset.ref(ref)
+    if tip is None or tip == commit:
+        return ""
+    changes = [RefChange(ref, commit, tip)]
+    name = ""
+    if git(dataset.path, "rev-parse", f"{tip}^{{tree}}") != git(dataset.path, "rev-parse", f"{commit}^{{tree}}"):
+        name = _free_name(dataset, tip)
+        # first: what is committed is never without a name
+        changes.insert(0, RefChange(f"refs/heads/{name}", tip, dataset.ref(f"refs/heads/{name}")))
+    dataset.move_refs(changes)
+    return name
+
+
+def _free_name(dataset: Dataset, tip: str) -> str:
+    """``uploaded/2026-11-22-1``, or the next number; the name that a run before has given to the same commit."""
+    refs = dataset.refs()
+    if there := next((ref for ref, oid in refs.items() if ref.startswith(f"refs/heads/{KEPT}") and oid == tip), ""):
+        return there.removeprefix("refs/heads/")
+    today = f"{KEPT}{datetime.now(UTC):%Y-%m-%d}"
+    return next(name for number in count(1) if f"refs/heads/{(name := f'{today}-{number}')}" not in refs)

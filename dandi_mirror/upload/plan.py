@@ -1,0 +1,268 @@
+"""What an upload does at each path: three states compared, and what none may hold refused.  Pure.
+
+*Base* is the draft as the last sync left it, *theirs* the archive's draft now, *ours* the files here.  Where only
+ours differs from base, ours decides.  Where theirs is ours already, an upload before this one has done it.  Where
+theirs is neither, somebody else was at work, and nothing is sent at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from dandi_mirror.errors import PartError, UnsafePlan
+from dandi_mirror.model import There
+from dandi_mirror.paths import conflicts, refuse_path
+
+SAFE_REMOVALS = 20
+"""So many assets may be deleted without a question, however few there are."""
+SAFE_SHARE = 0.5
+"""Of the draft's assets, so large a part may be deleted without a question."""
+LONGEST_PATH = 512  # characters: the server's limit
+
+# what the server takes in a path; the letters between Z and a are its own slip
+_SERVER_PATH = re.compile(r"(?:/?\.?[A-z0-9(),&\s#+~_=-])+", re.ASCII)
+_NAMED = 5
+"""So many paths are named in an error."""
+
+
+class Do(StrEnum):
+    """What becomes of a path."""
+
+    ADD = "add"
+    REPLACE = "replace"
+    RENAME = "rename"
+    """The asset of another path, which is gone here, gets this path; no bytes are sent."""
+    DELETE = "delete"
+    DONE = "done"
+    """The archive has it already: an upload before this one was cut off, or its sync was."""
+    KEPT = "kept"
+    """It is gone here, and stays in the archive."""
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What is at a path of the work tree."""
+
+    size: int
+    """Bytes; -1 where nobody can tell."""
+    sha256: str
+    """Empty where it was not computed: then no asset of the draft has as many bytes."""
+    strange: str = ""
+    """Why it cannot be uploaded, whatever it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What becomes of one path."""
+
+    do: Do
+    path: str
+    size: int = 0
+    sha256: str = ""
+    """Of the new content; empty where it is not known yet."""
+    asset_id: str = ""
+    """The asset of the draft that is replaced, renamed or deleted."""
+    old: str = ""
+    """The path that a renamed asset has now."""
+    reason: str = ""
+    """Why it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an upload does; steps sorted by path."""
+
+    steps: tuple[Step, ...]
+    behind: tuple[tuple[str, str], ...]
+    """Paths at which the archive has moved on, each with what it has there."""
+    unchanged: int
+    held: int
+    """How many assets the archive's draft has."""
+
+    def of(self, *what: Do) -> list[Step]:
+        """The steps of some kinds."""
+        return [step for step in self.steps if step.do in what]
+
+    @property
+    def changes(self) -> list[Step]:
+        """The steps that change the archive."""
+        return self.of(Do.ADD, Do.REPLACE, Do.RENAME, Do.DELETE)
+
+    def check_is_current(self, remedy: str) -> None:
+        """Refuse to go on where the archive has moved on since the last sync.
+
+        Raises:
+            PartError: it has; ``remedy`` is what to type.
+        """
+        if self.behind:
+            shown = ", ".join(f"{path} ({what})" for path, what in self.behind[:_NAMED])
+            more = f" and {len(self.behind) - _NAMED:,} more" if len(self.behind) > _NAMED else ""
+            raise PartError(f"the archive has moved on since the last sync: {shown}{more}; nothing was sent; {remedy}")
+
+    def check_deletes(self) -> None:
+        """Refuse to empty much of a draft, as a work tree that is not whole would ask for.
+
+        Raises:
+            UnsafePlan: more than half of the assets, and more than 20, would be deleted.
+        """
+        gone = len(self.of(Do.DELETE))
+        if gone > SAFE_REMOVALS and gone > self.held * SAFE_SHARE:
+            raise UnsafePlan(
+                f"{gone:,} of {self.held:,} assets would be deleted from the archive; "
+                "look at them with --dry-run, then allow it: --allow-deletes"
+            )
+
+
+def refuse_upload(path: str) -> str:
+    """Why a path can be no asset's; empty if it can."""
+    if reason := refuse_path(path):
+        return reason
+    if not _SERVER_PATH.fullmatch(path):
+        strange = sorted({letter for letter in path if not re.fullmatch(r"[A-z0-9(),&\s#+~_=./-]", letter, re.ASCII)})
+        return "the archive takes no " + (" ".join(strange) if strange else "two dots in a row") + " in a path"
+    if len(path) > LONGEST_PATH:
+        return f"the archive takes no path of more than {LONGEST_PATH} characters"
+    return ""
+
+
+def make_plan(
+    base: Mapping[str, There],
+    theirs: Mapping[str, There],
+    ours: Mapping[str, Here],
+    *,
+    selected: Callable[[str], bool] = lambda path: True,
+    sync: bool = False,
+) -> Plan:
+    """The plan for the ``selected`` paths; where the archive has moved on is looked for at all of them.
+
+    ``ours`` has every file of the work tree, also those that are as in ``base``.  With ``sync``, what is gone
+    here is deleted there.
+    """
+    steps, behind = {}, []
+    for path in {*base, *theirs, *ours}:
+        found = _compare(path, base.get(path), theirs.get(path), ours.get(path))
+        if isinstance(found, str):
+            behind.append((path, found))
+        elif found and selected(path):
+            steps[path] = found
+    steps = _with_renames(steps, theirs)
+    # what was moved over another file is gone from its old place by the same intent
+    moved = {step.sha256 for step in steps.values() if step.do in {Do.ADD, Do.REPLACE}}
+    for path, step in steps.items():
+        if step.do is Do.DELETE and not sync and step.sha256 not in moved:
+            steps[path] = replace(step, do=Do.KEPT)
+    steps = _without_conflicts(steps, theirs)
+    touched = {path for step in steps.values() for path in (step.path, step.old)}
+    unchanged = sum(path not in touched and path in ours for path in theirs)
+    return Plan(tuple(sorted(steps.values(), key=_path)), tuple(sorted(behind)), unchanged, len(theirs))
+
+
+def in_order(plan: Plan) -> list[list[Step]]:
+    """The changes in the order in which the archive takes them, in groups of which each is done before the next.
+
+    First goes what stands in the way (a file where a folder is to be), last what is only deleted, so that nothing
+    is missing from the draft longer than it must.
+    """
+    new = {step.path for step in plan.of(Do.ADD, Do.RENAME)}
+    deletes = plan.of(Do.DELETE)
+    blocking = set(conflicts({*new, *(step.path for step in deletes)})) if deletes else set()
+    early = [step for step in deletes if step.path in blocking]
+    late = [step for step in deletes if step.path not in blocking]
+    return [early, plan.of(Do.RENAME), plan.of(Do.ADD, Do.REPLACE), late]
+
+
+def _compare(path: str, base: There | None, theirs: There | None, ours: Here | None) -> Step | str | None:
+    """What becomes of a path; what the archive has there instead, if it has moved on; None if nothing."""
+    if theirs and not theirs.sha256:
+        return _beside_unknown(path, base, theirs, ours)
+    if (base and base.sha256) == (theirs and theirs.sha256):
+        return _ours_decides(path, theirs, ours)
+    if ours is None:
+        return None if theirs is None else _moved_on(base, theirs)
+    if theirs and ours.sha256 == theirs.sha256:
+        return Step(Do.DONE, path, ours.size, ours.sha256, theirs.asset_id)
+    return _moved_on(base, theirs)
+
+
+def _moved_on(base: There | None, theirs: There | None) -> str:
+    return "new there" if base is None else "deleted there" if theirs is None else "another file there"
+
+
+def _ours_decides(path: str, theirs: There | None, ours: Here | None) -> Step | None:
+    """Where the archive is as the last sync left it."""
+    if ours is None:
+        return Step(Do.DELETE, path, theirs.size, theirs.sha256, theirs.asset_id) if theirs else None
+    if theirs and ours.sha256 == theirs.sha256:
+        return None
+    reason = ours.strange or refuse_upload(path) or ("" if ours.size else "it is empty, and the archive takes no such")
+    if reason:
+        return Step(Do.REFUSED, path, max(ours.size, 0), ours.sha256, reason=reason)
+    if theirs is None:
+        return Step(Do.ADD, path, ours.size, ours.sha256)
+    return Step(Do.REPLACE, path, ours.size, ours.sha256, theirs.asset_id)
+
+
+def _beside_unknown(path: str, base: There | None, theirs: There, ours: Here | None) -> Step | None:
+    """Where nobody knows what the archive has: its checksum is pending, or its record was refused."""
+    if ours is None:
+        return Step(Do.DELETE, path, theirs.size, base.sha256, theirs.asset_id) if base else None
+    if base and ours.sha256 == base.sha256:
+        return None
+    reason = "what the archive has there cannot be compared yet (it has no SHA-256); run this again later"
+    return Step(Do.REFUSED, path, max(ours.size, 0), ours.sha256, reason=reason)
+
+
+def _with_renames(steps: dict[str, Step], theirs: Mapping[str, There]) -> dict[str, Step]:
+    """Pair what is gone with what is new and has the same bytes."""
+    gone: dict[str, list[Step]] = {}
+    for step in sorted(steps.values(), key=_path):
+        if step.do is Do.DELETE and step.sha256:
+            gone.setdefault(step.sha256, []).append(step)
+    steps, below = dict(steps), Counter(folder for path in theirs for folder in _folders(path)) if gone else {}
+    for step in sorted(steps.values(), key=_path):
+        candidates = gone.get(step.sha256, []) if step.do is Do.ADD else []
+        # where several will do, the one that keeps its name
+        candidates.sort(key=lambda other: (_name(other.path) != _name(step.path), other.path))
+        old = next((other for other in candidates if not _blocked(step.path, other.path, theirs, below)), None)
+        if old:
+            candidates.remove(old)
+            del steps[old.path]
+            steps[step.path] = replace(step, do=Do.RENAME, asset_id=old.asset_id, old=old.path)
+    return steps
+
+
+def _blocked(path: str, old: str, theirs: Mapping[str, There], below: Mapping[str, int]) -> bool:
+    """Whether a folder of ``path`` is a file there, or ``path`` a folder; ``old`` is the asset that moves."""
+    if below.get(path, 0) > old.startswith(f"{path}/"):
+        return True
+    return any(folder in theirs and folder != old for folder in _folders(path))
+
+
+def _folders(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def _without_conflicts(steps: dict[str, Step], theirs: Mapping[str, There]) -> dict[str, Step]:
+    """Refuse what would be a file and a folder at once beside what stays in the archive."""
+    while True:
+        gone = {step.old for step in steps.values()} | {path for path, s in steps.items() if s.do is Do.DELETE}
+        new = {path for path, step in steps.items() if step.do in {Do.ADD, Do.RENAME}}
+        found = conflicts((theirs.keys() - gone) | new)
+        if not (refused := new & found.keys()):
+            return steps
+        for path in refused:
+            steps[path] = replace(steps[path], do=Do.REFUSED, asset_id="", old="", reason=found[path])
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _path(step: Step) -> str:
+    return step.path
