@@ -232,7 +232,7 @@ class Door:
             raise _Missed(f"{whom} answers {shown} with {status}{said}", pause, unheard=status == 429)
         if status >= 500:
             raise TemporaryError(f"{whom} answers {shown} with {status}{said}; {LATER}")
-        words = said.removeprefix(": ")
+        words = said.removeprefix(": ").strip('"')
         raise Refused(f"{whom} answers {shown} with {status}{said}", status, words, answer.headers.get("location", ""))
 
 

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from dandi_mirror.archive.doors import Body
 from dandi_mirror.archive.http import LostAnswer, Refused, Session
+from dandi_mirror.archive.patience import LATER
 from dandi_mirror.archive.rows import json_object
 from dandi_mirror.digests import is_sha256
 from dandi_mirror.errors import BadAnswerError, CredentialsError, NotFoundError, PartError
@@ -21,7 +22,6 @@ from dandi_mirror.model import is_asset_id, parse_time
 ETAG, SHA256 = "dandi:dandi-etag", "dandi:sha2-256"
 GOOD_FOR = 24 * 3600
 """Seconds that the URLs of an upload are taken to be good, where they do not say."""
-_TAG = re.compile(rb"<ETag>\s*(?:\"|&quot;|&#34;)?([0-9a-f]{32}-[0-9]+)(?:\"|&quot;|&#34;)?\s*</ETag>")
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 _TRIES = 3
 _FINISH = 3
@@ -121,17 +121,16 @@ def put_part(session: Session, part: Part, body: Body) -> str:
         try:
             tag = session.store("PUT", part.url, body).headers.get("etag", "")
         except (CredentialsError, NotFoundError):
-            raise Closed("its presigned URLs are not taken any more") from None
+            raise Closed("S3 takes its presigned URLs not any more") from None
         except Refused as refused:
             # S3 has 400 for what came too slowly or not whole
             if refused.status != 400 or attempt == _TRIES:
                 raise
-            time.sleep(session.patience.pause(attempt))
-            continue
-        if match := _MD5.fullmatch(tag):
-            return match[1]
-        raise BadAnswerError("where parts are stored, it is not said what has arrived (no ETag)")
-    raise AssertionError("the last attempt raises")
+        else:
+            if match := _MD5.fullmatch(tag):
+                return match[1]
+        time.sleep(session.patience.pause(attempt))
+    raise BadAnswerError(f"S3 does not say what has arrived (no ETag); {LATER}")
 
 
 def finish(session: Session, upload_id: str, parts: Sequence[tuple[int, str]], etag: str) -> Blob:
@@ -145,21 +144,27 @@ def finish(session: Session, upload_id: str, parts: Sequence[tuple[int, str]], e
     """
     for attempt in range(1, _FINISH + 1):
         try:
-            _join(session, upload_id, parts, etag)
+            _join(session, upload_id, parts)
             path = f"/uploads/{upload_id}/validate/"
+            # the archive looks at the object's size and etag
             return _blob(session.send("POST", path), path)
         except (LostAnswer, Refused, NotFoundError) as error:
             if found := blob_of(session, etag=etag):
                 return found
             if isinstance(error, NotFoundError):
                 raise Closed("the archive has forgotten the upload") from None
-            if attempt == _FINISH or (isinstance(error, Refused) and "Object does not exist" not in error.said):
+            if attempt == _FINISH or not _may_help(error):
                 raise
             time.sleep(session.patience.pause(attempt))
     raise AssertionError("the last attempt raises")
 
 
-def _join(session: Session, upload_id: str, parts: Sequence[tuple[int, str]], etag: str) -> None:
+def _may_help(error: Exception) -> bool:
+    """Whether to end the upload once more may help."""
+    return not isinstance(error, Refused) or error.status == 403 or "Object does not exist" in error.said
+
+
+def _join(session: Session, upload_id: str, parts: Sequence[tuple[int, str]]) -> None:
     """Have the bucket make one object of the parts."""
     path = f"/uploads/{upload_id}/complete/"
     named = [
@@ -173,17 +178,12 @@ def _join(session: Session, upload_id: str, parts: Sequence[tuple[int, str]], et
         content = session.store("POST", url, body.encode()).content
     except NotFoundError:
         return  # it was made already, and the answer was lost: the next request says so
-    except CredentialsError as error:
+    except CredentialsError:
         # this is nobody's token
-        raise Refused(str(error), 403) from None
+        raise Refused(f"S3 takes the presigned URL that ends the upload not any more; {LATER}", 403) from None
     if b"<Error>" in content:
         # S3 may say 200 before it knows
-        raise LostAnswer("S3 could not make one object of the parts; run the command again later")
-    made = _TAG.search(content)
-    if made and made[1].decode() != etag:
-        raise PartError(
-            f"S3 made an object with the etag {made[1].decode()} of parts whose etag is {etag}; run it again"
-        )
+        raise LostAnswer(f"S3 could not make one object of the parts; {LATER}")
 
 
 def _blob(answer: object, path: str) -> Blob:

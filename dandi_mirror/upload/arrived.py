@@ -94,9 +94,9 @@ def sweep(folder: Path) -> None:
             with path.open("rb") as file:
                 first = file.readline()
             try:
-                until = orjson.loads(first)["until"]
+                until = float(orjson.loads(first)["until"])
             except (ValueError, KeyError, TypeError):
-                until = 0
+                until = 0.0
             if until < time.time() and _is_free(path):
                 path.unlink()
 

@@ -16,7 +16,8 @@ from dandi_mirror.archive.connections import AT_ONCE
 from dandi_mirror.archive.http import Session
 from dandi_mirror.errors import CredentialsError, DiskError, MirrorError, TemporaryError
 from dandi_mirror.upload.arrived import sweep
-from dandi_mirror.upload.sending import Means, Meter, Sending, Sent, Source, Stopped, Unsent
+from dandi_mirror.upload.parcels import Means, Meter, Sent, Source, Stopped, Unsent
+from dandi_mirror.upload.sending import Sending
 
 JOBS = AT_ONCE
 """Threads, each of which sends a part; the session's ``at_once`` bounds its connections."""

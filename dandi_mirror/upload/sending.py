@@ -2,94 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-from dandi_mirror.archive.http import Refused, Session
-from dandi_mirror.archive.uploads import Begun, Closed, Exists, begin, blob_of, finish, put_part
-from dandi_mirror.errors import DiskError, IntegrityError, MirrorError, PartError
+from dandi_mirror.archive.http import Refused
+from dandi_mirror.archive.uploads import Begun, Closed, Exists, Part, begin, blob_of, finish, put_part
+from dandi_mirror.errors import DiskError, IntegrityError, PartError
 from dandi_mirror.upload.arrived import Arrived
 from dandi_mirror.upload.digest import SMALL, Digests, digest_of
+from dandi_mirror.upload.parcels import Bytes, Means, Sent, Source
 
-PIECE = 1 << 20
-"""Bytes that are read before they are sent."""
 ANEW = 2
 """Times that an upload is begun anew because its URLs have ended."""
-
-
-class Stopped(Exception):
-    """The run is over; what has arrived is noted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file to send."""
-
-    file: Path
-    """Where its bytes are; links are followed."""
-    path: str
-    """Of the asset; only named in messages and handed back."""
-    dandiset: str
-    """Whose upload it is."""
-    sha256: str = ""
-    """If it is known, as from an annex key: it is asked for before the file is read, and the bytes must have it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The archive has its bytes."""
-
-    source: Source
-    blob: str
-    """The blob's id."""
-    size: int
-    """Bytes."""
-    sha256: str
-    etag: str
-    bytes_sent: int
-    """By this run; 0 if the archive had it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unsent:
-    """It could not be sent."""
-
-    source: Source
-    error: MirrorError
-
-
-class Meter:
-    """How far it has come; read it from any thread."""
-
-    def __init__(self) -> None:
-        self.sent = 0
-        """Bytes that went over the line, also those that went twice."""
-        self.passed = 0
-        """Bytes of files that the archive has by now."""
-        self._lock = threading.Lock()
-
-    def add(self, *, sent: int = 0, passed: int = 0) -> None:
-        """Count."""
-        with self._lock:
-            self.sent += sent
-            self.passed += passed
-
-
-class Means:
-    """What all files of a run are sent with."""
-
-    def __init__(self, session: Session, state: Path, meter: Meter) -> None:
-        self.session = session
-        self.state = state
-        self.meter = meter
-        self.stopped = threading.Event()
-        self.digesting = threading.Lock()
-        """For one large file at a time: it takes all processors."""
 
 
 class Sending:
@@ -275,20 +200,27 @@ class Sending:
         assert self._begun is not None
         part, wanted = self._begun.parts[number], self._known.parts[number]
         start = sum(before.size for before in self._begun.parts[:number])
-        body = _Bytes(self._descriptor, start, part.size, self._means)
+        body = Bytes(self._descriptor, start, part.size, self._means)
+        try:
+            self._put(body, part, wanted)
+        except BaseException:
+            body.forget()
+            raise
+        with self._lock:
+            self._sent += part.size
+            self._arrived[number] = wanted
+        if self._note:
+            self._note.add(number, wanted)
+
+    def _put(self, body: Bytes, part: Part, wanted: str) -> None:
         for _ in range(2):
             self._check_unchanged()
             if put_part(self._means.session, part, body) == wanted:
-                with self._lock:
-                    self._sent += part.size
-                    self._arrived[number] = wanted
-                if self._note:
-                    self._note.add(number, wanted)
                 return
         self._check_unchanged()
         if body.md5() != wanted:
             raise PartError("it changed while it was sent, though its time did not; run the command again")
-        raise PartError("other bytes have arrived than were sent, twice; run the command again later")
+        raise PartError("S3 has other bytes than were sent, twice; run the command again later")
 
     def _finish(self) -> Sent:
         assert self._begun is not None
@@ -305,47 +237,3 @@ class Sending:
                 raise Closed("what has arrived does not make the file") from None
             raise
         return Sent(self.source, blob.blob_id, self._known.size, self._known.sha256, self._known.etag, self._sent)
-
-
-class _Bytes:
-    """Some bytes of a file, to be sent; counted while they go."""
-
-    def __init__(self, descriptor: int, start: int, size: int, means: Means) -> None:
-        self._descriptor = descriptor
-        self._start = start
-        self._size = size
-        self._means = means
-        self._counted = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __iter__(self) -> Iterator[memoryview]:
-        self._means.meter.add(passed=-self._counted)
-        self._counted = 0
-        for piece in self._pieces():
-            if self._means.stopped.is_set():
-                raise Stopped
-            yield piece
-            self._counted += len(piece)
-            self._means.meter.add(sent=len(piece), passed=len(piece))
-
-    def md5(self) -> str:
-        """What they are now."""
-        found = hashlib.md5(usedforsecurity=False)
-        for piece in self._pieces():
-            found.update(piece)
-        return found.hexdigest()
-
-    def _pieces(self) -> Iterator[memoryview]:
-        view, at = memoryview(bytearray(min(PIECE, self._size))), 0
-        while at < self._size:
-            try:
-                count = os.preadv(self._descriptor, [view[: self._size - at]], self._start + at)
-            except OSError as error:
-                # not one of the line
-                raise PartError(f"it cannot be read any more ({error.strerror})") from None
-            if not count:
-                raise PartError("it became shorter while it was sent; run the command again")
-            yield view[:count]
-            at += count

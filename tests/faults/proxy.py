@@ -14,13 +14,21 @@ RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, for no time: closing sends a reset."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Exchange:
     """One request that has come, and what is needed to answer it well or badly."""
 
     proxy: Proxy
     client: socket.socket
     head: bytes
+    begun: bytes = b""
+    """What has come of the body with the head."""
+    taken: bool = False
+    """Whether the body has been read."""
+
+    @property
+    def method(self) -> str:
+        return self.head.split(b" ", 1)[0].decode("latin-1")
 
     @property
     def target(self) -> str:
@@ -39,10 +47,25 @@ class Exchange:
         """The head and the body that the archive answers with."""
         with socket.create_connection(self.proxy.upstream) as upstream:
             upstream.sendall(self.head)
+            for piece in self.body():
+                upstream.sendall(piece)
             return _read_answer(upstream)
+
+    def body(self) -> Iterator[bytes]:
+        """What the client sends, once."""
+        missing, self.taken = 0 if self.taken else _length(self.head), True
+        piece = self.begun
+        while missing > 0:
+            if piece:
+                yield piece
+                missing -= len(piece)
+            if missing > 0 and not (piece := self.client.recv(1 << 18)):
+                raise ConnectionAbortedError
 
     def send(self, status: str, body: bytes = b"", *, length: int | None = None, **headers: str) -> None:
         """An answer of our own; ``length`` is what it says of its body's."""
+        for _ in self.body():
+            pass  # or it would pass for the next request
         named = {"content-type": "application/json", "content-length": str(len(body) if length is None else length)}
         named |= {name.replace("_", "-"): value for name, value in headers.items()}
         lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in named.items()), "", ""]
@@ -57,7 +80,9 @@ class Exchange:
         """Whether the client goes away within this time; without one, wait until it does."""
         self.client.settimeout(seconds)
         try:
-            return self.client.recv(1) == b""
+            while self.client.recv(1 << 16):
+                pass
+            return True
         except TimeoutError:
             return False
 
@@ -127,7 +152,7 @@ class Proxy:
             with client, suppress(OSError):
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 while head := _read_head(client):
-                    self._exchange(Exchange(self, client, head))
+                    self._exchange(Exchange(self, client, *head))
         finally:
             with self._lock:
                 self._clients.discard(client)
@@ -153,15 +178,21 @@ def proxy_of(origin: str) -> Iterator[Proxy]:
         proxy.down()
 
 
-def _read_head(place: socket.socket) -> bytes:
-    """Up to the empty line; empty at the end of the connection.  Requests for anything have no body."""
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
+def _read_head(place: socket.socket) -> tuple[bytes, bytes] | None:
+    """Up to the empty line, and what came after it; None at the end of the connection."""
+    held = b""
+    while b"\r\n\r\n" not in held:
         piece = place.recv(65536)
         if not piece:
-            return b""
-        head += piece
-    return head
+            return None
+        held += piece
+    head, line, rest = held.partition(b"\r\n\r\n")
+    return head + line, rest
+
+
+def _length(head: bytes) -> int:
+    lines = head.lower().split(b"\r\n")
+    return next((int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:")), 0)
 
 
 def _read_answer(place: socket.socket) -> tuple[bytes, bytes]:
@@ -169,9 +200,7 @@ def _read_answer(place: socket.socket) -> tuple[bytes, bytes]:
     while b"\r\n\r\n" not in held:
         held += place.recv(65536)
     head, _, body = held.partition(b"\r\n\r\n")
-    lines = head.lower().split(b"\r\n")
-    length = next(int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:"))
-    pieces, missing = [body], length - len(body)
+    pieces, missing = [body], _length(head) - len(body)
     while missing > 0:
         pieces.append(piece := place.recv(1 << 18))
         missing -= len(piece)

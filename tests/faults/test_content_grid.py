@@ -130,7 +130,12 @@ WHERE: Mapping[str, tuple[Callable[[Exchange], bool], float]] = {
 
 
 def _read_table() -> dict[str, list[str]]:
-    page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text().split("## Content, by `get`")[1]
+    page = (
+        (Path(__file__).parents[2] / "docs" / "faults.md")
+        .read_text()
+        .split("## Content, by `get`")[1]
+        .split("\n## ")[0]
+    )
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
     assert rows[0][1:-1] == list(WHERE)
     return {row[0]: row[1:] for row in rows[2:]}

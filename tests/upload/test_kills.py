@@ -1,0 +1,74 @@
+"""An upload that is killed at any point goes on, and the archive has each asset once.
+
+The long form: ``pytest -m slow tests/upload``.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dandi_mirror import digests
+from dandi_mirror.embedded import Archive, Server
+from tests.upload.sending import DANDISET, SMALL_PART, Desk, put
+
+FILES = {"large.nwb": 6 * SMALL_PART + 1, "other.nwb": 3 * SMALL_PART} | {f"small-{n}.nwb": 1000 + n for n in range(20)}
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "ETAG_PART", SMALL_PART)
+
+
+def start(server: Server, folder: Path) -> subprocess.Popen[bytes]:
+    # its start is most of a second that no kill needs to wait for
+    command = [sys.executable, "-m", "tests.upload.child", server.api_url, str(folder)]
+    return subprocess.Popen(command, cwd=Path(__file__).parents[2], start_new_session=True)
+
+
+def kill_after(server: Server, folder: Path, requests: int, chance: random.Random) -> bool:
+    """Kill an upload when it has made so many requests, or a moment later; whether it was still at it."""
+    before = len(server.requests)
+    child = start(server, folder)
+    end = time.monotonic() + 60
+    while len(server.requests) - before < requests and child.poll() is None and time.monotonic() < end:
+        time.sleep(0.001)
+    time.sleep(chance.uniform(0, 0.02))
+    os.killpg(child.pid, signal.SIGKILL)
+    return child.wait(10) == -signal.SIGKILL
+
+
+def campaign(server: Server, desk: Desk, archive: Archive, kills: int, seed: int) -> None:
+    chance = random.Random(seed)
+    for name, size in FILES.items():
+        desk.file(f"files/{name}", size, chance.randrange(1 << 30))
+    killed = sum(kill_after(server, desk.folder, chance.randrange(1, 110), chance) for _ in range(kills))
+    assert killed, "at least one was still at it"
+    assert start(server, desk.folder).wait(60) == 0
+    draft = archive.dandisets[DANDISET].draft
+    assert sorted(asset.path for asset in draft) == sorted(FILES)
+    for asset in draft:
+        blob = asset.blob
+        assert blob is not None
+        assert b"".join(archive.bucket.read(blob.key)) == (desk.folder / "files" / asset.path).read_bytes()
+    assert len(archive.blobs) == len(FILES)
+    assert desk.notes == []
+    again = sum(put(server)) - sum(FILES.values())
+    assert again <= killed * 6 * SMALL_PART, "at most what was under way is sent again"
+
+
+def test_a_killed_upload_goes_on(server: Server, desk: Desk, archive: Archive) -> None:
+    campaign(server, desk, archive, kills=3, seed=6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_an_upload_that_is_killed_ten_times_goes_on(server: Server, desk: Desk, archive: Archive, seed: int) -> None:
+    campaign(server, desk, archive, kills=10, seed=seed)
