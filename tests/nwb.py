@@ -18,10 +18,11 @@ def write_nwb(
     from pynwb.image import ImageSeries
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    person = Subject(subject_id=subject, species="Mus musculus", sex="F", age="P90D")
     nwb = NWBFile(
         session_description="a voltage", identifier=f"{path.name}-{day}", session_id=session,
         session_start_time=datetime(2024, 2, 1, 9, tzinfo=UTC) + timedelta(days=day),
-        subject=Subject(subject_id=subject, species="Mus musculus", sex="F", age="P90D") if subject is not None else None,
+        subject=None if subject is None else person,
     )  # fmt: skip
     nwb.add_acquisition(TimeSeries(name="voltage", data=numpy.arange(50.0), unit="V", rate=100.0))
     if videos:
