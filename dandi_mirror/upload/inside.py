@@ -114,6 +114,8 @@ def _asset_metadata(asked: Request) -> dict[str, Any]:
 
     asset = _asset(asked)
     digests = asked["digests"]
+    if _is_nwb(asset) and (reason := _no_hdf5(asked["file"])):
+        raise ValueError(reason)
     record = asset.get_metadata(digest=Digest.dandi_etag(digests["dandi:dandi-etag"]), ignore_errors=False)
     metadata: dict[str, Any] = record.model_dump(mode="json", exclude_none=True)
     metadata |= {"path": asked["path"], "schemaKey": "Asset", "digest": metadata.get("digest", {}) | digests}
@@ -175,6 +177,8 @@ def _nwb_facts(asked: Request) -> dict[str, Any]:
     from dandi.metadata.nwb import get_metadata
     from dandi.pynwb_utils import get_object_id
 
+    if reason := _no_hdf5(asked["file"]):
+        raise ValueError(reason)
     metadata = get_metadata(asked["file"]) or {}
     facts = {name: _plain(metadata.get(name)) for name in _NAMING}
     media = [
@@ -237,7 +241,7 @@ def _rewrite_media(asked: Request) -> None:
 
 
 def _findings(asked: Request) -> list[dict[str, Any]]:
-    from dandi.files import GenericAsset, LocalAsset, NWBAsset
+    from dandi.files import BIDSAsset, GenericAsset, LocalAsset, NWBAsset
     from dandi.validate import _types as types
 
     asset, present = _asset(asked), asked["present"]
@@ -248,22 +252,47 @@ def _findings(asked: Request) -> list[dict[str, Any]]:
         # each of dandi's validators would say the same in words of its own
         first, present = [_finding_of("ERROR", UNREADABLE, reason, asked["path"])], False
     missing = None if present else types.MissingFileContent.only_non_data
-    results = list(asset.get_validation_errors(missing_file_content=missing))
+    if isinstance(asset, BIDSAsset):
+        # what its dataset has to say of it is said with the dataset's description
+        results = NWBAsset.get_validation_errors(asset, missing_file_content=missing) if _is_nwb(asset) else []
+    else:
+        results = list(asset.get_validation_errors(missing_file_content=missing))
     if present and isinstance(asset, NWBAsset):
         # dandi looks either at the file or at what the archive would be told of it
         results += LocalAsset.get_validation_errors(asset)
     return first + [_finding(result, Path(asked["root"]), asked["path"]) for result in results[:_MOST]]
 
 
+def _is_nwb(asset: Any) -> bool:
+    from dandi.files import NWBAsset
+
+    return isinstance(asset, NWBAsset)
+
+
 def _no_hdf5(file: str) -> str:
-    """Why a file cannot be opened as HDF5; empty if it can."""
+    """Why a file cannot be read as HDF5 that stands for itself; empty if it can."""
     import h5py
 
+    outside: list[str] = []
+
+    def look_at_link(name: str, link: Any) -> bool | None:
+        if isinstance(link, h5py.ExternalLink):
+            outside.append(f"{name} is a link to {link.filename}")
+        return True if outside else None
+
+    def look_at(name: str, item: Any) -> bool | None:
+        # HDF5 would read any file of this machine for it
+        if isinstance(item, h5py.Dataset) and item.external:
+            outside.append(f"the data of {name} is in {item.external[0][0]}")
+        return True if outside else None
+
     try:
-        h5py.File(file, "r").close()
+        with h5py.File(file, "r") as opened:
+            opened.visititems_links(look_at_link)
+            opened.visititems(look_at)
     except OSError as error:
         return f"it is no whole HDF5 file: {_words(error)}"
-    return ""
+    return f"it refers to another file, which does not go with it: {' '.join(outside)[:_LONGEST]}" if outside else ""
 
 
 def _finding(result: Any, root: Path, path: str) -> dict[str, Any]:

@@ -1,0 +1,99 @@
+"""``organize``: NWB files come to their places as content of git-annex, and none is ever lost."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.conftest import run
+from tests.nwb import truncated, videos_of, write_nwb
+from tests.working import THERE, Working, clone
+
+__all__ = ["clone"]
+
+
+def test_organized_files_are_annexed_and_staged_and_nothing_is_committed(clone: Working, tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    one, two = write_nwb(lab / "a.nwb", session="s1"), write_nwb(lab / "deep" / "b.nwb", session="s2")
+    before, head = one.read_bytes(), clone.git("rev-parse", "HEAD")
+    said = clone.cli("organize", str(lab))
+    assert said.startswith("organized 2 files")
+    assert clone.status() == ["A  sub-m1/sub-m1_ses-s1.nwb", "A  sub-m1/sub-m1_ses-s2.nwb"]
+    assert clone.git("rev-parse", "HEAD") == head
+    placed = clone.path / "sub-m1" / "sub-m1_ses-s1.nwb"
+    assert placed.is_symlink() and "SHA256E-s" in str(placed.readlink())
+    assert placed.read_bytes() == before == one.read_bytes()
+    assert run("git", "-C", str(clone.path), "annex", "fsck", "sub-m1").returncode == 0
+    assert two.exists()
+    assert clone.cli("organize", str(lab)) == "", "and a second run has nothing to do"
+    assert len(clone.status()) == 2
+
+
+def test_a_dry_run_writes_nothing(clone: Working, tmp_path: Path) -> None:
+    write_nwb(tmp_path / "lab" / "a.nwb")
+    before = sorted(str(path) for path in clone.path.rglob("*"))
+    said = clone.cli("organize", str(tmp_path / "lab"), "-f", "dry")
+    assert "a.nwb -> sub-m1/sub-m1_ses-s1.nwb" in said
+    assert "would organize 1 file" in said
+    assert sorted(str(path) for path in clone.path.rglob("*")) == before
+
+
+def test_what_cannot_be_organized_is_explained_file_by_file_and_the_rest_is_done(
+    clone: Working, tmp_path: Path
+) -> None:
+    lab = tmp_path / "lab"
+    good, nobody = write_nwb(lab / "good.nwb"), write_nwb(lab / "nobody.nwb", subject=None)
+    twin = lab / "twin1.nwb"
+    write_nwb(twin, subject="m2")
+    (lab / "twin2.nwb").write_bytes(twin.read_bytes())
+    truncated(lab / "cut.nwb")
+    (lab / "empty.nwb").touch()
+    (lab / "gone.nwb").symlink_to(".git/annex/objects/nowhere")
+    os.mkfifo(lab / "pipe.nwb")
+    (lab / "z.zarr").mkdir()
+    records = {
+        Path(one["source"]).name: one for one in clone.json("organize", str(lab), "--format", "json", code=3)[:-1]
+    }
+    assert records["good.nwb"]["status"] == "ok" and good.exists()
+    assert "names no subject" in records["nobody.nwb"]["message"] and nobody.exists()
+    assert "twin2.nwb" in records["twin1.nwb"]["message"]
+    assert "twin1.nwb" in records["twin2.nwb"]["message"]
+    assert "truncated" in records["cut.nwb"]["message"]
+    assert records["empty.nwb"]["message"] == "it is empty"
+    assert "its content is not here" in records["gone.nwb"]["message"]
+    assert records["pipe.nwb"]["message"] == "it is no regular file"
+    assert "Zarr" in records["z.zarr"]["message"]
+    assert clone.status() == ["A  sub-m1/sub-m1_ses-s1.nwb"]
+
+
+def test_nothing_is_overwritten(clone: Working, tmp_path: Path) -> None:
+    source = write_nwb(tmp_path / "a.nwb")
+    place = clone.path / "sub-m1" / "sub-m1_ses-s1.nwb"
+    place.parent.mkdir()
+    place.write_bytes(b"somebody's own")
+    said = clone.cli("organize", str(source), "-f", "move", code=3)
+    assert "is there and is another file" in said
+    assert place.read_bytes() == b"somebody's own" and source.exists()
+    theirs = write_nwb(tmp_path / "b.nwb", subject="m0", session="day1")
+    assert "is another file" in clone.cli("organize", str(theirs), "-f", "move", code=3)
+    assert (clone.path / THERE).is_symlink() and theirs.exists()
+
+
+def test_a_moved_file_goes_when_its_copy_is_kept_and_a_media_file_goes_with_it(clone: Working, tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    (lab / "films").mkdir(parents=True)
+    (lab / "films" / "left.MP4").write_bytes(b"a film" * 1000)
+    source = write_nwb(lab / "a.nwb", videos=("films/left.MP4", "https://example.org/right.mp4"))
+    plain = write_nwb(lab / "b.nwb", session="s2")
+    content = plain.read_bytes()
+    clone.cli("organize", str(lab), "-f", "move")
+    assert not source.exists() and not plain.exists() and not (lab / "films" / "left.MP4").exists()
+    assert (clone.path / "sub-m1" / "sub-m1_ses-s2_image.nwb").exists() is False
+    assert (clone.path / "sub-m1" / "sub-m1_ses-s2.nwb").read_bytes() == content
+    placed = clone.path / "sub-m1" / "sub-m1_ses-s1_image.nwb"
+    film, url = videos_of(placed)
+    assert film.startswith("sub-m1_ses-s1_image/") and film.endswith("_external_file_0.mp4")
+    assert url.startswith("https:/")
+    assert (placed.parent / film).read_bytes() == b"a film" * 1000
+    assert (placed.parent / film).is_symlink(), "it is in the annex"
+    assert run("git", "-C", str(clone.path), "annex", "fsck", "sub-m1").returncode == 0
