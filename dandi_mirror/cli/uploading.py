@@ -128,6 +128,7 @@ class Upload:
     def carry_out(self, planned: Planned) -> Iterator[Outcome]:
         """Do what the plan says, then let the work tree stand as a sync makes it; see ``result``."""
         placed = {step.path: (step.size, step.sha256) for step in planned.plan.of(Do.DONE)}
+        placed |= {path: (there.size, there.sha256) for path, there in planned.copies(self.wanted.selects)}
         stays = set(planned.theirs)
         planned.clone.prepare()
         with ExitStack() as stack:
@@ -219,12 +220,20 @@ class Planned:
         """What is checked out."""
         return self.clone.dataset.ref(f"refs/heads/{DRAFT}") or ""
 
-    @property
-    def idle(self) -> bool:
+    def copies(self, selects: Callable[[str], bool]) -> Iterator[tuple[str, There]]:
+        """Plain files with the bytes that the archive has at their paths: put over the links, by somebody."""
+        for path in filter(selects, self.ours.plain):
+            there = self.theirs.get(path)
+            if there and there.sha256 and there.sha256 == self.ours.here[path].sha256:
+                yield path, there
+
+    def idle(self, selects: Callable[[str], bool]) -> bool:
         """Whether there is nothing to do: nothing to send, nothing to bring here, nothing to put aside."""
+        if self.plan.changes or self.tip != self.base.commit or any(self.copies(selects)):
+            return False
         here = {path: there.asset_id for path, there in self.base.assets.items()}
         there = {path: there.asset_id for path, there in self.theirs.items() if there.sha256}
-        return not self.plan.changes and here == there and self.tip == self.base.commit
+        return here == there
 
 
 def mirror_of(folder: Path, dandiset: str) -> Mirror:

@@ -60,7 +60,7 @@ class Loop:
             with upload.held():
                 planned = upload.plan()
                 upload.check(planned)
-                if planned.idle:
+                if planned.idle(wanted.selects):
                     return upload
                 for outcome in upload.carry_out(planned):
                     self.bytes_sent += outcome.sent
