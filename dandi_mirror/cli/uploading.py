@@ -12,7 +12,7 @@ from dandi_mirror.archive.rows import json_object
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror import draft
 from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.mirror.options import Options, Progress
+from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.sync import Task, sync_dandiset, sync_one
 from dandi_mirror.mirror.tree import is_text
 from dandi_mirror.model import DRAFT, DandisetRow, Report, There
@@ -183,11 +183,11 @@ class Upload:
             self.result.kept = settle.step_back(planned.clone.dataset, DRAFT, planned.base.commit)
         if planned.new:
             until_known(self.archive, self.dandiset, planned.new, self.wanted.wait)
-        self.result.report = self.sync(planned.row)
+        self.result.report = self._sync(planned.row, meant=bool(planned.plan.of(Do.DELETE)))
 
-    def sync(self, row: DandisetRow, progress: Progress | None = None) -> Report:
-        """Bring the dataset up to the archive."""
-        options = Options(embargoed=not row.is_open, versions=self._versions(row))
+    def _sync(self, row: DandisetRow, *, meant: bool) -> Report:
+        """Bring the dataset up to the archive; ``meant`` is what is deleted there, for it was looked at before."""
+        options = Options(embargoed=not row.is_open, versions=self._versions(row), allow_deletes=meant)
         if self.mirror.alone:
             # git-annex is at home here, by the person's own settings
             self.clone.dataset.adopt_annex()
