@@ -17,6 +17,7 @@ from uuid import UUID
 
 from benchmarks import fleet as many
 from benchmarks import get as content
+from benchmarks import uploading
 from benchmarks.archive import served, sha256_of
 from benchmarks.child import measure
 from benchmarks.peer import record
@@ -30,6 +31,8 @@ DELAYS = [0, 50]
 """Milliseconds that each answer waits, of the benchmark get."""
 SIZE = 100_000
 """Bytes of a file there."""
+UPLOADS = [(250, 20_000), (4, 512_000_000)]
+"""Files and their bytes, of the benchmark upload."""
 PEERS = ["datalad", "dandi"]
 """Who is measured there besides curl."""
 TIMES = 3
@@ -181,6 +184,19 @@ def get(folder: Path, assets: int, peer: int) -> list[Row]:
     return rows
 
 
+def upload(folder: Path, assets: int, peer: int) -> list[Row]:
+    """Files to the archive (--uploads), new and again unchanged: seconds, and memory at most."""
+    rows: list[Row] = [("", "", "", "seconds", "files/s", "MB/s", "MiB")]
+    for count, size in UPLOADS:
+        rows += uploading.compare(folder, count, size)
+    return rows
+
+
+def digest(folder: Path, assets: int, peer: int) -> list[Row]:
+    """The digests of one file of 512 MiB that is in memory: seconds, and memory besides the interpreter's."""
+    return [("", "seconds", "MB/s", "MiB"), *uploading.digests(folder, 1 << 29)]
+
+
 def startup(folder: Path, assets: int, peer: int) -> list[Row]:
     """How long help and version take: the least and the median of twenty."""
     rows: list[Row] = [("", "least", "median")]
@@ -227,6 +243,7 @@ def ask(folder: Path, assets: int, peer: int) -> list[Row]:
 BENCHMARKS: dict[str, Callable[[Path, int, int], list[Row]]] = {
     "speed": speed, "memory": memory, "changes": changes, "growth": growth, "million": million,
     "disk": disk, "startup": startup, "fleet": fleet, "get": get, "ask": ask,
+    "upload": upload, "digest": digest,
 }  # fmt: skip
 
 
@@ -271,6 +288,12 @@ def _print_table(title: str, rows: list[Row]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip())
 
 
+def _pairs(text: str) -> list[tuple[int, int]]:
+    """``250x20000,4x512000000``."""
+    pairs = [pair.split("x") for pair in text.split(",")]
+    return [(int(count), int(size)) for count, size in pairs]
+
+
 def main() -> None:
     """Run one benchmark in a folder that is gone afterwards."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -280,9 +303,10 @@ def main() -> None:
     parser.add_argument("--peer", type=int, default=2_000, help="assets that the peer's way records")
     parser.add_argument("--size", type=int, default=SIZE, help="bytes of a file, of the benchmark get")
     parser.add_argument("--delays", type=int, nargs="*", default=DELAYS, help="milliseconds, of the benchmark get")
+    parser.add_argument("--uploads", type=_pairs, default=UPLOADS, help="FILESxBYTES,… of the benchmark upload")
     parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS, help="besides curl, of the benchmark get")
     arguments = parser.parse_args()
-    globals().update(SIZE=arguments.size, DELAYS=arguments.delays, PEERS=arguments.peers)
+    globals().update(SIZE=arguments.size, DELAYS=arguments.delays, PEERS=arguments.peers, UPLOADS=arguments.uploads)
     benchmark = BENCHMARKS[arguments.name]
     with tempfile.TemporaryDirectory(prefix="dandi-mirror-benchmark-") as name:
         os.environ["HOME"] = name

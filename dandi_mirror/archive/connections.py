@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -24,6 +25,17 @@ HEAD = 2
 
 class Http(requests.Session):
     """Follows no redirect and so reads none: requests would read its body without any bound."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._settings: dict[str, Any] = {}
+
+    def merge_environment_settings(self, url: Any, *others: Any) -> Any:
+        """As requests does it, once for each origin: it goes through all of the environment, twice."""
+        origin = str(url).split("/", 3)[2]
+        if origin not in self._settings:
+            self._settings[origin] = super().merge_environment_settings(url, *others)
+        return dict(self._settings[origin])
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """None, whatever the answer says."""
@@ -65,15 +77,12 @@ class _HeadInTime(HTTPConnection):
         sock, stall = self.sock, self.timeout
         if sock is None or not stall:
             return super().getresponse()
-        late = threading.Event()
-        watch = threading.Timer(HEAD * stall, _end, [sock, late])
-        watch.daemon = True
-        watch.start()
+        _WATCH.begin(sock, HEAD * stall)
         try:
             answer = super().getresponse()
         finally:
-            watch.cancel()
-        if late.is_set():
+            in_time = _WATCH.end(sock)
+        if not in_time:
             # what there was of the head would pass for a whole one
             raise TimeoutError
         return answer
@@ -91,7 +100,43 @@ class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureHeadInTime
 
 
-def _end(sock: socket.socket, late: threading.Event) -> None:
-    late.set()
-    with suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)
+class _Watch:
+    """Ends sockets that are not done in time; one thread for all, for to start one for each request takes longer."""
+
+    def __init__(self) -> None:
+        self._until: dict[socket.socket, float] = {}
+        """The moment, of :func:`time.monotonic`, for each socket that is not done."""
+        self._changed = threading.Condition()
+        self._wakes = 0.0
+        self._thread: threading.Thread | None = None
+
+    def begin(self, sock: socket.socket, seconds: float) -> None:
+        """End the socket after so many seconds, unless it is done by then."""
+        until = time.monotonic() + seconds
+        with self._changed:
+            self._until[sock] = until
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="watch", daemon=True)
+                self._thread.start()
+            elif until < self._wakes:
+                self._changed.notify()
+
+    def end(self, sock: socket.socket) -> bool:
+        """It is done; whether it was in time."""
+        with self._changed:
+            return self._until.pop(sock, None) is not None
+
+    def _work(self) -> None:
+        with self._changed:
+            while self._until:
+                now = time.monotonic()
+                for sock in [sock for sock, until in self._until.items() if until <= now]:
+                    del self._until[sock]
+                    with suppress(OSError):
+                        sock.shutdown(socket.SHUT_RDWR)
+                self._wakes = min(self._until.values(), default=now)
+                self._changed.wait(max(0.0, self._wakes - time.monotonic()))
+            self._thread = None
+
+
+_WATCH = _Watch()
