@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+from dandi_mirror.repo.lock import hold
 from tests.conftest import run
 from tests.nwb import truncated, videos_of, write_nwb
 from tests.working import THERE, Working, clone
@@ -97,3 +100,61 @@ def test_a_moved_file_goes_when_its_copy_is_kept_and_a_media_file_goes_with_it(c
     assert (placed.parent / film).read_bytes() == b"a film" * 1000
     assert (placed.parent / film).is_symlink(), "it is in the annex"
     assert run("git", "-C", str(clone.path), "annex", "fsck", "sub-m1").returncode == 0
+
+
+def test_names_are_those_of_dandi_organize(clone: Working, tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    for number, (subject, session) in enumerate([("m 1", "a_b"), ("m 1", "c.d"), ("m2", "a_b"), ("m2", "a_b")]):
+        write_nwb(lab / f"{number}.nwb", subject, session, day=number)
+    write_nwb(lab / "5.nwb", "m3", None, day=5)
+    run("dandi", "organize", "-d", str(tmp_path / "theirs"), "-f", "symlink", "-J", "1", str(lab))
+    theirs = {path.resolve().name: str(path.relative_to(tmp_path / "theirs")) for path in tmp_path.glob("theirs/*/*")}
+    records = clone.json("organize", str(lab), "-n", "--format", "json")[:-1]
+    assert {Path(record["source"]).name: record["file"] for record in records} == theirs
+    assert len(theirs) == 5
+    assert clone.status() == []
+
+
+def test_a_hardlink_shares_its_bytes_and_a_symlink_is_no_content(clone: Working, tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    hard, soft = write_nwb(lab / "hard.nwb"), write_nwb(lab / "soft.nwb", subject="m2")
+    film = write_nwb(lab / "film.nwb", subject="m3", videos=("left.mp4",))
+    clone.cli("organize", str(hard), "-f", "hardlink")
+    assert (clone.path / "sub-m1" / "sub-m1_ses-s1.nwb").samefile(hard)
+    assert "sub-m1/sub-m1_ses-s1.nwb" in clone.git("annex", "find", "--in", "here")
+    said = clone.cli("organize", str(soft), str(film), "-f", "symlink", code=3)
+    assert "film.nwb: it refers to media files by names that change" in said
+    (link,) = (clone.path / "sub-m2").iterdir()
+    assert link.readlink() == soft
+    assert clone.status() == ["A  sub-m1/sub-m1_ses-s1.nwb", f"?? sub-m2/{link.name}"]
+    run("dandi-mirror", "organize", str(lab), "-f", "simulate", "--to", str(tmp_path / "new"), code=3)
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"sub-m1", "sub-m2"}
+    missing = clone.cli("organize", str(film), code=3)
+    assert f"it refers to {lab / 'left.mp4'}, which is not there" in missing
+
+
+def test_what_git_has_already_is_renamed_by_git(clone: Working, tmp_path: Path) -> None:
+    source = write_nwb(clone.path / "rec.nwb")
+    clone.git("annex", "add", "rec.nwb")
+    assert clone.cli("organize", ".") == "", "in a folder it is passed over"
+    said = clone.cli("organize", "rec.nwb", "-f", "move", code=3)
+    assert f"rename it: git -C {clone.path} mv rec.nwb sub-m1/sub-m1_ses-s1.nwb" in said
+    assert source.exists()
+    assert clone.status() == ["A  rec.nwb"]
+
+
+def test_another_run_at_work_and_no_clone_and_no_dandi_are_said_in_one_line(clone: Working, tmp_path: Path) -> None:
+    source = write_nwb(tmp_path / "a.nwb")
+    said = run("dandi-mirror", "organize", str(source), "--to", str(tmp_path), code=2).stderr
+    assert "is in no clone of a Dandiset" in said and said.count("\n") == 1
+    with hold(clone.path / ".git" / "dandi-mirror" / "locks" / "000123.lock", "000123"):
+        assert "000123 is held by" in clone.cli("organize", str(source), code=75)
+    assert clone.status() == [] and source.exists()
+    program = (
+        "import sys, importlib.util as u; find = u.find_spec;"
+        "u.find_spec = lambda name, *more: None if name == 'dandi' else find(name, *more);"
+        "sys.argv = ['dandi-mirror', 'organize', 'a.nwb']; from dandi_mirror.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=clone.path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == ("dandi-mirror: this needs the dandi client; type: pip install 'dandi-mirror[upload]'\n")

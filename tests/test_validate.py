@@ -61,7 +61,9 @@ def test_a_bids_dataset_is_checked_as_a_whole_where_its_description_is(clone: Wo
     (bids / "dataset_description.json").write_text('{"Name": "a study", "BIDSVersion": "1.9.0"}')
     (bids / "README").write_text("a study\n")
     (bids / "sub-01" / "anat" / "strange.txt").write_text("not BIDS")
-    (bids / "sub-01" / "anat" / "sub-01_T1w.nii.gz").symlink_to("../../../.git/annex/objects/aa/bb/K/K")
+    key = f"SHA256E-s1000--{'0' * 64}.nii.gz"
+    image = bids / "sub-01" / "anat" / "sub-01_T1w.nii.gz"
+    image.symlink_to(f"../../../.git/annex/objects/aa/bb/{key}/{key}")
     *records, _ = clone.json("validate", "raw/README", "-f", "json", code=3)
     errors = {(record["id"], record["file"]) for record in records if record["severity"] == "error"}
     assert ("BIDS.NOT_INCLUDED", "raw/sub-01/anat/strange.txt") in errors

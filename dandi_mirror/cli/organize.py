@@ -99,7 +99,7 @@ class _Run:
 
     def plan(self, worker: Worker, sources: Iterable[Path], required: Sequence[str], jobs: int) -> list[Step]:
         """What goes where; files that stay where they are are told."""
-        from dandi_mirror.upload.organize import find, plan
+        from dandi_mirror.upload.sources import find, plan
 
         files, refused = find(sources, {self._root / path for path in self._tracked})
         self._refuse(refused)
@@ -116,11 +116,11 @@ class _Run:
                 heard(told.source)
 
     def _done(self, worker: Worker, steps: list[Step]) -> Iterator[Organized]:
-        from dandi_mirror.upload import organize
+        from dandi_mirror.upload import organize, sources
 
         if self._mode == "dry":
-            yield from organize.preview(self._root, steps, organize.COPY, self._tracked)
-        elif self._mode in {"simulate", organize.SYMLINK}:
+            yield from organize.preview(self._root, steps, sources.COPY, self._tracked)
+        elif self._mode in {"simulate", sources.SYMLINK}:
             self._root.mkdir(parents=True, exist_ok=True)
             yield from organize.link(self._root, steps, self._tracked)
         elif self._place and steps:

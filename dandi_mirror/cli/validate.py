@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """So many findings of a check are named; the others are counted."""
-WORDS = {"CRITICAL": "critical", "ERROR": "error", "WARNING": "warning", "HINT": "hint", "INFO": "information"}
+WORDS = {"CRITICAL": "critical", "ERROR": "error", "WARNING": "warning", "HINT": "hint", "INFO": "info"}
 
 
 @click.command("validate")
@@ -178,7 +178,7 @@ class _Telling:
 
 
 def _plural(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 or word == 'information' else 's'}"
+    return f"{count:,} {word}{'' if count == 1 or word == 'info' else 's'}"
 
 
 def _lines(severity: str, group: list[Found]) -> Iterable[str]:

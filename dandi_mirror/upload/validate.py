@@ -93,9 +93,6 @@ def select(root: Path, paths: Iterable[str]) -> Selection:
         name = path.rpartition("/")[2]
         if name.startswith(".") or not os.path.lexists(root / path):
             continue
-        # what is in a BIDS dataset is looked at with it
-        if path not in datasets and not name.endswith(".nwb") and bids_dataset(root, path):
-            continue
         _sort_in(root / path, path, selection)
     return selection
 
