@@ -71,11 +71,13 @@ def command(
     from dandi_mirror.cli.uploading import Upload, Wanted, mirror_of
 
     folder, dandiset, settings, said, inside = _place(paths, instance)
-    wanted = Wanted(inside, sync, allow_deletes, validation == "require", jobs, wait)
+    mirror = mirror_of(folder, dandiset)
+    hosts, versions = frozenset(settings.content_hosts), "" if mirror.alone else settings.versions
+    wanted = Wanted(inside, sync, allow_deletes, validation == "require", jobs, wait, hosts, versions)
     with closing(Session(api_url(settings.instance), tokens.needed(settings.instance), at_once=jobs)) as session:
         archive = Archive(session)
         check_called(said, archive.instance)
-        upload = Upload(archive, mirror_of(folder, dandiset), dandiset, wanted)
+        upload = Upload(archive, mirror, dandiset, wanted)
         return _run(upload, _Telling(folder, output, dry_run), dry_run)
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.archive.rows import json_object
-from dandi_mirror.errors import UsageError
+from dandi_mirror.errors import PartError, UsageError
 from dandi_mirror.mirror import draft
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
-from dandi_mirror.mirror.sync import Task, sync_dandiset, sync_one
+from dandi_mirror.mirror.sync import Task, make_good, sync_dandiset, sync_one
 from dandi_mirror.mirror.tree import is_text
 from dandi_mirror.model import DRAFT, DandisetRow, Report, There
-from dandi_mirror.repo import lock, settle
+from dandi_mirror.repo import lock, settle, worktree
 from dandi_mirror.repo.clone import Clone
 from dandi_mirror.repo.edits import read_edits
 from dandi_mirror.repo.keys import annex_key
@@ -26,6 +27,9 @@ from dandi_mirror.upload.plan import Do, Plan, make_plan
 from dandi_mirror.upload.send import Meter
 from dandi_mirror.upload.waiting import until_known
 from dandi_mirror.upload.worker import Worker
+
+READERS = 4
+"""So many processes read files at most; each takes a few hundred megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,10 @@ class Wanted:
     jobs: int = 6
     wait: float = 600.0
     """Seconds for the archive to compute checksums."""
+    hosts: frozenset[str] = frozenset()
+    """Further hosts of content, from the settings."""
+    versions: str = ""
+    """Which versions are mirrored, from the settings; empty: those that the clone has."""
 
     def selects(self, path: str) -> bool:
         """Whether a path was asked for."""
@@ -79,9 +87,20 @@ class Upload:
         """The repository."""
         return Clone(Path(self.mirror.folder(self.dandiset)))
 
-    def held(self) -> AbstractContextManager[object]:
-        """One upload at a time; a sync may pass meanwhile."""
-        return lock.hold(self.mirror.own / "locks" / f"{self.dandiset}.upload.lock", f"an upload to {self.dandiset}")
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """One upload at a time; a sync may pass meanwhile.  What a killed run left half-done is made good.
+
+        Raises:
+            LockedError: another one is at work.
+        """
+        file = self.mirror.own / "locks" / f"{self.dandiset}.upload.lock"
+        with lock.hold(file, f"an upload to {self.dandiset}"):
+            with self.mirror.lock(self.dandiset) as killed:
+                if killed:
+                    # a half-written work tree would look like edits
+                    make_good(self.clone.dataset, DRAFT, killed)
+            yield
 
     # --- the plan --------------------------------------------------------------------------------------------
 
@@ -90,12 +109,18 @@ class Upload:
 
         Raises:
             UsageError: this is no work tree to upload from.
+            PartError: it is not where the draft is.
         """
         clone = self.clone
         clone.read_config()
         if clone.dataset.head_branch() != DRAFT or (clone.path / ".git").is_file():
             raise UsageError(f"{clone.path} has not checked {DRAFT} out; do so: git -C {clone.path} checkout {DRAFT}")
         base = draft.last_sync(clone.dataset)
+        if worktree.stands_at(clone.dataset, base.commit) != base.commit:
+            raise PartError(
+                f"{clone.path} has edits where the last sync's state would go, so it was left behind; move them away, "
+                f"run dandi-mirror sync {self.dandiset}, and put them back"
+            )
         edits = read_edits(clone.dataset, base.commit)
         row, theirs = draft.in_archive(self.archive, self.archive.dandiset(self.dandiset), base)
         ours = read_ours(clone, base.assets, theirs, edits, self.wanted.names)
@@ -168,8 +193,8 @@ class Upload:
             return lambda: given
         puts = planned.plan.of(Do.ADD, Do.REPLACE)
         if all(step.sha256 in known or step.path not in planned.ours.files for step in puts):
-            return lambda: stack.enter_context(Worker(self.wanted.jobs))
-        worker = stack.enter_context(Worker(self.wanted.jobs))
+            return lambda: stack.enter_context(Worker())
+        worker = stack.enter_context(Worker(min(self.wanted.jobs, os.cpu_count() or 1, READERS)))
         return lambda: worker
 
     def _settle(self, planned: Planned, placed: Mapping[str, tuple[int, str]], stays: set[str]) -> None:
@@ -187,7 +212,8 @@ class Upload:
 
     def _sync(self, row: DandisetRow, *, meant: bool) -> Report:
         """Bring the dataset up to the archive; ``meant`` is what is deleted there, for it was looked at before."""
-        options = Options(embargoed=not row.is_open, versions=self._versions(row), allow_deletes=meant)
+        versions = self.wanted.versions or self._versions(row)
+        options = Options(embargoed=not row.is_open, versions=versions, allow_deletes=meant, hosts=self.wanted.hosts)
         if self.mirror.alone:
             # git-annex is at home here, by the person's own settings
             self.clone.dataset.adopt_annex()

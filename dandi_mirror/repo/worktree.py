@@ -62,6 +62,12 @@ def bring_up(dataset: Dataset, branch: str, was: str | None, *, left: str | None
     return reason
 
 
+def stands_at(dataset: Dataset, commit: str) -> str:
+    """The commit that index and work tree were made from: the one last brought there by a sync, or ``commit``."""
+    before = dataset.ref(CHECKED_OUT)
+    return commit if before in {None, commit} else _nearest(dataset, str(before), commit)
+
+
 def _nearest(dataset: Dataset, before: str, tip: str | None) -> str:
     """The commit that the index was made from: the last one of ours, or that of a person's own check-out.
 

@@ -124,7 +124,8 @@ def refuse_upload(path: str) -> str:
         return reason
     if not _SERVER_PATH.fullmatch(path):
         strange = sorted({letter for letter in path if not re.fullmatch(r"[A-z0-9(),&\s#+~_=./-]", letter, re.ASCII)})
-        return "the archive takes no " + (" ".join(strange) if strange else "two dots in a row") + " in a path"
+        shown = (letter if letter.isprintable() else f"U+{ord(letter):04X}" for letter in strange)
+        return f"the archive takes no {' '.join(shown) if strange else 'such dots'} in a path"
     if len(path) > LONGEST_PATH:
         return f"the archive takes no path of more than {LONGEST_PATH} characters"
     return ""

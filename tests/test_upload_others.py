@@ -1,0 +1,201 @@
+"""Uploads beside kills, a second uploader, an embargo and the stock client."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dandi_mirror.archive.instances import token_variable
+from dandi_mirror.embedded import Archive, Dandiset, Server
+from dandi_mirror.errors import PartError
+from dandi_mirror.model import Kind
+from tests.conftest import MirrorOfTest, run
+from tests.embedded.test_dandi_client import dandi, files
+from tests.loop.campaign import begin
+from tests.nwb import write_nwb
+from tests.test_credentials import TOKEN
+from tests.test_sync import kinds
+from tests.test_upload import FIRST, SECOND, THIRD, elsewhere, me, mine, paths, token
+from tests.uploading import Person, person
+
+__all__ = ["elsewhere", "me", "mine", "token"]
+
+
+def started(folder: Path, server: Server) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "dandi_mirror", "upload", "--sync", "--validation", "skip", "-i", server.api_url]
+    env = {**os.environ, token_variable(server.api_url): TOKEN}
+    return subprocess.Popen(
+        command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )
+
+
+def test_an_upload_that_is_killed_anywhere_goes_on(tmp_path: Path) -> None:
+    seed = random.randrange(10**6)
+    dice = random.Random(seed)
+    with begin(seed, tmp_path) as loop:
+        loop.edits.some()
+        loop.edits.add()
+        held = loop.edits.held()
+        for _ in range(2):
+            child = started(loop.folder, loop.server)
+            time.sleep(dice.uniform(0.8, 4.5))
+            os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
+        loop.upload()
+        assert [*loop.problems, *loop.wrong(held)] == [], f"seed {seed}"
+
+
+def test_two_people_at_work_at_once_lose_nothing(tmp_path: Path) -> None:
+    with begin(1, tmp_path) as loop:
+        other = tmp_path / "other"
+        run("datalad", "clone", str(loop.mirror.path / "000123"), str(other))
+        for number in range(5):
+            for folder, name in ((loop.folder, "mine"), (other, "theirs")):
+                (folder / f"{name}-{number}.dat").write_bytes(f"{name} {number}".encode())
+                (folder / f"same-{number}.dat").write_bytes(b"same %d" % number)
+        children = [started(folder, loop.server) for folder in (loop.folder, other)]
+        codes = []
+        for child in children:
+            _, errors = child.communicate(timeout=120)
+            codes.append(child.returncode)
+            assert child.returncode in {0, 3, 5}, errors.decode()
+        # who came second may be behind, or may have met the other one's changes
+        loop.archive.jobs.settle()
+        loop.mirror.sync()
+        for folder in (loop.folder, other):
+            run("git", "add", "-A", cwd=folder)
+        listed = [asset.path for asset in loop.dandiset.draft]
+        assert len(listed) == len(set(listed))
+        assert 0 in codes
+        if codes == [0, 0]:
+            assert sum(path.startswith(("mine", "theirs", "same")) for path in listed) == 15
+
+
+def test_edits_that_a_sync_left_behind_undo_nothing(
+    me: Person, mine: Dandiset, archive: Archive, mirror: MirrorOfTest
+) -> None:
+    me.write(FIRST, b"mine")
+    mine.replace_asset(FIRST, archive.add_blob(b"theirs"))
+    mine.replace_asset(SECOND, archive.add_blob(b"theirs too"))
+    assert kinds(mirror.sync()) == [(Kind.WORKTREE, "")]
+    me.server.requests.clear()
+    with pytest.raises(PartError, match="move them away"):
+        me.upload()
+    assert me.writes() == []
+    (me.folder / FIRST).rename(me.folder / "aside.nwb")
+    assert kinds(mirror.sync()) == []
+    (me.folder / "aside.nwb").rename(me.folder / FIRST)
+    archive.jobs.settle()
+    planned = me.upload(paths=("nothing",)).planned
+    assert [(step.do, step.path) for step in planned.plan.steps] == []
+
+
+def test_a_dandiset_under_embargo_is_made_filled_and_not_published(
+    archive: Archive, mirror: MirrorOfTest, token: dict[str, str]
+) -> None:
+    archive.add_user("me@example.org", TOKEN, name="Olive Owner")
+    told = mirror.cli("create", "--name", "A secret", "--embargo", "-f", "json", env=token)
+    dandiset = json.loads(told.stdout)["dandiset"]
+    assert json.loads(told.stdout)["embargo"] is True
+    with person(mirror.path / dandiset, mirror.server, dandiset) as me:
+        me.write("sub-1/sub-1_data.dat", b"secret")
+        assert me.upload().failures == {}
+        assert me.git("status", "--porcelain") == ""
+    assert mirror.cli("sync", dandiset, "--embargoed", env=token).stdout == ""
+    key = mirror.keys(dandiset=dandiset)["sub-1/sub-1_data.dat"]
+    assert all("/blobs/" not in url for url in mirror.urls(key, dandiset))
+    refused = mirror.cli("publish", dandiset, "--yes", "--wait", "1", env=token, code=3)
+    assert "under embargo" in refused.stderr
+    assert archive.dandisets[dandiset].published == []
+    blobs = [request for request in mirror.server.requests if "/blobs/" in request.path]
+    assert all("authorization" not in request.headers for request in blobs)
+
+
+def test_what_would_not_be_published_is_said_in_words_before_it_is_tried(
+    mine: Dandiset, archive: Archive, mirror: MirrorOfTest, token: dict[str, str]
+) -> None:
+    mirror.sync()
+    assert "publish 000123 --yes" in mirror.cli("publish", "000123", env=token, code=2).stderr
+    mine.draft.validation_errors = [{"field": "license", "message": "'license' is a required property"}]
+    mine.draft.touch(archive.now())
+    said = mirror.cli("publish", "000123", "--yes", env=token, code=3).stderr
+    assert "cannot be published: its record: license: 'license' is a required property; edit it on http" in said
+    mine.draft.validation_errors = []
+    mine.add_asset("x.zarr", zarr=mine.add_zarr("x.zarr", size=3, checksum=f"{'0' * 32}-1--3"))
+    assert "it holds Zarrs" in mirror.cli("publish", "000123", "--yes", env=token, code=3).stderr
+    mine.delete_asset("x.zarr")
+    archive.zarrs.clear()
+    archive.jobs.delay = None
+    mine.draft.wait(archive.now())
+    assert "has not validated it" in mirror.cli("publish", "000123", "-n", "--wait", "0.2", env=token, code=3).stderr
+    mine.draft.validate(archive.now())
+    assert not [request for request in mirror.server.requests if request.method != "GET"]
+
+
+# --- the stock client ---------------------------------------------------------------------------------------
+
+
+PATH = "sub-m1/sub-m1_ses-s1.nwb"
+OF_THE_PLACE = ("id", "identifier", "contentUrl")
+"""What no two assets share."""
+OF_THE_RUN = ("dateModified", "wasGeneratedBy")
+"""When and by which run it was described."""
+
+
+def record(dandiset: Dandiset, path: str = PATH) -> dict[str, object]:
+    asset = dandiset.draft.asset_at(path)
+    assert asset
+    return {key: value for key, value in asset.metadata.items() if key not in (*OF_THE_PLACE, *OF_THE_RUN)}
+
+
+def test_what_goes_up_by_ours_and_by_dandi_is_the_same_asset_and_comes_down_the_same(
+    mine: Dandiset, archive: Archive, mirror: MirrorOfTest, me: Person, tmp_path: Path, token: dict[str, str]
+) -> None:
+    theirs = archive.create_dandiset("000124", owners=("me@example.org",))
+    folder = tmp_path / "000124"
+    write_nwb(folder / PATH)
+    (folder / "dandiset.yaml").write_text("identifier: '000124'\n")
+    content = (folder / PATH).read_bytes()
+    (me.folder / PATH).parent.mkdir()
+    shutil.copy2(folder / PATH, me.folder / PATH)
+    # ours, which looks whether it is valid first
+    where = ["-i", me.server.api_url]
+    done = run("dandi-mirror", "upload", *where, cwd=me.folder, env=token)
+    assert done.stdout.splitlines()[-2].startswith("added 1; sent ")
+    # theirs
+    key = {f"{me.server.origin.removeprefix('http://')}_API_KEY": TOKEN, "DANDI_DEVEL": "1"}
+    up = dandi(tmp_path, "upload", *where, "--validation", "skip", str(folder), **key)
+    assert up.returncode == 0, up.stdout + up.stderr
+    archive.jobs.settle()
+    assert record(mine) == record(theirs)
+    assert record(mine)["wasAttributedTo"]
+    # and down again: ours by dandi, theirs by ours
+    down = dandi(
+        tmp_path, "download", "-o", str(tmp_path), f"{me.server.origin}/dandiset/000123/draft/files?location=sub-m1/"
+    )
+    assert down.returncode == 0, down.stdout + down.stderr
+    assert files(tmp_path / "sub-m1") == {PATH.rpartition("/")[2]: content}
+    mirror.cli("sync", "000124")
+    run("dandi-mirror", "get", PATH, *where, cwd=mirror.path / "000124")
+    assert (mirror.path / "000124" / PATH).read_bytes() == content
+
+
+def test_a_file_that_is_not_valid_is_refused_and_goes_up_when_nobody_looks(
+    me: Person, mine: Dandiset, token: dict[str, str]
+) -> None:
+    write_nwb(me.folder / "sub-m1" / "sub-m1_ses-s1.nwb", subject=None)
+    done = run("dandi-mirror", "upload", "-i", me.server.api_url, cwd=me.folder, env=token, code=3)
+    assert f"{PATH}: not valid: " in done.stderr
+    assert f"dandi-mirror validate {PATH}" in done.stderr
+    assert paths(mine) == [FIRST, SECOND, THIRD]
+    assert me.upload().failures == {}
+    assert PATH in paths(mine)
