@@ -39,6 +39,11 @@ def read_ref(git_dir: str, name: str) -> str | None:
     return next((oid for oid, _, ref in lines if ref == name), None)
 
 
+def has_ref(git_dir: str, name: str) -> bool:
+    """Whether there is such a ref, whatever it holds."""
+    return os.path.exists(f"{git_dir}/{name}") or read_ref(git_dir, name) is not None  # noqa: PTH110
+
+
 def is_repository(git_dir: str) -> bool:
     """Whether a whole repository is there; one whose making was cut off lacks some of this."""
     try:
