@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -158,3 +159,14 @@ def test_another_run_at_work_and_no_clone_and_no_dandi_are_said_in_one_line(clon
     done = subprocess.run([sys.executable, "-c", program], cwd=clone.path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == ("dandi-mirror: this needs the dandi client; type: pip install 'dandi-mirror[upload]'\n")
+
+
+def test_the_mirrors_own_dataset_takes_files_under_the_mirrors_own_lock(clone: Working, tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    shutil.copytree(clone.mirror, mirror, symlinks=True)
+    source = write_nwb(tmp_path / "a.nwb")
+    with hold(mirror / ".dandi-mirror" / "locks" / "000123.lock", "000123"):
+        run("dandi-mirror", "organize", str(source), "--to", str(mirror / "000123"), code=75)
+    run("dandi-mirror", "organize", str(source), "--to", str(mirror / "000123"))
+    shown = run("git", "-C", str(mirror / "000123"), "status", "--porcelain").stdout
+    assert shown == "A  sub-m1/sub-m1_ses-s1.nwb\n"

@@ -417,6 +417,22 @@ def test_a_push_that_is_killed_is_completed_by_the_next(two: Published) -> None:
     assert set(codes(two.push()).values()) == {0}
 
 
+def test_what_a_killed_push_left_at_a_sibling_is_cleared_and_what_others_left_is_not(two: Published) -> None:
+    assert two.push()["000123"].exit_code == 0
+    theirs = two.target / "000123" / "refs" / "heads" / "other.lock"
+    theirs.write_text("")
+    os.utime(theirs, (1, 1))
+    # as SIGKILL leaves it: the run's name in its lock, and git's locks where git was at work
+    (two.mirror.path / ".dandi-mirror" / "locks" / "push-backup.lock").write_text('{"began": null, "ended": false}')
+    left = [two.target / "000123" / name for name in ("config.lock", "refs/heads/draft.lock")]
+    for lock_file in left:
+        lock_file.write_text("")
+    two.change("000123")
+    assert set(codes(two.push()).values()) == {0}
+    assert two.there("000123")["refs/heads/draft"] == two.here("000123")["refs/heads/draft"]
+    assert [lock_file.exists() for lock_file in [*left, theirs]] == [False, False, True]
+
+
 def test_what_a_killed_sync_left_is_made_good_before_a_sibling_is_set_up(two: Published) -> None:
     (two.mirror.path / ".dandi-mirror" / "locks" / "000123.lock").write_text("{}")
     left = two.mirror.path / "000123" / ".git" / "objects" / "pack" / "tmp_pack_x"

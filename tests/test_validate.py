@@ -25,18 +25,17 @@ def test_only_what_has_changed_is_checked_and_an_unchanged_clone_at_once(clone: 
 
 
 def test_errors_are_grouped_with_what_to_do_and_end_with_3(clone: Working) -> None:
-    for number in range(12):
+    for number in range(11):
         truncated(clone.path / f"cut{number}.nwb")
     (clone.path / "notes.txt").write_text("notes")
     (clone.path / "empty.nwb").touch()
     said = clone.cli("validate", code=3)
     assert said.count("ERROR  HDF5.UNREADABLE") == 1
     assert "truncated file" in said
-    assert "… and 2 more (-f json names all)" in said
+    assert "… and 1 more (-f json names all)" in said
     assert "what to do: write or copy the file again" in said
     assert "WARNING  DANDI.UNKNOWN_FILE" in said and "notes.txt" in said
     assert "empty.nwb: it is empty" in said or "it is empty; the archive takes no such file" in said
-    assert clone.cli("validate", "notes.txt").endswith("1 file checked: 1 warning\n")
     assert clone.cli("validate", "--min-severity", "error", "notes.txt") == "1 file checked: 1 warning\n"
 
 

@@ -73,7 +73,7 @@ def command(
     telling = bringing.Telling("organize", ("organized", "organize"), output, mode == "dry")
     with reading.worker(jobs, file_time, file_memory) as worker:
         run = _Run(place, _new(folder) if place is None else place.folder, mode, telling)
-        run.carry_out(worker, run.plan(worker, sources, required, jobs))
+        run.carry_out(worker, run.plan(worker, sources, required))
     return telling.end()
 
 
@@ -97,14 +97,14 @@ class _Run:
         self._telling = telling
         self._tracked = place.clone.listing() if place else {}
 
-    def plan(self, worker: Worker, sources: Iterable[Path], required: Sequence[str], jobs: int) -> list[Step]:
+    def plan(self, worker: Worker, sources: Iterable[Path], required: Sequence[str]) -> list[Step]:
         """What goes where; files that stay where they are are told."""
         from dandi_mirror.upload.sources import find, plan
 
         files, refused = find(sources, {self._root / path for path in self._tracked})
         self._refuse(refused)
         with reading.progress(len(files), self._telling.form) as heard:
-            steps, refused = plan(worker, files, self._tracked, required, jobs, heard)
+            steps, refused = plan(worker, files, self._tracked, required, heard)
         self._refuse(refused)
         return steps
 

@@ -59,7 +59,7 @@ def command(
     for root, selection, rest in _selected(paths or (Path(),), everything):
         files = len(selection.present) + len(selection.missing)
         with reading.worker(jobs, file_time, file_memory) as worker, reading.progress(files, output) as heard:
-            telling.add(root, selection, rest, check(worker, root, selection, jobs, heard))
+            telling.add(root, selection, rest, check(worker, root, selection, heard))
     return telling.end()
 
 

@@ -14,7 +14,7 @@ from dandi_mirror.embedded.routes import find_dandiset, find_version
 from dandi_mirror.embedded.rules import DANDISET, Refused, boolean, detail
 from dandi_mirror.embedded.store import User
 from dandi_mirror.embedded.uploads import forget
-from dandi_mirror.embedded.versions import COMPUTED, DRAFT
+from dandi_mirror.embedded.versions import COMPUTED, DRAFT, Version
 
 EMBARGOED, UNEMBARGOING = "EMBARGOED", "UNEMBARGOING"
 
@@ -116,11 +116,7 @@ def clear_uploads(call: Call) -> Empty:
 
 def update(call: Call) -> Any:
     """``PUT …/versions/draft/``: other metadata; the same again changes nothing."""
-    call.need_user()
-    version = find_version(call)
-    call.need_owner(version.dandiset)
-    if version.version != DRAFT:
-        raise Refused(405, "Only draft versions can be modified.")
+    version = _owned_draft(call, "Only draft versions can be modified.")
     body = call.posted("name", "metadata")
     given = {key: value for key, value in _metadata(body).items() if key not in COMPUTED} | {"name": body["name"]}
     before = version.given
@@ -128,6 +124,16 @@ def update(call: Call) -> Any:
     if version.given is not before:
         version.dandiset.changed()
     return version.info()
+
+
+def _owned_draft(call: Call, else_say: str) -> Version:
+    """The draft of the URL, if it is theirs to change who ask."""
+    call.need_user()
+    version = find_version(call)
+    call.need_owner(version.dandiset)
+    if version.version != DRAFT:
+        raise Refused(405, else_say)
+    return version
 
 
 def delete_version(call: Call) -> Empty:
@@ -143,11 +149,7 @@ def delete_version(call: Call) -> Empty:
 
 def publish(call: Call) -> Empty:
     """``POST …/versions/draft/publish/``: it is done some time later."""
-    call.need_user()
-    version = find_version(call)
-    call.need_owner(version.dandiset)
-    if version.version != DRAFT:
-        raise Refused(405, "Only draft versions can be published")
+    version = _owned_draft(call, "Only draft versions can be published")
     publishing.check(version.dandiset)
     notes = call.posted().get("release_notes", "") if call.body else ""
     version.status = "Publishing"

@@ -14,7 +14,7 @@ from dandi_mirror.mirror.known import Known
 from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo import lock
 from dandi_mirror.repo.dataset import Dataset
-from dandi_mirror.repo.files import git_dir_of, is_repository, read_ref
+from dandi_mirror.repo.files import git_dir_of, has_ref, is_repository, read_ref
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.superdataset import Superdataset
 
@@ -104,3 +104,7 @@ class Mirror:
     def ref(self, dandiset: str, name: str) -> str | None:
         """What a ref of a Dandiset's dataset holds; starts no git."""
         return read_ref(f"{self.folder(dandiset)}/.git", name)
+
+    def has_ref(self, dandiset: str, name: str) -> bool:
+        """Whether a Dandiset's dataset has a ref; starts no git."""
+        return has_ref(f"{self.folder(dandiset)}/.git", name)

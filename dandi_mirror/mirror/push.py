@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dandi_mirror.config import HOSTS, Sibling
 from dandi_mirror.errors import CredentialsError, IntegrityError, NotFoundError, PartError
@@ -18,6 +18,7 @@ from dandi_mirror.mirror.sync import failed, make_good
 from dandi_mirror.model import DandisetRow, is_dandiset_id, is_version_id
 from dandi_mirror.repo import lock, siblings
 from dandi_mirror.repo.dataset import ANNEX, TAGS, Dataset
+from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.stream import GITLINK
 
 Ask = Callable[[str], DandisetRow]
@@ -53,6 +54,8 @@ class Push:
     verify: bool = False
     """Ask the sibling also where nothing moved."""
     dry_run: bool = False
+    killed: Unfinished | None = None
+    """The run before this one to the same sibling, if it did not come through."""
     excused: set[str] = field(default_factory=set)
     """Dandisets that are not brought by this run, as its user knows: not asked for, or told to have failed."""
 
@@ -85,7 +88,8 @@ def push_many(push: Push, jobs: int) -> Iterator[Pushed]:
         LockedError: another run pushes to the same sibling.
     """
     path = push.mirror.own / "locks" / f"push-{push.sibling.name}.lock"
-    with nullcontext() if push.dry_run else lock.hold(path, f"the sibling {push.sibling.name}"):
+    with nullcontext() if push.dry_run else lock.hold(path, f"the sibling {push.sibling.name}") as killed:
+        push = replace(push, killed=killed)
         notes = push.notes.all()
         # before the others: then what it names is not newer than what they bring
         superdataset = push.refs(SUPERDATASET)
@@ -122,6 +126,8 @@ def _bring(push: Push, part: str, local: dict[str, str], note: Mapping[str, str]
     if push.dry_run or not local or not (moved or push.verify):
         return
     dataset, sibling = push.dataset(part), push.sibling
+    if push.killed:
+        siblings.clear_stale(dataset, sibling, part, push.killed)
     if part:
         _check_history(dataset, local)
     if not siblings.is_set_up(dataset, sibling):

@@ -129,7 +129,7 @@ def as_left(mirror: Mirror, then: Remembered, options: Options, dandiset: str) -
     if then.branch != branch:
         return None
     tagged = "" if then.absent or options.versions == "draft" else published_in(then.row)
-    if branch and tagged and not mirror.ref(dandiset, f"{TAGS}{tagged}"):
+    if branch and tagged and not mirror.has_ref(dandiset, f"{TAGS}{tagged}"):
         return None
     findings = list(then.findings)
     return Report(dandiset, commit=branch, findings=findings, exit_code=_exit_code(findings) if findings else 0)

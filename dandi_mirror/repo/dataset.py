@@ -12,7 +12,7 @@ from pathlib import Path
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo import garbage
 from dandi_mirror.repo.disk import sync_to_disk
-from dandi_mirror.repo.files import git_dir_of, is_filled, is_repository, read_ref
+from dandi_mirror.repo.files import git_dir_of, is_filled, is_repository, locks_in, read_ref
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.reader import Reader
@@ -182,8 +182,7 @@ class Dataset:
 
     def _stale(self) -> Iterator[Path]:
         objects = self.git_dir / "objects"
-        yield from self.git_dir.glob("*.lock")
-        yield from (self.git_dir / "refs").rglob("*.lock")
+        yield from locks_in(self.git_dir)
         yield from self.git_dir.glob("fast_import_crash_*")
         yield from objects.glob("pack/tmp_*")
         yield from objects.glob("pack/.tmp-*")

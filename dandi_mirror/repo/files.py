@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -39,6 +40,11 @@ def read_ref(git_dir: str, name: str) -> str | None:
     return next((oid for oid, _, ref in lines if ref == name), None)
 
 
+def has_ref(git_dir: str, name: str) -> bool:
+    """Whether there is such a ref, whatever it holds."""
+    return os.path.exists(f"{git_dir}/{name}") or read_ref(git_dir, name) is not None  # noqa: PTH110
+
+
 def is_repository(git_dir: str) -> bool:
     """Whether a whole repository is there; one whose making was cut off lacks some of this."""
     try:
@@ -46,6 +52,12 @@ def is_repository(git_dir: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return files[0].st_size > 0 and files[1].st_size > 0 and stat.S_ISDIR(files[2].st_mode)
+
+
+def locks_in(git_dir: Path) -> Iterator[Path]:
+    """The locks of git on its files and refs, whoever holds them or has left them."""
+    yield from git_dir.glob("*.lock")
+    yield from (git_dir / "refs").rglob("*.lock")
 
 
 def is_filled(file: Path) -> bool:

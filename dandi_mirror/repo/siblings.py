@@ -10,11 +10,14 @@ import os
 import shlex
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from dandi_mirror.config import HOSTS, Sibling
-from dandi_mirror.errors import PartError
+from dandi_mirror.errors import DiskError, PartError
 from dandi_mirror.repo.dataset import Dataset
+from dandi_mirror.repo.files import locks_in
+from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.process import LOG, child_environment, find_program, git, start
 
 _API = {"forgejo": "gitea"}
@@ -69,6 +72,21 @@ def is_set_up(dataset: Dataset, sibling: Sibling) -> bool:
     ours, settings = f"dandi-mirror-sibling.{sibling.name}", _settings(dataset)
     is_this = settings.get(f"{ours}.url") == sibling.url
     return is_this and f"{ours}.ready" in settings and f"remote.{sibling.name}.url" in settings
+
+
+def clear_stale(dataset: Dataset, sibling: Sibling, part: str, run: Unfinished) -> None:
+    """Remove git's locks that a killed run left at a sibling on this machine; elsewhere a git sees that we are gone.
+
+    Raises:
+        DiskError: one cannot be removed.
+    """
+    url = _settings(dataset).get(f"remote.{sibling.name}.url") or f"{sibling.url}/{part}"
+    try:
+        for path in locks_in(Path(url)) if url.startswith("/") else ():
+            if run.may_have_made(path):
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DiskError(f"{error.filename}: {error.strerror}") from error
 
 
 def _make_bare(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:

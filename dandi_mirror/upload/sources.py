@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dandi_mirror.upload.naming import Facts, Refused, Step, fields_in_use, nameable, steps
@@ -62,7 +61,7 @@ def _unreadable(file: Path) -> str:
 
 
 def plan(
-    worker: Worker, files: Sequence[Path], paths: Iterable[str], required: Sequence[str], jobs: int,
+    worker: Worker, files: Sequence[Path], paths: Iterable[str], required: Sequence[str],
     heard: Callable[[Path], None] = lambda file: None,
 ) -> tuple[list[Step], list[Refused]]:  # fmt: skip
     """Where files go in a Dandiset that has ``paths`` already; ``heard`` is told of each file that has been read.
@@ -79,8 +78,7 @@ def plan(
         finally:
             heard(file)
 
-    with ThreadPoolExecutor(jobs) as pool:
-        answers = list(pool.map(read, files))
+    answers = list(worker.each(read, files))
     refused = [one for one in answers if isinstance(one, Refused)]
     facts, without = nameable([one for one in answers if not isinstance(one, Refused)])
     names = worker.nwb_names(facts, sorted({*required, *fields_in_use(paths)})) if facts else {}

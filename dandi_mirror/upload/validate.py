@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ DESCRIPTION = "dataset_description.json"
 """What makes a folder a BIDS dataset."""
 UNREADABLE = "DANDI_MIRROR.UNREADABLE"
 _OWN = (".dandi/", ".datalad/", ".git")
+_ZARR = re.compile(r"^(?:[^/]*/)*?([^/]+\.(?:zarr|ngff))/")
 _POINTER = b"/annex/objects/"
 _OF_CONTENT = {"BIDS.NIFTI_HEADER_UNREADABLE", "BIDS.EMPTY_FILE"}
 """What is found of a link whose content is not here, and says no more than that."""
@@ -86,7 +87,7 @@ def belongs(path: str) -> bool:
 
 def select(root: Path, paths: Iterable[str]) -> Selection:
     """The files among ``paths`` that belong to a Dandiset, with the description of each BIDS dataset that one is in."""
-    paths = [path for path in paths if belongs(path)]
+    paths = {_whole(path) for path in paths if belongs(path)}
     datasets = {found for path in paths if (found := bids_dataset(root, path))}
     selection = Selection([], [], {})
     for path in sorted({*paths, *datasets}):
@@ -95,6 +96,12 @@ def select(root: Path, paths: Iterable[str]) -> Selection:
             continue
         _sort_in(root / path, path, selection)
     return selection
+
+
+def _whole(path: str) -> str:
+    """A path; of what is in a Zarr, the Zarr's."""
+    found = _ZARR.search(path)
+    return path[: found.end(1)] if found else path
 
 
 def _sort_in(file: Path, path: str, selection: Selection) -> None:
@@ -106,10 +113,12 @@ def _sort_in(file: Path, path: str, selection: Selection) -> None:
         else:
             selection.strange[path] = str(error.strerror)
         return
-    if not stat.S_ISREG(facts.st_mode):
-        # a folder here is a repository in the repository, as a Zarr is
-        if not stat.S_ISDIR(facts.st_mode):
-            selection.strange[path] = "it is no regular file"
+    if stat.S_ISDIR(facts.st_mode):
+        # else it is a repository in the repository
+        if _whole(f"{path}/") == path:
+            selection.present.append(path)
+    elif not stat.S_ISREG(facts.st_mode):
+        selection.strange[path] = "it is no regular file"
     elif not facts.st_size:
         selection.strange[path] = "it is empty; the archive takes no such file"
     elif _is_pointer(file, facts.st_size):
@@ -136,7 +145,7 @@ def bids_dataset(root: Path, path: str) -> str:
 
 
 def check(
-    worker: Worker, root: Path, selection: Selection, jobs: int, heard: Callable[[Path], None] = lambda file: None
+    worker: Worker, root: Path, selection: Selection, heard: Callable[[Path], None] = lambda file: None
 ) -> Iterator[Found]:
     """All that is found of files, in the order of their paths; ``heard`` is told of each that has been looked at."""
     missing = set(selection.missing)
@@ -150,9 +159,8 @@ def check(
             heard(root / path)
 
     yield from (Found("ERROR", UNREADABLE, path, reason) for path, reason in selection.strange.items())
-    with ThreadPoolExecutor(jobs) as pool:
-        for found in pool.map(look, sorted([*selection.present, *selection.missing])):
-            yield from (one for one in found if one.id not in _OF_CONTENT or (root / one.path).exists())
+    for found in worker.each(look, sorted([*selection.present, *selection.missing])):
+        yield from (one for one in found if one.id not in _OF_CONTENT or (root / one.path).exists())
 
 
 def _findings(worker: Worker, root: Path, path: str, present: bool) -> list[Found]:

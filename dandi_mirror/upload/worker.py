@@ -18,14 +18,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from queue import LifoQueue
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from dandi_mirror.errors import DiskError, MirrorError, PartError, UsageError
 from dandi_mirror.repo.process import adopt, child_environment
@@ -37,6 +38,10 @@ STARTING = 120.0
 """Seconds in which dandi must be imported."""
 LONGEST_ANSWER = 32 << 20
 """Bytes; what a file makes larger than this is no metadata."""
+_WORTH_A_PROCESS = 5
+"""Files."""
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 _HOMES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "TMPDIR", "DENO_DIR")
 
 
@@ -74,16 +79,37 @@ class Worker:
         for _ in range(jobs):
             self._idle.put(None)
         self._jobs = jobs
+        self._running: set[_Process] = set()
+        self._stopped = False
 
     def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Ends every process that is idle, at once; one that is asked ends by itself."""
-        while not self._idle.empty():
-            if process := self._idle.get_nowait():
-                process.end()
+        """Ends every process, at once."""
+        self.stop()
+        for process in self._running:
+            process.end()
         shutil.rmtree(self._home, ignore_errors=True)
+
+    def stop(self) -> None:
+        """End every process; what is being asked fails, and so does what is asked later."""
+        self._stopped = True
+        for process in list(self._running):
+            # its pipes belong to who asks it
+            process.kill()
+
+    def each(self, ask: Callable[[Asked], Answer], items: Sequence[Asked]) -> Iterator[Answer]:
+        """The answers to many questions in their order; several are asked at a time.  Whatever ends this ends all."""
+        # to start a process takes longer than to read a few files
+        pool = ThreadPoolExecutor(min(self._jobs, 1 + len(items) // _WORTH_A_PROCESS))
+        try:
+            yield from pool.map(ask, items)
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     # --- what may be asked -----------------------------------------------------------------------------------
 
@@ -166,21 +192,28 @@ class Worker:
         try:
             if process is None:
                 process = _Process(self._limits, self._home)
+                self._running.add(process)
+                if not self._stopped:
+                    process.begin()
+            if self._stopped:
+                raise FileError("the run was ended")
             yield process
         except BaseException:
             if process:
                 process.end()
-            process = None
             raise
         finally:
-            self._idle.put(process if process and process.alive else None)
+            if process and not process.alive:
+                self._running.discard(process)
+                process = None
+            self._idle.put(process)
 
 
 class _Process:
     """One process, and the pipes to it."""
 
     def __init__(self, limits: Limits, home: Path) -> None:
-        """Starts it, and waits until it has dandi."""
+        """Starts it."""
         self._limits = limits
         try:
             self._home = Path(tempfile.mkdtemp(dir=home))
@@ -195,16 +228,18 @@ class _Process:
             raise DiskError.of(home, error) from error
         adopt(self._child)
         self._rest = b""
+
+    def begin(self) -> None:
+        """Wait until it has dandi.
+
+        Raises:
+            MirrorError: it cannot be imported.
+        """
         try:
             ready = self._answer(STARTING)
         except FileError as error:
-            self.end()
             raise MirrorError(f"dandi cannot be started: {error}; {self._last_words()}") from error
-        except BaseException:
-            self.end()
-            raise
         if reason := ready.get("error"):
-            self.end()
             raise MirrorError(f"dandi cannot be imported: {reason}; try: pip install -U 'dandi-mirror[upload]'")
 
     @property
@@ -262,10 +297,14 @@ class _Process:
             return " ".join(lines[-1:])[:300] or "no message"
         return "no message"
 
-    def end(self) -> None:
+    def kill(self) -> None:
         """End it and all that it has started, at once."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._child.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """The same, with its pipes closed; only for who asks it, or where nobody does."""
+        self.kill()
         for pipe in (self._child.stdin, self._child.stdout):
             with suppress(OSError):
                 if pipe:

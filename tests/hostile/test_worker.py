@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -30,8 +32,22 @@ def worker() -> Iterator[Worker]:
 
 def children() -> set[int]:
     """The processes that this one has started."""
-    tasks = Path("/proc/self/task").iterdir()
+    return children_of(os.getpid())
+
+
+def children_of(process: int) -> set[int]:
+    tasks = Path(f"/proc/{process}/task").iterdir()
     return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+
+
+def reader_of(process: int) -> int:
+    """The process that reads files for another one, as soon as there is one."""
+    for _ in range(2000):
+        for pid in children_of(process):
+            if b"dandi_mirror.upload.inside" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+        time.sleep(0.005)
+    raise AssertionError("no reader was started")
 
 
 def test_a_truncated_file_is_that_files_error_and_its_process_goes_on(
@@ -127,4 +143,21 @@ def test_no_process_and_no_file_is_left(good: Path, tmp_path: Path, monkeypatch:
         assert children()
         assert list((tmp_path / "tmp").iterdir())
     assert not children()
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_ctrl_c_ends_a_run_whose_reader_hangs_and_leaves_nothing(good: Path, tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    command = [sys.executable, "-m", "dandi_mirror", "validate", str(good)]
+    run = subprocess.Popen(
+        command, env=os.environ | {"TMPDIR": str(tmp_path / "tmp")}, stderr=subprocess.PIPE, text=True
+    )
+    reader = reader_of(run.pid)
+    os.kill(reader, signal.SIGSTOP)
+    run.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, said = run.communicate(timeout=20)
+    assert run.returncode == 130 and said.strip().startswith("interrupted")
+    assert time.monotonic() - began < 5
+    assert not Path(f"/proc/{reader}").exists()
     assert not list((tmp_path / "tmp").iterdir())
