@@ -168,7 +168,7 @@ class _Puts:
             if file is None or (step.sha256 in self._work.records and self._work.blob(step.sha256)):
                 described.append(pool.submit(self._told, step, self._without_bytes, step))
             else:
-                looked.append((step, pool.submit(self._told, step, self._is_valid, step, file)))
+                looked.append((step, pool.submit(self._told, step, self._is_valid, step)))
         return [self._source(step) for step, future in looked if future.result()]
 
     def _source(self, step: Step) -> Source:
@@ -183,10 +183,10 @@ class _Puts:
             self._failed.append(_failed(step, error))
             return None
 
-    def _is_valid(self, step: Step, file: Path) -> bool:
+    def _is_valid(self, step: Step) -> bool:
         if not self._work.validate:
             return True
-        found = self._work.worker().findings(file, step.path, self._work.root)
+        found = self._work.worker().findings(self._work.root / step.path, step.path, self._work.root)
         grave = [finding for finding in found if finding["severity"] in _GRAVE]
         if grave:
             more = f" and {len(grave) - 1} more" if len(grave) > 1 else ""
@@ -207,7 +207,7 @@ class _Puts:
     def _described(self, step: Step, sent: Sent) -> Change:
         digests = {"dandi:dandi-etag": sent.etag, "dandi:sha2-256": sent.sha256}
         metadata = self._work.worker().asset_metadata(
-            sent.source.file, step.path, self._work.root, digests, self._work.schema_version
+            self._work.root / step.path, step.path, self._work.root, digests, self._work.schema_version
         )
         return Change(metadata, sent.blob, step.asset_id)
 
