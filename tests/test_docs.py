@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import pytest
 
-from dandi_mirror import canonical, errors
+from dandi_mirror import canonical, errors, paths
 from dandi_mirror.cli.main import COMMANDS, EXIT_CODES, cli
 from dandi_mirror.cli.output import report_record
 from dandi_mirror.cli.push import push_record
@@ -263,7 +263,7 @@ def test_the_reasons_in_the_format_are_those_that_are_written() -> None:
     named = {word for row in rows(text, f"{REFUSED}its path") for word in words(row[2])}
     given = [re.sub(r"U\+[0-9A-F]+", "U+XXXX", str(refuse_path(path))) for path in BAD_PATHS]
     assert {re.sub(r"the name .* is", "the name NAME is", reason) for reason in given} == named
-    source = inspect.getsource(admit) + inspect.getsource(read)
+    source = "".join(map(inspect.getsource, (admit, paths, read)))
     for heading in ("its record", "what it", "others; all"):
         for row in rows(text, REFUSED + heading):
             assert words(row[-1])[0].removesuffix(" WHY") in source
