@@ -23,6 +23,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "ls": ("ls", "List the files of a version, from the mirror or the archive."),
     "get": ("get", "Get content: files, folders, or all of a Dandiset; fast."),
     "download": ("download", "Download files as they are, without git."),
+    "organize": ("organize", "Bring NWB files to where DANDI's names for them are, in a clone."),
+    "validate": ("validate", "Say what is wrong with files, before the archive does."),
     "runs": ("runs", "Say what past runs did."),
     "push": ("push", "Publish the mirror: bring what moved to its siblings."),
     "log": ("log", "Say what each version holds, and what changed since the one before."),

@@ -119,7 +119,7 @@ def _run(upload: Upload, telling: _Telling, dry_run: bool) -> int:
         upload.check(planned)
         for outcome in untouched(planned.plan):
             telling.outcome(outcome)
-        if dry_run or planned.idle:
+        if dry_run or planned.idle(upload.wanted.selects):
             return telling.end(None)
         size = sum(step.size for step in planned.plan.changes)
         with telling.progress(size, upload):

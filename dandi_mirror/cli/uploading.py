@@ -12,7 +12,7 @@ from dandi_mirror.archive.rows import json_object
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror import draft
 from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.mirror.options import Options, Progress
+from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.sync import Task, sync_dandiset, sync_one
 from dandi_mirror.mirror.tree import is_text
 from dandi_mirror.model import DRAFT, DandisetRow, Report, There
@@ -71,6 +71,8 @@ class Upload:
     wanted: Wanted
     meter: Meter = field(default_factory=Meter)
     result: Result = field(default_factory=Result)
+    worker: Worker | None = None
+    """Processes that read files, where they are there already."""
 
     @property
     def clone(self) -> Clone:
@@ -126,14 +128,18 @@ class Upload:
     def carry_out(self, planned: Planned) -> Iterator[Outcome]:
         """Do what the plan says, then let the work tree stand as a sync makes it; see ``result``."""
         placed = {step.path: (step.size, step.sha256) for step in planned.plan.of(Do.DONE)}
+        placed |= {path: (there.size, there.sha256) for path, there in planned.copies(self.wanted.selects)}
+        stays = set(planned.theirs)
         planned.clone.prepare()
         with ExitStack() as stack:
             for outcome in carry_out(self._work(planned, stack), planned.plan):
-                if outcome.status == "ok" and outcome.asset_id:
+                if outcome.status == "ok":
+                    stays -= {outcome.step.old or outcome.step.path}
+                if outcome.asset_id:
                     placed[outcome.step.path] = outcome.size, outcome.sha256
                     planned.new.add(outcome.asset_id)
                 yield outcome
-        self._settle(planned, placed)
+        self._settle(planned, placed, stays)
 
     def _work(self, planned: Planned, stack: ExitStack) -> Work:
         wanted = {step.sha256 for step in planned.plan.of(Do.ADD, Do.REPLACE, Do.RENAME) if step.sha256}
@@ -158,27 +164,30 @@ class Upload:
 
     def _workers(self, planned: Planned, known: Mapping[str, object], stack: ExitStack) -> Callable[[], Worker]:
         """Processes that read files, if any is to be read: whether they can is known before anything is sent."""
+        if given := self.worker:
+            return lambda: given
         puts = planned.plan.of(Do.ADD, Do.REPLACE)
         if all(step.sha256 in known or step.path not in planned.ours.files for step in puts):
             return lambda: stack.enter_context(Worker(self.wanted.jobs))
         worker = stack.enter_context(Worker(self.wanted.jobs))
         return lambda: worker
 
-    def _settle(self, planned: Planned, placed: Mapping[str, tuple[int, str]]) -> None:
+    def _settle(self, planned: Planned, placed: Mapping[str, tuple[int, str]], stays: set[str]) -> None:
         keys = {
             path: "" if is_text(path, size) else annex_key(size, sha256, path)
             for path, (size, sha256) in placed.items()
         }
         with self.mirror.lock(self.dandiset):
             settle.annex(planned.clone, keys)
+            settle.forget(planned.clone.dataset, stays)
             self.result.kept = settle.step_back(planned.clone.dataset, DRAFT, planned.base.commit)
         if planned.new:
             until_known(self.archive, self.dandiset, planned.new, self.wanted.wait)
-        self.result.report = self.sync(planned.row)
+        self.result.report = self._sync(planned.row, meant=bool(planned.plan.of(Do.DELETE)))
 
-    def sync(self, row: DandisetRow, progress: Progress | None = None) -> Report:
-        """Bring the dataset up to the archive."""
-        options = Options(embargoed=not row.is_open, versions=self._versions(row))
+    def _sync(self, row: DandisetRow, *, meant: bool) -> Report:
+        """Bring the dataset up to the archive; ``meant`` is what is deleted there, for it was looked at before."""
+        options = Options(embargoed=not row.is_open, versions=self._versions(row), allow_deletes=meant)
         if self.mirror.alone:
             # git-annex is at home here, by the person's own settings
             self.clone.dataset.adopt_annex()
@@ -211,12 +220,20 @@ class Planned:
         """What is checked out."""
         return self.clone.dataset.ref(f"refs/heads/{DRAFT}") or ""
 
-    @property
-    def idle(self) -> bool:
+    def copies(self, selects: Callable[[str], bool]) -> Iterator[tuple[str, There]]:
+        """Plain files with the bytes that the archive has at their paths: put over the links, by somebody."""
+        for path in filter(selects, self.ours.plain):
+            there = self.theirs.get(path)
+            if there and there.sha256 and there.sha256 == self.ours.here[path].sha256:
+                yield path, there
+
+    def idle(self, selects: Callable[[str], bool]) -> bool:
         """Whether there is nothing to do: nothing to send, nothing to bring here, nothing to put aside."""
+        if self.plan.changes or self.tip != self.base.commit or any(self.copies(selects)):
+            return False
         here = {path: there.asset_id for path, there in self.base.assets.items()}
         there = {path: there.asset_id for path, there in self.theirs.items() if there.sha256}
-        return not self.plan.changes and here == there and self.tip == self.base.commit
+        return here == there
 
 
 def mirror_of(folder: Path, dandiset: str) -> Mirror:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -38,6 +38,21 @@ def annex(clone: Clone, keys: Mapping[str, str]) -> None:
             _relink(clone, path, keys[path])
         else:
             _let_be_plain(clone.path / path)
+
+
+def forget(dataset: Dataset, stays: Container[str]) -> None:
+    """Let the index have nothing that the work tree has no more, but for what ``stays`` in the archive."""
+    listing = git(dataset.path, "ls-files", "-z", "--deleted")
+    gone = [name for name in listing.split(b"\0") if name and os.fsdecode(name) not in stays]
+    if gone:
+        git(
+            dataset.path,
+            "update-index",
+            "-z",
+            "--force-remove",
+            "--stdin",
+            stdin=b"".join(name + b"\0" for name in gone),
+        )
 
 
 def _git_annex(clone: Clone, command: str, paths: Collection[str]) -> None:

@@ -14,18 +14,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dandi_mirror.upload.findings import LONGEST, findings, is_nwb, one_line, why_not_hdf5
+
 Request = Mapping[str, Any]
 
-UNKNOWN_FILE = "DANDI.UNKNOWN_FILE"
-UNREADABLE = "HDF5.UNREADABLE"
 
 _GRACE = 10.0
 """Seconds after which it ends by itself, if nobody has ended it."""
 _NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.bind")
-_LONGEST = 2000
-"""Characters of a message or a field."""
-_MOST = 500
-"""Findings of one file."""
 _NAMING = (
     "subject_id", "session_id", "session_start_time", "tissue_sample_id", "slice_id", "cell_id", "description",
     "probe_ids", "nd_types",
@@ -42,7 +38,7 @@ def main() -> None:
         import dandi.files
         import dandi.metadata.nwb  # noqa: F401
     except Exception as error:
-        _say(answers, {"error": _words(error)})
+        _say(answers, {"error": one_line(error)})
         return
     _say(answers, {"value": "ready"})
     for line in sys.stdin.buffer:
@@ -91,13 +87,7 @@ def _answered(asked: Request) -> dict[str, Any]:
         import traceback
 
         traceback.print_exc()
-        return {"error": _words(error)}
-
-
-def _words(error: Exception) -> str:
-    """An exception in one line."""
-    said = " ".join(str(error).split())[:300]
-    return f"{said} ({type(error).__name__})" if said else type(error).__name__
+        return {"error": one_line(error)}
 
 
 # --- metadata ----------------------------------------------------------------------------------------------------
@@ -114,6 +104,8 @@ def _asset_metadata(asked: Request) -> dict[str, Any]:
 
     asset = _asset(asked)
     digests = asked["digests"]
+    if is_nwb(asset) and (reason := why_not_hdf5(asked["file"])):
+        raise ValueError(reason)
     record = asset.get_metadata(digest=Digest.dandi_etag(digests["dandi:dandi-etag"]), ignore_errors=False)
     metadata: dict[str, Any] = record.model_dump(mode="json", exclude_none=True)
     metadata |= {"path": asked["path"], "schemaKey": "Asset", "digest": metadata.get("digest", {}) | digests}
@@ -175,6 +167,8 @@ def _nwb_facts(asked: Request) -> dict[str, Any]:
     from dandi.metadata.nwb import get_metadata
     from dandi.pynwb_utils import get_object_id
 
+    if reason := why_not_hdf5(asked["file"]):
+        raise ValueError(reason)
     metadata = get_metadata(asked["file"]) or {}
     facts = {name: _plain(metadata.get(name)) for name in _NAMING}
     media = [
@@ -197,10 +191,10 @@ def _plain(value: Any) -> Any:
     if value is None:
         return None
     if isinstance(value, list | tuple | set):
-        return [str(one)[:_LONGEST] for one in list(value)[:_LONGEST]]
+        return [str(one)[:LONGEST] for one in list(value)[:LONGEST]]
     if isinstance(value, bytes):
-        return value.decode(errors="replace")[:_LONGEST]
-    return (value.isoformat() if hasattr(value, "isoformat") else str(value))[:_LONGEST]
+        return value.decode(errors="replace")[:LONGEST]
+    return (value.isoformat() if hasattr(value, "isoformat") else str(value))[:LONGEST]
 
 
 def _nwb_names(asked: Request) -> dict[str, str]:
@@ -233,63 +227,13 @@ def _rewrite_media(asked: Request) -> None:
         raise ValueError("the names of its media files could not be changed in it")
 
 
-# --- findings ----------------------------------------------------------------------------------------------------
-
-
-def _findings(asked: Request) -> list[dict[str, Any]]:
-    from dandi.files import GenericAsset, LocalAsset, NWBAsset
-    from dandi.validate import _types as types
-
-    asset, present = _asset(asked), asked["present"]
-    if type(asset) is GenericAsset:
-        return [_finding_of("WARNING", UNKNOWN_FILE, "DANDI knows no such kind of file", asked["path"])]
-    first = []
-    if present and isinstance(asset, NWBAsset) and (reason := _no_hdf5(asked["file"])):
-        # each of dandi's validators would say the same in words of its own
-        first, present = [_finding_of("ERROR", UNREADABLE, reason, asked["path"])], False
-    missing = None if present else types.MissingFileContent.only_non_data
-    results = list(asset.get_validation_errors(missing_file_content=missing))
-    if present and isinstance(asset, NWBAsset):
-        # dandi looks either at the file or at what the archive would be told of it
-        results += LocalAsset.get_validation_errors(asset)
-    return first + [_finding(result, Path(asked["root"]), asked["path"]) for result in results[:_MOST]]
-
-
-def _no_hdf5(file: str) -> str:
-    """Why a file cannot be opened as HDF5; empty if it can."""
-    import h5py
-
-    try:
-        h5py.File(file, "r").close()
-    except OSError as error:
-        return f"it is no whole HDF5 file: {_words(error)}"
-    return ""
-
-
-def _finding(result: Any, root: Path, path: str) -> dict[str, Any]:
-    where = result.path
-    if where is not None and Path(where).is_relative_to(root):
-        path = Path(where).relative_to(root).as_posix()
-    severity = result.severity.name if result.severity is not None else "INFO"
-    within = "; ".join((result.within_asset_paths or {}).values())
-    standard = result.origin.standard.value if result.origin.standard else ""
-    found = _finding_of(severity, result.id, result.message or "", path)
-    return found | {"within": within[:_LONGEST], "validator": result.origin.validator.value, "standard": standard}
-
-
-def _finding_of(severity: str, name: str, message: str, path: str) -> dict[str, Any]:
-    said = " ".join(message.split())[:_LONGEST]
-    return {"severity": severity, "id": name[:_LONGEST], "message": said, "path": path, "within": "",
-            "validator": "dandi", "standard": "DANDI-LAYOUT"}  # fmt: skip
-
-
 _ANSWERS: Mapping[str, Callable[[Request], Any]] = {
     "schema_version": _schema_version,
     "asset_metadata": _asset_metadata,
     "nwb_facts": _nwb_facts,
     "nwb_names": _nwb_names,
     "rewrite_media": _rewrite_media,
-    "findings": _findings,
+    "findings": lambda asked: findings(_asset(asked), asked),
 }
 
 

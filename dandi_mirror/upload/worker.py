@@ -219,11 +219,10 @@ class _Process:
             FileError: it died, or there was none in time.
         """
         assert self._child.stdin is not None
-        try:
+        # how it may have ended is said below
+        with suppress(BrokenPipeError):
             self._child.stdin.write(json.dumps(asked).encode() + b"\n")
             self._child.stdin.flush()
-        except BrokenPipeError:
-            pass  # how it ended is said below
         return self._answer(self._limits.seconds)
 
     def _answer(self, seconds: float) -> dict[str, Any]:

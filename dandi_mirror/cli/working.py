@@ -1,0 +1,59 @@
+"""The working dataset: the clone of a Dandiset, or the mirror's own dataset, in which somebody is at work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dandi_mirror.errors import UsageError
+from dandi_mirror.mirror.clones import clone_at
+from dandi_mirror.repo import lock
+from dandi_mirror.repo.clone import Clone
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """A working dataset."""
+
+    dandiset: str
+    clone: Clone
+
+    @property
+    def folder(self) -> Path:
+        """The top of its work tree."""
+        return self.clone.path
+
+    @property
+    def own(self) -> Path:
+        """The folder of locks and of what else is kept beside it: the mirror's, or one in git's."""
+        mirror = self.folder.parent / ".dandi-mirror"
+        return mirror if self.folder.name == self.dandiset and mirror.is_dir() else self.clone.git_dir / "dandi-mirror"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the dataset's lock; what a killed run left of git's is cleared.
+
+        Raises:
+            LockedError: another run holds it.
+        """
+        with lock.hold(self.own / "locks" / f"{self.dandiset}.lock", self.dandiset) as before:
+            if before:
+                self.clone.dataset.clear_stale(before)
+            yield
+
+
+def working(path: Path) -> Working:
+    """The working dataset that a folder or a file is in.
+
+    Raises:
+        UsageError: it is in none.
+    """
+    found = clone_at(str(path))
+    if found is None:
+        where = "you are" if path == Path() else f"{path} is"
+        raise UsageError(f"{where} in no clone of a Dandiset; make one (datalad clone MIRROR/000123) and go there")
+    clone = Clone(found.folder)
+    clone.read_config()
+    return Working(found.name.dandiset, clone)

@@ -1,0 +1,129 @@
+"""A file put into a work tree: whole, verified, and never over another one."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dandi_mirror.errors import DiskError
+from dandi_mirror.upload.worker import FileError
+
+_PIECE = 1 << 20
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file as it was read."""
+
+    size: int
+    changed: int
+    """Its modification time, in nanoseconds."""
+    inode: tuple[int, int]
+    sha256: str = ""
+
+
+def look(file: Path) -> Seen:
+    """A file as it is, without reading it."""
+    facts = file.stat()
+    return Seen(facts.st_size, facts.st_mtime_ns, (facts.st_dev, facts.st_ino))
+
+
+def digest(file: Path) -> str:
+    """The SHA-256 of what a file, or what a link leads to, holds."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def read(file: Path) -> Seen:
+    """A file with its digest.
+
+    Raises:
+        FileError: it changed meanwhile.
+    """
+    before, sha256 = look(file), digest(file)
+    if look(file) != before:
+        raise FileError("it changes while it is read; wait until it is complete")
+    return Seen(before.size, before.changed, before.inode, sha256)
+
+
+def copy(source: Path, target: Path) -> Seen:
+    """Copy a file, and read the copy again; the source as it was.  The copy has its modification time.
+
+    Raises:
+        FileError: the source changed meanwhile, or the copy does not hold the same.
+    """
+    before, sha256 = look(source), hashlib.sha256()
+    with source.open("rb") as original, target.open("xb") as made:
+        while piece := original.read(_PIECE):
+            sha256.update(piece)
+            made.write(piece)
+        made.flush()
+        os.fsync(made.fileno())
+    os.utime(target, ns=(before.changed, before.changed))
+    if look(source) != before:
+        raise FileError("it changes while it is read; wait until it is complete")
+    if digest(target) != sha256.hexdigest():
+        raise FileError(f"its copy at {target} does not hold the same; look after this disk")
+    return Seen(before.size, before.changed, before.inode, sha256.hexdigest())
+
+
+def unchanged(file: Path, seen: Seen) -> bool:
+    """Whether a file is still the one that was read."""
+    try:
+        now = look(file)
+    except OSError:
+        return False
+    return (now.size, now.changed, now.inode) == (seen.size, seen.changed, seen.inode)
+
+
+def put(made: Path, target: Path) -> bool:
+    """Let a file have its name, unless there is something of that name; whether it has it now."""
+    try:
+        os.link(made, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(target):
+            return False
+        made.rename(target)
+        return True
+    made.unlink()
+    return True
+
+
+def make_folders(root: Path, target: str) -> Path:
+    """The place of a path below ``root``, with the folders on the way to it.
+
+    Raises:
+        FileError: something on the way is no folder.
+    """
+    place = root
+    for part in target.split("/")[:-1]:
+        place = place / part
+        if place.is_symlink() or (os.path.lexists(place) and not place.is_dir()):
+            raise FileError(f"{place} is in the way, it is no folder")
+        place.mkdir(exist_ok=True)
+    return root / target
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """An empty folder for files in the making; what a killed run left in it goes."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskError.of(folder, error) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,105 @@
+"""Which NWB files are to be organized, where they go, and what is in the way."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from dandi_mirror.upload.naming import Facts, Refused, Step, fields_in_use, nameable, steps
+from dandi_mirror.upload.worker import FileError, Worker
+
+COPY, MOVE, HARDLINK, SYMLINK = "copy", "move", "hardlink", "symlink"
+_ZARR = (".zarr", ".ngff")
+
+
+def find(sources: Iterable[Path], organized: Container[Path] = ()) -> tuple[list[Path], list[Refused]]:
+    """The NWB files that are named, or that are in folders that are; ``organized`` ones in folders are passed over."""
+    found: dict[Path, None] = {}
+    refused = []
+    for source in sources:
+        source = Path(os.path.abspath(source))  # noqa: PTH100 (links of git-annex are not to be followed)
+        inside = source.is_dir() and not source.name.endswith(_ZARR)
+        for file in _below(source) if inside else [source]:
+            if file in found or (inside and file in organized):
+                continue
+            if reason := _unreadable(file):
+                refused.append(Refused(file, reason))
+            else:
+                found[file] = None
+    return sorted(found), refused
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The files that may be NWB files, and folders that are one."""
+    for top, folders, files in os.walk(folder):
+        whole = [name for name in folders if name.endswith(_ZARR)]
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in whole)
+        for name in sorted([*whole, *(name for name in files if name.lower().endswith(".nwb"))]):
+            if not name.startswith("."):
+                yield Path(top, name)
+
+
+def _unreadable(file: Path) -> str:
+    """Why a file is not even opened; empty if it is."""
+    if file.name.endswith(_ZARR):
+        return "it is a Zarr; not organized by this release"
+    if not os.path.lexists(file):
+        return "there is no such file"
+    if not file.name.endswith(".nwb"):
+        return "its name does not end in .nwb"
+    try:
+        facts = file.stat()
+    except OSError as error:
+        if file.is_symlink():
+            return "its content is not here; get it first: dandi-mirror get, or git annex get"
+        return str(error.strerror)
+    if not stat.S_ISREG(facts.st_mode):
+        return "it is no regular file"
+    return "" if facts.st_size else "it is empty"
+
+
+def plan(
+    worker: Worker, files: Sequence[Path], paths: Iterable[str], required: Sequence[str], jobs: int,
+    heard: Callable[[Path], None] = lambda file: None,
+) -> tuple[list[Step], list[Refused]]:  # fmt: skip
+    """Where files go in a Dandiset that has ``paths`` already; ``heard`` is told of each file that has been read.
+
+    Raises:
+        FileError: there are no names that tell them apart.
+    """
+
+    def read(file: Path) -> Facts | Refused:
+        try:
+            return worker.nwb_facts(file)
+        except FileError as error:
+            return Refused(file, f"it cannot be read: {error}")
+        finally:
+            heard(file)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        answers = list(pool.map(read, files))
+    refused = [one for one in answers if isinstance(one, Refused)]
+    facts, without = nameable([one for one in answers if not isinstance(one, Refused)])
+    names = worker.nwb_names(facts, sorted({*required, *fields_in_use(paths)})) if facts else {}
+    made, clashing = steps(facts, names)
+    return made, sorted([*refused, *without, *clashing], key=lambda one: one.source)
+
+
+def obstacle(root: Path, step: Step, mode: str, tracked: Container[str]) -> str:
+    """Why a file cannot be brought to its place in this way, as far as can be said without reading it."""
+    place = root / step.target
+    if step.source == place:
+        return ""
+    if step.source.is_relative_to(root) and str(step.source.relative_to(root)) in tracked:
+        return f"git has it already; rename it: git -C {root} mv {step.source.relative_to(root)} {step.target}"
+    if step.media and mode in {HARDLINK, SYMLINK}:
+        return f"it refers to media files by names that change, and a {mode} cannot say other ones; use -f copy or move"
+    if mode == MOVE and step.source.is_symlink():
+        return "it is a link, and moving that would not move its content; use -f copy"
+    for media in step.media:
+        if not media.source.is_file():
+            return f"it refers to {media.source}, which is not there"
+    return ""

@@ -1,0 +1,130 @@
+"""Files that nobody should read: each is its own error, and the next file is read."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dandi_mirror.upload.worker import FileError, Limits, Worker
+from tests.nwb import truncated, write_nwb
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    """A file with which nothing is wrong."""
+    return write_nwb(tmp_path / "sub-m1" / "sub-m1_ses-s1.nwb")
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    """One process at a time, which is given up soon."""
+    with Worker(limits=Limits(seconds=2, memory=1 << 30)) as worker:
+        yield worker
+
+
+def children() -> set[int]:
+    """The processes that this one has started."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+
+
+def test_a_truncated_file_is_that_files_error_and_its_process_goes_on(
+    worker: Worker, good: Path, tmp_path: Path
+) -> None:
+    assert worker.nwb_facts(good)["subject_id"] == "m1"
+    before = children()
+    with pytest.raises(FileError, match="truncated file") as failed:
+        worker.nwb_facts(truncated(tmp_path / "cut.nwb"))
+    assert "\n" not in str(failed.value)
+    assert worker.nwb_facts(good)["session_id"] == "s1"
+    assert children() == before
+
+
+def test_a_file_that_never_ends_or_crashes_the_reader_is_given_up_and_the_next_one_is_read(
+    worker: Worker, good: Path, tmp_path: Path
+) -> None:
+    worker.schema_version()
+    before = children()
+    os.mkfifo(tmp_path / "pipe.nwb")
+    began = time.monotonic()
+    with pytest.raises(FileError, match="did not end within 2 seconds"):
+        worker.nwb_facts(tmp_path / "pipe.nwb")
+    assert time.monotonic() - began < 4
+    assert not children() & before, "the process that hangs is gone"
+    worker.schema_version()
+    (child,) = children()
+    threading.Timer(0.5, os.kill, (child, signal.SIGSEGV)).start()
+    with pytest.raises(FileError, match=r"crashed the reader \(SIGSEGV\)"):
+        worker.nwb_facts(tmp_path / "pipe.nwb")
+    assert worker.nwb_facts(good)["subject_id"] == "m1"
+
+
+def test_a_file_that_has_hdf5_read_another_one_is_not_read(worker: Worker, good: Path, tmp_path: Path) -> None:
+    import h5py
+
+    (tmp_path / "secret.txt").write_bytes(b"a secret")
+    with h5py.File(good, "r+") as file:
+        name = str(tmp_path / "secret.txt")
+        file.create_dataset("general/notes", shape=(8,), dtype="S1", external=[(name, 0, 8)])
+    with pytest.raises(FileError, match="refers to another file") as failed:
+        worker.nwb_facts(good)
+    assert "a secret" not in str(failed.value)
+    (found,) = worker.findings(good, "sub-m1/sub-m1_ses-s1.nwb", tmp_path)
+    assert found["severity"] == "ERROR" and "secret.txt" in found["message"]
+
+
+def test_a_huge_attribute_takes_neither_our_memory_nor_a_name(worker: Worker, good: Path) -> None:
+    import h5py
+
+    with h5py.File(good, "r+") as file:
+        del file["general/subject/subject_id"]
+        file["general/subject/subject_id"] = "x" * (64 << 20)
+    facts = worker.nwb_facts(good)
+    assert len(facts["subject_id"]) == 2000
+    with h5py.File(good, "r+") as file:
+        file["general"].attrs["object_id"] = "y"
+        del file["session_description"]
+        file.create_dataset("session_description", data=b"z" * (40 << 20))
+    with pytest.raises(FileError, match="more than 32 MiB"):
+        worker.asset_metadata(good, "sub-m1/sub-m1_ses-s1.nwb", good.parent.parent, {"dandi:dandi-etag": "0-1"}, "")
+
+
+def test_a_file_that_claims_more_than_there_is_room_for_is_given_up(worker: Worker, good: Path) -> None:
+    import h5py
+
+    with h5py.File(good, "r+") as file:
+        # 19 kB of file, 8 GB when it is read
+        file.create_dataset("general/keywords", shape=(1 << 30,), dtype="S8", chunks=(1 << 20,), compression="gzip")
+    with pytest.raises(FileError, match=r"memory|crashed|did not end"):
+        worker.nwb_facts(good)
+    assert worker.schema_version()
+
+
+def test_no_token_no_network_and_no_home_of_the_users_is_given_away(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.setenv("DANDI_API_KEY", "secret")
+    monkeypatch.setenv("DANDI_DEVEL", "1")
+    worker.schema_version()
+    (child,) = children()
+    environment = Path(f"/proc/{child}/environ").read_bytes()
+    assert b"secret" not in environment and b"DANDI_DEVEL" not in environment
+    assert f"HOME={home}".encode() not in environment
+    assert b"DANDI_NO_ET=1" in environment
+
+
+def test_no_process_and_no_file_is_left(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    with Worker() as worker:
+        worker.nwb_facts(good)
+        assert children()
+        assert list((tmp_path / "tmp").iterdir())
+    assert not children()
+    assert not list((tmp_path / "tmp").iterdir())

@@ -1,0 +1,1 @@
+"""The closed loop: random edits in a clone go up, and everything agrees afterwards."""

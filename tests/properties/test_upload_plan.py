@@ -1,0 +1,135 @@
+"""An upload's plan: carried out, the archive has what is here, and nothing else of it has changed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dandi_mirror.errors import PartError, UnsafePlan
+from dandi_mirror.model import There
+from dandi_mirror.paths import conflicts
+from dandi_mirror.upload.plan import Do, Here, Plan, in_order, make_plan, refuse_upload
+from tests.properties.values import PATHS, QUICK
+
+PLACES = ("a", "a/b", "a/b/c", "d/e", "d/f", "x", "y", "z/z")
+BYTES = st.integers(0, 3)
+FILES = st.dictionaries(st.sampled_from(PLACES), BYTES, max_size=6).filter(lambda files: not conflicts(files))
+
+Files = dict[str, int]
+
+
+def there(files: Files) -> dict[str, There]:
+    return {path: There(f"id of {path}", 1 + content, f"sha {content}") for path, content in files.items()}
+
+
+def here(files: Files) -> dict[str, Here]:
+    return {path: Here(1 + content, f"sha {content}") for path, content in files.items()}
+
+
+def carried_out(plan: Plan, theirs: Files) -> Files:
+    """The archive after the plan, which takes no step that the server would not take at that point."""
+    files = dict(theirs)
+    for group in in_order(plan):
+        for step in group:
+            assert step.path in files or step.do in {Do.ADD, Do.RENAME}
+            if step.do is Do.DELETE:
+                del files[step.path]
+                continue
+            assert step.do is Do.REPLACE or step.path not in files
+            if step.do is Do.RENAME:
+                assert f"sha {files.pop(step.old)}" == step.sha256
+            files[step.path] = int(step.sha256.removeprefix("sha "))
+            assert not conflicts(files)
+    return files
+
+
+@given(FILES, FILES)
+@QUICK
+def test_with_sync_the_archive_has_what_is_here(base: Files, ours: Files) -> None:
+    plan = make_plan(there(base), there(base), here(ours), sync=True)
+    assert carried_out(plan, base) == ours
+    assert plan.behind == ()
+    assert plan.unchanged == sum(ours.get(path) == content for path, content in base.items())
+
+
+@given(FILES, FILES)
+@QUICK
+def test_without_sync_no_content_is_lost_that_is_nowhere_here(base: Files, ours: Files) -> None:
+    plan = make_plan(there(base), there(base), here(ours))
+    after = carried_out(plan, base)
+    refused = {step.path for step in plan.of(Do.REFUSED)}
+    assert {path: content for path, content in ours.items() if path not in refused}.items() <= after.items()
+    assert set(base.values()) - set(ours.values()) <= set(after.values()) | {
+        content for path, content in base.items() if path in ours
+    }
+    for path in refused:
+        assert path in conflicts({*base, *ours})
+
+
+@given(FILES, FILES, FILES)
+@QUICK
+def test_nothing_that_somebody_else_did_is_undone(base: Files, theirs: Files, ours: Files) -> None:
+    plan = make_plan(there(base), there(theirs), here(ours), sync=True)
+    both = {path for path in {*base, *theirs} if base.get(path) != theirs.get(path)}
+    assert {path for path, _ in plan.behind} == {path for path in both if theirs.get(path) != ours.get(path)}
+    touched = {path for step in plan.changes for path in (step.path, step.old)}
+    assert not touched & both
+    if plan.behind:
+        with pytest.raises(PartError, match="type this"):
+            plan.check_is_current("type this")
+
+
+@given(FILES, FILES)
+@QUICK
+def test_what_is_cut_off_anywhere_is_taken_up_again(base: Files, ours: Files) -> None:
+    plan = make_plan(there(base), there(base), here(ours), sync=True)
+    steps = [step for group in in_order(plan) for step in group]
+    for end in range(len(steps) + 1):
+        files = dict(base)
+        for step in steps[:end]:
+            if step.do in {Do.DELETE, Do.RENAME}:
+                del files[step.old or step.path]
+            if step.do is not Do.DELETE:
+                files[step.path] = int(step.sha256.removeprefix("sha "))
+        again = make_plan(there(base), there(files), here(ours), sync=True)
+        assert again.behind == ()
+        assert carried_out(again, files) == ours
+
+
+@given(FILES, FILES)
+@QUICK
+def test_the_same_bytes_at_another_path_are_a_rename_where_one_went(base: Files, ours: Files) -> None:
+    plan = make_plan(there(base), there(base), here(ours), sync=True)
+    gone = {path for path in base if path not in ours}
+    new = {path for path in ours if path not in base}
+    for step in plan.of(Do.RENAME):
+        assert step.old in gone
+        assert step.path in new
+    if not conflicts({*base, *ours}):
+        left = {base[step.path] for step in plan.of(Do.DELETE)}
+        assert not left & {ours[step.path] for step in plan.of(Do.ADD)}
+
+
+@given(st.text(max_size=20) | PATHS)
+@QUICK
+def test_what_is_refused_has_a_reason_and_what_is_not_is_taken_by_both_sides(path: str) -> None:
+    from dandi_mirror.embedded.rules import Refused, check_path
+    from dandi_mirror.paths import refuse_path
+
+    reason = refuse_upload(path)
+    try:
+        check_path(path)
+        taken = refuse_path(path) is None
+    except Refused:
+        taken = False
+    assert taken == (not reason)
+    assert reason == "" or reason.isprintable() or "é" in reason
+
+
+def test_much_is_not_deleted_unasked() -> None:
+    base = {f"f{number}": number for number in range(45)}
+    plan = make_plan(there(base), there(base), here({path: base[path] for path in list(base)[:22]}), sync=True)
+    with pytest.raises(UnsafePlan, match="23 of 45"):
+        plan.check_deletes()
+    make_plan(there(base), there(base), here({path: base[path] for path in list(base)[:23]}), sync=True).check_deletes()

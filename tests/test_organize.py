@@ -1,0 +1,160 @@
+"""``organize``: NWB files come to their places as content of git-annex, and none is ever lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from dandi_mirror.repo.lock import hold
+from tests.conftest import run
+from tests.nwb import truncated, videos_of, write_nwb
+from tests.working import THERE, Working, clone
+
+__all__ = ["clone"]
+
+
+def test_organized_files_are_annexed_and_staged_and_nothing_is_committed(clone: Working, tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    one, two = write_nwb(lab / "a.nwb", session="s1"), write_nwb(lab / "deep" / "b.nwb", session="s2")
+    before, head = one.read_bytes(), clone.git("rev-parse", "HEAD")
+    said = clone.cli("organize", str(lab))
+    assert said.startswith("organized 2 files")
+    assert clone.status() == ["A  sub-m1/sub-m1_ses-s1.nwb", "A  sub-m1/sub-m1_ses-s2.nwb"]
+    assert clone.git("rev-parse", "HEAD") == head
+    placed = clone.path / "sub-m1" / "sub-m1_ses-s1.nwb"
+    assert placed.is_symlink() and "SHA256E-s" in str(placed.readlink())
+    assert placed.read_bytes() == before == one.read_bytes()
+    assert run("git", "-C", str(clone.path), "annex", "fsck", "sub-m1").returncode == 0
+    assert two.exists()
+    assert clone.cli("organize", str(lab)) == "", "and a second run has nothing to do"
+    assert len(clone.status()) == 2
+
+
+def test_a_dry_run_writes_nothing(clone: Working, tmp_path: Path) -> None:
+    write_nwb(tmp_path / "lab" / "a.nwb")
+    before = sorted(str(path) for path in clone.path.rglob("*"))
+    said = clone.cli("organize", str(tmp_path / "lab"), "-f", "dry")
+    assert "a.nwb -> sub-m1/sub-m1_ses-s1.nwb" in said
+    assert "would organize 1 file" in said
+    assert sorted(str(path) for path in clone.path.rglob("*")) == before
+
+
+def test_what_cannot_be_organized_is_explained_file_by_file_and_the_rest_is_done(
+    clone: Working, tmp_path: Path
+) -> None:
+    lab = tmp_path / "lab"
+    good, nobody = write_nwb(lab / "good.nwb"), write_nwb(lab / "nobody.nwb", subject=None)
+    twin = lab / "twin1.nwb"
+    write_nwb(twin, subject="m2")
+    (lab / "twin2.nwb").write_bytes(twin.read_bytes())
+    truncated(lab / "cut.nwb")
+    (lab / "empty.nwb").touch()
+    (lab / "gone.nwb").symlink_to(".git/annex/objects/nowhere")
+    os.mkfifo(lab / "pipe.nwb")
+    (lab / "z.zarr").mkdir()
+    records = {
+        Path(one["source"]).name: one for one in clone.json("organize", str(lab), "--format", "json", code=3)[:-1]
+    }
+    assert records["good.nwb"]["status"] == "ok" and good.exists()
+    assert "names no subject" in records["nobody.nwb"]["message"] and nobody.exists()
+    assert "twin2.nwb" in records["twin1.nwb"]["message"]
+    assert "twin1.nwb" in records["twin2.nwb"]["message"]
+    assert "truncated" in records["cut.nwb"]["message"]
+    assert records["empty.nwb"]["message"] == "it is empty"
+    assert "its content is not here" in records["gone.nwb"]["message"]
+    assert records["pipe.nwb"]["message"] == "it is no regular file"
+    assert "Zarr" in records["z.zarr"]["message"]
+    assert clone.status() == ["A  sub-m1/sub-m1_ses-s1.nwb"]
+
+
+def test_nothing_is_overwritten(clone: Working, tmp_path: Path) -> None:
+    source = write_nwb(tmp_path / "a.nwb")
+    place = clone.path / "sub-m1" / "sub-m1_ses-s1.nwb"
+    place.parent.mkdir()
+    place.write_bytes(b"somebody's own")
+    said = clone.cli("organize", str(source), "-f", "move", code=3)
+    assert "is there and is another file" in said
+    assert place.read_bytes() == b"somebody's own" and source.exists()
+    theirs = write_nwb(tmp_path / "b.nwb", subject="m0", session="day1")
+    assert "is another file" in clone.cli("organize", str(theirs), "-f", "move", code=3)
+    assert (clone.path / THERE).is_symlink() and theirs.exists()
+
+
+def test_a_moved_file_goes_when_its_copy_is_kept_and_a_media_file_goes_with_it(clone: Working, tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    (lab / "films").mkdir(parents=True)
+    (lab / "films" / "left.MP4").write_bytes(b"a film" * 1000)
+    source = write_nwb(lab / "a.nwb", videos=("films/left.MP4", "https://example.org/right.mp4"))
+    plain = write_nwb(lab / "b.nwb", session="s2")
+    content = plain.read_bytes()
+    clone.cli("organize", str(lab), "-f", "move")
+    assert not source.exists() and not plain.exists() and not (lab / "films" / "left.MP4").exists()
+    assert (clone.path / "sub-m1" / "sub-m1_ses-s2_image.nwb").exists() is False
+    assert (clone.path / "sub-m1" / "sub-m1_ses-s2.nwb").read_bytes() == content
+    placed = clone.path / "sub-m1" / "sub-m1_ses-s1_image.nwb"
+    film, url = videos_of(placed)
+    assert film.startswith("sub-m1_ses-s1_image/") and film.endswith("_external_file_0.mp4")
+    assert url.startswith("https:/")
+    assert (placed.parent / film).read_bytes() == b"a film" * 1000
+    assert (placed.parent / film).is_symlink(), "it is in the annex"
+    assert run("git", "-C", str(clone.path), "annex", "fsck", "sub-m1").returncode == 0
+
+
+def test_names_are_those_of_dandi_organize(clone: Working, tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    for number, (subject, session) in enumerate([("m 1", "a_b"), ("m 1", "c.d"), ("m2", "a_b"), ("m2", "a_b")]):
+        write_nwb(lab / f"{number}.nwb", subject, session, day=number)
+    write_nwb(lab / "5.nwb", "m3", None, day=5)
+    run("dandi", "organize", "-d", str(tmp_path / "theirs"), "-f", "symlink", "-J", "1", str(lab))
+    theirs = {path.resolve().name: str(path.relative_to(tmp_path / "theirs")) for path in tmp_path.glob("theirs/*/*")}
+    records = clone.json("organize", str(lab), "-n", "--format", "json")[:-1]
+    assert {Path(record["source"]).name: record["file"] for record in records} == theirs
+    assert len(theirs) == 5
+    assert clone.status() == []
+
+
+def test_a_hardlink_shares_its_bytes_and_a_symlink_is_no_content(clone: Working, tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    hard, soft = write_nwb(lab / "hard.nwb"), write_nwb(lab / "soft.nwb", subject="m2")
+    film = write_nwb(lab / "film.nwb", subject="m3", videos=("left.mp4",))
+    clone.cli("organize", str(hard), "-f", "hardlink")
+    assert (clone.path / "sub-m1" / "sub-m1_ses-s1.nwb").samefile(hard)
+    assert "sub-m1/sub-m1_ses-s1.nwb" in clone.git("annex", "find", "--in", "here")
+    said = clone.cli("organize", str(soft), str(film), "-f", "symlink", code=3)
+    assert "film.nwb: it refers to media files by names that change" in said
+    (link,) = (clone.path / "sub-m2").iterdir()
+    assert link.readlink() == soft
+    assert clone.status() == ["A  sub-m1/sub-m1_ses-s1.nwb", f"?? sub-m2/{link.name}"]
+    run("dandi-mirror", "organize", str(lab), "-f", "simulate", "--to", str(tmp_path / "new"), code=3)
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"sub-m1", "sub-m2"}
+    missing = clone.cli("organize", str(film), code=3)
+    assert f"it refers to {lab / 'left.mp4'}, which is not there" in missing
+
+
+def test_what_git_has_already_is_renamed_by_git(clone: Working, tmp_path: Path) -> None:
+    source = write_nwb(clone.path / "rec.nwb")
+    clone.git("annex", "add", "rec.nwb")
+    assert clone.cli("organize", ".") == "", "in a folder it is passed over"
+    said = clone.cli("organize", "rec.nwb", "-f", "move", code=3)
+    assert f"rename it: git -C {clone.path} mv rec.nwb sub-m1/sub-m1_ses-s1.nwb" in said
+    assert source.exists()
+    assert clone.status() == ["A  rec.nwb"]
+
+
+def test_another_run_at_work_and_no_clone_and_no_dandi_are_said_in_one_line(clone: Working, tmp_path: Path) -> None:
+    source = write_nwb(tmp_path / "a.nwb")
+    said = run("dandi-mirror", "organize", str(source), "--to", str(tmp_path), code=2).stderr
+    assert "is in no clone of a Dandiset" in said and said.count("\n") == 1
+    with hold(clone.path / ".git" / "dandi-mirror" / "locks" / "000123.lock", "000123"):
+        assert "000123 is held by" in clone.cli("organize", str(source), code=75)
+    assert clone.status() == [] and source.exists()
+    program = (
+        "import sys, importlib.util as u; find = u.find_spec;"
+        "u.find_spec = lambda name, *more: None if name == 'dandi' else find(name, *more);"
+        "sys.argv = ['dandi-mirror', 'organize', 'a.nwb']; from dandi_mirror.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=clone.path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == ("dandi-mirror: this needs the dandi client; type: pip install 'dandi-mirror[upload]'\n")

@@ -1,0 +1,93 @@
+"""Uploads in this process, with one worker for all that a test does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dandi_mirror.archive.client import Archive as Client
+from dandi_mirror.archive.http import Session
+from dandi_mirror.cli.uploading import Planned, Result, Upload, Wanted, mirror_of
+from dandi_mirror.embedded import Request, Server
+from dandi_mirror.upload.execute import Outcome, untouched
+from dandi_mirror.upload.worker import Worker
+from tests.conftest import IMPATIENT, run
+from tests.test_credentials import TOKEN
+
+
+@dataclass(slots=True)
+class Uploaded:
+    """What an upload did."""
+
+    planned: Planned
+    outcomes: list[Outcome]
+    result: Result
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Path → why it did not go up."""
+        return {outcome.step.path: outcome.message for outcome in self.outcomes if outcome.exit_code}
+
+    @property
+    def steps(self) -> dict[str, str]:
+        """Path → what was to be done."""
+        return {step.path: str(step.do) for step in self.planned.plan.steps}
+
+    @property
+    def sent(self) -> int:
+        """Bytes."""
+        return sum(outcome.sent for outcome in self.outcomes)
+
+
+@dataclass(slots=True)
+class Person:
+    """Somebody who uploads from one folder."""
+
+    folder: Path
+    server: Server
+    worker: Worker
+    dandiset: str = "000123"
+    said: list[str] = field(default_factory=list)
+
+    def upload(self, *, token: str = TOKEN, **how: Any) -> Uploaded:
+        """An upload of what is in the folder."""
+        with closing(Session(self.server.api_url, token, IMPATIENT)) as session:
+            wanted = Wanted(**{"validate": False, "wait": 10.0} | how)
+            mirror = mirror_of(self.folder, self.dandiset)
+            upload = Upload(Client(session), mirror, self.dandiset, wanted, worker=self.worker)
+            with upload.held():
+                planned = upload.plan()
+                upload.check(planned)
+                outcomes = list(untouched(planned.plan))
+                if not planned.idle(wanted.selects):
+                    outcomes += upload.carry_out(planned)
+            return Uploaded(planned, outcomes, upload.result)
+
+    def write(self, path: str, content: bytes) -> Path:
+        """A file with some content, whatever was there."""
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        file.write_bytes(content)
+        return file
+
+    def git(self, *arguments: str) -> str:
+        """What git says."""
+        return run("git", "-C", str(self.folder), *arguments).stdout.strip()
+
+    def writes(self) -> list[Request]:
+        """The requests that changed something, or meant to; looking for a blob is none."""
+        return [
+            request for request in self.server.requests
+            if request.method != "GET" and not request.path.endswith("/blobs/digest/")
+        ]  # fmt: skip
+
+
+@contextmanager
+def person(folder: Path, server: Server, dandiset: str = "000123") -> Iterator[Person]:
+    """Somebody at work; processes that read files end with the block."""
+    with Worker(2) as worker:
+        yield Person(folder, server, worker, dandiset)
