@@ -136,9 +136,10 @@ class Session:
             Refused: it is not as it should be.
             TemporaryError: no answer, or a server's error, after all attempts.
         """
-        shown = urlsplit(url).path
+        there = self._followed(self.api_url, url)
+        shown = urlsplit(there).path
         try:
-            return self._content.ask(Asked(self._followed(self.api_url, url), shown, method=method, body=body))
+            return self._content.ask(Asked(there, shown, method=method, body=body))
         except Moved as moved:
             raise PartError(f"{shown} is to be stored elsewhere ({moved.status}), which is not followed") from None
 

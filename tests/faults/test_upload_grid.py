@@ -181,6 +181,7 @@ def place() -> Iterator[Place]:
         yield Place(archive, proxy, [])
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize(("name", "target", "times"), CELLS)
 def test_a_fault_of_an_upload_ends_as_the_table_says(
     place: Place, tmp_path: Path, name: str, target: str, times: float

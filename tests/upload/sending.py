@@ -12,10 +12,11 @@ from dandi_mirror.archive.http import Session
 from dandi_mirror.archive.patience import Patience
 from dandi_mirror.embedded import Archive, Objects, Server
 from dandi_mirror.upload.send import Meter, Sent, Source, Unsent, send_blobs
+from tests.embedded.asking import OWNER
 
 MIB = 1 << 20
 PART = 64 * MIB
-TOKEN = "t" * 40
+TOKEN = OWNER
 SMALL_PART = 5 * MIB
 """The least that S3 takes; for tests that set it."""
 DANDISET = "000123"
