@@ -13,6 +13,7 @@ from dandi_mirror.archive.client import Archive as Client
 from dandi_mirror.archive.http import Session
 from dandi_mirror.cli.uploading import Upload, Wanted, mirror_of
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
+from dandi_mirror.errors import MirrorError
 from dandi_mirror.repo.clone import Clone
 from dandi_mirror.upload.worker import Worker
 from tests.conftest import MirrorOfTest, run
@@ -82,14 +83,18 @@ class Loop:
             yield f"the upload changed files: {sorted(set(after.items()) ^ set(held.items()))[:3]!a}"
         if status := self._git("status", "--porcelain"):
             yield f"git is not clean: {status}"
+        yield from self._sent_twice()
         head = self._git("rev-parse", "draft")
-        again = self.upload()
+        try:
+            again = self.upload()
+        except MirrorError as error:
+            yield f"another upload is refused: {error}"
+            return
         if again.result.report is not None or self._git("rev-parse", "draft") != head:
             yield "another upload finds something to do"
         self.mirror.sync(DANDISET)
         if (there := self.mirror.git("rev-parse", "draft")) != head:
             yield f"the mirror made {there}, the clone {head}"
-        yield from self._sent_twice()
         yield from self._undroppable()
 
     def _sent_twice(self) -> Iterator[str]:

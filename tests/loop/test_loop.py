@@ -25,5 +25,12 @@ def test_the_judge_sees_what_is_wrong(tmp_path: Path) -> None:
         (loop.folder / "sub-1").rename(loop.folder / "sub-9")
         loop.bytes_sent = 1
         told = "\n".join(loop.wrong(held))
-        for word in ("is not in the archive", "is in the archive", "changed files", "not clean", "were sent"):
+        for word in (
+            "is not in the archive",
+            "is in the archive",
+            "changed files",
+            "not clean",
+            "were sent",
+            "is refused",
+        ):
             assert word in told
