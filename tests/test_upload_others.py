@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.instances import token_variable
-from dandi_mirror.embedded import Archive, Dandiset, Server
+from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import PartError
 from dandi_mirror.model import Kind
 from tests.conftest import MirrorOfTest, run
 from tests.embedded.test_dandi_client import dandi, files
-from tests.loop.campaign import begin
+from tests.loop.campaign import begin, started
 from tests.nwb import write_nwb
 from tests.test_credentials import TOKEN
 from tests.test_sync import kinds
@@ -30,28 +24,11 @@ from tests.uploading import Person, person
 __all__ = ["elsewhere", "me", "mine", "token"]
 
 
-def started(folder: Path, server: Server) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "dandi_mirror", "upload", "--sync", "--validation", "skip", "-i", server.api_url]
-    env = {**os.environ, token_variable(server.api_url): TOKEN}
-    return subprocess.Popen(
-        command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
-    )
-
-
 def test_an_upload_that_is_killed_anywhere_goes_on(tmp_path: Path) -> None:
     seed = random.randrange(10**6)
-    dice = random.Random(seed)
     with begin(seed, tmp_path) as loop:
-        loop.edits.some()
-        loop.edits.add()
-        held = loop.edits.held()
-        for _ in range(2):
-            child = started(loop.folder, loop.server)
-            time.sleep(dice.uniform(0.8, 4.5))
-            os.killpg(child.pid, signal.SIGKILL)
-            child.communicate()
-        loop.upload()
-        assert [*loop.problems, *loop.wrong(held)] == [], f"seed {seed}"
+        loop.killed_rounds(1)
+        assert loop.problems == [], f"seed {seed}"
 
 
 def test_two_people_at_work_at_once_lose_nothing(tmp_path: Path) -> None:

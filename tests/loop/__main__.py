@@ -20,23 +20,25 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=200, help="how many sequences of edits (default: 200)")
     parser.add_argument("--each", type=int, default=20, help="how many of them in one clone (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="of what is random")
+    parser.add_argument("--kills", action="store_true", help="kill each upload once or twice before it may end")
     given = parser.parse_args()
     for name in [name for name in os.environ if name.startswith(("GIT_", "DANDI", "XDG_", "DATALAD"))]:
         del os.environ[name]
-    done, problems, began, edits = 0, 0, time.monotonic(), 0
+    done, problems, edits, kills, began = 0, 0, 0, 0, time.monotonic()
     while done < given.rounds:
         seed = given.seed + done
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             os.environ.update(own_home(Path(folder) / "home"))
             with begin(seed, Path(folder)) as loop:
-                loop.rounds(min(given.each, given.rounds - done))
+                (loop.killed_rounds if given.kills else loop.rounds)(min(given.each, given.rounds - done))
+                kills += loop.kills
                 edits += sum(loop.edits.did.values())
                 for problem in loop.problems:
                     print(f"FAILED --seed {seed} --rounds {given.each}: {problem}", flush=True)
                 problems += bool(loop.problems)
             run_free(Path(folder))
         done += given.each
-    print(f"{done} rounds, {edits} edits, {time.monotonic() - began:.0f} seconds, {problems} problems")
+    print(f"{done} rounds, {edits} edits, {kills} kills, {time.monotonic() - began:.0f} seconds, {problems} problems")
     return int(bool(problems))
 
 

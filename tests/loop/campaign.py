@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dandi_mirror.archive.client import Archive as Client
 from dandi_mirror.archive.http import Session
+from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.cli.uploading import Upload, Wanted, mirror_of
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
 from dandi_mirror.errors import MirrorError
@@ -36,6 +41,7 @@ class Loop:
     seed: int
     problems: list[str] = field(default_factory=list)
     bytes_sent: int = 0
+    kills: int = 0
 
     @property
     def folder(self) -> Path:
@@ -50,6 +56,24 @@ class Loop:
             self.upload()
             for problem in self.wrong(held):
                 self.problems.append(f"round {index}: {problem}")
+            if self.problems:
+                return
+
+    def killed_rounds(self, number: int) -> None:
+        """The same, and each upload is killed once or twice before it may come to its end."""
+        for index in range(number):
+            self.edits.some()
+            held = self.edits.held()
+            for _ in range(self.edits.dice.randint(1, 2)):
+                child = started(self.folder, self.server)
+                with suppress(subprocess.TimeoutExpired):
+                    child.communicate(timeout=self.edits.dice.uniform(0.5, 5.0))
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.communicate()
+                self.kills += child.returncode == -signal.SIGKILL
+            self.upload()
+            self.problems += [f"round {index}: {problem}" for problem in self.wrong(held)]
             if self.problems:
                 return
 
@@ -114,6 +138,16 @@ class Loop:
 
     def _git(self, *arguments: str) -> str:
         return run("git", "-C", str(self.folder), *arguments).stdout.strip()
+
+
+def started(folder: Path, server: Server) -> subprocess.Popen[bytes]:
+    """An upload in a process of its own, and its group."""
+    command = [sys.executable, "-m", "dandi_mirror", "upload", "--sync", "--allow-deletes", "--validation", "skip"]
+    env = {**os.environ, token_variable(server.api_url): TOKEN}
+    return subprocess.Popen(
+        [*command, "-i", server.api_url], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
 
 
 @contextmanager
