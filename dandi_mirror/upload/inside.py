@@ -49,6 +49,8 @@ def main() -> None:
         answer = _answered(asked)
         signal.setitimer(signal.ITIMER_REAL, 0)
         _say(answers, answer)
+        if answer.get("ends"):
+            break
 
 
 def _limit(limits: Mapping[str, Any]) -> None:
@@ -82,7 +84,7 @@ def _answered(asked: Request) -> dict[str, Any]:
     except MemoryError:
         # what is left of it may be broken
         print("out of memory", file=sys.stderr, flush=True)
-        return {"error": "reading it takes more memory than it may have"}
+        return {"error": "reading it takes more memory than it may have", "ends": True}
     except Exception as error:
         import traceback
 
