@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,7 +125,7 @@ def _run(upload: Upload, telling: _Telling, dry_run: bool) -> int:
         if dry_run or planned.idle(upload.wanted.selects):
             return telling.end(None)
         size = sum(step.size for step in planned.plan.changes)
-        with telling.progress(size, upload):
+        with telling.progress(size, upload) as upload.doing:
             for outcome in upload.carry_out(planned):
                 telling.outcome(outcome)
         if upload.result.kept:
@@ -196,10 +197,10 @@ class _Telling:
         if self._form == "text":
             click.echo(output.printable(line), err=True)
 
-    def progress(self, total: int, upload: Upload) -> AbstractContextManager[None]:
-        """Bytes, rate and time left on a terminal; nothing anywhere else."""
-        if self._form == "json" or not total or not sys.stderr.isatty():
-            return nullcontext()
+    def progress(self, total: int, upload: Upload) -> AbstractContextManager[Callable[[str], None]]:
+        """What is done, bytes, rate and time left on a terminal; nothing anywhere else."""
+        if self._form == "json" or not sys.stderr.isatty():
+            return nullcontext(lambda doing: None)
         from dandi_mirror.cli.progress import transferring
 
         return transferring(total, lambda: upload.meter.passed)

@@ -79,6 +79,8 @@ class Upload:
     wanted: Wanted
     meter: Meter = field(default_factory=Meter)
     result: Result = field(default_factory=Result)
+    doing: Callable[[str], None] = lambda doing: None
+    """Is told what is being done."""
     worker: Worker | None = None
     """Processes that read files, where they are there already."""
 
@@ -156,6 +158,7 @@ class Upload:
         placed |= {path: (there.size, there.sha256) for path, there in planned.copies(self.wanted.selects)}
         stays = set(planned.theirs)
         planned.clone.prepare()
+        self.doing("sending")
         with ExitStack() as stack:
             for outcome in carry_out(self._work(planned, stack), planned.plan):
                 if outcome.status == "ok":
@@ -202,12 +205,15 @@ class Upload:
             path: "" if is_text(path, size) else annex_key(size, sha256, path)
             for path, (size, sha256) in placed.items()
         }
+        self.doing("annexing")
         with self.mirror.lock(self.dandiset):
             settle.annex(planned.clone, keys)
             settle.forget(planned.clone.dataset, stays)
             self.result.kept = settle.step_back(planned.clone.dataset, DRAFT, planned.base.commit)
         if planned.new:
+            self.doing("waiting for the archive's checksums")
             until_known(self.archive, self.dandiset, planned.new, self.wanted.wait)
+        self.doing("sync")
         self.result.report = self._sync(planned.row, meant=bool(planned.plan.of(Do.DELETE)))
 
     def _sync(self, row: DandisetRow, *, meant: bool) -> Report:
