@@ -52,13 +52,15 @@ class Person:
     dandiset: str = "000123"
     said: list[str] = field(default_factory=list)
 
-    def upload(self, *, token: str = TOKEN, **how: Any) -> Uploaded:
+    def upload(self, *, token: str = TOKEN, update: bool = False, **how: Any) -> Uploaded:
         """An upload of what is in the folder."""
         with closing(Session(self.server.api_url, token, IMPATIENT)) as session:
             wanted = Wanted(**{"validate": False, "wait": 10.0} | how)
             mirror = mirror_of(self.folder, self.dandiset)
             upload = Upload(Client(session), mirror, self.dandiset, wanted, worker=self.worker)
             with upload.held():
+                if update:
+                    assert upload.update().exit_code == 0
                 planned = upload.plan()
                 upload.check(planned)
                 outcomes = list(untouched(planned.plan))
