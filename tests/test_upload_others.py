@@ -77,6 +77,23 @@ def test_edits_that_a_sync_left_behind_undo_nothing(
     assert [(step.do, step.path) for step in planned.plan.steps] == []
 
 
+def test_an_edit_made_while_an_upload_runs_is_kept_and_never_taken_for_what_was_sent(
+    me: Person, mine: Dandiset
+) -> None:
+    file, moved = me.write("new.dat", b"sent"), me.write("moved.dat", b"also sent")
+    run("git", "annex", "add", "--backend=MD5E", "moved.dat", cwd=me.folder)
+    done = me.upload(meanwhile=lambda: me.write("new.dat", b"edited since"))
+    report = done.result.report
+    assert report and kinds(report) == [(Kind.WORKTREE, "")]
+    assert (file.read_bytes(), moved.read_bytes()) == (b"edited since", b"also sent")
+    assert "SHA256E" in str(moved.readlink())
+    sent = {asset.path: asset.blob.read() for asset in mine.draft if asset.blob}
+    assert (sent["new.dat"], sent["moved.dat"]) == (b"sent", b"also sent")
+    assert me.git("annex", "fsck", "--quiet", "--in", "here", "--fast") == ""
+    for key in (file.readlink().name, moved.readlink().name):
+        assert me.git("annex", "fsck", "--quiet", f"--key={key}") == ""
+
+
 def test_a_dandiset_under_embargo_is_made_filled_and_not_published(
     archive: Archive, mirror: MirrorOfTest, token: dict[str, str]
 ) -> None:

@@ -114,7 +114,10 @@ def _gone(path: str) -> Clone | None:
     full = Path(os.path.abspath(path))  # noqa: PTH100 (a link of git-annex is not to be followed)
     there = next(folder for folder in full.parents if folder.exists())
     clone = clone_at(str(there))
-    return clone and replace(clone, name=replace(clone.name, path=str(full.relative_to(clone.folder))))
+    if clone is None:
+        return None
+    inside = (there.resolve() / full.relative_to(there)).relative_to(clone.folder)
+    return replace(clone, name=replace(clone.name, path=str(inside)))
 
 
 def _run(upload: Upload, telling: _Telling, dry_run: bool, update: bool) -> int:
