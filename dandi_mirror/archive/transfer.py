@@ -24,7 +24,7 @@ from dandi_mirror.archive.large import LARGE, Large
 
 JOBS = 48
 """Connections at most."""
-FEW = 3
+FEW = 2
 """Threads to begin with."""
 SLOW = 0.008
 """Seconds of waiting for an answer from which on more threads help."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from dandi_mirror.errors import UsageError
+from dandi_mirror.repo.content import Annexed
 
 FIELDS = ("subject", "session", "species", "sex", "age", "approach", "technique", "variable", "dandiset")
 """What git-annex knows of a mirror's files (docs/format.md)."""
@@ -90,3 +91,17 @@ def matching(paths: Iterable[str], asked: Iterable[str]) -> tuple[set[str], list
         chosen |= found
         nothing += [] if found else [text]
     return chosen, nothing
+
+
+def pick(files: Iterable[Annexed], times: Mapping[str, str], room: int | None) -> list[Annexed]:
+    """Files of distinct keys that fit into ``room`` bytes together, the newest first (by ``times`` of their paths).
+
+    One that is too large for what is left is passed over, and older ones after it may still fit.
+    """
+    chosen: dict[str, Annexed] = {}
+    for file in sorted(files, key=lambda file: times.get(file.path, ""), reverse=True):
+        if file.key in chosen or (room is not None and file.size > room):
+            continue
+        chosen[file.key] = file
+        room = None if room is None else room - file.size
+    return list(chosen.values())

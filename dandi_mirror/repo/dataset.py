@@ -40,6 +40,7 @@ class RefChange:
 
     ref: str
     new: str
+    """An object id; :data:`ZERO` removes the ref."""
     old: str | None
 
     def line(self) -> str:
@@ -83,13 +84,14 @@ class Dataset:
         listing = git(self.path, "for-each-ref", "--format=%(refname) %(objectname)").decode(errors="surrogateescape")
         return {name: oid for name, _, oid in (line.rpartition(" ") for line in listing.splitlines())}
 
-    def refs_in_files(self) -> dict[str, str]:
-        """Every branch and tag and the object id it holds; read from the files, without starting git."""
+    def refs_in_files(self, *folders: str) -> dict[str, str]:
+        """Every ref below ``folders`` (branches and tags) and its object id; read from the files, without git."""
         lines: list[str] = []
         with suppress(OSError):
             lines = (self.git_dir / "packed-refs").read_text(errors="surrogateescape").splitlines()
+        folders = folders or ("refs/heads", "refs/tags")
         refs = {ref: oid for oid, _, ref in (line.partition(" ") for line in lines)}
-        for folder in ("refs/heads", "refs/tags"):
+        for folder in folders:
             for file in (self.git_dir / folder).rglob("*"):
                 with suppress(OSError):
                     refs[str(file.relative_to(self.git_dir))] = file.read_text(errors="replace").strip()
