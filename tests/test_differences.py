@@ -161,7 +161,8 @@ def test_a_log_tells_each_version_by_its_change_and_the_draft_by_its_commits(
     assert made.git("rev-parse", older) == made.git("rev-parse", "draft~1")
     assert "  last.nwb  4 bytes\n" in ask(made, "diff", f"000123@{older}..draft"), "a commit is a state, too"
     assert len(ask(made, "log", "000123", "--limit", "1").splitlines()) == 2
-    facts = records(ask(made, "log", "000123", "-f", "json"))
+    *facts, summary = records(ask(made, "log", "000123", "-f", "json"))
+    assert summary == {"action": "summary", "status": "ok", "exit_code": 0}
     assert [(fact["version"], fact["since"]) for fact in facts] == [("draft", SECOND), (SECOND, FIRST), (FIRST, "")]
 
 
