@@ -141,9 +141,10 @@ def test_what_names_nothing_gets_a_way_on(mixed: MirrorOfTest, tmp_path: Path) -
         "https://dandiarchive.s3.amazonaws.com/blobs/3b0/689/3b068999-b071-4bba-af03-37dee5643741",
     )
     for folder, name, hint in (
-        (top, "sub-9", "no file or folder here; see which there are: dandi-mirror ls ."),
+        (top, "sub-9", "no file or folder here; did you mean sub-2?"),
+        (top, "else", "no file or folder here; see which there are: dandi-mirror ls ."),
         (top, "00012", "did you mean"),
-        (mixed.path, ".", f"{mixed.path} is in no clone of a Dandiset"),
+        (tmp_path, ".", f"{tmp_path} is in no clone of a Dandiset"),
         (tmp_path, blob, f"ask for that first: dandi-mirror which {blob}"),
     ):
         for command in ("ls", "download"):

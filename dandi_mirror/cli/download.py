@@ -83,7 +83,7 @@ class _Run:
         from dandi_mirror.mirror.contents import contents_here, urls
         from dandi_mirror.mirror.download import Done, make_plan
 
-        name, clone = naming.read_place(text)
+        name, clone = naming.read_place(text, mirror_path=mirror_path)
         archive = naming.settings_for(mirror_path, [name], instance=instance).instance
         here = replace(name, instance=name.instance or instance)
         contents = contents_here(here, mirror_path, clone) or _ask(name, archive, self._wants_record(name))

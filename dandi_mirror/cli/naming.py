@@ -27,8 +27,39 @@ def read_name(text: str, *, offline: bool = False) -> Name:
     return read_place(text, offline=offline)[0]
 
 
-def read_place(text: str, *, offline: bool = False) -> tuple[Name, Path | None]:
-    """One name, and the top of the clone in which it is a path, if it is one; raises as :func:`read_names`."""
+def read_file(text: str, mirror_path: Path, archive: str | None = None) -> Name:
+    """One name; an asset or blob as the file that it is, by the clone or mirror here, else by the archive.
+
+    Raises:
+        UsageError: as :func:`read_names`; or neither knows which file it is.
+    """
+    name, _ = read_place(text, mirror_path=mirror_path)
+    if not name.asset:
+        return name
+    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.mirror.resolving import resolved
+
+    return resolved(name, Mirror(mirror_path.absolute())) or _asked(name, archive or name.instance)
+
+
+def _asked(name: Name, archive: str | None) -> Name:
+    """An asset of a known Dandiset, by its path, as the archive says."""
+    from dataclasses import replace
+
+    from dandi_mirror.cli import tokens
+    from dandi_mirror.mirror.contents import contents_there
+
+    if not name.dandiset or not archive:
+        return name
+    found = tokens.asked(archive, name.instance, lambda there: contents_there(name, there))
+    return replace(name, version=found.version, path=found.files[0].path, asset=None)
+
+
+def read_place(text: str, *, offline: bool = False, mirror_path: Path | None = None) -> tuple[Name, Path | None]:
+    """One name, and the top of the clone in which it is a path, if it is one; raises as :func:`read_names`.
+
+    With ``mirror_path``, a blob is the file that the mirror there, or the clone around, says it is.
+    """
     from dandi_mirror.archive.names import parse
     from dandi_mirror.errors import UsageError
 
@@ -39,12 +70,20 @@ def read_place(text: str, *, offline: bool = False) -> tuple[Name, Path | None]:
 
         if clone := clone_at(text):
             return clone.name, clone.folder
-        if clone_at(".") and _may_be_path(text):
-            raise UsageError(f"{text} is no file or folder here; see which there are: dandi-mirror ls .") from None
+        if (around := clone_at(".")) and _may_be_path(text):
+            near = _nearest(text, around.folder)
+            hint = f"did you mean {near}?" if near else "see which there are: dandi-mirror ls ."
+            raise UsageError(f"{text} is no file or folder here; {hint}") from None
         if os.path.lexists(text):
             top = Path(text).absolute()
             raise UsageError(f"{top} is in no clone of a Dandiset; name one, as 000004, or go to its folder") from None
         raise
+    if name.blob and mirror_path:
+        from dandi_mirror.mirror.mirror import Mirror
+        from dandi_mirror.mirror.resolving import resolved
+
+        if found := resolved(name, Mirror(mirror_path.absolute())):
+            return found, None
     if name.blob and not name.dandiset:
         raise UsageError(f"{text} does not say of which file it is; ask for that first: dandi-mirror which {text}")
     if name.ask and offline:
@@ -54,6 +93,16 @@ def read_place(text: str, *, offline: bool = False) -> tuple[Name, Path | None]:
 
         return follow(name), None
     return name, None
+
+
+def _nearest(text: str, top: Path) -> str:
+    """The file or folder of a clone that somebody may mean, from the current folder."""
+    from dandi_mirror.mirror.wishes import nearest
+    from dandi_mirror.repo.clone import Clone
+
+    wanted = os.path.relpath(Path.cwd().resolve() / text, top)
+    near = nearest(wanted, Clone(top).listing())
+    return os.path.relpath(top / near, Path.cwd().resolve()) if near else ""
 
 
 def _may_be_path(text: str) -> bool:
