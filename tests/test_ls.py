@@ -159,6 +159,7 @@ def test_what_is_not_there_gets_the_nearest_that_is(mixed: MirrorOfTest) -> None
     assert mixed.server.requests == []
     done = mixed.cli("ls", "000124", "000123", code=3)
     assert "has no /dandisets/000124/" in done.stderr
+    assert "; did you mean 000123? or find it by words: dandi-mirror search WORDS\n" in done.stderr
     assert "2 files" in done.stdout
 
 

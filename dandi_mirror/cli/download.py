@@ -86,7 +86,9 @@ class _Run:
         name, clone = naming.read_place(text, mirror_path=mirror_path)
         archive = naming.settings_for(mirror_path, [name], instance=instance).instance
         here = replace(name, instance=name.instance or instance)
-        contents = contents_here(here, mirror_path, clone) or _ask(name, archive, self._wants_record(name))
+        contents = contents_here(here, mirror_path, clone) or naming.known(
+            name, mirror_path, lambda: _ask(name, archive, self._wants_record(name))
+        )
         plan = make_plan(name, contents, self.folder, self.existing, self.taken, preserve_tree=self.preserve_tree)
         for done in plan.settled:
             self._tell(done, contents)

@@ -102,7 +102,11 @@ def _look(text: str, path: Path, recursive: bool, instance: str | None) -> tuple
     here = replace(name, instance=name.instance or instance)
     found = contents_here(here, path, folder)
     if not found:
-        found = tokens.asked(settings.instance, name.instance, lambda archive: contents_there(name, archive))
+        found = naming.known(
+            name,
+            path,
+            lambda: tokens.asked(settings.instance, name.instance, lambda there: contents_there(name, there)),
+        )
     rows = every(found.files) if recursive else folded(name, found.files)
     return found, rows, api_url(settings.instance)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.names import Name
     from dandi_mirror.config import Settings
+
+
+Answer = TypeVar("Answer")
 
 
 def read_names(texts: Iterable[str], *, offline: bool = False) -> list[Name]:
@@ -93,6 +96,30 @@ def read_place(text: str, *, offline: bool = False, mirror_path: Path | None = N
 
         return follow(name), None
     return name, None
+
+
+def known(name: Name, mirror_path: Path, ask: Callable[[], Answer]) -> Answer:
+    """What the archive answers of a name; of a Dandiset that it has not, what to type next.
+
+    Raises:
+        NotFoundError: it has no such Dandiset, version or file; and what ``ask`` raises.
+    """
+    from dandi_mirror.errors import NotFoundError
+
+    try:
+        return ask()
+    except NotFoundError as error:
+        if not name.dandiset or f"/dandisets/{name.dandiset}/" not in str(error):
+            raise
+        from difflib import get_close_matches
+
+        from dandi_mirror.mirror.mirror import Mirror
+
+        here = Mirror(mirror_path.absolute()).dandisets()
+        near = get_close_matches(name.dandiset, here, 1, 0.8)
+        hint = f"did you mean {near[0]}? or " if near else ""
+        words = "dandi-mirror search WORDS" if here else "https://dandiarchive.org/dandiset/search"
+        raise NotFoundError(f"{error}; {hint}find it by words: {words}") from None
 
 
 def _nearest(text: str, top: Path) -> str:

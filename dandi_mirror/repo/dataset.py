@@ -12,7 +12,7 @@ from pathlib import Path
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo import garbage
 from dandi_mirror.repo.disk import sync_to_disk
-from dandi_mirror.repo.files import git_dir_of, is_filled, is_repository, locks_in, read_ref
+from dandi_mirror.repo.files import git_dir_of, is_filled, is_repository, locks_in, loose_refs, read_ref
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.reader import Reader
@@ -92,9 +92,7 @@ class Dataset:
         folders = folders or ("refs/heads", "refs/tags")
         refs = {ref: oid for oid, _, ref in (line.partition(" ") for line in lines)}
         for folder in folders:
-            for file in (self.git_dir / folder).rglob("*"):
-                with suppress(OSError):
-                    refs[str(file.relative_to(self.git_dir))] = file.read_text(errors="replace").strip()
+            refs |= loose_refs(str(self.git_dir), folder)
         return {ref: oid for ref, oid in refs.items() if _OBJECT.fullmatch(oid)}
 
     def light_tags(self) -> set[str]:
