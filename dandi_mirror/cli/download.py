@@ -31,12 +31,7 @@ if TYPE_CHECKING:
     help="Files that are there: fail; leave them; fetch all; fetch those of other content; of other size or time.",
 )  # fmt: skip
 @click.option("--preserve-tree", is_flag=True, help="Put parts where they are in the Dandiset, too: ID/FOLDER/FILE.")
-@bringing.jobs
-@bringing.dry_run
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@bringing.common
 def command(
     names: tuple[str, ...],
     folder: Path,

@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--max-size", metavar="SIZE", help="At most so much, as 50G.")
 @click.option("--newest", is_flag=True, help="The newest first, and so are those that fit into --max-size.")
-@bringing.jobs
-@bringing.dry_run
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@bringing.common
 def command(
     what: tuple[str, ...],
     where: tuple[str, ...],

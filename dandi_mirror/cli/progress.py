@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bars
 
+from dandi_mirror.cli.following import repeated
 from dandi_mirror.mirror.options import Progress
 
 
@@ -24,18 +24,7 @@ def live() -> Iterator[Progress]:
 def transferring(total: int, received: Callable[[], int]) -> Iterator[None]:
     """A bar with bytes, rate and time left, gone when it is done."""
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    over = threading.Event()
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("", total=total)
-
-        def follow() -> None:
-            while not over.wait(0.2):
-                bars.update(task, completed=received())
-
-        follower = threading.Thread(target=follow, daemon=True)
-        follower.start()
-        try:
+        with repeated(lambda: bars.update(task, completed=received())):
             yield
-        finally:
-            over.set()
-            follower.join(1)
