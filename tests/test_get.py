@@ -335,6 +335,7 @@ def test_a_dataset_of_a_cloned_mirror_is_installed_when_it_is_asked_for(synced: 
     assert "none of the Dandisets of" in nothing.stderr
     before = run("dandi-mirror", "get", "-n", "000123/sub-b", "-i", synced.server.api_url, cwd=tmp_path / "clone")
     assert "would be" in before.stderr
+    assert before.stdout.splitlines()[-1] == "would get 1 file, 15.0 kB"
     assert list((tmp_path / "clone" / "000123").iterdir()) == []
     records = get(tmp_path / "clone", "000123/sub-b", "-i", synced.server.api_url)
     assert came(records, tmp_path / "clone") == ["000123/sub-b/sub-b.nwb"]

@@ -252,3 +252,17 @@ def test_nothing_is_followed_where_nobody_is_to_be_asked(server: Server, tmp_pat
     done = run("dandi-mirror", "status", f"{server.origin}/a", "--offline", "-d", str(tmp_path), code=2)
     assert "nothing is to be asked" in done.stderr
     assert server.requests == []
+
+
+def test_a_clone_says_itself_which_archive_it_is_of(mixed: MirrorOfTest, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", "--branch", TAG, str(mixed.path / "000123"), str(clone))
+    done = run("dandi-mirror", "download", "sub-1", "-o", str(tmp_path / "out"), cwd=clone)
+    assert done.stdout == "downloaded 2 files, 1.5 kB\n"
+    links = run("dandi-mirror", "ls", "sub-1", "--links", cwd=clone).stdout
+    assert f"{mixed.server.api_url}/assets/" in links
+    run("git", "config", "--global", "--unset", "annex.security.allowed-ip-addresses")
+    links = run("dandi-mirror", "ls", "sub-1", "--links", "-f", "json", cwd=clone).stdout
+    assert "000123" in links, "a dataset does not lead to this machine by itself"
+    refused = run("dandi-mirror", "download", "sub-1", "-o", str(tmp_path / "no"), cwd=clone, code=3)
+    assert "is on this machine or network" in refused.stderr

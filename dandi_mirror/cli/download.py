@@ -79,7 +79,8 @@ class _Run:
         from dandi_mirror.mirror.download import Done, make_plan
 
         name, clone = naming.read_place(text, mirror_path=mirror_path)
-        archive = naming.settings_for(mirror_path, [name], instance=instance).instance
+        api = naming.api_here(name, mirror_path, clone)
+        archive = naming.settings_for(mirror_path, [name], api, instance=instance).instance
         here = replace(name, instance=name.instance or instance)
         contents = contents_here(here, mirror_path, clone) or naming.known(
             name, mirror_path, lambda: _ask(name, archive, self._wants_record(name))

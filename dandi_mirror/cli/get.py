@@ -97,9 +97,9 @@ class _Run:
 
     def check_room(self, places: list[Place]) -> None:
         """Refuse what cannot fit, of several datasets together, before anything is fetched of one."""
-        from dandi_mirror.mirror.get import check_room
-
         if len(places) > 1 and not self._dry_run and self._wish.most is None:
+            from dandi_mirror.mirror.foreseen import check_room
+
             check_room(places, self._wish)
 
     def one(self, place: Place) -> None:
@@ -121,38 +121,42 @@ class _Run:
         clone = Clone(place.folder)
         clone.prepare()
         choice = choose(clone, replace(self._wish, paths=tuple(place.paths)), _commit(clone, place))
-        for text in choice.nothing:
-            hint = f"; did you mean {choice.near[text]}?" if text in choice.near else ""
-            self._tell(clone, _nothing(text, f"there is no such file, folder or match{hint}"))
-        if choice.unmet:
-            self._tell(clone, _nothing(".", f"no file fits --where {choice.unmet}"))
+        self._say_what_is_not(clone.path, choice)
         if self._dry_run:
-            self._would(clone, choice)
+            self._would(clone.path, choice)
         else:
             self._bring(clone, choice)
-        if self._wish.most is not None:
-            from dataclasses import replace
+        self._spend(choice)
 
+    def _spend(self, choice: Choice) -> None:
+        """What is left of the budget for the next dataset."""
+        from dataclasses import replace
+
+        if self._wish.most is not None:
             self._wish = replace(self._wish, most=max(0, self._wish.most - choice.size))
         if choice.beyond:
             self.telling.say(f"{choice.beyond:,} more are beyond --max-size")
+
+    def _say_what_is_not(self, folder: Path, choice: Choice) -> None:
+        for text in choice.nothing:
+            hint = f"; did you mean {choice.near[text]}?" if text in choice.near else ""
+            self._tell(folder, _nothing(text, f"there is no such file, folder or match{hint}"))
+        if choice.unmet:
+            self._tell(folder, _nothing(".", f"no file fits --where {choice.unmet}"))
 
     def _would_come(self, place: Place) -> None:
         """What a clone that is not made would be asked for: by the mirror that it would be of, else by the archive."""
         from dataclasses import replace
 
         from dandi_mirror.cli import tokens
-        from dandi_mirror.mirror.get import Got, foreseen, size_of
+        from dandi_mirror.mirror.foreseen import foreseen
 
         wish = replace(self._wish, paths=tuple(place.paths))
-        listing = foreseen(place, wish, lambda look: tokens.asked(self._instance, None, look))
+        choice = foreseen(place, wish, lambda look: tokens.asked(self._instance, None, look))
         self.telling.say(f"{place.dandiset} would be cloned from {place.source or place.member_of} into {place.folder}")
-        for text in listing.nothing:
-            self._told(place.folder, _nothing(text, "there is no such file, folder or match"))
-        for file in listing.missing:
-            self._told(place.folder, Got(file.path, file.key, size_of(file.key)))
-        if listing.beyond:
-            self.telling.say(f"{listing.beyond:,} more are beyond --max-size")
+        self._say_what_is_not(place.folder, choice)
+        self._would(place.folder, choice)
+        self._spend(choice)
 
     def _bring(self, clone: Clone, choice: Choice) -> None:
         from dandi_mirror.archive.transfer import Meter
@@ -163,21 +167,18 @@ class _Run:
         with self.telling.progress(choice.size, meter):
             try:
                 for got in bring(clone, choice, access, self._jobs, meter):
-                    self._tell(clone, got)
+                    self._tell(clone.path, got)
             except MirrorError as error:
                 self.telling.ended_by(error)
                 raise
 
-    def _would(self, clone: Clone, choice: Choice) -> None:
+    def _would(self, folder: Path, choice: Choice) -> None:
         from dandi_mirror.mirror.get import Got, size_of
 
         for file in choice.missing:
-            self._tell(clone, Got(file.path, file.key, size_of(file.key)))
+            self._tell(folder, Got(file.path, file.key, size_of(file.key)))
 
-    def _tell(self, clone: Clone, got: Got) -> None:
-        self._told(clone.path, got)
-
-    def _told(self, folder: Path, got: Got) -> None:
+    def _tell(self, folder: Path, got: Got) -> None:
         facts = {"path": str(folder / got.path), "refds": str(folder), "file": got.path, "key": got.key}
         self.telling.file(got.path, got.status, got.message, got.size, got.exit_code, facts)
 

@@ -98,7 +98,7 @@ def _look(text: str, path: Path, recursive: bool, instance: str | None) -> tuple
     from dandi_mirror.mirror.folded import every, folded
 
     name, folder = naming.read_place(text, mirror_path=path)
-    settings = naming.settings_for(path, [name], instance=instance)
+    settings = naming.settings_for(path, [name], naming.api_here(name, path, folder), instance=instance)
     here = replace(name, instance=name.instance or instance)
     found = contents_here(here, path, folder)
     if not found:

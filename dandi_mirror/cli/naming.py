@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from dandi_mirror.archive.names import Name
     from dandi_mirror.config import Settings
+    from dandi_mirror.errors import UsageError
 
 
 Answer = TypeVar("Answer")
@@ -68,19 +69,8 @@ def read_place(text: str, *, offline: bool = False, mirror_path: Path | None = N
 
     try:
         name = parse(text)
-    except UsageError:
-        from dandi_mirror.mirror.clones import clone_at
-
-        if clone := clone_at(text):
-            return clone.name, clone.folder
-        if (around := clone_at(".")) and _may_be_path(text):
-            near = _nearest(text, around.folder)
-            hint = f"did you mean {near}?" if near else "see which there are: dandi-mirror ls ."
-            raise UsageError(f"{text} is no file or folder here; {hint}") from None
-        if os.path.lexists(text):
-            top = Path(text).absolute()
-            raise UsageError(f"{top} is in no clone of a Dandiset; name one, as 000004, or go to its folder") from None
-        raise
+    except UsageError as error:
+        return _path(text, error)
     if name.blob and mirror_path:
         from dandi_mirror.mirror.mirror import Mirror
         from dandi_mirror.mirror.resolving import resolved
@@ -96,6 +86,23 @@ def read_place(text: str, *, offline: bool = False, mirror_path: Path | None = N
 
         return follow(name), None
     return name, None
+
+
+def _path(text: str, error: UsageError) -> tuple[Name, Path]:
+    """What is no name, as a path in a clone, and the top of that; ``error`` is why it is none."""
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.mirror.clones import clone_at
+
+    if clone := clone_at(text):
+        return clone.name, clone.folder
+    if (around := clone_at(".")) and _may_be_path(text):
+        near = _nearest(text, around.folder)
+        hint = f"did you mean {near}?" if near else "see which there are: dandi-mirror ls ."
+        raise UsageError(f"{text} is no file or folder here; {hint}") from None
+    if os.path.lexists(text):
+        top = Path(text).absolute()
+        raise UsageError(f"{top} is in no clone of a Dandiset; name one, as 000004, or go to its folder") from None
+    raise error
 
 
 def known(name: Name, mirror_path: Path, ask: Callable[[], Answer]) -> Answer:
@@ -156,8 +163,19 @@ def dandisets(names: Iterable[Name]) -> list[str]:
     return sorted(ids)
 
 
-def settings_for(mirror_path: Path, names: Iterable[Name], **flags: object) -> Settings:
+def api_here(name: Name, mirror_path: Path, folder: Path | None) -> str:
+    """The API of the archive that a name's dataset on this machine is of, as it says itself; empty if it does not."""
+    from dandi_mirror.mirror.contents import dataset_here
+    from dandi_mirror.repo.clone import Clone
+
+    dataset = dataset_here(name, mirror_path.absolute(), folder)
+    return Clone(dataset.path).api() if dataset else ""
+
+
+def settings_for(mirror_path: Path, names: Iterable[Name], api: str = "", /, **flags: object) -> Settings:
     """The settings, with the archive that the names say where neither -i nor a setting says one.
+
+    ``api`` comes before what the names say: it is the archive's that their dataset is of.
 
     Raises:
         UsageError: the names, or a name and -i or the settings, are of two archives.
@@ -167,7 +185,7 @@ def settings_for(mirror_path: Path, names: Iterable[Name], **flags: object) -> S
 
     settings, sources = settings_and_sources(mirror_path)
     settings = settings.with_flags(**flags)
-    given = settings.instance if flags.get("instance") or sources["instance"] != "default" else None
+    given = settings.instance if flags.get("instance") or sources["instance"] != "default" else api or None
     for said in dict.fromkeys(name.instance for name in names if name.instance):
         given = agreed(said, given, settings.instance)
     return settings.with_flags(instance=given)

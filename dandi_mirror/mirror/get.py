@@ -9,25 +9,18 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dandi_mirror.archive.transfer import Access, Item, Meter, Outcome, fetch
-from dandi_mirror.errors import DiskError, MirrorError, UsageError
+from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.mirror.wishes import Wish, fits, matching, nearest, pick
-from dandi_mirror.model import DRAFT
 from dandi_mirror.repo import content, objects
 from dandi_mirror.repo.clone import Clone, Facts, Tracked, copies
 from dandi_mirror.repo.content import Annexed
 from dandi_mirror.repo.logs import embargo_remote
-
-if TYPE_CHECKING:
-    from dandi_mirror.archive.client import Archive
-    from dandi_mirror.mirror.contents import Contents
-    from dandi_mirror.mirror.places import Place
 
 PLACED = 500
 """Files that are placed together, while others come."""
@@ -109,60 +102,6 @@ def choose(clone: Clone, wish: Wish, commit: str | None = None) -> Choice:
     choice.missing = sorted((file for file in missing if file.key in order), key=lambda file: order[file.key])
     choice.beyond = len(missing) - len(choice.missing)
     return choice
-
-
-def foreseen(place: Place, wish: Wish, ask: Callable[[Callable[[Archive], Contents]], Contents]) -> Choice:
-    """What would come into a clone that is not made: by the mirror that it would be of, else by the archive.
-
-    ``ask`` asks the archive.
-
-    Raises:
-        UsageError: there are conditions that only a clone knows the answer to.
-    """
-    version = place.version or DRAFT
-    source = Clone(Path(place.source))
-    if place.source and source.path.is_dir() and source.dataset.exists():
-        source.read_config()
-        ref = f"refs/heads/{DRAFT}" if version == DRAFT else f"refs/tags/{version}"
-        choice = choose(source, wish, f"{ref}^{{commit}}")
-        # what the mirror has is not here yet
-        choice.missing, choice.here = [*choice.here, *choice.missing], []
-        return choice
-    from dandi_mirror.archive.names import Name  # what asks the API takes as long to load as all the rest
-    from dandi_mirror.mirror.contents import contents_there
-
-    if wish.where:
-        raise UsageError(f"--where is known when {place.dandiset} is cloned; leave out -n, or --where")
-    name = Name(place.dandiset, dandiset=place.dandiset, version=version)
-    files = [file for file in ask(lambda archive: contents_there(name, archive)).files if file.key]
-    chosen, nothing = matching([file.path for file in files], wish.paths or (".",))
-    sized = {file.path: Annexed(file.path, file.key, file.size or 0) for file in files if file.path in chosen}
-    kept = pick(sized.values(), {file.path: file.time for file in files} if wish.newest else {}, wish.most)
-    keys = {file.key for file in kept}
-    missing = [Tracked(path, file.key, pointer=False) for path, file in sized.items() if file.key in keys]
-    return Choice(missing=missing, nothing=nothing, beyond=len(sized) - len(missing))
-
-
-def check_room(places: Iterable[Place], wish: Wish) -> None:
-    """Refuse what cannot fit, of several datasets together; of those that are not here, nothing is known.
-
-    Raises:
-        DiskError: there is not so much room.
-    """
-    need: dict[int, int] = {}
-    for place in places:
-        if place.source or place.member_of:
-            continue
-        clone = Clone(place.folder)
-        clone.read_config()
-        size = choose(clone, replace(wish, paths=tuple(place.paths)), None).size if place.version is None else 0
-        disk = os.stat(place.folder).st_dev  # noqa: PTH116
-        need[disk] = need.get(disk, 0) + size
-        found = os.statvfs(place.folder)
-        if need[disk] > (free := found.f_bavail * found.f_frsize):
-            raise DiskError(
-                f"{need[disk]:,} bytes and more are to come and {free:,} are free; name Dandisets, or set --max-size"
-            )
 
 
 def _said(where: Iterable[tuple[str, tuple[str, ...]]], known: Iterable[Iterable[tuple[str, str]]]) -> str:

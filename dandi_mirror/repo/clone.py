@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from dandi_mirror.errors import DiskError, UsageError
 from dandi_mirror.repo.dataset import ANNEX, Dataset, Tree
 from dandi_mirror.repo.keys import hash_dir_lower, hash_dir_mixed
-from dandi_mirror.repo.logs import WEB, embargo_remote, fields, location_path, metadata_path, present, url_path
+from dandi_mirror.repo.logs import WEB, api_of, embargo_remote, fields, location_path, metadata_path, present, url_path
 from dandi_mirror.repo.process import git
 from dandi_mirror.repo.stream import FILE, LINK
 
@@ -112,6 +112,22 @@ class Clone:
     def addresses(self) -> frozenset[str]:
         """IP addresses on this machine or network that git-annex may ask."""
         return frozenset(self.config.get("annex.security.allowed-ip-addresses", "").split())
+
+    def api(self) -> str:
+        """The URL of the archive's API, as the dataset itself says; empty if it does not.
+
+        One on this machine counts only if git-annex may ask it.
+        """
+        log = self.dataset.ref(ANNEX) or self.dataset.ref("refs/remotes/origin/git-annex")
+        with self.dataset.reader() as reader:
+            (content,) = reader.read([f"{log}:remote.log"]) if log else (None,)
+        place = api_of(content or b"")
+        here = urlsplit(f"//{place}").hostname in {"127.0.0.1", "localhost"}
+        if here and not self.config:
+            self.read_config()
+        if here and not {"127.0.0.1", "all"} & self.addresses:
+            return ""
+        return place and f"{'http' if here else 'https'}://{place}"
 
     def closed_api(self) -> str:
         """The API that has what is here under embargo, as its special remote says; empty if nothing is."""
