@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from dandi_mirror.archive.instances import KNOWN
 from dandi_mirror.archive.names import Name, parse
 from dandi_mirror.archive.redirects import follow
+from dandi_mirror.cli.naming import settings_for
 from dandi_mirror.embedded import Archive, Request, Server
 from dandi_mirror.errors import MirrorError, UsageError
 from dandi_mirror.mirror.clones import clone_at
@@ -266,3 +267,9 @@ def test_a_clone_says_itself_which_archive_it_is_of(mixed: MirrorOfTest, tmp_pat
     assert "000123" in links, "a dataset does not lead to this machine by itself"
     refused = run("dandi-mirror", "download", "sub-1", "-o", str(tmp_path / "no"), cwd=clone, code=3)
     assert "is on this machine or network" in refused.stderr
+
+
+def test_an_archive_that_a_name_says_comes_before_the_one_of_the_dataset_that_is_here(tmp_path: Path) -> None:
+    for said, asked in (("linc", "linc"), ("dandi", KNOWN["dandi"]), (None, KNOWN["dandi"])):
+        name = Name("000123", instance=said, dandiset="000123")
+        assert settings_for(tmp_path, [name], KNOWN["dandi"]).instance == asked

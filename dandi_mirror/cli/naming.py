@@ -185,10 +185,26 @@ def settings_for(mirror_path: Path, names: Iterable[Name], api: str = "", /, **f
 
     settings, sources = settings_and_sources(mirror_path)
     settings = settings.with_flags(**flags)
-    given = settings.instance if flags.get("instance") or sources["instance"] != "default" else api or None
+    given = settings.instance if flags.get("instance") or sources["instance"] != "default" else None
+    names = list(names)
+    if api and given is None and _is_api_of(names, api):
+        given = api
     for said in dict.fromkeys(name.instance for name in names if name.instance):
         given = agreed(said, given, settings.instance)
     return settings.with_flags(instance=given)
+
+
+def _is_api_of(names: Iterable[Name], api: str) -> bool:
+    """Whether names do not say another archive than the one with this API."""
+    from dandi_mirror.archive.instances import agreed
+    from dandi_mirror.errors import UsageError
+
+    try:
+        for name in names:
+            agreed(name.instance, api, api)
+    except UsageError:
+        return False
+    return True
 
 
 def said(names: Iterable[Name]) -> str | None:

@@ -28,10 +28,10 @@ def foreseen(place: Place, wish: Wish, ask: Callable[[Callable[[Archive], Conten
         UsageError: there are conditions that only a clone knows the answer to.
     """
     version = place.version or DRAFT
+    ref = f"refs/heads/{DRAFT}" if version == DRAFT else f"refs/tags/{version}"
     source = Clone(Path(place.source))
-    if place.source and source.path.is_dir() and source.dataset.exists():
+    if place.source and source.dataset.exists() and source.dataset.ref(ref):
         source.read_config()
-        ref = f"refs/heads/{DRAFT}" if version == DRAFT else f"refs/tags/{version}"
         choice = choose(source, wish, f"{ref}^{{commit}}")
         # what the mirror has is not here yet
         choice.missing, choice.here = [*choice.here, *choice.missing], []
@@ -59,7 +59,7 @@ def check_room(places: Iterable[Place], wish: Wish) -> None:
         if place.source or place.member_of:
             continue
         clone = Clone(place.folder)
-        clone.read_config()
+        clone.prepare()
         size = choose(clone, replace(wish, paths=tuple(place.paths)), None).size if place.version is None else 0
         disk = os.stat(place.folder).st_dev  # noqa: PTH116
         need[disk] = need.get(disk, 0) + size

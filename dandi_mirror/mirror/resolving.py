@@ -27,11 +27,13 @@ def resolved(name: Name, mirror: Mirror) -> Name | None:
         within = replace(name, dandiset=clone.name.dandiset, version=name.version or clone.name.version)
         if path := _in_clone(within, clone.folder):
             return _file(name, str(clone.name.dandiset), str(within.version), path)
-    if not mirror.dandisets():
-        return None
-    bring_up(mirror, lambda dandiset, doing: None)
-    with opened(path_of(mirror)) as database:
-        found = places(database, mirror, Wanted(asset_id=name.asset or "", blob_id=name.blob or ""))
+    found: list[Place] = []
+    # without an index, and where none can be made, nothing is known
+    with suppress(MirrorError):
+        if mirror.dandisets():
+            bring_up(mirror, lambda dandiset, doing: None)
+            with opened(path_of(mirror)) as database:
+                found = places(database, mirror, Wanted(asset_id=name.asset or "", blob_id=name.blob or ""))
     fitting = [place for place in found if _fits(place, name)]
     return _file(name, fitting[0].dandiset, name.version or fitting[0].version, fitting[0].path) if fitting else None
 

@@ -36,7 +36,7 @@ def bring_folders_to_disk(folders: Collection[str]) -> None:
     They cannot be started before they are waited for, and each that is waited for flushes the disk: so of very many,
     all that their file system holds is synced; when files' content is on the disk already, that takes a twentieth.
     """
-    if len(folders) < _MANY or not _sync_file_system(next(iter(folders))):
+    if len(folders) < _MANY or not any(map(_sync_file_system, folders)):
         for folder in sorted(folders):
             _sync(folder)
 
@@ -67,13 +67,16 @@ def _sync(path: str) -> None:
 
 
 def _sync_file_system(folder: str) -> bool:
-    """Bring all that a folder's file system holds to the disk; whether that can be done here."""
+    """Bring all that a folder's file system holds to the disk; whether that can be done, and the folder is there."""
     import ctypes  # takes as long to load as all the rest
 
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     if syncfs is None:
         return False
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
     try:
         if syncfs(descriptor):
             number = ctypes.get_errno()
