@@ -301,7 +301,7 @@ def test_without_a_key_or_with_another_persons_nothing_changes(me: Person, mine:
 
 
 def test_behind_the_archive_nothing_is_sent_and_what_is_said_to_type_helps(
-    me: Person, mine: Dandiset, archive: Archive, mirror: MirrorOfTest
+    me: Person, mine: Dandiset, archive: Archive, mirror: MirrorOfTest, token: dict[str, str]
 ) -> None:
     me.write("new.dat", b"new")
     run("datalad", "save", "-m", "mine", cwd=me.folder)
@@ -311,31 +311,38 @@ def test_behind_the_archive_nothing_is_sent_and_what_is_said_to_type_helps(
     with pytest.raises(PartError, match=r"another file there.*theirs.dat \(new there\)") as refused:
         me.upload()
     assert me.writes() == []
-    words = str(refused.value)
-    first, second = words.partition("(git -C")[2].partition(")")[0].split("; ")
-    for command in (f"git -C{first}", second):
-        run(*command.split())
-    assert words.endswith(f"dandi-mirror sync 000123 -d {mirror.path}")
-    assert mirror.sync().exit_code == 0
+    assert str(refused.value).endswith("bring that here first: dandi-mirror upload --update")
+    where = ["-i", mirror.server.api_url, "--validation", "skip"]
+    done = run("dandi-mirror", "upload", "--update", "nothing", *where, cwd=me.folder, env=token)
+    assert done.stdout == "000123  4 files, 25 bytes  +1 ~1\n"
+    assert "kept on the branch uploaded/" in done.stderr
+    assert me.git("ls-files", "--", "theirs.dat") == "theirs.dat"
     assert me.upload().steps == {"new.dat": "add"}
     assert me.git("status", "--porcelain") == ""
     assert "new.dat" in paths(mine)
 
 
-def test_a_clone_that_is_behind_takes_in_what_its_mirror_has(
+def test_a_clone_that_is_behind_takes_in_what_others_did_by_itself_or_from_its_mirror(
     elsewhere: Person, mine: Dandiset, archive: Archive, mirror: MirrorOfTest
 ) -> None:
     elsewhere.write("new.dat", b"new")
     run("datalad", "save", "-m", "mine", cwd=elsewhere.folder)
     mine.delete_asset(THIRD)
-    with pytest.raises(PartError, match=r"deleted there.*git -C .* pull"):
+    with pytest.raises(PartError, match=r"deleted there"):
         elsewhere.upload()
     mirror.sync()
     run("git", "pull", "-q", "--no-rebase", "--no-edit", cwd=elsewhere.folder)
     assert elsewhere.upload().steps == {"new.dat": "add"}
+    # the mirror has not seen that yet, when somebody else is at work
+    mine.add_asset("theirs.dat", archive.add_blob(b"x"))
+    elsewhere.write("more.dat", b"more")
+    assert elsewhere.upload(update=True).steps == {"more.dat": "add"}
     assert elsewhere.git("status", "--porcelain") == ""
+    assert (elsewhere.folder / "theirs.dat").is_symlink()
     mirror.sync()
-    assert mirror.refs()["refs/heads/draft"] == elsewhere.git("rev-parse", "draft")
+    assert mirror.git("rev-parse", "draft^{tree}") == elsewhere.git("rev-parse", "draft^{tree}")
+    run("git", "pull", "-q", "--no-rebase", "--no-edit", cwd=elsewhere.folder)
+    assert elsewhere.upload().steps == {}
 
 
 def test_who_did_the_same_meanwhile_is_no_conflict(me: Person, mine: Dandiset, archive: Archive) -> None:

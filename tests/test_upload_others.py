@@ -16,6 +16,7 @@ from tests.conftest import MirrorOfTest, run
 from tests.embedded.test_dandi_client import dandi, files
 from tests.loop.campaign import begin, started
 from tests.nwb import write_nwb
+from tests.terminal import on_terminal
 from tests.test_credentials import TOKEN
 from tests.test_sync import kinds
 from tests.test_upload import FIRST, SECOND, THIRD, elsewhere, me, mine, paths, token
@@ -76,6 +77,23 @@ def test_edits_that_a_sync_left_behind_undo_nothing(
     assert [(step.do, step.path) for step in planned.plan.steps] == []
 
 
+def test_an_edit_made_while_an_upload_runs_is_kept_and_never_taken_for_what_was_sent(
+    me: Person, mine: Dandiset
+) -> None:
+    file, moved = me.write("new.dat", b"sent"), me.write("moved.dat", b"also sent")
+    run("git", "annex", "add", "--backend=MD5E", "moved.dat", cwd=me.folder)
+    done = me.upload(meanwhile=lambda: me.write("new.dat", b"edited since"))
+    report = done.result.report
+    assert report and kinds(report) == [(Kind.WORKTREE, "")]
+    assert (file.read_bytes(), moved.read_bytes()) == (b"edited since", b"also sent")
+    assert "SHA256E" in str(moved.readlink())
+    sent = {asset.path: asset.blob.read() for asset in mine.draft if asset.blob}
+    assert (sent["new.dat"], sent["moved.dat"]) == (b"sent", b"also sent")
+    assert me.git("annex", "fsck", "--quiet", "--in", "here", "--fast") == ""
+    for key in (file.readlink().name, moved.readlink().name):
+        assert me.git("annex", "fsck", "--quiet", f"--key={key}") == ""
+
+
 def test_a_dandiset_under_embargo_is_made_filled_and_not_published(
     archive: Archive, mirror: MirrorOfTest, token: dict[str, str]
 ) -> None:
@@ -105,7 +123,7 @@ def test_what_would_not_be_published_is_said_in_words_before_it_is_tried(
     mine.draft.validation_errors = [{"field": "license", "message": "'license' is a required property"}]
     mine.draft.touch(archive.now())
     said = mirror.cli("publish", "000123", "--yes", env=token, code=3).stderr
-    assert "cannot be published: its record: license: 'license' is a required property; edit it on http" in said
+    assert "its record: license: 'license' is a required property; edit it on the Dandiset's page" in said
     mine.draft.validation_errors = []
     mine.add_asset("x.zarr", zarr=mine.add_zarr("x.zarr", size=3, checksum=f"{'0' * 32}-1--3"))
     assert "it holds Zarrs" in mirror.cli("publish", "000123", "--yes", env=token, code=3).stderr
@@ -116,6 +134,22 @@ def test_what_would_not_be_published_is_said_in_words_before_it_is_tried(
     assert "has not validated it" in mirror.cli("publish", "000123", "-n", "--wait", "0.2", env=token, code=3).stderr
     mine.draft.validate(archive.now())
     assert not [request for request in mirror.server.requests if request.method != "GET"]
+
+
+def test_on_a_terminal_publishing_is_asked_about_and_an_upload_shows_how_far_it_is(
+    mine: Dandiset, mirror: MirrorOfTest, me: Person, token: dict[str, str]
+) -> None:
+    where = ["-i", mirror.server.api_url]
+    me.write("new.dat", b"new" * 1000)
+    with on_terminal("upload", str(me.folder), "--validation", "skip", *where, env=token) as terminal:
+        assert terminal.end() == 0
+        assert "waiting for the archive's checksums" in terminal.output
+    mine.set_metadata(dict(mine.draft.given) | {"license": ["spdx:CC0-1.0"], "contributor": [{"name": "A"}]})
+    for answer, published in (("n", 0), ("y", 1)):
+        with on_terminal("publish", "000123", *where, "-d", str(mirror.path), env=token) as terminal:
+            terminal.answer("(A test: 4 files, 3.0 kB)? It cannot be undone [y/N]", answer)
+            terminal.end()
+        assert len(mine.published) == published
 
 
 # --- the stock client ---------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,18 +52,24 @@ class Person:
     dandiset: str = "000123"
     said: list[str] = field(default_factory=list)
 
-    def upload(self, *, token: str = TOKEN, **how: Any) -> Uploaded:
-        """An upload of what is in the folder."""
+    def upload(
+        self, *, token: str = TOKEN, update: bool = False, meanwhile: Callable[[], object] = bool, **how: Any
+    ) -> Uploaded:
+        """An upload of what is in the folder; ``meanwhile`` is done after each file."""
         with closing(Session(self.server.api_url, token, IMPATIENT)) as session:
             wanted = Wanted(**{"validate": False, "wait": 10.0} | how)
             mirror = mirror_of(self.folder, self.dandiset)
             upload = Upload(Client(session), mirror, self.dandiset, wanted, worker=self.worker)
             with upload.held():
+                if update:
+                    assert upload.update().exit_code == 0
                 planned = upload.plan()
                 upload.check(planned)
                 outcomes = list(untouched(planned.plan))
                 if not planned.idle(wanted.selects):
-                    outcomes += upload.carry_out(planned)
+                    for outcome in upload.carry_out(planned):
+                        outcomes.append(outcome)
+                        meanwhile()
             return Uploaded(planned, outcomes, upload.result)
 
     def write(self, path: str, content: bytes) -> Path:

@@ -71,7 +71,7 @@ class Telling:
         if self.form == "text":
             click.echo(output.printable(line), err=True)
 
-    def progress(self, total: int, meter: Meter) -> AbstractContextManager[None]:
+    def progress(self, total: int, meter: Meter) -> AbstractContextManager[object]:
         """Bytes, rate and time left on a terminal; nothing anywhere else."""
         if self.form == "json" or not total or not sys.stderr.isatty():
             return nullcontext()

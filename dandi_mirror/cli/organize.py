@@ -51,7 +51,7 @@ def command(
     mode: str,
     required: tuple[str, ...],
     dry_run: bool,
-    jobs: int,
+    jobs: int | None,
     file_time: float,
     file_memory: str,
     output: str,

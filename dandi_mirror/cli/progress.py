@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bars
 
 from dandi_mirror.mirror.options import Progress
@@ -21,9 +21,15 @@ def live() -> Iterator[Progress]:
 
 
 @contextmanager
-def transferring(total: int, received: Callable[[], int]) -> Iterator[None]:
-    """A bar with bytes, rate and time left, gone when it is done."""
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+def transferring(total: int, received: Callable[[], int]) -> Iterator[Callable[[str], None]]:
+    """A bar with bytes, rate and time left, gone when it is done; what else is done may be said beside it."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
     over = threading.Event()
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("", total=total)
@@ -35,7 +41,7 @@ def transferring(total: int, received: Callable[[], int]) -> Iterator[None]:
         follower = threading.Thread(target=follow, daemon=True)
         follower.start()
         try:
-            yield
+            yield lambda doing: bars.update(task, description=doing, refresh=True)
         finally:
             over.set()
             follower.join(1)

@@ -73,8 +73,7 @@ def _checked(archive: Archive, identifier: str, wait: float, form: str) -> Dandi
     from dandi_mirror.upload.publishing import obstacles, until_validated
 
     row = until_validated(archive, identifier, wait)
-    page = f"{archive.instance.api_url.removesuffix('/api')}/dandiset/{identifier}"
-    reasons = list(obstacles(archive, row, page))
+    reasons = list(obstacles(archive, row, "the Dandiset's page at the archive"))
     for reason in reasons:
         if form == "json":
             output.print_json({"action": "publish", "status": "impossible", "dandiset": identifier, "message": reason})

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dandi_mirror.upload.worker import Worker
 
 jobs = click.option(
-    "-J", "--jobs", type=click.IntRange(1, 64), metavar="N", default=min(4, os.cpu_count() or 1), show_default=True,
-    help="Files that are read at once, each by a process.",
+    "-J", "--jobs", type=click.IntRange(1, 64), metavar="N",
+    help="Files that are read at once, each by a process.  [default: one a processor, at most 4]",
 )  # fmt: skip
 file_time = click.option(
     "--file-time", metavar="TIME", callback=options.seconds, default="10m", show_default=True,
@@ -30,7 +30,7 @@ file_memory = click.option(
 )  # fmt: skip
 
 
-def worker(jobs: int, file_time: float, file_memory: str) -> Worker:
+def worker(jobs: int | None, file_time: float, file_memory: str) -> Worker:
     """The processes that read files; they end with the block.
 
     Raises:
@@ -39,7 +39,9 @@ def worker(jobs: int, file_time: float, file_memory: str) -> Worker:
     from dandi_mirror.config import size
     from dandi_mirror.upload.worker import Limits, Worker
 
-    return Worker(jobs, Limits(seconds=file_time, memory=size("--file-memory", file_memory)))
+    return Worker(
+        jobs or min(4, os.cpu_count() or 1), Limits(seconds=file_time, memory=size("--file-memory", file_memory))
+    )
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ WORDS = {
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @click.option("--sync", is_flag=True, help="Delete from the archive what is gone here.")
 @click.option("--allow-deletes", is_flag=True, help="Also if that is most of the Dandiset.")
+@click.option("--update", is_flag=True, help="First bring here what others have done in the archive.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; send and write nothing.")
 @click.option(
     "--validation", type=click.Choice(["require", "skip"]), default="require", show_default=True,
@@ -51,6 +53,7 @@ def command(
     paths: tuple[str, ...],
     sync: bool,
     allow_deletes: bool,
+    update: bool,
     dry_run: bool,
     validation: str,
     wait: float,
@@ -65,6 +68,8 @@ def command(
     you had committed is kept on a branch uploaded/DATE-N.
     """
     end_by_signals()
+    if update and dry_run:
+        raise click.UsageError("--update writes; leave it out, or --dry-run")
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.http import Session
     from dandi_mirror.archive.instances import api_url, check_called
@@ -78,7 +83,7 @@ def command(
         archive = Archive(session)
         check_called(said, archive.instance)
         upload = Upload(archive, mirror, dandiset, wanted)
-        return _run(upload, _Telling(folder, output, dry_run), dry_run)
+        return _run(upload, _Telling(folder, output, dry_run), dry_run, update)
 
 
 def _place(paths: tuple[str, ...], instance: str | None) -> tuple[Path, str, Settings, str | None, tuple[str, ...]]:
@@ -109,26 +114,31 @@ def _gone(path: str) -> Clone | None:
     full = Path(os.path.abspath(path))  # noqa: PTH100 (a link of git-annex is not to be followed)
     there = next(folder for folder in full.parents if folder.exists())
     clone = clone_at(str(there))
-    return clone and replace(clone, name=replace(clone.name, path=str(full.relative_to(clone.folder))))
+    if clone is None:
+        return None
+    inside = (there.resolve() / full.relative_to(there)).relative_to(clone.folder)
+    return replace(clone, name=replace(clone.name, path=str(inside)))
 
 
-def _run(upload: Upload, telling: _Telling, dry_run: bool) -> int:
+def _run(upload: Upload, telling: _Telling, dry_run: bool, update: bool) -> int:
     from dandi_mirror.upload.execute import untouched
 
     with nullcontext() if dry_run else upload.held():
+        if update and telling.synced(upload.update()):
+            return telling.end(None)
         planned = upload.plan()
         telling.plan(planned)
         upload.check(planned)
         for outcome in untouched(planned.plan):
             telling.outcome(outcome)
         if dry_run or planned.idle(upload.wanted.selects):
+            telling.kept(upload.result.kept)
             return telling.end(None)
         size = sum(step.size for step in planned.plan.changes)
-        with telling.progress(size, upload):
+        with telling.progress(size, upload) as upload.doing:
             for outcome in upload.carry_out(planned):
                 telling.outcome(outcome)
-        if upload.result.kept:
-            telling.say(f"what you had committed is kept on the branch {upload.result.kept}")
+        telling.kept(upload.result.kept)
         return telling.end(upload.result.report)
 
 
@@ -191,15 +201,34 @@ class _Telling:
             record | {"status": status, "message": message, "file": path, "dry_run": self._dry_run} | facts
         )
 
+    def synced(self, report: Report) -> bool:
+        """A sync before the plan; whether it failed, or was in the way of edits."""
+        self._codes.add(report.exit_code)
+        self._report(report)
+        return report.status in {"error", "impossible"} or any(found.kind == "worktree" for found in report.findings)
+
+    def kept(self, branch: str) -> None:
+        """Where a person's commits are."""
+        if branch:
+            self.say(f"what you had committed is kept on the branch {branch}")
+
+    def _report(self, report: Report) -> None:
+        if self._form == "json":
+            output.print_json(output.report_record(report, self._folder.parent, False))
+        elif report.status != "notneeded" or report.message or report.findings:
+            click.echo(output.report_line(report, False), err=report.status in {"error", "impossible"})
+            for line in output.finding_lines(report.findings):
+                click.echo(line, err=True)
+
     def say(self, line: str) -> None:
         """Something that is no file, for people."""
         if self._form == "text":
             click.echo(output.printable(line), err=True)
 
-    def progress(self, total: int, upload: Upload) -> AbstractContextManager[None]:
-        """Bytes, rate and time left on a terminal; nothing anywhere else."""
-        if self._form == "json" or not total or not sys.stderr.isatty():
-            return nullcontext()
+    def progress(self, total: int, upload: Upload) -> AbstractContextManager[Callable[[str], None]]:
+        """What is done, bytes, rate and time left on a terminal; nothing anywhere else."""
+        if self._form == "json" or not sys.stderr.isatty():
+            return nullcontext(lambda doing: None)
         from dandi_mirror.cli.progress import transferring
 
         return transferring(total, lambda: upload.meter.passed)
@@ -213,7 +242,7 @@ class _Telling:
         code = exit_code(self._codes)
         if self._form == "json":
             if report:
-                output.print_json(output.report_record(report, self._folder.parent, False))
+                self._report(report)
             record = {"action": "summary", "status": "ok" if code == 0 else "error", **self._statuses}
             output.print_json(record | {"sent": self._sent, "exit_code": code})
             return code
@@ -223,8 +252,6 @@ class _Telling:
             past = {"add": "added", "replace": "replaced", "rename": "renamed", "delete": "deleted"}
             counted = ", ".join(f"{past[kind]} {count:,}" for kind, count in self._did.items())
             click.echo(f"{counted}; sent {output.human_size(self._sent)}")
-        if report and (report.status != "notneeded" or report.message or report.findings):
-            click.echo(output.report_line(report, False), err=report.status in {"error", "impossible"})
-            for line in output.finding_lines(report.findings):
-                click.echo(line, err=True)
+        if report:
+            self._report(report)
         return code

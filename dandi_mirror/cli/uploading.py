@@ -28,6 +28,7 @@ from dandi_mirror.upload.send import Meter
 from dandi_mirror.upload.waiting import until_known
 from dandi_mirror.upload.worker import Worker
 
+UPDATE = "dandi-mirror upload --update"
 READERS = 4
 """So many processes read files at most; each takes a few hundred megabytes."""
 
@@ -79,6 +80,8 @@ class Upload:
     wanted: Wanted
     meter: Meter = field(default_factory=Meter)
     result: Result = field(default_factory=Result)
+    doing: Callable[[str], None] = lambda doing: None
+    """Is told what is being done."""
     worker: Worker | None = None
     """Processes that read files, where they are there already."""
 
@@ -111,15 +114,12 @@ class Upload:
             UsageError: this is no work tree to upload from.
             PartError: it is not where the draft is.
         """
-        clone = self.clone
-        clone.read_config()
-        if clone.dataset.head_branch() != DRAFT or (clone.path / ".git").is_file():
-            raise UsageError(f"{clone.path} has not checked {DRAFT} out; do so: git -C {clone.path} checkout {DRAFT}")
+        clone = self._checked_out()
         base = draft.last_sync(clone.dataset)
-        if worktree.stands_at(clone.dataset, base.commit) != base.commit:
+        if not worktree.stands_at(clone.dataset, base.commit):
             raise PartError(
                 f"{clone.path} has edits where the last sync's state would go, so it was left behind; move them away, "
-                f"run dandi-mirror sync {self.dandiset}, and put them back"
+                f"run {UPDATE}, and put them back"
             )
         edits = read_edits(clone.dataset, base.commit)
         row, theirs = draft.in_archive(self.archive, self.archive.dandiset(self.dandiset), base)
@@ -128,25 +128,35 @@ class Upload:
         plan = make_plan(base.assets, theirs, ours.here, selected=self.wanted.selects, sync=self.wanted.sync)
         return Planned(clone, base, row, theirs, ours, plan)
 
+    def update(self) -> Report:
+        """Bring what others have done in the archive here first, around what is edited; it may stand in the way.
+
+        Raises:
+            UsageError: this is no work tree to upload from.
+        """
+        clone = self._checked_out()
+        base = draft.last_sync(clone.dataset)
+        clone.prepare()
+        with self.mirror.lock(self.dandiset):
+            self.result.kept = settle.step_back(clone.dataset, DRAFT, base.commit)
+        return self._sync(self.archive.dandiset(self.dandiset), meant=False)
+
+    def _checked_out(self) -> Clone:
+        clone = self.clone
+        clone.read_config()
+        if clone.dataset.head_branch() != DRAFT or (clone.path / ".git").is_file():
+            raise UsageError(f"{clone.path} has not checked {DRAFT} out; do so: git -C {clone.path} checkout {DRAFT}")
+        return clone
+
     def check(self, planned: Planned) -> None:
         """Refuse what is not to be done as it stands.
 
         Raises:
             PartError: the archive has moved on, or much would be deleted.
         """
-        planned.plan.check_is_current(self._remedy(planned))
+        planned.plan.check_is_current(f"bring that here first: {UPDATE}")
         if not self.wanted.allow_deletes:
             planned.plan.check_deletes()
-
-    def _remedy(self, planned: Planned) -> str:
-        folder = planned.clone.path
-        if self.mirror.alone:
-            return f"sync its mirror, then bring that here: git -C {folder} pull"
-        back = ""
-        if planned.tip != planned.base.commit:
-            back = f"put your commits on a branch of their own (git -C {folder} branch mine; "
-            back += f"git -C {folder} reset --soft {planned.base.commit[:10]}), then "
-        return f"{back}bring that here: dandi-mirror sync {self.dandiset} -d {self.mirror.path}"
 
     # --- carrying it out -------------------------------------------------------------------------------------
 
@@ -156,6 +166,7 @@ class Upload:
         placed |= {path: (there.size, there.sha256) for path, there in planned.copies(self.wanted.selects)}
         stays = set(planned.theirs)
         planned.clone.prepare()
+        self.doing("sending")
         with ExitStack() as stack:
             for outcome in carry_out(self._work(planned, stack), planned.plan):
                 if outcome.status == "ok":
@@ -202,12 +213,16 @@ class Upload:
             path: "" if is_text(path, size) else annex_key(size, sha256, path)
             for path, (size, sha256) in placed.items()
         }
+        self.doing("annexing")
         with self.mirror.lock(self.dandiset):
             settle.annex(planned.clone, keys)
             settle.forget(planned.clone.dataset, stays)
-            self.result.kept = settle.step_back(planned.clone.dataset, DRAFT, planned.base.commit)
+            kept = settle.step_back(planned.clone.dataset, DRAFT, planned.base.commit)
+            self.result.kept = kept or self.result.kept
         if planned.new:
+            self.doing("waiting for the archive's checksums")
             until_known(self.archive, self.dandiset, planned.new, self.wanted.wait)
+        self.doing("sync")
         self.result.report = self._sync(planned.row, meant=bool(planned.plan.of(Do.DELETE)))
 
     def _sync(self, row: DandisetRow, *, meant: bool) -> Report:

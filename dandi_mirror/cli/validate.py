@@ -41,7 +41,7 @@ def command(
     everything: bool,
     min_severity: str,
     ignore: str | None,
-    jobs: int,
+    jobs: int | None,
     file_time: float,
     file_memory: str,
     output: str,

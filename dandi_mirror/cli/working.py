@@ -56,4 +56,4 @@ def working(path: Path) -> Working:
         raise UsageError(f"{where} in no clone of a Dandiset; make one (datalad clone MIRROR/000123) and go there")
     clone = Clone(found.folder)
     clone.read_config()
-    return Working(found.name.dandiset, clone)
+    return Working(str(found.name.dandiset), clone)

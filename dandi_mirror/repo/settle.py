@@ -6,13 +6,14 @@ import os
 import shutil
 from collections.abc import Collection, Container, Mapping
 from datetime import UTC, datetime
+from hashlib import file_digest
 from itertools import count
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo.clone import Clone, key_of
 from dandi_mirror.repo.dataset import Dataset, RefChange
-from dandi_mirror.repo.keys import link_target
+from dandi_mirror.repo.keys import link_target, sha256_of
 from dandi_mirror.repo.objects import Arrived, admit
 from dandi_mirror.repo.process import git
 from dandi_mirror.repo.stream import LINK
@@ -70,7 +71,7 @@ def _relink(clone: Clone, path: str, key: str) -> None:
         return
     has = key_of(LINK, os.fsencode(file.readlink()))
     target = link_target(key, path.count("/"))
-    if not has or os.fspath(file.readlink()) == target:
+    if not has or os.fspath(file.readlink()) == target or not _is_alike(clone, has, key):
         return
     try:
         if has != key and clone.has(has) and not clone.has(key):
@@ -83,6 +84,17 @@ def _relink(clone: Clone, path: str, key: str) -> None:
         made.rename(file)
     except OSError as error:
         raise DiskError.of(file, error) from error
+
+
+def _is_alike(clone: Clone, has: str, key: str) -> bool:
+    """Whether a key stands for the bytes of another one; a file may have been edited since it was sent."""
+    if sha256 := sha256_of(has):
+        return sha256 == sha256_of(key)
+    try:
+        with Path(clone.object_path(has)).open("rb") as content:
+            return file_digest(content, "sha256").hexdigest() == sha256_of(key)
+    except FileNotFoundError:
+        return False
 
 
 def _let_be_plain(file: Path) -> None:

@@ -62,10 +62,12 @@ def bring_up(dataset: Dataset, branch: str, was: str | None, *, left: str | None
     return reason
 
 
-def stands_at(dataset: Dataset, commit: str) -> str:
-    """The commit that index and work tree were made from: the one last brought there by a sync, or ``commit``."""
+def stands_at(dataset: Dataset, commit: str) -> bool:
+    """Whether index and work tree were made from a commit, not from another one that a sync has brought there."""
     before = dataset.ref(CHECKED_OUT)
-    return commit if before in {None, commit} else _nearest(dataset, str(before), commit)
+    if before is None or before == commit:
+        return True
+    return _distance(dataset, commit) <= _distance(dataset, before)
 
 
 def _nearest(dataset: Dataset, before: str, tip: str | None) -> str:
@@ -75,9 +77,13 @@ def _nearest(dataset: Dataset, before: str, tip: str | None) -> str:
     """
     if tip is None or tip == before:
         return before
-    differs = ("diff-index", "--cached", "--name-only", "-z")
     # where both are as near, it is ours
-    return min(before, tip, key=lambda commit: git(dataset.path, *differs, commit).count(b"\0"))
+    return min(before, tip, key=lambda commit: _distance(dataset, commit))
+
+
+def _distance(dataset: Dataset, commit: str) -> int:
+    """In how many files the index is not as a commit."""
+    return git(dataset.path, "diff-index", "--cached", "--name-only", "-z", commit).count(b"\0")
 
 
 def _finish(dataset: Dataset) -> str:

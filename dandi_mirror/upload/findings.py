@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,11 @@ UNKNOWN_FILE = "DANDI.UNKNOWN_FILE"
 UNREADABLE = "HDF5.UNREADABLE"
 LONGEST = 2000
 """Characters of a message or a field."""
+_DEEPEST = 100
+"""Groups in groups; what walks them by their paths takes the square of that, or more."""
 MOST = 500
 """Findings of one file."""
+_Object = tuple[int, int]
 
 
 def findings(asset: Any, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -48,26 +51,51 @@ def why_not_hdf5(file: str) -> str:
     """Why a file cannot be read as HDF5 that stands for itself; empty if it can."""
     import h5py
 
-    outside: list[str] = []
-
-    def look_at_link(name: str, link: Any) -> bool | None:
-        if isinstance(link, h5py.ExternalLink):
-            outside.append(f"{name} is a link to {link.filename}")
-        return True if outside else None
-
-    def look_at(name: str, item: Any) -> bool | None:
-        # HDF5 would read any file of this machine for it
-        if isinstance(item, h5py.Dataset) and item.external:
-            outside.append(f"the data of {name} is in {item.external[0][0]}")
-        return True if outside else None
-
     try:
         with h5py.File(file, "r") as opened:
-            opened.visititems_links(look_at_link)
-            opened.visititems(look_at)
-    except OSError as error:
+            return next(_strange(opened), "")[:LONGEST]
+    except (OSError, RuntimeError) as error:
         return f"it is no whole HDF5 file: {one_line(error)}"
-    return f"it refers to another file, which does not go with it: {' '.join(outside)[:LONGEST]}" if outside else ""
+
+
+def _strange(top: Any) -> Iterator[str]:
+    """What an HDF5 file has that would make HDF5 read other files of this machine, or never come to an end."""
+    from h5py import h5d, h5l, h5o
+
+    seen: set[_Object] = set()
+    groups: list[tuple[Any, str, tuple[_Object, ...]]] = [(top.id, "", (_object(h5o.get_info(top.id)),))]
+    while groups:
+        group, place, above = groups.pop()
+        if len(above) > _DEEPEST:
+            yield f"its groups are nested more than {_DEEPEST} deep"
+            return
+        for name in group:
+            path = f"{place}/{name.decode(errors='replace')}"
+            kind = group.links.get_info(name).type
+            if kind == h5l.TYPE_EXTERNAL:
+                other = group.links.get_val(name)[0].decode(errors="replace")
+                yield f"{path} is a link to another file, which does not go with it: {other}"
+            if kind != h5l.TYPE_HARD:
+                continue
+            facts = h5o.get_info(group, name)
+            this = _object(facts)
+            if this in above:
+                yield f"its groups go round in a circle at {path}"
+            if this in seen:
+                continue
+            seen.add(this)
+            if facts.type == h5o.TYPE_GROUP:
+                groups.append((h5o.open(group, name), path, (*above, this)))
+            elif facts.type == h5o.TYPE_DATASET:
+                properties = h5d.open(group, name).get_create_plist()
+                if properties.get_external_count():
+                    other = properties.get_external(0)[0].decode(errors="replace")
+                    yield f"the data of {path} is in another file, which does not go with it: {other}"
+
+
+def _object(facts: Any) -> _Object:
+    """What tells an object of an HDF5 file from all others."""
+    return facts.fileno, facts.addr
 
 
 def _finding(result: Any, root: Path, path: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ SHOWN = 10
 def obstacles(archive: Archive, row: DandisetRow, web: str) -> Iterator[str]:
     """Each reason why the archive would not publish the draft, with what to do about it.
 
-    ``web`` is the page of the Dandiset.
+    ``web`` is where its owners edit it.
     """
     if not row.is_open:
         yield f"it is under embargo ({row.embargo_status}); open it first, on {web}"
@@ -35,7 +35,7 @@ def obstacles(archive: Archive, row: DandisetRow, web: str) -> Iterator[str]:
         yield "it is being published just now; run dandi-mirror sync when that is done"
     elif status == "Pending":
         yield "the archive has not validated it yet; run this again later, or wait longer: --wait 30m"
-    elif status != "Valid":
+    elif status != "Valid" and row.draft.asset_count:
         yield from _errors(info, web)
 
 

@@ -108,11 +108,30 @@ def test_a_file_that_has_hdf5_read_another_one_is_not_read(worker: Worker, good:
     with h5py.File(good, "r+") as file:
         name = str(tmp_path / "secret.txt")
         file.create_dataset("general/notes", shape=(8,), dtype="S1", external=[(name, 0, 8)])
-    with pytest.raises(FileError, match="refers to another file") as failed:
+    with pytest.raises(FileError, match="is in another file") as failed:
         worker.nwb_facts(good)
     assert "a secret" not in str(failed.value)
     (found,) = worker.findings(good, "sub-m1/sub-m1_ses-s1.nwb", tmp_path)
     assert found["severity"] == "ERROR" and "secret.txt" in found["message"]
+    with h5py.File(tmp_path / "linked.nwb", "w") as file:
+        file["elsewhere"] = h5py.ExternalLink(str(good), "/")
+    with pytest.raises(FileError, match="/elsewhere is a link to another file"):
+        worker.nwb_facts(tmp_path / "linked.nwb")
+
+
+def test_a_file_that_is_a_maze_is_given_up_at_once(worker: Worker, tmp_path: Path) -> None:
+    import h5py
+
+    with h5py.File(tmp_path / "deep.nwb", "w") as file:
+        group = file
+        for _ in range(3000):
+            group = group.create_group("g")
+    with pytest.raises(FileError, match="nested more than 100 deep"):
+        worker.nwb_facts(tmp_path / "deep.nwb")
+    with h5py.File(tmp_path / "round.nwb", "w") as file:
+        file["g/itself"] = file["/"]
+    with pytest.raises(FileError, match="go round in a circle at /g/itself"):
+        worker.nwb_facts(tmp_path / "round.nwb")
 
 
 def test_a_huge_attribute_takes_neither_our_memory_nor_a_name(worker: Worker, good: Path) -> None:

@@ -200,7 +200,7 @@ class Edits:
         (self.folder / new).parent.mkdir(parents=True, exist_ok=True)
         tracked = run("git", "ls-files", "--error-unmatch", "--", old, cwd=self.folder, code=None).returncode == 0
         if tracked and self.dice.random() < 0.5:
-            run("git", "mv", "-f", "-k", "--", old, new, cwd=self.folder)
+            run("git", "mv", "-f", "-k", "--", old, new, cwd=self.folder, code=None)
         if os.path.lexists(self.folder / old):
             if (self.folder / old).is_dir() and (self.folder / new).is_dir():
                 for file in list((self.folder / old).rglob("*")):
