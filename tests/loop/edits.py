@@ -163,13 +163,13 @@ class Edits:
 
     def save(self) -> None:
         """Commit it all, as DataLad does."""
-        run("git", "annex", "add", "--quiet", ".", cwd=self.folder)
+        run("git", "annex", "add", "--quiet", ".", cwd=self.folder, code=None)
         run("git", "add", "-A", cwd=self.folder)
         run("git", "commit", "-q", "--allow-empty", "-m", "mine", cwd=self.folder)
 
     def stage(self) -> None:
         """Bring it all into the index."""
-        run("git", "annex", "add", "--quiet", ".", cwd=self.folder)
+        run("git", "annex", "add", "--quiet", ".", cwd=self.folder, code=None)
 
     # ----------------------------------------------------------------------------------------------------------
 
