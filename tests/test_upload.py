@@ -95,6 +95,19 @@ def test_what_is_put_into_the_mirrors_dataset_goes_up_and_a_sync_has_nothing_to_
     assert (folder / "sub-9" / "sub-9_data.dat").read_bytes() == b"new content" * 100
 
 
+def test_a_file_that_went_up_is_present_as_git_annex_add_leaves_it(me: Person, mine: Dandiset) -> None:
+    for name in ("new.dat", "same.dat"):
+        me.write(f"sub-9/{name}", b"new content" * 100_000)
+    assert not me.upload().failures
+    link = me.folder / "sub-9" / "new.dat"
+    assert link.is_symlink() and link.resolve().stat().st_mode & 0o222 == 0
+    assert link.resolve().stat().st_nlink == 1
+    assert not list((me.folder / ".git" / "annex" / "othertmp").glob("*"))
+    run("git", "annex", "fsck", "--quiet", "sub-9", cwd=me.folder)
+    assert " here\n" in run("git", "annex", "whereis", "sub-9/new.dat", cwd=me.folder).stdout
+    run("git", "annex", "drop", "sub-9/same.dat", cwd=me.folder)  # the archive has it
+
+
 def test_from_a_new_dandiset_to_a_tag_in_the_mirror(
     archive: Archive, mirror: MirrorOfTest, token: dict[str, str]
 ) -> None:

@@ -20,6 +20,7 @@ from dandi_mirror.model import DRAFT, DandisetRow, Report, There
 from dandi_mirror.repo import lock, settle, worktree
 from dandi_mirror.repo.clone import Clone
 from dandi_mirror.repo.edits import read_edits
+from dandi_mirror.repo.files import Look
 from dandi_mirror.repo.keys import annex_key
 from dandi_mirror.upload.execute import Outcome, Work, carry_out
 from dandi_mirror.upload.ours import Ours, read_ours, with_known
@@ -164,6 +165,7 @@ class Upload:
         """Do what the plan says, then let the work tree stand as a sync makes it; see ``result``."""
         placed = {step.path: (step.size, step.sha256) for step in planned.plan.of(Do.DONE)}
         placed |= {path: (there.size, there.sha256) for path, there in planned.copies(self.wanted.selects)}
+        read: dict[str, Look] = {}
         stays = set(planned.theirs)
         planned.clone.prepare()
         self.doing("sending")
@@ -173,9 +175,10 @@ class Upload:
                     stays -= {outcome.step.old or outcome.step.path}
                 if outcome.asset_id:
                     placed[outcome.step.path] = outcome.size, outcome.sha256
+                    read |= {outcome.step.path: outcome.seen} if outcome.seen else {}
                     planned.new.add(outcome.asset_id)
                 yield outcome
-        self._settle(planned, placed, stays)
+        self._settle(planned, placed, read, stays)
 
     def _work(self, planned: Planned, stack: ExitStack) -> Work:
         wanted = {step.sha256 for step in planned.plan.of(Do.ADD, Do.REPLACE, Do.RENAME) if step.sha256}
@@ -208,14 +211,16 @@ class Upload:
         worker = stack.enter_context(Worker(min(self.wanted.jobs, os.cpu_count() or 1, READERS)))
         return lambda: worker
 
-    def _settle(self, planned: Planned, placed: Mapping[str, tuple[int, str]], stays: set[str]) -> None:
+    def _settle(
+        self, planned: Planned, placed: Mapping[str, tuple[int, str]], read: Mapping[str, Look], stays: set[str]
+    ) -> None:
         keys = {
             path: "" if is_text(path, size) else annex_key(size, sha256, path)
             for path, (size, sha256) in placed.items()
         }
         self.doing("annexing")
         with self.mirror.lock(self.dandiset):
-            settle.annex(planned.clone, keys)
+            settle.annex(planned.clone, keys, read)
             settle.forget(planned.clone.dataset, stays)
             kept = settle.step_back(planned.clone.dataset, DRAFT, planned.base.commit)
             self.result.kept = kept or self.result.kept

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Collection, Container, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import file_digest
 from itertools import count
@@ -13,24 +15,28 @@ from pathlib import Path
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo.clone import Clone, key_of
 from dandi_mirror.repo.dataset import Dataset, RefChange
+from dandi_mirror.repo.files import Look, look
 from dandi_mirror.repo.keys import link_target, sha256_of
 from dandi_mirror.repo.objects import Arrived, place, record
-from dandi_mirror.repo.process import git
+from dandi_mirror.repo.process import NO_FILTER, git
 from dandi_mirror.repo.stream import LINK
 
 KEPT = "uploaded/"
 """Branches below it are a person's commits that went to the archive."""
+_READ_ONLY = 0o555
 
 
-def annex(clone: Clone, keys: Mapping[str, str]) -> None:
+def annex(clone: Clone, keys: Mapping[str, str], read: Mapping[str, Look]) -> None:
     """Let files be annexed (what is small text by ``.gitattributes``: be in git) and be links to their keys.
 
-    ``keys`` has the key of each path, as a sync makes it; empty for a file that git itself keeps.
+    ``keys`` has the key of each path, as a sync makes it; empty for a file that git itself keeps.  ``read`` tells how
+    files looked when the digests of their keys were taken.
 
     Raises:
         DiskError, GitError: git-annex cannot.
     """
     paths = [path for path in keys if os.path.lexists(clone.path / path)]
+    _take(clone, {path: key for path, key in keys.items() if key and path in read}, read)
     _git_annex(clone, "add", [path for path in paths if not (clone.path / path).is_symlink()])
     # who unlocks a file means to edit it, and has
     _git_annex(clone, "lock", [path for path in paths if keys[path] and not (clone.path / path).is_symlink()])
@@ -39,6 +45,47 @@ def annex(clone: Clone, keys: Mapping[str, str]) -> None:
             _relink(clone, path, keys[path])
         else:
             _let_be_plain(clone.path / path)
+
+
+def _take(clone: Clone, keys: Mapping[str, str], read: Mapping[str, Look]) -> None:
+    """Let files become content of their keys as ``git annex add`` does, without another digest.
+
+    What has changed since it was read, or is strange in any way, is left to git-annex.  The path always has the
+    file or the link to it, wherever this ends.
+    """
+    arrived: dict[str, Arrived] = {}
+    folder = clone.git_dir / "annex" / "othertmp"  # which git-annex clears of what is old
+    for path, key in keys.items() if clone.plain else ():
+        file, made = clone.path / path, folder / f"{os.getpid()}.{len(arrived)}"
+        with suppress(OSError):
+            found = file.lstat()
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or clone.has(key):
+                continue
+            file.chmod(found.st_mode & _READ_ONLY)
+            if look(file) != read[path]:
+                file.chmod(found.st_mode)
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            os.link(file, made)
+            arrived[path] = Arrived(key, made)
+    place(clone, arrived.values())
+    for path in arrived:
+        _point(clone, path, keys[path])
+    record(clone, [content.key for content in arrived.values()])
+    if arrived:
+        lines = b"".join(os.fsencode(path) + b"\0" for path in arrived)
+        git(clone.path, *NO_FILTER, "update-index", "-z", "--add", "--stdin", stdin=lines)
+
+
+def _point(clone: Clone, path: str, key: str) -> None:
+    """Let a path be a link to a key, and nothing else at any moment."""
+    file = clone.path / path
+    try:
+        made = file.with_name(f".{os.getpid()}.dandi-mirror")
+        made.symlink_to(link_target(key, path.count("/")))
+        made.rename(file)
+    except OSError as error:
+        raise DiskError.of(file, error) from error
 
 
 def forget(dataset: Dataset, stays: Container[str]) -> None:
@@ -80,11 +127,9 @@ def _relink(clone: Clone, path: str, key: str) -> None:
             shutil.copyfile(clone.object_path(has), copied)
             place(clone, [Arrived(key, copied)])
             record(clone, [key])
-        made = file.with_name(f".{os.getpid()}.dandi-mirror")
-        made.symlink_to(target)
-        made.rename(file)
     except OSError as error:
         raise DiskError.of(file, error) from error
+    _point(clone, path, key)
 
 
 def _is_alike(clone: Clone, has: str, key: str) -> bool:

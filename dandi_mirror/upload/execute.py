@@ -11,6 +11,7 @@ from dandi_mirror.archive.http import Session
 from dandi_mirror.archive.uploads import blob_of
 from dandi_mirror.errors import MirrorError, PartError
 from dandi_mirror.model import There
+from dandi_mirror.repo.files import Look
 from dandi_mirror.upload.plan import Do, Plan, Step, in_order
 from dandi_mirror.upload.register import Change, Registered, Removal, Unregistered, register
 from dandi_mirror.upload.send import Meter, Sent, Source, Unsent, send_blobs
@@ -40,6 +41,8 @@ class Outcome:
     """Bytes."""
     sent: int = 0
     """Bytes that were sent for it by this run."""
+    seen: Look | None = None
+    """How the file looked when its digests were taken; None if it was not read."""
 
 
 @dataclass(slots=True)
@@ -120,6 +123,7 @@ def _registered(
             yield Outcome(
                 step, asset_id=done.asset_id, sha256=facts.sha256 if facts else step.sha256,
                 size=facts.size if facts else step.size, sent=facts.bytes_sent if facts else 0,
+                seen=facts.seen if facts else None,
             )  # fmt: skip
         else:
             assert isinstance(done, Unregistered)

@@ -190,12 +190,12 @@ class _Run:
             made.unlink(missing_ok=True)
         if not fresh and not _holds(place, sha256):
             if f"--{sha256}" in _key_at(place):
-                return _Brought(Organized(source, target, "notneeded", size=seen.size, key=_key_at(place)))
+                return _Brought(Organized(source, target, "notneeded", size=seen.look.size, key=_key_at(place)))
             raise FileError(_occupied(place))
         key = self.adder.add(target) or _key_at(place)
         if fresh and f"--{sha256}" not in key and not _holds(place, sha256):
             raise FileError(f"what is at {place} now is not what was read; {source} is kept")
-        return _Brought(Organized(source, target, "ok" if fresh else "notneeded", size=seen.size, key=key), seen)
+        return _Brought(Organized(source, target, "ok" if fresh else "notneeded", size=seen.look.size, key=key), seen)
 
     def _make(self, source: Path, made: Path, references: Sequence[Facts], there: bool) -> tuple[Seen, str]:
         """Make the file that gets the name; the source as it was read, and the digest of what is made."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dandi_mirror.archive.http import Session
 from dandi_mirror.errors import MirrorError, PartError
+from dandi_mirror.repo.files import Look
 
 PIECE = 1 << 20
 """Bytes that are read before they are sent."""
@@ -47,6 +48,8 @@ class Sent:
     etag: str
     bytes_sent: int
     """By this run; 0 if the archive had it."""
+    seen: Look | None = None
+    """How the file looked when it was read; None if it was not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.repo.files import Look, look
 from dandi_mirror.upload.worker import FileError
 
 _PIECE = 1 << 20
@@ -22,17 +23,8 @@ _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.E
 class Seen:
     """A file as it was read."""
 
-    size: int
-    changed: int
-    """Its modification time, in nanoseconds."""
-    inode: tuple[int, int]
-    sha256: str = ""
-
-
-def look(file: Path) -> Seen:
-    """A file as it is, without reading it."""
-    facts = file.stat()
-    return Seen(facts.st_size, facts.st_mtime_ns, (facts.st_dev, facts.st_ino))
+    look: Look
+    sha256: str
 
 
 def digest(file: Path) -> str:
@@ -50,7 +42,7 @@ def read(file: Path) -> Seen:
     before, sha256 = look(file), digest(file)
     if look(file) != before:
         raise FileError("it changes while it is read; wait until it is complete")
-    return Seen(before.size, before.changed, before.inode, sha256)
+    return Seen(before, sha256)
 
 
 def copy(source: Path, target: Path) -> Seen:
@@ -71,16 +63,15 @@ def copy(source: Path, target: Path) -> Seen:
         raise FileError("it changes while it is read; wait until it is complete")
     if digest(target) != sha256.hexdigest():
         raise FileError(f"its copy at {target} does not hold the same; look after this disk")
-    return Seen(before.size, before.changed, before.inode, sha256.hexdigest())
+    return Seen(before, sha256.hexdigest())
 
 
 def unchanged(file: Path, seen: Seen) -> bool:
     """Whether a file is still the one that was read."""
     try:
-        now = look(file)
+        return look(file) == seen.look
     except OSError:
         return False
-    return (now.size, now.changed, now.inode) == (seen.size, seen.changed, seen.inode)
 
 
 def put(made: Path, target: Path) -> bool:

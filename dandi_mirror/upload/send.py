@@ -186,7 +186,7 @@ class _Run:
         if isinstance(outcome, Sent):
             for source in alike:
                 self._means.meter.add(passed=outcome.size)
-                self.outcomes.put(replace(outcome, source=source, bytes_sent=0))
+                self.outcomes.put(replace(outcome, source=source, bytes_sent=0, seen=None))
 
 
 __all__ = ["JOBS", "Meter", "Sent", "Source", "Unsent", "send_blobs"]

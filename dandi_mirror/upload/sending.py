@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from contextlib import suppress
 
 from dandi_mirror.archive.http import Refused
 from dandi_mirror.archive.uploads import Begun, Closed, Exists, Part, begin, blob_of, finish, put_part
 from dandi_mirror.errors import DiskError, IntegrityError, PartError
+from dandi_mirror.repo.files import Look, look
 from dandi_mirror.upload.arrived import Arrived
 from dandi_mirror.upload.digest import SMALL, Digests, digest_of
 from dandi_mirror.upload.parcels import Bytes, Means, Sent, Source
@@ -26,7 +28,7 @@ class Sending:
         """Once it is known."""
         self._means = means
         self._descriptor = -1
-        self._seen: tuple[int, ...] = ()
+        self._seen: Look | None = None
         self._digests: Digests | None = None
         self._note: Arrived | None = None
         self._begun: Begun | None = None
@@ -131,10 +133,10 @@ class Sending:
         """The digests of a file that does not change meanwhile."""
         try:
             self._descriptor = os.open(self.source.file, os.O_RDONLY | os.O_CLOEXEC)
-            self._seen = self._look_at_file()
-            if not self._seen[0]:
+            self._seen = look(self.source.file)
+            if not self._seen.size:
                 raise PartError("it is empty, and the archive takes no empty file")
-            if self._seen[0] > SMALL:
+            if self._seen.size > SMALL:
                 with self._means.digesting:
                     digests = digest_of(self._descriptor)
             else:
@@ -149,17 +151,11 @@ class Sending:
             raise IntegrityError(f"its bytes are not those of its key; look at it by git annex fsck {self.source.path}")
         return digests
 
-    def _look_at_file(self) -> tuple[int, ...]:
-        found = self.source.file.stat()
-        return found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev
-
     def _check_unchanged(self) -> None:
-        try:
-            now = self._look_at_file()
-        except OSError:
-            now = ()
-        if now != self._seen:
-            raise PartError("it changed while it was read or sent; run the command again")
+        with suppress(OSError):
+            if look(self.source.file) == self._seen:
+                return
+        raise PartError("it changed while it was read or sent; run the command again")
 
     def _open_upload(self) -> Sent | None:
         digests = self._known
@@ -177,7 +173,7 @@ class Sending:
     def _is_there(self, blob_id: str) -> Sent:
         digests = self._known
         self._means.meter.add(passed=digests.size)
-        return Sent(self.source, blob_id, digests.size, digests.sha256, digests.etag, self._sent)
+        return Sent(self.source, blob_id, digests.size, digests.sha256, digests.etag, self._sent, self._seen)
 
     def _ready(self) -> None:
         with self._lock:
@@ -236,4 +232,5 @@ class Sending:
                 # what an earlier run noted may be to blame
                 raise Closed("what has arrived does not make the file") from None
             raise
-        return Sent(self.source, blob.blob_id, self._known.size, self._known.sha256, self._known.etag, self._sent)
+        known = self._known
+        return Sent(self.source, blob.blob_id, known.size, known.sha256, known.etag, self._sent, self._seen)
