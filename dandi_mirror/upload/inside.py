@@ -1,5 +1,6 @@
 """The program of the worker: the only place that imports dandi.
 
+Its arguments are the limits, as JSON, and a folder that was made for it, which it removes at its end.
 Requests come as JSON Lines on standard input, answers go as JSON Lines to what was standard output.
 """
 
@@ -8,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -241,6 +244,11 @@ _ANSWERS: Mapping[str, Callable[[Request], Any]] = {
 
 def _run() -> NoReturn:
     main()
+    # whoever asked may have been killed, and this folder was made for this process alone
+    made = Path(sys.argv[2])
+    shutil.rmtree(made, ignore_errors=True)
+    with suppress(OSError):
+        made.parent.rmdir()
     # no library may have a word in how this ends
     sys.stderr.flush()
     os._exit(0)

@@ -67,7 +67,7 @@ class Reader:
             with (self._home / "stderr").open("wb") as errors:
                 # -P: no module may come from the folder that this was started in
                 self._child = subprocess.Popen(
-                    [sys.executable, "-P", "-m", PROGRAM, json.dumps(asdict(limits))], cwd=self._home,
+                    [sys.executable, "-P", "-m", PROGRAM, json.dumps(asdict(limits)), str(self._home)], cwd=self._home,
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True,
                     env=_environment(self._home),
                 )  # fmt: skip

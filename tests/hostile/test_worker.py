@@ -25,8 +25,15 @@ def good(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    """One process at a time, which is given up soon."""
-    with Worker(limits=Limits(seconds=2, memory=1 << 30)) as worker:
+    """One process at a time."""
+    with Worker(limits=Limits(seconds=20, memory=1 << 30)) as worker:
+        yield worker
+
+
+@pytest.fixture
+def hasty() -> Iterator[Worker]:
+    """One that is given up soon."""
+    with Worker(limits=Limits(seconds=2)) as worker:
         yield worker
 
 
@@ -75,17 +82,17 @@ def test_a_truncated_file_is_that_files_error_and_its_process_goes_on(
 
 
 def test_a_file_that_never_ends_or_crashes_the_reader_is_given_up_and_the_next_one_is_read(
-    worker: Worker, good: Path, tmp_path: Path
+    hasty: Worker, good: Path, tmp_path: Path
 ) -> None:
-    worker.schema_version()
+    hasty.schema_version()
     before = children()
     os.mkfifo(tmp_path / "pipe.nwb")
     began = time.monotonic()
     with pytest.raises(FileError, match="did not end within 2 seconds"):
-        worker.nwb_facts(tmp_path / "pipe.nwb")
+        hasty.nwb_facts(tmp_path / "pipe.nwb")
     assert time.monotonic() - began < 4
     assert not children() & before, "the process that hangs is gone"
-    worker.schema_version()
+    hasty.schema_version()
     crashed: set[int] = set()
 
     def crash() -> None:
@@ -96,9 +103,9 @@ def test_a_file_that_never_ends_or_crashes_the_reader_is_given_up_and_the_next_o
 
     threading.Thread(target=crash, daemon=True).start()
     with pytest.raises(FileError, match=r"crashed the reader \(SIGSEGV\)"):
-        worker.nwb_facts(tmp_path / "pipe.nwb")
+        hasty.nwb_facts(tmp_path / "pipe.nwb")
     assert len(crashed) == 2, "one that had read other files before, and a fresh one"
-    assert worker.nwb_facts(good)["subject_id"] == "m1"
+    assert hasty.nwb_facts(good)["subject_id"] == "m1"
 
 
 def test_a_file_that_has_hdf5_read_another_one_is_not_read(worker: Worker, good: Path, tmp_path: Path) -> None:
@@ -200,3 +207,17 @@ def test_ctrl_c_ends_a_run_whose_reader_hangs_and_leaves_nothing(good: Path, tmp
     assert time.monotonic() - began < 5
     assert not Path(f"/proc/{reader}").exists()
     assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_reader_whose_asker_was_killed_leaves_nothing_either(good: Path, tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    program = "from pathlib import Path; from dandi_mirror.upload.worker import Worker; import os, sys\n"
+    program += "print(Worker().nwb_facts(Path(sys.argv[1]))['subject_id'], flush=True); os.kill(os.getpid(), 9)"
+    environment = os.environ | {"TMPDIR": str(tmp_path / "tmp")}
+    done = subprocess.run([sys.executable, "-c", program, str(good)], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (-9, b"m1\n")
+    for _ in range(500):
+        if not list((tmp_path / "tmp").iterdir()):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"left: {list((tmp_path / 'tmp').rglob('*'))}")
