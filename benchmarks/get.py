@@ -7,6 +7,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,19 +52,15 @@ def _ours(folder: Path, api_url: str) -> float:
 
 
 def _curl(folder: Path, urls: list[str]) -> float:
-    out = folder / "curl"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir()
+    out = Path(tempfile.mkdtemp(prefix="curl-", dir=folder))
     (folder / "curl.cfg").write_text("".join(f'url="{url}"\noutput="{out}/{n}"\n' for n, url in enumerate(urls)))
     return _timed(["curl", "-s", "--no-progress-meter", "--parallel", "-K", "curl.cfg"], folder)
 
 
 def _clone(folder: Path) -> Path:
     """A fresh clone in which git-annex is at home."""
-    clone = folder / "clone"
-    if clone.exists():
-        subprocess.run(["chmod", "-R", "u+w", clone], check=True)
-        shutil.rmtree(clone)
+    # the one before stays: ext4 goes through what was deleted in the last seconds for every file that it makes
+    clone = Path(tempfile.mkdtemp(prefix="clone-", dir=folder))
     _run(["git", "clone", "-q", str(folder / "mirror" / DANDISET), str(clone)], folder)
     _run(["git", "annex", "init", "-q"], clone)
     return clone

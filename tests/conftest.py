@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,16 @@ class MirrorOfTest:
 def mirror(tmp_path: Path, server: Server) -> MirrorOfTest:
     """A mirror that is not there yet."""
     return MirrorOfTest(tmp_path / "mirror", server)
+
+
+@contextmanager
+def only_asked(folder: Path, fill: Callable[[Archive, MirrorOfTest], MirrorOfTest]) -> Iterator[MirrorOfTest]:
+    """A mirror that many tests only ask, as ``fill`` makes it of an empty archive."""
+    archive = Archive(instance_name="DANDI")
+    with pytest.MonkeyPatch.context() as patch, serve(archive) as server:
+        for name, value in own_home(folder / "home").items():
+            patch.setenv(name, value)
+        yield fill(archive, MirrorOfTest(folder / "mirror", server))
 
 
 def run(

@@ -14,8 +14,8 @@ import pytest
 from starlette.responses import Response
 
 from dandi_mirror.embedded import Archive, Request
-from dandi_mirror.mirror.content import pick
 from dandi_mirror.mirror.runlog import past_runs
+from dandi_mirror.mirror.wishes import pick
 from dandi_mirror.repo.content import Annexed
 from tests.conftest import MirrorOfTest, run
 

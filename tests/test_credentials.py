@@ -128,7 +128,8 @@ def test_what_the_dandi_client_keeps_is_found_and_the_other_way_round(
     service = f"dandi-api-{mirror.server.origin.partition('://')[2]}"
     program = f"from dandi.keyring_utils import keyring_save; keyring_save({service!r}, 'key', {TOKEN!r})"
     run(sys.executable, "-c", program)
-    done = json.loads(mirror.cli("login", "--check", "-f", "json").stdout)
+    done, summary = map(json.loads, mirror.cli("login", "--check", "-f", "json").stdout.splitlines())
+    assert summary == {"action": "summary", "status": "ok", "exit_code": 0}
     assert (done["username"], done["may_upload"], done["source"]) == ("me@example.org", True, f"keyring ({PLAIN})")
     mirror.cli("logout")
     program = f"from dandi.keyring_utils import keyring_lookup; print(keyring_lookup({service!r}, 'key')[1])"

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from dandi_mirror.embedded import Archive, Dandiset, serve
+from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.mirror.compare import NOTHING, Comparer
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.states import range_of
-from tests.conftest import MirrorOfTest, own_home, run
+from tests.conftest import MirrorOfTest, only_asked, run
 from tests.test_sync import participant
 
 FIRST, SECOND = "0.240101.0000", "0.240201.0000"
@@ -58,11 +58,8 @@ def made(archive: Archive, mirror: MirrorOfTest) -> MirrorOfTest:
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MirrorOfTest]:
     """A mirror that is only asked."""
-    folder, archive = tmp_path_factory.mktemp("asked"), Archive(instance_name="DANDI")
-    with pytest.MonkeyPatch.context() as patch, serve(archive) as server:
-        for name, value in own_home(folder / "home").items():
-            patch.setenv(name, value)
-        yield filled(archive, MirrorOfTest(folder / "mirror", server))
+    with only_asked(tmp_path_factory.mktemp("asked"), filled) as mirror:
+        yield mirror
 
 
 def ask(made: MirrorOfTest, *arguments: str, code: int = 0, cwd: Path | None = None) -> str:
@@ -161,7 +158,8 @@ def test_a_log_tells_each_version_by_its_change_and_the_draft_by_its_commits(
     assert made.git("rev-parse", older) == made.git("rev-parse", "draft~1")
     assert "  last.nwb  4 bytes\n" in ask(made, "diff", f"000123@{older}..draft"), "a commit is a state, too"
     assert len(ask(made, "log", "000123", "--limit", "1").splitlines()) == 2
-    facts = records(ask(made, "log", "000123", "-f", "json"))
+    *facts, summary = records(ask(made, "log", "000123", "-f", "json"))
+    assert summary == {"action": "summary", "status": "ok", "exit_code": 0}
     assert [(fact["version"], fact["since"]) for fact in facts] == [("draft", SECOND), (SECOND, FIRST), (FIRST, "")]
 
 

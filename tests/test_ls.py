@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from dandi_mirror.archive.instances import KNOWN
 from dandi_mirror.archive.names import Name, parse
 from dandi_mirror.archive.redirects import follow
+from dandi_mirror.cli.naming import settings_for
 from dandi_mirror.embedded import Archive, Request, Server
 from dandi_mirror.errors import MirrorError, UsageError
 from dandi_mirror.mirror.clones import clone_at
@@ -141,9 +142,10 @@ def test_what_names_nothing_gets_a_way_on(mixed: MirrorOfTest, tmp_path: Path) -
         "https://dandiarchive.s3.amazonaws.com/blobs/3b0/689/3b068999-b071-4bba-af03-37dee5643741",
     )
     for folder, name, hint in (
-        (top, "sub-9", "no file or folder here; see which there are: dandi-mirror ls ."),
+        (top, "sub-9", "no file or folder here; did you mean sub-2?"),
+        (top, "else", "no file or folder here; see which there are: dandi-mirror ls ."),
         (top, "00012", "did you mean"),
-        (mixed.path, ".", f"{mixed.path} is in no clone of a Dandiset"),
+        (tmp_path, ".", f"{tmp_path} is in no clone of a Dandiset"),
         (tmp_path, blob, f"ask for that first: dandi-mirror which {blob}"),
     ):
         for command in ("ls", "download"):
@@ -158,6 +160,7 @@ def test_what_is_not_there_gets_the_nearest_that_is(mixed: MirrorOfTest) -> None
     assert mixed.server.requests == []
     done = mixed.cli("ls", "000124", "000123", code=3)
     assert "has no /dandisets/000124/" in done.stderr
+    assert "; did you mean 000123? or find it by words: dandi-mirror search WORDS\n" in done.stderr
     assert "2 files" in done.stdout
 
 
@@ -250,3 +253,23 @@ def test_nothing_is_followed_where_nobody_is_to_be_asked(server: Server, tmp_pat
     done = run("dandi-mirror", "status", f"{server.origin}/a", "--offline", "-d", str(tmp_path), code=2)
     assert "nothing is to be asked" in done.stderr
     assert server.requests == []
+
+
+def test_a_clone_says_itself_which_archive_it_is_of(mixed: MirrorOfTest, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", "--branch", TAG, str(mixed.path / "000123"), str(clone))
+    done = run("dandi-mirror", "download", "sub-1", "-o", str(tmp_path / "out"), cwd=clone)
+    assert done.stdout == "downloaded 2 files, 1.5 kB\n"
+    links = run("dandi-mirror", "ls", "sub-1", "--links", cwd=clone).stdout
+    assert f"{mixed.server.api_url}/assets/" in links
+    run("git", "config", "--global", "--unset", "annex.security.allowed-ip-addresses")
+    links = run("dandi-mirror", "ls", "sub-1", "--links", "-f", "json", cwd=clone).stdout
+    assert "000123" in links, "a dataset does not lead to this machine by itself"
+    refused = run("dandi-mirror", "download", "sub-1", "-o", str(tmp_path / "no"), cwd=clone, code=3)
+    assert "is on this machine or network" in refused.stderr
+
+
+def test_an_archive_that_a_name_says_comes_before_the_one_of_the_dataset_that_is_here(tmp_path: Path) -> None:
+    for said, asked in (("linc", "linc"), ("dandi", KNOWN["dandi"]), (None, KNOWN["dandi"])):
+        name = Name("000123", instance=said, dandiset="000123")
+        assert settings_for(tmp_path, [name], KNOWN["dandi"]).instance == asked

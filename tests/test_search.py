@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dandi_mirror.embedded import Archive, Dandiset, serve
+from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.query import OPERATORS, Term, parse
 from dandi_mirror.mirror.search import Answer, near, search
 from dandi_mirror.mirror.searchindex import bring_up, opened, path_of
-from tests.conftest import MirrorOfTest, own_home, run
+from tests.conftest import MirrorOfTest, only_asked, run
 from tests.test_sync import participant
 
 TAG = "0.240101.0000"
@@ -67,11 +67,8 @@ def made(archive: Archive, mirror: MirrorOfTest) -> MirrorOfTest:
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MirrorOfTest]:
     """A mirror that is only asked."""
-    folder, archive = tmp_path_factory.mktemp("asked"), Archive(instance_name="DANDI")
-    with pytest.MonkeyPatch.context() as patch, serve(archive) as server:
-        for name, value in own_home(folder / "home").items():
-            patch.setenv(name, value)
-        yield filled(archive, MirrorOfTest(folder / "mirror", server))
+    with only_asked(tmp_path_factory.mktemp("asked"), filled) as mirror:
+        yield mirror
 
 
 def ask(made: MirrorOfTest, *arguments: str, code: int = 0, cwd: Path | None = None) -> tuple[str, str]:
@@ -380,7 +377,8 @@ def test_which_takes_a_file_a_digest_a_key_an_asset_and_a_blob(asked: MirrorOfTe
 def test_which_says_all_versions_of_a_renamed_file_and_a_command(asked: MirrorOfTest) -> None:
     record = next(record for record in asked.records() if record["path"].startswith("sub-b"))
     out, _ = ask(asked, "which", record["asset_id"], "-f", "json")
-    old, new = [json.loads(line) for line in out.splitlines()]
+    old, new, summary = [json.loads(line) for line in out.splitlines()]
+    assert summary == {"action": "summary", "status": "ok", "exit_code": 0, "places": 2}
     assert (old["file"], old["versions"]) == ("sub-b/sub-b_ses-2.nwb", [TAG])
     assert (new["file"], new["versions"]) == ("sub-b/sub-b_ses-3.nwb", ["draft"])
     assert old["command"] == f"dandi-mirror get 000123@{TAG} sub-b/sub-b_ses-2.nwb"
@@ -391,6 +389,10 @@ def test_which_says_plainly_that_bytes_are_nowhere(asked: MirrorOfTest, tmp_path
     for form in (str(tmp_path / "other"), "0" * 64, "00000000-0000-4000-8000-000000000000"):
         _, err = ask(asked, "which", form, code=3)
         assert err.startswith("dandi-mirror: no version of a mirrored Dandiset holds ")
+    out, err = ask(asked, "which", "0" * 64, "-f", "json", code=3)
+    record, summary = map(json.loads, out.splitlines())
+    assert (record["action"], record["path"], record["status"]) == ("which", "0" * 64, "impossible")
+    assert (summary["status"], summary["exit_code"], err) == ("error", 3, "")
     for form in ("no/such/file", str(tmp_path), "000123"):
         assert ask(asked, "which", form, code=2)[1].count("\n") == 1
 

@@ -68,7 +68,9 @@ def test_config_shows_each_value_and_where_it_comes_from(tmp_path: Path) -> None
     (tmp_path / "dandi-mirror.toml").write_text("jobs = 2\n")
     environment = {"DANDI_MIRROR_EXCLUDE": "000001 ^test"}
     done = run("dandi-mirror", "config", "-d", str(tmp_path), "-f", "json", env=environment)
-    records = {record["name"]: record for record in map(json.loads, done.stdout.splitlines())}
+    *shown, summary = map(json.loads, done.stdout.splitlines())
+    assert summary["action"] == "summary"
+    records = {record["name"]: record for record in shown}
     assert list(records) == [*VARIABLES, "sibling"]
     assert (records["jobs"]["value"], records["jobs"]["source"]) == (2, str(tmp_path / "dandi-mirror.toml"))
     assert (records["exclude"]["value"], records["exclude"]["source"]) == (["000001", "^test"], "DANDI_MIRROR_EXCLUDE")
@@ -192,7 +194,8 @@ def test_status_of_all_takes_one_listing_for_what_is_mirrored_and_what_is_not(
     assert "not mirrored" in lines["000003"]
     assert [request.path for request in three.server.requests] == ["/api/info/", "/api/dandisets/"]
     found = three.cli("status", "--all", "-f", "json", env={"DANDI_MIRROR_EXCLUDE": "for testing"}).stdout
-    records = [json.loads(line) for line in found.splitlines()]
+    *records, summary = [json.loads(line) for line in found.splitlines()]
+    assert summary == {"action": "summary", "status": "ok", "exit_code": 0, "dandisets": 3}
     assert [record["word"] for record in records] == ["up to date", "behind", "left out"]
     assert [record["name"] for record in records] == ["A test", "Mouse cortex", "Mouse, for testing"]
 

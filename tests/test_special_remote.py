@@ -88,7 +88,7 @@ def test_the_token_does_not_follow_a_redirect_to_another_host_or_back(here: Serv
         other.intercept = there
         url = f"{here.api_url}/assets/{ID}/download/"
         said = talk(f"CHECKPRESENT {KEY}", f"VALUE {here.api_url}", f"VALUE {url}", "VALUE ")
-        assert said[-1].startswith("CHECKPRESENT-UNKNOWN")
+        assert said[-1].startswith("CHECKPRESENT-FAILURE")
         assert {request.path for request in other.requests} == {"/there"}
         assert not [request for request in other.requests if "authorization" in request.headers]
     back = [request for request in here.requests if request.path != f"/api/assets/{ID}/download/"]

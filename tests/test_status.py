@@ -20,7 +20,8 @@ TAG = "0.240101.0000"
 
 def word(mirror: MirrorOfTest, *arguments: str, code: int = 0) -> str:
     done = mirror.cli("status", *arguments, "-f", "json", code=code)
-    record = json.loads(done.stdout)
+    record, summary = map(json.loads, done.stdout.splitlines())
+    assert (summary["action"], summary["exit_code"]) == ("summary", code)
     assert {"action", "path", "type", "status", "refds", "message"} <= set(record)
     return str(record["word"])
 
@@ -61,7 +62,7 @@ def test_status_tells_gone_forbidden_embargoed_and_not_mirrored_apart(archive: A
     dandiset.owners.append("owner")
     host = mirror.server.origin.partition("://")[2].replace(".", "_").replace(":", "_")
     done = mirror.cli("status", "-f", "json", env={f"{host}_API_KEY": "a" * 40}, code=3)
-    assert json.loads(done.stdout)["word"] == "embargoed"
+    assert json.loads(done.stdout.splitlines()[0])["word"] == "embargoed"
     dandiset.set_embargo("OPEN")
     archive.delete_dandiset("000123")
     assert word(mirror, code=3) == "gone"

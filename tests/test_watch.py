@@ -81,7 +81,9 @@ def test_a_finding_that_stays_is_not_logged_by_every_run(archive: Archive, mirro
 
 def mirror_runs(mirror: MirrorOfTest, *arguments: str) -> list[dict[str, Any]]:
     done = run("dandi-mirror", "runs", *arguments, "-d", str(mirror.path), "-f", "json")
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    *records, summary = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (summary["action"], summary["status"]) == ("summary", "ok")
+    return records
 
 
 def test_old_logs_go_and_what_was_counted_beside_them(tmp_path: Path) -> None:

@@ -74,11 +74,12 @@ def test_a_second_time_there_is_nothing_to_do_and_a_deleted_one_comes_again(made
     run(*command)
     (folder / "notes.txt").write_text("mine")
     assert run(*command).stdout == ""
-    again = json.loads(run(*command, "-f", "json").stdout)
+    again, summary = map(json.loads, run(*command, "-f", "json").stdout.splitlines())
+    assert summary["action"] == "summary"
     assert (again["status"], again["version"]) == ("notneeded", SECOND)
     assert (folder / "notes.txt").read_text() == "mine"
     shutil.rmtree(folder)
-    assert json.loads(run(*command, "-f", "json").stdout)["status"] == "ok"
+    assert json.loads(run(*command, "-f", "json").stdout.splitlines()[0])["status"] == "ok"
     assert (folder / "dandiset.yaml").is_file()
 
 

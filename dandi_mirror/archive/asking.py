@@ -181,6 +181,9 @@ class Asker:
         if here != url and status in {400, 401, 403, 404}:
             # a presigned URL has an end; the next request asks anew where the content is
             source.led.pop(url, None)
+            if status == 404 and url in source.gone:
+                raise NotFoundError(f"{name} leads to what is not there (404)")
+            source.gone |= {url} if status == 404 else set()
             raise Missed(f"where it leads answers with {status}")
         if status in {404, 410}:
             raise NotFoundError(f"{name} is not there ({status})")

@@ -42,6 +42,8 @@ class Source:
     """Bytes."""
     led: dict[str, str] = field(default_factory=dict)
     """URL → where its redirects ended; presigned URLs are good for hours, so parts share them."""
+    gone: set[str] = field(default_factory=set)
+    """URLs whose redirects led to nothing once."""
     errors: list[MirrorError] = field(default_factory=list)
     """Why URLs are not asked any more."""
 

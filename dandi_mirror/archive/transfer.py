@@ -24,10 +24,12 @@ from dandi_mirror.archive.large import LARGE, Large
 
 JOBS = 48
 """Connections at most."""
-FEW = 3
+FEW = 2
 """Threads to begin with."""
 SLOW = 0.008
 """Seconds of waiting for an answer from which on more threads help."""
+LOOKS = 4
+"""Answers of which the quickest says how far away a host is; on a busy machine, others wait for the processor."""
 END = 1.5
 """Seconds until threads that were told to end are left to themselves."""
 _QUEUED = 1024
@@ -137,6 +139,7 @@ class _Run:
             self._large.remove(large)
 
     def _work(self, hand: Hand) -> None:
+        waits: deque[float] = deque(maxlen=LOOKS)
         try:
             while not self.hosts.stopped.is_set() and (job := self.next()) is not None:
                 if isinstance(job, Item):
@@ -144,7 +147,8 @@ class _Run:
                 elif outcome := job.help(hand):
                     self.over(job)
                     self.tell(outcome)
-                if hand.asker.waited > SLOW or isinstance(job, Large):
+                waits.append(hand.asker.waited)
+                if isinstance(job, Large) or (min(waits) > SLOW and len(self._threads) < self._jobs):
                     self.grow(more=1)
         except Stopped:
             pass

@@ -10,18 +10,21 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-import ssl
+import sys
 import time
 from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from dandi_mirror import __version__
 from dandi_mirror.archive.patience import Patience
+
+if TYPE_CHECKING:
+    import ssl
 
 LARGEST_HEAD = 1 << 16  # bytes
 HEAD = 2
@@ -178,7 +181,7 @@ class Wire:
     def _dial(self) -> socket.socket:
         host, secure = self._origin.hostname or "", self._origin.scheme == "https"
         port = self._origin.port or (443 if secure else 80)
-        proxy = None if proxy_bypass(host) else getproxies().get(self._origin.scheme)
+        proxy = _proxy(self._origin.scheme, host)
         if proxy:
             return self._by_proxy(urlsplit(proxy if "://" in proxy else f"http://{proxy}"), host, port)
         sock = self._connect(host, port)
@@ -268,9 +271,20 @@ def _parse(head: bytes) -> Head:
     return Head(int(status), headers, 0 if none else None if text is None else int(text))
 
 
+def _proxy(scheme: str, host: str) -> str | None:
+    """The URL of the proxy that is to be asked in place of a host."""
+    if sys.platform == "linux" and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
+    from urllib.request import getproxies, proxy_bypass  # brings a whole HTTP client
+
+    return None if proxy_bypass(host) else getproxies().get(scheme)
+
+
 @cache
 def _trust() -> ssl.SSLContext:
     """Whom requests would trust."""
+    import ssl
+
     import certifi
 
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import output, tokens
+from dandi_mirror.cli import options, output, tokens
+from dandi_mirror.cli.options import Command
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.transfer import Access, Meter
@@ -24,6 +25,13 @@ jobs = click.option(
     "-J", "--jobs", type=click.IntRange(1, 256), metavar="N", help="Connections at most.  [default: 48]"
 )
 dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would come; fetch and write nothing.")
+
+
+def common(command: Command) -> Command:
+    """The options that both have."""
+    for option in (options.log_level, options.output, options.instance, options.mirror, dry_run, jobs):
+        command = option(command)
+    return command
 
 
 def access(instance: str, addresses: frozenset[str] = frozenset()) -> Access:

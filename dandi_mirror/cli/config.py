@@ -63,6 +63,7 @@ TEMPLATE = """\
 @options.log_level
 def command(make: bool, mirror_path: Path, output: str) -> None:
     """Show the settings of a mirror and where they come from, or make a file for them."""
+    from dandi_mirror.cli.output import print_summary
     from dandi_mirror.config import FILE, settings_and_sources
     from dandi_mirror.errors import DiskError, UsageError
 
@@ -80,6 +81,8 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
     settings, sources = settings_and_sources(mirror_path)
     for name, source in sources.items():
         _show(name, getattr(settings, name.replace("-", "_")), source, output)
+    if output == "json":
+        print_summary()
 
 
 def _show(name: str, value: object, source: str, form: str) -> None:

@@ -54,6 +54,7 @@ def _print(rows: list[tuple[str, str, str]], complaints: list[str], form: str) -
             output.print_json({"action": "doctor", "status": "ok", "name": name, "version": version, "path": where})
         for complaint in complaints:
             output.print_json({"action": "doctor", "status": "error", "message": complaint})
+        output.print_summary(1 if complaints else 0)
         return
     for name, version, where in rows:
         click.echo(f"{name:22} {version:24} {where}".rstrip())

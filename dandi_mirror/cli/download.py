@@ -31,12 +31,7 @@ if TYPE_CHECKING:
     help="Files that are there: fail; leave them; fetch all; fetch those of other content; of other size or time.",
 )  # fmt: skip
 @click.option("--preserve-tree", is_flag=True, help="Put parts where they are in the Dandiset, too: ID/FOLDER/FILE.")
-@bringing.jobs
-@bringing.dry_run
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@bringing.common
 def command(
     names: tuple[str, ...],
     folder: Path,
@@ -83,10 +78,13 @@ class _Run:
         from dandi_mirror.mirror.contents import contents_here, urls
         from dandi_mirror.mirror.download import Done, make_plan
 
-        name, clone = naming.read_place(text)
-        archive = naming.settings_for(mirror_path, [name], instance=instance).instance
+        name, clone = naming.read_place(text, mirror_path=mirror_path)
+        api = naming.api_here(name, mirror_path, clone)
+        archive = naming.settings_for(mirror_path, [name], api, instance=instance).instance
         here = replace(name, instance=name.instance or instance)
-        contents = contents_here(here, mirror_path, clone) or _ask(name, archive, self._wants_record(name))
+        contents = contents_here(here, mirror_path, clone) or naming.known(
+            name, mirror_path, lambda: _ask(name, archive, self._wants_record(name))
+        )
         plan = make_plan(name, contents, self.folder, self.existing, self.taken, preserve_tree=self.preserve_tree)
         for done in plan.settled:
             self._tell(done, contents)

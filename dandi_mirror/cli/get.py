@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--max-size", metavar="SIZE", help="At most so much, as 50G.")
 @click.option("--newest", is_flag=True, help="The newest first, and so are those that fit into --max-size.")
-@bringing.jobs
-@bringing.dry_run
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@bringing.common
 def command(
     what: tuple[str, ...],
     where: tuple[str, ...],
@@ -45,9 +40,10 @@ def command(
 ) -> int:
     """Get content: of files and folders of a clone or mirror, or of a Dandiset that is not here yet.
 
-    Each PATH is a file, a folder or a glob ('.' is all of a clone).  An ID in any form, with PATHs after it, means the
-    mirror's own dataset inside a mirror; elsewhere it is cloned into a folder of its name first: from the mirror
-    named by -d, else from github.com/dandisets.  What is complete is kept, whatever ends the run; another one goes on.
+    Each PATH is a file, a folder or a glob ('.' is all of a clone; of a mirror, all of its Dandisets).  An ID in any
+    form, with PATHs after it, means the mirror's own dataset inside a mirror; elsewhere it is cloned into a folder of
+    its name first: from the mirror named by -d, else from github.com/dandisets.  What is complete is kept, whatever
+    ends the run; another one goes on.
     """
     end_by_signals()
     from dandi_mirror.config import size
@@ -58,7 +54,9 @@ def command(
         raise UsageError("name files, folders or Dandisets; '.' is all of the clone that you are in")
     wish = Wish((), parse_where(where), None if max_size is None else size("--max-size", max_size), newest)
     run = _Run(mirror_path, instance, wish, jobs, dry_run, output)
-    for place in run.places(what):
+    places = run.places(what)
+    run.check_room(places)
+    for place in places:
         run.one(place)
     return run.telling.end()
 
@@ -81,14 +79,14 @@ class _Run:
 
     def places(self, what: Iterable[str]) -> list[Place]:
         """The datasets that are meant."""
-        from dandi_mirror.cli.naming import read_name, settings_for
+        from dandi_mirror.cli.naming import read_file, settings_for
         from dandi_mirror.mirror.mirror import Mirror
         from dandi_mirror.mirror.places import read_places
 
         names = []
 
         def read(text: str):  # type: ignore[no-untyped-def]
-            names.append(read_name(text))
+            names.append(read_file(text, self._mirror_path, self._given))
             return names[-1]
 
         mirror = Mirror(self._mirror_path.absolute())
@@ -96,6 +94,13 @@ class _Run:
         found = read_places(what, read, mirror, settings.instance)
         self._instance = settings_for(self._mirror_path, names, instance=self._given).instance
         return found
+
+    def check_room(self, places: list[Place]) -> None:
+        """Refuse what cannot fit, of several datasets together, before anything is fetched of one."""
+        if len(places) > 1 and not self._dry_run and self._wish.most is None:
+            from dandi_mirror.mirror.foreseen import check_room
+
+            check_room(places, self._wish)
 
     def one(self, place: Place) -> None:
         """All that is asked for of one dataset."""
@@ -105,29 +110,53 @@ class _Run:
         from dandi_mirror.mirror.places import make
         from dandi_mirror.repo.clone import Clone
 
-        if place.source and self._dry_run:
-            self.telling.say(f"{place.dandiset} would be cloned from {place.source}; what would come is known then")
+        new = place.source or place.member_of
+        if new and self._dry_run:
+            self._would_come(place)
             return
-        if place.source:
+        if new:
             make(place)
-            self.telling.say(f"{place.dandiset} cloned from {place.source} into {place.folder}")
+            how = f"cloned from {place.source} into" if place.source else "installed in"
+            self.telling.say(f"{place.dandiset} {how} {place.folder}")
         clone = Clone(place.folder)
         clone.prepare()
         choice = choose(clone, replace(self._wish, paths=tuple(place.paths)), _commit(clone, place))
-        for text in choice.nothing:
-            self._tell(clone, _nothing(text))
-        if choice.unmet:
-            self._tell(clone, _nothing(".", f"no file fits --where {choice.unmet}"))
+        self._say_what_is_not(clone.path, choice)
         if self._dry_run:
-            self._would(clone, choice)
+            self._would(clone.path, choice)
         else:
             self._bring(clone, choice)
-        if self._wish.most is not None:
-            from dataclasses import replace
+        self._spend(choice)
 
+    def _spend(self, choice: Choice) -> None:
+        """What is left of the budget for the next dataset."""
+        from dataclasses import replace
+
+        if self._wish.most is not None:
             self._wish = replace(self._wish, most=max(0, self._wish.most - choice.size))
         if choice.beyond:
             self.telling.say(f"{choice.beyond:,} more are beyond --max-size")
+
+    def _say_what_is_not(self, folder: Path, choice: Choice) -> None:
+        for text in choice.nothing:
+            hint = f"; did you mean {choice.near[text]}?" if text in choice.near else ""
+            self._tell(folder, _nothing(text, f"there is no such file, folder or match{hint}"))
+        if choice.unmet:
+            self._tell(folder, _nothing(".", f"no file fits --where {choice.unmet}"))
+
+    def _would_come(self, place: Place) -> None:
+        """What a clone that is not made would be asked for: by the mirror that it would be of, else by the archive."""
+        from dataclasses import replace
+
+        from dandi_mirror.cli import tokens
+        from dandi_mirror.mirror.foreseen import foreseen
+
+        wish = replace(self._wish, paths=tuple(place.paths))
+        choice = foreseen(place, wish, lambda look: tokens.asked(self._instance, None, look))
+        self.telling.say(f"{place.dandiset} would be cloned from {place.source or place.member_of} into {place.folder}")
+        self._say_what_is_not(place.folder, choice)
+        self._would(place.folder, choice)
+        self._spend(choice)
 
     def _bring(self, clone: Clone, choice: Choice) -> None:
         from dandi_mirror.archive.transfer import Meter
@@ -138,19 +167,19 @@ class _Run:
         with self.telling.progress(choice.size, meter):
             try:
                 for got in bring(clone, choice, access, self._jobs, meter):
-                    self._tell(clone, got)
+                    self._tell(clone.path, got)
             except MirrorError as error:
                 self.telling.ended_by(error)
                 raise
 
-    def _would(self, clone: Clone, choice: Choice) -> None:
+    def _would(self, folder: Path, choice: Choice) -> None:
         from dandi_mirror.mirror.get import Got, size_of
 
         for file in choice.missing:
-            self._tell(clone, Got(file.path, file.key, size_of(file.key)))
+            self._tell(folder, Got(file.path, file.key, size_of(file.key)))
 
-    def _tell(self, clone: Clone, got: Got) -> None:
-        facts = {"path": str(clone.path / got.path), "refds": str(clone.path), "file": got.path, "key": got.key}
+    def _tell(self, folder: Path, got: Got) -> None:
+        facts = {"path": str(folder / got.path), "refds": str(folder), "file": got.path, "key": got.key}
         self.telling.file(got.path, got.status, got.message, got.size, got.exit_code, facts)
 
 
@@ -172,7 +201,7 @@ def _commit(clone: Clone, place: Place) -> str | None:
     raise UsageError(f"{clone.path} has no version {place.version}; see which there are: git -C {clone.path} tag")
 
 
-def _nothing(text: str, message: str = "there is no such file, folder or match") -> Got:
+def _nothing(text: str, message: str) -> Got:
     from dandi_mirror.mirror.get import Got
 
     return Got(text, status="impossible", message=message, exit_code=3)

@@ -51,6 +51,7 @@ def command(dandiset: str, commits: bool, limit: int, mirror_path: Path, form: s
                 "message": words.short(changes) if before else "the first",
             }
             output.print_json(record | facts | words.summary(changes))
+        output.print_summary()
         return 0
     rows = [["version", "date", "subjects", "sessions", "files", "size", "change"]]
     for state, before, changes in found:

@@ -54,6 +54,7 @@ def _print(instance: str, user: User, how: str, source: str, form: str) -> None:
     facts = {"instance": name, **asdict(user), "may_upload": user.approved, "source": source}
     if form == "json":
         output.print_json({"action": "login", "status": "ok", "message": how, **facts})
+        output.print_summary()
         return
     may = "may upload" if user.approved else "may not upload before the archive approves the account"
     click.echo(f"{name}  {tokens.shown(user)}, {may}  {how}")

@@ -41,5 +41,6 @@ def command(mirror_path: Path, instance: str | None, output: str) -> None:
 def _print(name: str, status: str, said: str, form: str) -> None:
     if form == "json":
         output.print_json({"action": "logout", "status": status, "message": said, "instance": name})
+        output.print_summary()
     else:
         click.echo(f"{name}  {said}")

@@ -13,6 +13,7 @@ from dandi_mirror.cli import naming, options, output, tokens
 if TYPE_CHECKING:
     from dandi_mirror.mirror.contents import Contents
     from dandi_mirror.mirror.folded import Row
+    from dandi_mirror.mirror.mirror import Mirror
 
 SHOWN_SUBJECTS = 3
 
@@ -40,12 +41,17 @@ def command(
     https://dandiarchive.org/dandiset/000004/draft/files?location=sub-P10HMH    and any other link
 
     It is read from the mirror, or from the clone, when that has the version; else from the archive.
+    At the top of a mirror, '.' lists its Dandisets.
     """
     from dandi_mirror.cli.sync import exit_code
     from dandi_mirror.errors import MirrorError
+    from dandi_mirror.mirror.mirror import mirror_at
 
     codes, records = set(), list[dict[str, Any]]()
     for text in names:
+        if mirror := mirror_at(text):
+            records += _mirrored(mirror, form)
+            continue
         try:
             found, rows, api_url = _look(text, mirror_path.absolute(), recursive, instance)
         except MirrorError as error:
@@ -66,6 +72,23 @@ def command(
     return code
 
 
+def _mirrored(mirror: Mirror, form: str) -> Iterator[dict[str, Any]]:
+    """A record for each Dandiset of a mirror; printed, where that is for people."""
+    from dandi_mirror.mirror.index import draft_of
+
+    here, memory = set(mirror.dandisets()), mirror.index.read().dandisets
+    for dandiset in sorted(here | set(mirror.registered())):
+        tags = [ref for ref in mirror.dataset(dandiset).refs_in_files("refs/tags") if ref.startswith("refs/tags/")]
+        draft = draft_of(memory[dandiset].row if dandiset in memory else "")
+        if form == "text":
+            known = f"{draft.asset_count:>9,} files  {output.printable(draft.name)[:70]}" if draft.name else ""
+            there = f"{len(tags):>3} version{' ' if len(tags) == 1 else 's'}" if dandiset in here else "not installed"
+            click.echo(f"{dandiset}  {there}  {known}".rstrip())
+        place = {"action": "ls", "path": str(mirror.path / dandiset), "type": "dataset", "refds": str(mirror.path)}
+        facts = {"versions": len(tags), "name": draft.name, "files": draft.asset_count, "here": dandiset in here}
+        yield place | {"status": "ok", "message": "", "dandiset": dandiset} | facts
+
+
 def _look(text: str, path: Path, recursive: bool, instance: str | None) -> tuple[Contents, list[Row], str]:
     """What a name is of, its rows, and the URL of the archive's API."""
     from dataclasses import replace
@@ -74,12 +97,16 @@ def _look(text: str, path: Path, recursive: bool, instance: str | None) -> tuple
     from dandi_mirror.mirror.contents import contents_here, contents_there
     from dandi_mirror.mirror.folded import every, folded
 
-    name, folder = naming.read_place(text)
-    settings = naming.settings_for(path, [name], instance=instance)
+    name, folder = naming.read_place(text, mirror_path=path)
+    settings = naming.settings_for(path, [name], naming.api_here(name, path, folder), instance=instance)
     here = replace(name, instance=name.instance or instance)
     found = contents_here(here, path, folder)
     if not found:
-        found = tokens.asked(settings.instance, name.instance, lambda archive: contents_there(name, archive))
+        found = naming.known(
+            name,
+            path,
+            lambda: tokens.asked(settings.instance, name.instance, lambda there: contents_there(name, there)),
+        )
     rows = every(found.files) if recursive else folded(name, found.files)
     return found, rows, api_url(settings.instance)
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.names import Name
     from dandi_mirror.config import Settings
+    from dandi_mirror.errors import UsageError
+
+
+Answer = TypeVar("Answer")
 
 
 def read_names(texts: Iterable[str], *, offline: bool = False) -> list[Name]:
@@ -27,24 +31,52 @@ def read_name(text: str, *, offline: bool = False) -> Name:
     return read_place(text, offline=offline)[0]
 
 
-def read_place(text: str, *, offline: bool = False) -> tuple[Name, Path | None]:
-    """One name, and the top of the clone in which it is a path, if it is one; raises as :func:`read_names`."""
+def read_file(text: str, mirror_path: Path, archive: str | None = None) -> Name:
+    """One name; an asset or blob as the file that it is, by the clone or mirror here, else by the archive.
+
+    Raises:
+        UsageError: as :func:`read_names`; or neither knows which file it is.
+    """
+    name, _ = read_place(text, mirror_path=mirror_path)
+    if not name.asset:
+        return name
+    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.mirror.resolving import resolved
+
+    return resolved(name, Mirror(mirror_path.absolute())) or _asked(name, archive or name.instance)
+
+
+def _asked(name: Name, archive: str | None) -> Name:
+    """An asset of a known Dandiset, by its path, as the archive says."""
+    from dataclasses import replace
+
+    from dandi_mirror.cli import tokens
+    from dandi_mirror.mirror.contents import contents_there
+
+    if not name.dandiset or not archive:
+        return name
+    found = tokens.asked(archive, name.instance, lambda there: contents_there(name, there))
+    return replace(name, version=found.version, path=found.files[0].path, asset=None)
+
+
+def read_place(text: str, *, offline: bool = False, mirror_path: Path | None = None) -> tuple[Name, Path | None]:
+    """One name, and the top of the clone in which it is a path, if it is one; raises as :func:`read_names`.
+
+    With ``mirror_path``, a blob is the file that the mirror there, or the clone around, says it is.
+    """
     from dandi_mirror.archive.names import parse
     from dandi_mirror.errors import UsageError
 
     try:
         name = parse(text)
-    except UsageError:
-        from dandi_mirror.mirror.clones import clone_at
+    except UsageError as error:
+        return _path(text, error)
+    if name.blob and mirror_path:
+        from dandi_mirror.mirror.mirror import Mirror
+        from dandi_mirror.mirror.resolving import resolved
 
-        if clone := clone_at(text):
-            return clone.name, clone.folder
-        if clone_at(".") and _may_be_path(text):
-            raise UsageError(f"{text} is no file or folder here; see which there are: dandi-mirror ls .") from None
-        if os.path.lexists(text):
-            top = Path(text).absolute()
-            raise UsageError(f"{top} is in no clone of a Dandiset; name one, as 000004, or go to its folder") from None
-        raise
+        if found := resolved(name, Mirror(mirror_path.absolute())):
+            return found, None
     if name.blob and not name.dandiset:
         raise UsageError(f"{text} does not say of which file it is; ask for that first: dandi-mirror which {text}")
     if name.ask and offline:
@@ -54,6 +86,57 @@ def read_place(text: str, *, offline: bool = False) -> tuple[Name, Path | None]:
 
         return follow(name), None
     return name, None
+
+
+def _path(text: str, error: UsageError) -> tuple[Name, Path]:
+    """What is no name, as a path in a clone, and the top of that; ``error`` is why it is none."""
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.mirror.clones import clone_at
+
+    if clone := clone_at(text):
+        return clone.name, clone.folder
+    if (around := clone_at(".")) and _may_be_path(text):
+        near = _nearest(text, around.folder)
+        hint = f"did you mean {near}?" if near else "see which there are: dandi-mirror ls ."
+        raise UsageError(f"{text} is no file or folder here; {hint}") from None
+    if os.path.lexists(text):
+        top = Path(text).absolute()
+        raise UsageError(f"{top} is in no clone of a Dandiset; name one, as 000004, or go to its folder") from None
+    raise error
+
+
+def known(name: Name, mirror_path: Path, ask: Callable[[], Answer]) -> Answer:
+    """What the archive answers of a name; of a Dandiset that it has not, what to type next.
+
+    Raises:
+        NotFoundError: it has no such Dandiset, version or file; and what ``ask`` raises.
+    """
+    from dandi_mirror.errors import NotFoundError
+
+    try:
+        return ask()
+    except NotFoundError as error:
+        if not name.dandiset or f"/dandisets/{name.dandiset}/" not in str(error):
+            raise
+        from difflib import get_close_matches
+
+        from dandi_mirror.mirror.mirror import Mirror
+
+        here = Mirror(mirror_path.absolute()).dandisets()
+        near = get_close_matches(name.dandiset, here, 1, 0.8)
+        hint = f"did you mean {near[0]}? or " if near else ""
+        words = "dandi-mirror search WORDS" if here else "https://dandiarchive.org/dandiset/search"
+        raise NotFoundError(f"{error}; {hint}find it by words: {words}") from None
+
+
+def _nearest(text: str, top: Path) -> str:
+    """The file or folder of a clone that somebody may mean, from the current folder."""
+    from dandi_mirror.mirror.wishes import nearest
+    from dandi_mirror.repo.clone import Clone
+
+    wanted = os.path.relpath(Path.cwd().resolve() / text, top)
+    near = nearest(wanted, Clone(top).listing())
+    return os.path.relpath(top / near, Path.cwd().resolve()) if near else ""
 
 
 def _may_be_path(text: str) -> bool:
@@ -80,8 +163,19 @@ def dandisets(names: Iterable[Name]) -> list[str]:
     return sorted(ids)
 
 
-def settings_for(mirror_path: Path, names: Iterable[Name], **flags: object) -> Settings:
+def api_here(name: Name, mirror_path: Path, folder: Path | None) -> str:
+    """The API of the archive that a name's dataset on this machine is of, as it says itself; empty if it does not."""
+    from dandi_mirror.mirror.contents import dataset_here
+    from dandi_mirror.repo.clone import Clone
+
+    dataset = dataset_here(name, mirror_path.absolute(), folder)
+    return Clone(dataset.path).api() if dataset else ""
+
+
+def settings_for(mirror_path: Path, names: Iterable[Name], api: str = "", /, **flags: object) -> Settings:
     """The settings, with the archive that the names say where neither -i nor a setting says one.
+
+    ``api`` comes before what the names say: it is the archive's that their dataset is of.
 
     Raises:
         UsageError: the names, or a name and -i or the settings, are of two archives.
@@ -92,9 +186,25 @@ def settings_for(mirror_path: Path, names: Iterable[Name], **flags: object) -> S
     settings, sources = settings_and_sources(mirror_path)
     settings = settings.with_flags(**flags)
     given = settings.instance if flags.get("instance") or sources["instance"] != "default" else None
+    names = list(names)
+    if api and given is None and _is_api_of(names, api):
+        given = api
     for said in dict.fromkeys(name.instance for name in names if name.instance):
         given = agreed(said, given, settings.instance)
     return settings.with_flags(instance=given)
+
+
+def _is_api_of(names: Iterable[Name], api: str) -> bool:
+    """Whether names do not say another archive than the one with this API."""
+    from dandi_mirror.archive.instances import agreed
+    from dandi_mirror.errors import UsageError
+
+    try:
+        for name in names:
+            agreed(name.instance, api, api)
+    except UsageError:
+        return False
+    return True
 
 
 def said(names: Iterable[Name]) -> str | None:

@@ -91,6 +91,11 @@ def report_of(record: dict[str, Any]) -> Report:
     return Report(**{key: value for key, value in record.items() if key in known} | {"findings": findings})
 
 
+def print_summary(code: int = 0, **facts: object) -> None:
+    """The last JSON Line of a command."""
+    print_json({"action": "summary", "status": "ok" if code == 0 else "error", "exit_code": code, **facts})
+
+
 def print_json(record: object) -> None:
     """One JSON Line; half surrogates in a path are escaped as JSON can."""
     click.echo(json.dumps(record, ensure_ascii=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Bars
 
+from dandi_mirror.cli.following import repeated
 from dandi_mirror.mirror.options import Progress
 
 
@@ -30,18 +30,7 @@ def transferring(total: int, received: Callable[[], int]) -> Iterator[Callable[[
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    over = threading.Event()
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("", total=total)
-
-        def follow() -> None:
-            while not over.wait(0.2):
-                bars.update(task, completed=received())
-
-        follower = threading.Thread(target=follow, daemon=True)
-        follower.start()
-        try:
+        with repeated(lambda: bars.update(task, completed=received())):
             yield lambda doing: bars.update(task, description=doing, refresh=True)
-        finally:
-            over.set()
-            follower.join(1)

@@ -45,6 +45,7 @@ def _list(found: list[PastRun], form: str) -> None:
     if form == "json":
         for run in found:
             output.print_json(_facts(run))
+        output.print_summary(runs=len(found))
         return
     line = "{:28}  {:20}  {:>9}  {:>4}  {:>5}  {:>6}  {}"
     if found:
@@ -76,6 +77,7 @@ def _show(run: PastRun, form: str) -> None:
     if form == "json":
         for record in (_facts(run), *run.records):
             output.print_json(record)
+        output.print_summary(runs=1)
         return
     for key, value in _facts(run).items():
         if value not in ("", None):

@@ -12,16 +12,16 @@ import os
 import re
 import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from dandi_mirror.cli.following import repeated
 from dandi_mirror.errors import CredentialsError, MirrorError, NotFoundError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from dandi_mirror.archive.credentials import Token
     from dandi_mirror.archive.hosts import Access
     from dandi_mirror.archive.items import Meter
@@ -171,22 +171,10 @@ class Remote:
             error = self._refused()
         return GONE if isinstance(error, NotFoundError) else str(error or "")
 
-    @contextmanager
-    def _telling(self, meter: Meter, file: Path) -> Iterator[None]:
+    def _telling(self, meter: Meter, file: Path) -> AbstractContextManager[None]:
         """Tell git-annex how many bytes are there, while nothing else is said to it."""
-        have, over = file.stat().st_size if file.exists() else 0, threading.Event()
-
-        def follow() -> None:
-            while not over.wait(0.2):
-                self._line.say("PROGRESS", have + meter.received)
-
-        follower = threading.Thread(target=follow, daemon=True)
-        follower.start()
-        try:
-            yield
-        finally:
-            over.set()
-            follower.join()
+        have = file.stat().st_size if file.exists() else 0
+        return repeated(lambda: self._line.say("PROGRESS", have + meter.received))
 
     def checkpresent(self, key: str) -> None:
         """Whether content can be had."""

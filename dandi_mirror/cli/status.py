@@ -46,6 +46,7 @@ def command(
     alarm         a tagged version and the archive disagree
     not mirrored, left out    with --all: the latter by the rules include and exclude of the settings
     """
+    from dandi_mirror.cli.output import print_summary
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.mirror.status import Word
@@ -64,7 +65,10 @@ def command(
         for status in found:
             _print(status, mirror.path, output)
     # of what was not asked for by its id, it is no failure not to be there
-    return max((status.exit_code for status in found if not everything or status.word is not Word.MISSING), default=0)
+    code = max((status.exit_code for status in found if not everything or status.word is not Word.MISSING), default=0)
+    if output == "json":
+        print_summary(code, dandisets=len(found))
+    return code
 
 
 def _look(mirror: Mirror, ids: list[str], settings: Settings, names: list[Name], offline: bool) -> list[Status]:

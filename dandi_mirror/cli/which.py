@@ -26,7 +26,7 @@ def command(content: str, mirror_path: Path, output: str) -> int:
 
     Ends with 3 if they are in none.  The archive is not asked.
     """
-    from dandi_mirror.cli.output import human_size, print_json, printable
+    from dandi_mirror.cli.output import human_size, print_json, print_summary, printable
     from dandi_mirror.cli.search import get_command, index
     from dandi_mirror.errors import NotFoundError
     from dandi_mirror.mirror.mirror import Mirror
@@ -45,7 +45,14 @@ def command(content: str, mirror_path: Path, output: str) -> int:
         else:
             size = human_size(place.size)
             click.echo(f"{place.dandiset}  {printable(place.path)}  ({size})  {' '.join(place.versions)}")
-    if not found:
-        known = f" (SHA-256 {what.sha256})" if what.sha256 and what.sha256 != content else ""
-        raise NotFoundError(f"no version of a mirrored Dandiset holds {printable(content)}{known}")
-    return 0
+    known = f" (SHA-256 {what.sha256})" if what.sha256 and what.sha256 != content else ""
+    why = "" if found else f"no version of a mirrored Dandiset holds {printable(content)}{known}"
+    if output == "text" and why:
+        raise NotFoundError(why)
+    code = NotFoundError.exit_code if why else 0
+    if output == "json":
+        if why:
+            where = {"action": "which", "path": content, "type": "file", "refds": str(mirror_path.absolute())}
+            print_json(where | {"status": "impossible", "message": why, "sha256": what.sha256, "versions": []})
+        print_summary(code, places=len(found))
+    return code

@@ -9,23 +9,20 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-import orjson
-
 from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.mirror.index import draft_of
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
-from dandi_mirror.mirror.records import is_part
+from dandi_mirror.mirror.records import times
+from dandi_mirror.mirror.wishes import pick
 from dandi_mirror.model import Finding, Kind, Report
 from dandi_mirror.repo import content
-from dandi_mirror.repo.content import Annexed
-from dandi_mirror.repo.dataset import Dataset
 
 _QUERY = re.compile(r"\?[^\s'\"]*")
 
@@ -139,25 +136,3 @@ def _get(mirror: Mirror, report: Report, wanted: Wanted, branch: str, findings: 
             report.brought_size += sizes[key].size
             wanted.left = None if wanted.left is None else wanted.left - sizes[key].size
     return len(chosen) == len(fitting) and report.brought + len(findings) == len(chosen)
-
-
-def pick(files: Iterable[Annexed], times: Mapping[str, str], room: int | None) -> list[Annexed]:
-    """Files of distinct keys that fit into ``room`` bytes together, the newest first (by ``times`` of their paths).
-
-    One that is too large for what is left is passed over, and older ones after it may still fit.
-    """
-    chosen: dict[str, Annexed] = {}
-    for file in sorted(files, key=lambda file: times.get(file.path, ""), reverse=True):
-        if file.key in chosen or (room is not None and file.size > room):
-            continue
-        chosen[file.key] = file
-        room = None if room is None else room - file.size
-    return list(chosen.values())
-
-
-def times(dataset: Dataset, commit: str) -> dict[str, str]:
-    """Path → when the archive was given the asset."""
-    parts = [oid for path, (_, oid) in dataset.tree(commit, ".dandi").items() if is_part(path)]
-    with dataset.reader() as reader:
-        records = [orjson.loads(line) for part in reader.read(parts) for line in (part or b"").splitlines()]
-    return {record["path"]: record["created"] for record in records}

@@ -91,7 +91,7 @@ def contents_here(name: Name, path: Path, folder: Path | None = None) -> Content
     Raises:
         NotFoundError: the version is there, and has no such file.
     """
-    dataset = _dataset(name, path, folder)
+    dataset = dataset_here(name, path, folder)
     version, commit = _version(dataset, name.version) if dataset else ("", "")
     if not dataset or not commit:
         return None
@@ -191,7 +191,7 @@ def _url_logs(contents: Contents) -> dict[str, list[str]]:
         return {path: sorted(url for url, there in log.items() if there) for path, log in found}
 
 
-def _dataset(name: Name, path: Path, folder: Path | None) -> Dataset | None:
+def dataset_here(name: Name, path: Path, folder: Path | None) -> Dataset | None:
     """The repository of a name's Dandiset that is on this machine."""
     if folder:
         return Dataset(folder)

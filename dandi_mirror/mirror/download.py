@@ -21,15 +21,13 @@ from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.mirror.contents import Contents, File
 from dandi_mirror.model import Kind, parse_time
 from dandi_mirror.paths import conflicts
-from dandi_mirror.repo.disk import sync_to_disk
+from dandi_mirror.repo.disk import bring_files_to_disk, bring_folders_to_disk
 
 EXISTING = ("error", "skip", "overwrite", "overwrite-different", "refresh")
 PARTIALS = ".dandi-mirror-download"
 SAME_TIME = 2.0
 """Seconds by which the times of the same file may differ; some file systems have no finer ones."""
 RECORD = "dandiset.yaml"
-_MANY = 100
-"""Files; from here on all that the system holds is brought to the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +187,9 @@ def _fetched(
 
 
 def _sync(files: Sequence[Path]) -> None:
-    """Bring files to the disk; very many by one call."""
-    if len(files) > _MANY:
-        os.sync()
-        return
-    for path in chain(files, {file.parent for file in files}):
-        sync_to_disk(path)
+    """Bring files to the disk."""
+    bring_files_to_disk([str(file) for file in files])
+    bring_folders_to_disk({str(file.parent) for file in files})
 
 
 def _item(members: list[tuple[File, Path]], urls: Mapping[str, tuple[str, ...]], partial: Path) -> Item:

@@ -16,17 +16,18 @@ from pathlib import Path
 
 from dandi_mirror.archive.transfer import Access, Item, Meter, Outcome, fetch
 from dandi_mirror.errors import DiskError, MirrorError
-from dandi_mirror.mirror.content import pick, times
-from dandi_mirror.mirror.wishes import Wish, fits, matching
+from dandi_mirror.mirror.wishes import Wish, fits, matching, nearest, pick
 from dandi_mirror.repo import content, objects
 from dandi_mirror.repo.clone import Clone, Facts, Tracked, copies
 from dandi_mirror.repo.content import Annexed
 from dandi_mirror.repo.logs import embargo_remote
 
-BATCH = 500
-"""Files that are placed and recorded together."""
+PLACED = 500
+"""Files that are placed together, while others come."""
+RECORDED = 4000
+"""Files that are recorded and told together: to record any takes a tenth of a second."""
 SOON = 20.0
-"""Seconds after which what has come is admitted, however little it is."""
+"""Seconds after which what has come is recorded, however little it is."""
 SHOWN = 5
 """Values of a field that are named where none is as it was asked for."""
 _KEY = re.compile(r"SHA256E?-s([0-9]{1,15})--([0-9a-f]{64})(?:\.|$)")
@@ -57,6 +58,8 @@ class Choice:
     here: list[Tracked] = field(default_factory=list)
     nothing: list[str] = field(default_factory=list)
     """What was asked for and means no file."""
+    near: dict[str, str] = field(default_factory=dict)
+    """What may have been meant by those, as far as it can be told."""
     unmet: str = ""
     """Conditions that no file meets, with the values that there are."""
     beyond: int = 0
@@ -86,9 +89,14 @@ def choose(clone: Clone, wish: Wish, commit: str | None = None) -> Choice:
         unmet = "" if fitting or not files else _said(wish.where, known.values())
         files = fitting
     has = {key: clone.has(key) for key in {file.key for file in files}}
-    choice = Choice(here=[file for file in files if has[file.key]], nothing=nothing, unmet=unmet)
+    near = {text: found for text in nothing if (found := nearest(text, listing))}
+    choice = Choice(here=[file for file in files if has[file.key]], nothing=nothing, near=near, unmet=unmet)
     missing = [file for file in files if not has[file.key]]
-    when = times(clone.dataset, commit or "HEAD") if wish.newest and missing else {}
+    when: Mapping[str, str] = {}
+    if wish.newest and missing:
+        from dandi_mirror.mirror.records import times  # it needs much else
+
+        when = times(clone.dataset, commit or "HEAD")
     sized = [Annexed(file.path, file.key, size_of(file.key)) for file in missing]
     order = {file.key: place for place, file in enumerate(pick(sized, when, wish.most))}
     choice.missing = sorted((file for file in missing if file.key in order), key=lambda file: order[file.key])
@@ -143,6 +151,7 @@ class _Work:
         self._facts: Mapping[str, Facts] = dict(clone.facts(self._files))
         self._neighbours = clone.neighbours()
         self._arrived: list[objects.Arrived] = []
+        self._placed: list[str] = []
         self._since = time.monotonic()
         self._left: dict[str, MirrorError | None] = {}
 
@@ -193,14 +202,25 @@ class _Work:
                 yield from self._failed(key, outcome.error)
             return
         self._arrived.append(objects.Arrived(key, outcome.item.partial))
-        if len(self._arrived) >= BATCH or time.monotonic() - self._since > SOON:
+        if len(self._placed) + len(self._arrived) >= RECORDED or time.monotonic() - self._since > SOON:
             yield from self.admit()
+        elif len(self._arrived) >= PLACED:
+            self._place()
+
+    def _place(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        try:
+            objects.place(self._clone, arrived)
+        finally:
+            # after an error, some
+            self._placed += [content.key for content in arrived if self._clone.has(content.key)]
 
     def admit(self) -> list[Got]:
-        """Place and record what has come."""
-        arrived, self._arrived, self._since = self._arrived, [], time.monotonic()
-        objects.admit(self._clone, arrived)
-        files = [file for content in arrived for file in self._files[content.key]]
+        """Place what has come, and record what is placed."""
+        self._place()
+        placed, self._placed, self._since = self._placed, [], time.monotonic()
+        objects.record(self._clone, placed)
+        files = [file for key in placed for file in self._files[key]]
         objects.populate(self._clone, [file for file in files if file.pointer])
         return [Got(file.path, file.key, size_of(file.key)) for file in files]
 

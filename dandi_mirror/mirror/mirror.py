@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Container
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.files import git_dir_of, has_ref, is_repository, read_ref
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.superdataset import Superdataset
+
+_MEMBER = re.compile(r"^\s*path = ([0-9]{6})$", re.M)
 
 SUPERDATASET_PATIENCE = 120.0  # seconds; others hold that lock only while they write one commit
 
@@ -101,6 +104,13 @@ class Mirror:
             found = [entry.name for entry in entries if entry.name not in besides and is_dandiset_id(entry.name)]
         return sorted(name for name in found if is_repository(f"{self.path}/{name}/.git"))
 
+    def registered(self) -> list[str]:
+        """The Dandisets that the superdataset names, whether they are installed here or not; starts no git."""
+        try:
+            return sorted(_MEMBER.findall((self.path / ".gitmodules").read_text(errors="replace")))
+        except OSError:
+            return []
+
     def ref(self, dandiset: str, name: str) -> str | None:
         """What a ref of a Dandiset's dataset holds; starts no git."""
         return read_ref(f"{self.folder(dandiset)}/.git", name)
@@ -108,3 +118,12 @@ class Mirror:
     def has_ref(self, dandiset: str, name: str) -> bool:
         """Whether a Dandiset's dataset has a ref; starts no git."""
         return has_ref(f"{self.folder(dandiset)}/.git", name)
+
+
+def mirror_at(text: str) -> Mirror | None:
+    """The mirror, or clone of one, of which the path ``text`` is the top."""
+    path = Path(text).absolute()
+    if not os.path.exists(path / ".git"):  # noqa: PTH110 (a text may be longer than a name can be)
+        return None
+    found = Mirror(path.resolve())
+    return found if found.registered() or (found.own.is_dir() and found.dandisets()) else None

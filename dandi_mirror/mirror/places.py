@@ -10,9 +10,10 @@ from pathlib import Path
 from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.clones import clone_at
-from dandi_mirror.mirror.mirror import Mirror
+from dandi_mirror.mirror.mirror import Mirror, mirror_at
 from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.clone import make_clone
+from dandi_mirror.repo.siblings import install
 
 OFFICIAL = {"dandi": "https://github.com/dandisets/{dandiset}"}
 """Mirrors that others keep, by instance; asked where no mirror on this machine has a Dandiset."""
@@ -32,6 +33,8 @@ class Place:
     """What it is to be cloned from; empty: it is there."""
     paths: list[str] = field(default_factory=list)
     """Files, folders and globs from its top; empty: all."""
+    member_of: Path | None = None
+    """The clone of a mirror into which it is to be installed, as one of its Dandisets; None: it is none, or there."""
 
 
 def read_places(texts: Iterable[str], read_name: Callable[[str], Name], mirror: Mirror, instance: str) -> list[Place]:
@@ -47,6 +50,10 @@ def read_places(texts: Iterable[str], read_name: Callable[[str], Name], mirror: 
     last: Place | None = None
     whole: set[int] = set()
     for text in texts:
+        if top := mirror_at(text):
+            for place in _installed(top):
+                places.setdefault((place.folder, None), place)
+            continue
         # an id stays one where its folder is: paths may come after it
         if (last is None or not last.dandiset) and (clone := clone_at(text)) and text.strip("/") != clone.name.dandiset:
             last = places.setdefault((clone.folder, None), Place(clone.folder))
@@ -66,6 +73,13 @@ def read_places(texts: Iterable[str], read_name: Callable[[str], Name], mirror: 
         last.paths += parts
         whole |= set() if parts else {id(last)}
     return list(places.values())
+
+
+def _installed(mirror: Mirror) -> list[Place]:
+    """All Dandisets of a mirror that are here."""
+    if here := mirror.dandisets():
+        return [Place(mirror.path / dandiset, dandiset, paths=["."]) for dandiset in here]
+    raise UsageError(f"none of the Dandisets of {mirror.path} is installed; name one: {mirror.registered()[0]}")
 
 
 def _around(places: dict[tuple[Path, str | None], Place]) -> Place | None:
@@ -91,7 +105,11 @@ def _named(name: Name, mirror: Mirror, instance: str) -> Place:
     has = name.dandiset in mirror.dandisets()
     if has and here.is_relative_to(mirror.path.resolve()):
         return Place(mirror.path / name.dandiset, name.dandiset, name.version)
+    if (around := clone_at(".")) and around.name.dandiset == name.dandiset:
+        return Place(around.folder, name.dandiset, name.version)
     folder = here / name.dandiset
+    if not has and name.dandiset in mirror.registered() and here.is_relative_to(top := mirror.path.resolve()):
+        return Place(top / name.dandiset, name.dandiset, name.version, member_of=top)
     if (clone := clone_at(str(folder))) and clone.folder == folder:
         return Place(folder, name.dandiset, name.version)
     if folder.exists():
@@ -110,6 +128,9 @@ def make(place: Place) -> None:
     """Clone what is not here yet.
 
     Raises:
-        DiskError, GitError: it cannot be.
+        DiskError, GitError, PartError: it cannot be.
     """
-    make_clone(place.source, place.folder, place.version or DRAFT)
+    if place.member_of:
+        install(place.member_of, place.dandiset)
+    else:
+        make_clone(place.source, place.folder, place.version or DRAFT)

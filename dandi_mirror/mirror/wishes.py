@@ -6,9 +6,11 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from dandi_mirror.errors import UsageError
+from dandi_mirror.repo.content import Annexed
 
 FIELDS = ("subject", "session", "species", "sex", "age", "approach", "technique", "variable", "dandiset")
 """What git-annex knows of a mirror's files (docs/format.md)."""
@@ -90,3 +92,41 @@ def matching(paths: Iterable[str], asked: Iterable[str]) -> tuple[set[str], list
         chosen |= found
         nothing += [] if found else [text]
     return chosen, nothing
+
+
+def pick(files: Iterable[Annexed], times: Mapping[str, str], room: int | None) -> list[Annexed]:
+    """Files of distinct keys that fit into ``room`` bytes together, the newest first (by ``times`` of their paths).
+
+    One that is too large for what is left is passed over, and older ones after it may still fit.
+    """
+    chosen: dict[str, Annexed] = {}
+    for file in sorted(files, key=lambda file: times.get(file.path, ""), reverse=True):
+        if file.key in chosen or (room is not None and file.size > room):
+            continue
+        chosen[file.key] = file
+        room = None if room is None else room - file.size
+    return list(chosen.values())
+
+
+def nearest(wanted: str, paths: Iterable[str]) -> str:
+    """The file or folder that somebody may have meant who typed a path that is none; empty if none is near.
+
+    A file of that name elsewhere, else what is spelt nearly so where the path goes wrong.
+    """
+    wanted, every = wanted.strip("/"), list(paths)
+    name = wanted.rpartition("/")[2]
+    if same := [path for path in every if path.rpartition("/")[2] == name]:
+        return min(same, key=len)
+    top, rest = "", wanted.split("/")
+    while rest and any(path.startswith(f"{top}{rest[0]}/") for path in every):
+        top, rest = f"{top}{rest[0]}/", rest[1:]
+    there = {path[len(top) :].partition("/")[0] for path in every if path.startswith(top)}
+    near = get_close_matches(rest[0], there, 1) if rest else []
+    if not near:
+        return ""
+    further = "/".join([near[0], *rest[1:]])
+    return next((top + found for found in (further, near[0]) if _is_there(top + found, every)), "")
+
+
+def _is_there(place: str, paths: Iterable[str]) -> bool:
+    return any(path == place or path.startswith(f"{place}/") for path in paths)

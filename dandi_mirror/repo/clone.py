@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from dandi_mirror.errors import DiskError, UsageError
 from dandi_mirror.repo.dataset import ANNEX, Dataset, Tree
 from dandi_mirror.repo.keys import hash_dir_lower, hash_dir_mixed
-from dandi_mirror.repo.logs import WEB, embargo_remote, fields, location_path, metadata_path, present, url_path
+from dandi_mirror.repo.logs import WEB, api_of, embargo_remote, fields, location_path, metadata_path, present, url_path
 from dandi_mirror.repo.process import git
 from dandi_mirror.repo.stream import FILE, LINK
 
@@ -58,7 +58,11 @@ class Clone:
         self.path = path
         self.dataset = Dataset(path)
         self.config: dict[str, str] = {}
-        self.git_dir = path / ".git"
+        self.git_dir = self.dataset.git_dir
+        self._objects = f"{self.git_dir}/{_OBJECTS}"
+        self._branch: str | None = None  # where the git-annex branch was when what follows was read
+        self._locations: dict[str, bytes] = {}
+        self._api: str | None = None
 
     def prepare(self) -> None:
         """Let git-annex be at home, with all that was fetched from elsewhere merged into its branch.
@@ -77,9 +81,7 @@ class Clone:
             raise UsageError(f"{self.path} is not a clone that git-annex keeps; run in it: git annex init")
 
     def read_config(self) -> None:
-        """Read git's settings and where its folder is."""
-        common = git(self.path, "rev-parse", "--git-common-dir").decode().strip()
-        self.git_dir = (self.path / common).resolve()
+        """Read git's settings."""
         listing = git(self.path, "config", "--list", "-z").decode(errors="surrogateescape")
         pairs = (entry.partition("\n") for entry in listing.split("\0") if entry)
         self.config = {name: value for name, _, value in pairs}
@@ -93,9 +95,8 @@ class Clone:
             merged = (self.git_dir / "annex" / "mergedrefs").read_text().split()
         except OSError:
             merged = []
-        listing = git(self.path, "for-each-ref", "--format=%(objectname) %(refname)").decode(errors="replace")
-        lines = (line.partition(" ") for line in listing.splitlines())
-        return {oid for oid, _, ref in lines if ref.endswith("/git-annex") and ref != ANNEX} <= set(merged)
+        refs = self.dataset.refs_in_files("refs/heads", "refs/remotes")
+        return {oid for ref, oid in refs.items() if ref.endswith("/git-annex") and ref != ANNEX} <= set(merged)
 
     @property
     def uuid(self) -> str:
@@ -112,10 +113,29 @@ class Clone:
         """IP addresses on this machine or network that git-annex may ask."""
         return frozenset(self.config.get("annex.security.allowed-ip-addresses", "").split())
 
+    def api(self) -> str:
+        """The URL of the archive's API, as the dataset itself says; empty if it does not.
+
+        One on this machine counts only if git-annex may ask it.
+        """
+        log = self.dataset.ref(ANNEX) or self.dataset.ref("refs/remotes/origin/git-annex")
+        with self.dataset.reader() as reader:
+            (content,) = reader.read([f"{log}:remote.log"]) if log else (None,)
+        place = api_of(content or b"")
+        here = urlsplit(f"//{place}").hostname in {"127.0.0.1", "localhost"}
+        if here and not self.config:
+            self.read_config()
+        if here and not {"127.0.0.1", "all"} & self.addresses:
+            return ""
+        return place and f"{'http' if here else 'https'}://{place}"
+
     def closed_api(self) -> str:
         """The API that has what is here under embargo, as its special remote says; empty if nothing is."""
-        found = _API.search(self.logs(["remote.log"]).get("remote.log", b"").decode(errors="replace"))
-        return found[1] if found else ""
+        self._forget_what_moved()
+        if self._api is None:
+            found = _API.search(self.logs(["remote.log"]).get("remote.log", b"").decode(errors="replace"))
+            self._api = found[1] if found else ""
+        return self._api
 
     # --- files -----------------------------------------------------------------------------------------------
 
@@ -147,9 +167,11 @@ class Clone:
 
     def object_path(self, key: str) -> str:
         """Where a key's content is, or goes."""
-        top = f"{self.git_dir}/{_OBJECTS}"
-        lower = f"{top}{hash_dir_lower(key)}/{key}/{key}"
-        return lower if os.path.exists(lower) else f"{top}{hash_dir_mixed(key)}/{key}/{key}"  # noqa: PTH110
+        usual = f"{self._objects}{hash_dir_mixed(key)}/{key}/{key}"
+        if os.path.exists(usual):  # noqa: PTH110
+            return usual
+        lower = f"{self._objects}{hash_dir_lower(key)}/{key}/{key}"
+        return lower if os.path.exists(lower) else usual  # noqa: PTH110
 
     def has(self, key: str) -> bool:
         """Whether a key's content is here."""
@@ -157,10 +179,13 @@ class Clone:
 
     def facts(self, keys: Iterable[str]) -> Iterator[tuple[str, Facts]]:
         """What the git-annex branch says of each key."""
-        keys, api = list(keys), self.closed_api()
+        if not (keys := list(keys)):
+            return
+        api = self.closed_api()
         closed = embargo_remote(api)[0]
         places = [(key, hash_dir_lower(key)) for key in keys]
         logs = self.logs([path(place, key) for key, place in places for path in (location_path, url_path)])
+        self._locations |= {path: log for path, log in logs.items() if path.endswith(".log")}
         for key, place in places:
             location, url = logs[location_path(place, key)], logs[url_path(place, key)]
             there = frozenset(place for place, is_there in present(location).items() if is_there)
@@ -168,6 +193,23 @@ class Clone:
             begin = "" if WEB in there else f"{api}/assets/"
             known = (text for text, is_there in present(url).items() if is_there and text.startswith(begin))
             yield key, Facts(tuple(known) if there & {WEB, closed} else (), there)
+
+    def locations(self, paths: Sequence[str]) -> dict[str, bytes]:
+        """Location logs by path; those that were read before are not read again, unless the branch has moved."""
+        self._forget_what_moved()
+        unknown = [path for path in paths if path not in self._locations]
+        return (self.logs(unknown) if unknown else {}) | {
+            path: self._locations[path] for path in paths if path in self._locations
+        }
+
+    def moved(self, made: str, locations: Mapping[str, bytes]) -> None:
+        """The branch has been moved by us, to a commit in which these location logs are new."""
+        self._branch = made
+        self._locations |= locations
+
+    def _forget_what_moved(self) -> None:
+        if (branch := self.dataset.ref(ANNEX)) != self._branch:
+            self._branch, self._locations, self._api = branch, {}, None
 
     def fields(self, keys: Iterable[str]) -> dict[str, set[tuple[str, str]]]:
         """The metadata of each key: (field, value) pairs."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo import garbage
 from dandi_mirror.repo.disk import sync_to_disk
-from dandi_mirror.repo.files import git_dir_of, is_filled, is_repository, locks_in, read_ref
+from dandi_mirror.repo.files import git_dir_of, is_filled, is_repository, locks_in, loose_refs, read_ref
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.reader import Reader
@@ -40,6 +40,7 @@ class RefChange:
 
     ref: str
     new: str
+    """An object id; :data:`ZERO` removes the ref."""
     old: str | None
 
     def line(self) -> str:
@@ -83,16 +84,15 @@ class Dataset:
         listing = git(self.path, "for-each-ref", "--format=%(refname) %(objectname)").decode(errors="surrogateescape")
         return {name: oid for name, _, oid in (line.rpartition(" ") for line in listing.splitlines())}
 
-    def refs_in_files(self) -> dict[str, str]:
-        """Every branch and tag and the object id it holds; read from the files, without starting git."""
+    def refs_in_files(self, *folders: str) -> dict[str, str]:
+        """Every ref below ``folders`` (branches and tags) and its object id; read from the files, without git."""
         lines: list[str] = []
         with suppress(OSError):
             lines = (self.git_dir / "packed-refs").read_text(errors="surrogateescape").splitlines()
+        folders = folders or ("refs/heads", "refs/tags")
         refs = {ref: oid for oid, _, ref in (line.partition(" ") for line in lines)}
-        for folder in ("refs/heads", "refs/tags"):
-            for file in (self.git_dir / folder).rglob("*"):
-                with suppress(OSError):
-                    refs[str(file.relative_to(self.git_dir))] = file.read_text(errors="replace").strip()
+        for folder in folders:
+            refs |= loose_refs(str(self.git_dir), folder)
         return {ref: oid for ref, oid in refs.items() if _OBJECT.fullmatch(oid)}
 
     def light_tags(self) -> set[str]:

@@ -24,14 +24,8 @@ def git_dir_of(path: Path) -> Path:
 
 def read_ref(git_dir: str, name: str) -> str | None:
     """The object id that a ref holds; None if there is no such ref."""
-    try:
-        descriptor = os.open(f"{git_dir}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return os.read(descriptor, 4096).decode().strip()
-        finally:
-            os.close(descriptor)
-    except OSError:
-        pass
+    if (held := _held(f"{git_dir}/{name}")) is not None:
+        return held
     try:
         packed = Path(git_dir, "packed-refs").read_text()
     except OSError:
@@ -43,6 +37,31 @@ def read_ref(git_dir: str, name: str) -> str | None:
 def has_ref(git_dir: str, name: str) -> bool:
     """Whether there is such a ref, whatever it holds."""
     return os.path.exists(f"{git_dir}/{name}") or read_ref(git_dir, name) is not None  # noqa: PTH110
+
+
+def loose_refs(git_dir: str, folder: str) -> Iterator[tuple[str, str]]:
+    """The refs below a folder (``refs/tags``) that stand in files of their own, and what these hold."""
+    try:
+        with os.scandir(f"{git_dir}/{folder}") as entries:
+            found = [(f"{folder}/{entry.name}", entry.is_dir()) for entry in entries]
+    except OSError:
+        return
+    for name, is_folder in found:
+        if is_folder:
+            yield from loose_refs(git_dir, name)
+        elif held := _held(f"{git_dir}/{name}"):
+            yield name, held
+
+
+def _held(file: str) -> str | None:
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, 4096).decode(errors="replace").strip()
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return None
 
 
 def is_repository(git_dir: str) -> bool:

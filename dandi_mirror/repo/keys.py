@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import md5
 
 _LONGEST_EXTENSION = 4
@@ -46,12 +47,14 @@ def extension(path: str) -> str:
     return "".join("." + suffix for suffix in reversed(kept) if suffix)
 
 
+@lru_cache(maxsize=1 << 14)
 def hash_dir_lower(key: str) -> str:
     """Where a key's logs are kept on the git-annex branch: three and three digits of its MD5."""
     digits = md5(key.encode(), usedforsecurity=False).hexdigest()
     return f"{digits[:3]}/{digits[3:6]}"
 
 
+@lru_cache(maxsize=1 << 14)
 def hash_dir_mixed(key: str) -> str:
     """Where a key's object is kept under ``.git/annex/objects`` of a repository with a work tree.
 

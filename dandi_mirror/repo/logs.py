@@ -18,6 +18,7 @@ WEB = "00000000-0000-0000-0000-000000000001"
 """The UUID of git-annex's built-in web remote."""
 
 _STAMP = re.compile(r"([0-9]{1,11})(?:\.([0-9]{1,12}))?s")
+_API = re.compile(r" type=web urlinclude=\*//(\S+?)/assets/\*")
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9_.:;,/()+-][A-Za-z0-9_.:;,/()+!-]*", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
@@ -156,6 +157,12 @@ def api_remote(api_url: str) -> tuple[str, str]:
         f"urlinclude=*//{host_and_path}/assets/*"
     )
     return str(uuid5(NAMESPACE_URL, f"{api_url}/assets/")), words
+
+
+def api_of(log: bytes) -> str:
+    """The host and path of the archive's API that a ``remote.log`` names; empty if it names none."""
+    found = _API.search(log.decode(errors="replace"))
+    return found[1] if found else ""
 
 
 def embargo_remote(api_url: str) -> tuple[str, str]:

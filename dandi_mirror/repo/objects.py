@@ -7,28 +7,25 @@ The journal's lock, which git-annex takes whenever it writes to its branch, is h
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.repo.annexbranch import import_logs
+from dandi_mirror.repo.annexbranch import MANY, import_logs
 from dandi_mirror.repo.clone import Clone, Tracked
-from dandi_mirror.repo.dataset import ANNEX, TEMPORARY, RefChange
-from dandi_mirror.repo.disk import sync_to_disk
+from dandi_mirror.repo.dataset import ANNEX, TEMPORARY, ZERO, RefChange
+from dandi_mirror.repo.disk import bring_files_to_disk, bring_folders_to_disk
 from dandi_mirror.repo.keys import hash_dir_lower
 from dandi_mirror.repo.logs import Stamp, location_path, with_presence
 from dandi_mirror.repo.process import GitError, git
 from dandi_mirror.repo.stream import Commit
 
 _READ_ONLY = 0o555
-_MANY = 20
-"""Files; from here on the file system is synced as a whole."""
 _TRIES = 3
 """To move the branch, which somebody else may have moved meanwhile."""
 
@@ -42,20 +39,17 @@ class Arrived:
     """Holds exactly its bytes."""
 
 
-def admit(clone: Clone, arrived: Iterable[Arrived]) -> None:
-    """Let content be present, and record that it is; on disk when this returns.
+def place(clone: Clone, arrived: Iterable[Arrived]) -> None:
+    """Let content be present; :func:`record` is to follow.
 
     Raises:
-        DiskError, GitError: it cannot be; what is placed and not recorded is recorded by the next :func:`record`.
+        DiskError: it cannot be; what is placed and not recorded is recorded by the next :func:`record`.
     """
     arrived = list(arrived)
-    if not arrived:
-        return
     # an object whose bytes a power cut takes back would pass for present
-    sync_files(clone.git_dir, [content.file for content in arrived])
+    bring_files_to_disk([str(content.file) for content in arrived])
     for content in arrived:
         _place(clone, content)
-    record(clone, [content.key for content in arrived])
 
 
 def _place(clone: Clone, arrived: Arrived) -> None:
@@ -64,7 +58,7 @@ def _place(clone: Clone, arrived: Arrived) -> None:
     try:
         file = os.stat(arrived.file).st_mode  # noqa: PTH116
         os.chmod(arrived.file, file & _READ_ONLY)  # noqa: PTH101
-        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+        _make(folder)
         try:
             os.rename(arrived.file, target)  # noqa: PTH104
         except PermissionError:
@@ -82,6 +76,15 @@ def _place(clone: Clone, arrived: Arrived) -> None:
         raise DiskError.of(target, error) from error
 
 
+def _make(folder: str) -> None:
+    try:
+        os.mkdir(folder)  # noqa: PTH102
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+
+
 def record(clone: Clone, keys: Iterable[str]) -> None:
     """Record that keys' content is in this repository; on disk when this returns.
 
@@ -91,7 +94,8 @@ def record(clone: Clone, keys: Iterable[str]) -> None:
     keys = list(dict.fromkeys(keys))
     if not keys:
         return
-    sync_files(clone.git_dir, [Path(clone.object_path(key)).parent for key in keys])
+    folders = [Path(clone.object_path(key)).parent for key in keys]
+    bring_folders_to_disk({str(place) for folder in folders for place in (folder, *folder.parents[:3])})
     if not clone.plain:
         _record_by_git_annex(clone, keys)
         return
@@ -103,26 +107,6 @@ def record(clone: Clone, keys: Iterable[str]) -> None:
     _record_by_git_annex(clone, theirs)
 
 
-def sync_files(folder: Path, files: Sequence[Path]) -> None:
-    """Bring files, or folders with the way to them, to the disk: of many, all that the file system of ``folder`` holds.
-
-    For thousands of small files that takes a fraction of one call for each.
-    """
-    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if len(files) >= _MANY else None
-    if syncfs is None:
-        for file in files:
-            sync_to_disk(file)
-            for parent in (file.parent, file.parent.parent, file.parent.parent.parent):
-                sync_to_disk(parent)
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if syncfs(descriptor):
-            raise DiskError.of(folder, OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno())))
-    finally:
-        os.close(descriptor)
-
-
 def _record(clone: Clone, keys: list[str]) -> None:
     """Through one import; only under the journal's lock."""
     dataset, now = clone.dataset, datetime.now(UTC)
@@ -131,24 +115,26 @@ def _record(clone: Clone, keys: list[str]) -> None:
         base = dataset.ref(ANNEX)
         changed = [
             (path, new)
-            for path, log in clone.logs(paths).items()
+            for path, log in clone.locations(paths).items()
             if (new := with_presence(log, Stamp.of(now), {clone.uuid: True})) != log
         ]
         if not changed:
             return
         temporary = f"{TEMPORARY}get-{os.getpid()}"
         with dataset.importing() as importer:
-            import_logs(importer, Commit(temporary, now, "update\n", base=base), changed, dataset.folders(base))
+            folders = dataset.folders(base) if len(changed) >= MANY else {}
+            import_logs(importer, Commit(temporary, now, "update\n", base=base), changed, folders)
             importer.finish()
-            made = dataset.refs()[temporary]
+            made = dataset.ref(temporary)
+            assert made
             try:
-                dataset.move_refs([RefChange(ANNEX, made, base)])
+                dataset.move_refs([RefChange(ANNEX, made, base), RefChange(temporary, ZERO, made)])
+                clone.moved(made, dict(changed))
                 return
             except GitError:
+                dataset.drop_refs([temporary])
                 if attempt == _TRIES or dataset.ref(ANNEX) == base:
                     raise
-            finally:
-                dataset.drop_refs([temporary])
 
 
 def _record_by_git_annex(clone: Clone, keys: list[str]) -> None:

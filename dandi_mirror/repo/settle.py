@@ -14,7 +14,7 @@ from dandi_mirror.errors import DiskError
 from dandi_mirror.repo.clone import Clone, key_of
 from dandi_mirror.repo.dataset import Dataset, RefChange
 from dandi_mirror.repo.keys import link_target, sha256_of
-from dandi_mirror.repo.objects import Arrived, admit
+from dandi_mirror.repo.objects import Arrived, place, record
 from dandi_mirror.repo.process import NO_FILTER, git
 from dandi_mirror.repo.stream import LINK
 
@@ -78,7 +78,8 @@ def _relink(clone: Clone, path: str, key: str) -> None:
             copied = clone.git_dir / "annex" / "tmp" / key
             copied.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(clone.object_path(has), copied)
-            admit(clone, [Arrived(key, copied)])
+            place(clone, [Arrived(key, copied)])
+            record(clone, [key])
         made = file.with_name(f".{os.getpid()}.dandi-mirror")
         made.symlink_to(target)
         made.rename(file)

@@ -124,6 +124,15 @@ def _datalad(*arguments: str) -> None:
     _run([find_program("datalad"), "-l", "error", *arguments])
 
 
+def install(top: Path, member: str) -> None:
+    """Install a subdataset of a superdataset's clone, as ``datalad get -n`` does.
+
+    Raises:
+        PartError: it cannot be.
+    """
+    _datalad("get", "-n", "-d", str(top), str(top / member))
+
+
 def _make_at(url: str, branch: str) -> None:
     """Make a bare repository where ``url`` says, or complete one."""
     path, ssh = _place(url)

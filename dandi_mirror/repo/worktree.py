@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo.dataset import CHECKED_OUT, EMPTY_TREE, Dataset, RefChange
-from dandi_mirror.repo.disk import start_writing, sync_to_disk
+from dandi_mirror.repo.disk import bring_files_to_disk, sync_to_disk
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.stream import FILE, blob_id
 
@@ -160,11 +160,9 @@ def _sync(dataset: Dataset, changes: Iterable[_Change]) -> None:
         folders.add(file.rpartition("/")[0])
         if change.new[0] == FILE:
             files.append(file)
-    # all are on their way before the first is waited for; sync(2) would wait for everybody's files
-    for file in files:
-        start_writing(file)
-    for path in [*files, *sorted(folders)]:
-        sync_to_disk(Path(path))
+    bring_files_to_disk(files)
+    for folder in sorted(folders):
+        sync_to_disk(Path(folder))
 
 
 def _changes(dataset: Dataset, before: str, commit: str) -> Iterator[_Change]:

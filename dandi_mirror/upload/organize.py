@@ -16,7 +16,7 @@ from pathlib import Path
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo.adding import Adder, NotAdded, adding
 from dandi_mirror.repo.clone import Clone
-from dandi_mirror.repo.objects import sync_files
+from dandi_mirror.repo.disk import bring_files_to_disk, bring_folders_to_disk
 from dandi_mirror.upload import placing
 from dandi_mirror.upload.naming import Facts, Step
 from dandi_mirror.upload.placing import Seen
@@ -139,7 +139,10 @@ def _bring(
         for step in batch:
             brought += run.one(step, obstacle(clone.path, step, mode, tracked))
     places = [clone.path / one.told.target for one in brought if one.seen]
-    sync_files(clone.git_dir, [file for place in places for file in (Path(os.path.realpath(place)), place.parent)])
+    files = [Path(os.path.realpath(place)) for place in places]
+    bring_files_to_disk([str(file) for file in files])
+    folders = [*(place.parents[:2] for place in places), *(file.parents[:4] for file in files)]
+    bring_folders_to_disk({str(folder) for above in folders for folder in above})
     return brought
 
 

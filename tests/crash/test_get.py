@@ -5,6 +5,7 @@ Sixty kills: ``python -m pytest -m slow tests/crash/test_get.py``.
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -16,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.archive.large import PART
-from dandi_mirror.embedded import Archive
+from dandi_mirror.embedded import Archive, Request
 from tests.conftest import MirrorOfTest, run
+from tests.crash import mounts
 
 FILES, SIZE, LARGE = 150, 20_000, 100 << 20
 JOBS, PARTS = 4, LARGE // PART + 1
@@ -85,3 +87,44 @@ def _check_complete(clone: Path) -> None:
     run("git", "annex", "fsck", "--quiet", "--fast", cwd=clone)
     assert run("git", "status", "--porcelain", cwd=clone).stdout == ""
     assert list((clone / ".git" / "annex" / "dandi-mirror").iterdir()) == []
+
+
+def test_a_disk_that_fills_while_content_comes_keeps_what_is_complete(
+    archive: Archive, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    if why := mounts.why_not("tmpfs"):
+        pytest.skip(why)
+    dandiset, size = archive.create_dandiset("000123"), 300_000
+    for number in range(40):
+        dandiset.add_asset(f"sub-{number}/sub-{number}.nwb", archive.add_blob(b"%3d" % number * (size // 3)))
+    assert mirror.sync().exit_code == 0
+    (disk := tmp_path / "disk").mkdir()
+    with mounts.tmpfs(disk, 64 << 20):
+        clone, filler = disk / "clone", disk / "filler"
+        _fresh(mirror, clone)
+        mirror.server.requests.clear()
+
+        def fill(request: Request) -> None:
+            if "/blobs/" in request.path and len(_asked(mirror)) == 20:
+                free = os.statvfs(disk)
+                filler.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - 5 * size)))
+
+        mirror.server.intercept = fill
+        done = subprocess.run(_command(mirror), cwd=clone, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (6, 1), done.stderr
+        assert "No space left on device" in done.stderr
+        mirror.server.intercept = None
+        _check_objects(clone)
+        kept = len(_objects(clone))
+        assert kept >= 15
+        filler.unlink()
+        assert subprocess.run(_command(mirror), cwd=clone, check=False).returncode == 0
+        assert len(_asked(mirror)) <= 40 + JOBS, "only what was under way came twice"
+        assert len(_objects(clone)) == 40
+        assert "failed" not in run("git", "annex", "fsck", "--fast", cwd=clone).stdout
+        missing = run("git", "annex", "find", "--not", "--in=here", cwd=clone).stdout
+        assert missing == ""
+
+
+def _asked(mirror: MirrorOfTest) -> list[str]:
+    return [request.path for request in mirror.server.requests if "/blobs/" in request.path]
