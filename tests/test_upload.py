@@ -231,6 +231,22 @@ def test_a_swap_and_a_rename_over_another_file_send_nothing(me: Person, mine: Da
     assert me.git("status", "--porcelain") == ""
 
 
+def test_files_that_were_copied_over_their_links_become_links_again(me: Person, mirror: MirrorOfTest) -> None:
+    before = me.git("rev-parse", "draft")
+    (me.folder / FIRST).unlink()
+    me.write(FIRST, b"content 0")
+    (me.folder / SECOND).unlink()
+    # by a key of another name
+    key = mirror.keys()[SECOND].replace(".nwb", ".h5")
+    (me.folder / SECOND).symlink_to(f"../.git/annex/objects/xx/yy/{key}/{key}")
+    me.git("add", SECOND)
+    done = me.upload()
+    assert (done.steps, me.writes()) == ({}, [])
+    assert (me.folder / FIRST).read_bytes() == b"content 0"
+    assert me.git("status", "--porcelain") == ""
+    assert me.git("rev-parse", "draft") == before
+
+
 # --- what is refused ----------------------------------------------------------------------------------------
 
 

@@ -222,6 +222,8 @@ class Upload:
         with self.mirror.lock(self.dandiset):
             settle.annex(planned.clone, keys, read)
             settle.forget(planned.clone.dataset, stays)
+            alike = [path for path, _ in planned.copies(self.wanted.selects) if path in planned.base.assets]
+            settle.unstage(planned.clone.dataset, planned.base.commit, alike)
             kept = settle.step_back(planned.clone.dataset, DRAFT, planned.base.commit)
             self.result.kept = kept or self.result.kept
         if planned.new:
@@ -267,8 +269,8 @@ class Planned:
         return self.clone.dataset.ref(f"refs/heads/{DRAFT}") or ""
 
     def copies(self, selects: Callable[[str], bool]) -> Iterator[tuple[str, There]]:
-        """Plain files with the bytes that the archive has at their paths: put over the links, by somebody."""
-        for path in filter(selects, self.ours.plain):
+        """Files with the bytes that the archive has there, in another form: no links, or links by another name."""
+        for path in filter(selects, self.ours.edited):
             there = self.theirs.get(path)
             if there and there.sha256 and there.sha256 == self.ours.here[path].sha256:
                 yield path, there

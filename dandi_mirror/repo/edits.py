@@ -32,6 +32,8 @@ class Edit:
     """Bytes; -1 where nobody can tell."""
     key: str = ""
     """Of an annexed file, also of one that is unlocked and as git-annex left it."""
+    unlocked: bool = False
+    """Whether it is annexed and no link."""
     gone: bool = False
     strange: str = ""
     """What it is, if it is no file."""
@@ -78,7 +80,7 @@ def _tracked(dataset: Dataset, commit: str, tree: Tree) -> Iterator[Edit]:
         for (path, _), content in zip(clean.items(), reader.read(list(clean.values())), strict=True):
             # an unlocked file holds its content, and what git has of it is the pointer
             key = key_of(FILE, content or b"")
-            if edit := Edit(path, _size_of(key), key) if key else _look(dataset, path):
+            if edit := Edit(path, _size_of(key), key, unlocked=True) if key else _look(dataset, path):
                 yield edit
 
 
@@ -99,7 +101,7 @@ def _look(dataset: Dataset, path: str, *, tracked: bool = True) -> Edit | None:
         return None
     except OSError as error:
         raise DiskError.of(file, error) from error
-    return Edit(path, _size_of(key) if key else found.st_size, key, tracked=tracked)
+    return Edit(path, _size_of(key) if key else found.st_size, key, bool(key), tracked=tracked)
 
 
 def _link(path: str, target: bytes, tracked: bool) -> Edit:

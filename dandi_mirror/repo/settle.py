@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import file_digest
@@ -176,6 +176,13 @@ def step_back(dataset: Dataset, branch: str, commit: str) -> str:
         changes.insert(0, RefChange(f"refs/heads/{name}", tip, dataset.ref(f"refs/heads/{name}")))
     dataset.move_refs(changes)
     return name
+
+
+def unstage(dataset: Dataset, commit: str, paths: Iterable[str]) -> None:
+    """Let the index have at these paths what a commit has; the work tree has it already."""
+    if names := b"".join(os.fsencode(path) + b"\0" for path in paths):
+        how = ("--pathspec-from-file=-", "--pathspec-file-nul")
+        git(dataset.path, *NO_FILTER, "--literal-pathspecs", "reset", "--quiet", *how, commit, stdin=names)
 
 
 def _free_name(dataset: Dataset, tip: str) -> str:

@@ -24,8 +24,8 @@ class Ours:
     """By path."""
     files: dict[str, Path] = field(default_factory=dict)
     """Where the bytes of edited files are, if they are here."""
-    plain: list[str] = field(default_factory=list)
-    """Edited files that are neither links nor what git-annex has unlocked."""
+    edited: list[str] = field(default_factory=list)
+    """What is not as in base, but for what git-annex has unlocked and nobody has written to."""
     hidden: list[str] = field(default_factory=list)
     """Untracked files that are left out, because their names begin with a dot."""
 
@@ -56,7 +56,7 @@ def read_ours(
             ours.hidden.append(edit.path)
         else:
             ours.here[edit.path] = _here(clone, edit, ours.files, sizes)
-            ours.plain += [] if edit.key or edit.strange else [edit.path]
+            ours.edited += [] if edit.unlocked or edit.strange else [edit.path]
     return ours
 
 
