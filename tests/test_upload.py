@@ -308,7 +308,7 @@ def test_a_work_tree_that_is_not_on_the_draft_is_refused(me: Person, mine: Dandi
 
 
 def test_two_uploads_from_one_folder_do_not_meet(me: Person) -> None:
-    from dandi_mirror.cli.uploading import mirror_of
+    from dandi_mirror.mirror.mirror import mirror_of
     from dandi_mirror.repo import lock
 
     held = lock.hold(mirror_of(me.folder, "000123").own / "locks" / "000123.upload.lock", "x")

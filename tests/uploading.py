@@ -10,8 +10,9 @@ from typing import Any
 
 from dandi_mirror.archive.client import Archive as Client
 from dandi_mirror.archive.http import Session
-from dandi_mirror.cli.uploading import Planned, Result, Upload, Wanted, mirror_of
+from dandi_mirror.cli.uploading import Planned, Result, Upload, Wanted
 from dandi_mirror.embedded import Request, Server
+from dandi_mirror.mirror.mirror import mirror_of
 from dandi_mirror.upload.execute import Outcome, untouched
 from dandi_mirror.upload.worker import Worker
 from tests.conftest import IMPATIENT, run

@@ -73,7 +73,8 @@ def command(
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.http import Session
     from dandi_mirror.archive.instances import api_url, check_called
-    from dandi_mirror.cli.uploading import Upload, Wanted, mirror_of
+    from dandi_mirror.cli.uploading import Upload, Wanted
+    from dandi_mirror.mirror.mirror import mirror_of
 
     folder, dandiset, settings, said, inside = _place(paths, instance)
     mirror = mirror_of(folder, dandiset)

@@ -282,9 +282,3 @@ class Planned:
         here = {path: there.asset_id for path, there in self.base.assets.items()}
         there = {path: there.asset_id for path, there in self.theirs.items() if there.sha256}
         return here == there
-
-
-def mirror_of(folder: Path, dandiset: str) -> Mirror:
-    """The mirror whose dataset a folder is; or the folder alone, as a clone."""
-    inside = folder.name == dandiset and (folder.parent / ".dandi-mirror").is_dir()
-    return Mirror(folder.parent) if inside else Mirror(folder, alone=dandiset)

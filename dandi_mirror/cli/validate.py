@@ -78,7 +78,7 @@ def _selected(paths: Iterable[Path], everything: bool) -> Iterable[tuple[Path, S
 
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.clones import clone_at
-    from dandi_mirror.repo.changes import changed, files
+    from dandi_mirror.repo.edits import files
     from dandi_mirror.upload.validate import belongs, select
 
     wanted: dict[Path, list[str]] = {}
@@ -93,11 +93,21 @@ def _selected(paths: Iterable[Path], everything: bool) -> Iterable[tuple[Path, S
         inside = (found.name.path or "") if found else str(given.relative_to(root))
         wanted.setdefault(root, []).append("" if inside == "." else inside.rstrip("/"))
     for root, below in wanted.items():
-        candidates = _listing(root) if root not in clones else files(root) if everything else changed(root)
+        candidates = _listing(root) if root not in clones else files(root) if everything else _changed(root)
         chosen = [name for name in candidates if any(_is_in(name, folder) for folder in below)]
         unchanged = set(files(root)) - set(chosen) if root in clones and not everything else set()
         passed = sum(belongs(name) and any(_is_in(name, folder) for folder in below) for name in unchanged)
         yield root, select(root, chosen), passed
+
+
+def _changed(root: Path) -> list[str]:
+    """Files that are not as the last sync left them; where none has been, as what is checked out."""
+    from dandi_mirror.mirror.draft import last_commit
+    from dandi_mirror.repo.dataset import Dataset
+    from dandi_mirror.repo.edits import read_edits
+
+    dataset = Dataset(root)
+    return [edit.path for edit in read_edits(dataset, last_commit(dataset) or "HEAD")]
 
 
 def _is_in(path: str, folder: str) -> bool:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.clones import clone_at
-from dandi_mirror.repo import lock
+from dandi_mirror.mirror.mirror import mirror_of
+from dandi_mirror.mirror.sync import make_good
+from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.clone import Clone
 
 
@@ -25,22 +27,16 @@ class Working:
         """The top of its work tree."""
         return self.clone.path
 
-    @property
-    def own(self) -> Path:
-        """The folder of locks and of what else is kept beside it: the mirror's, or one in git's."""
-        mirror = self.folder.parent / ".dandi-mirror"
-        return mirror if self.folder.name == self.dandiset and mirror.is_dir() else self.clone.git_dir / "dandi-mirror"
-
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the dataset's lock; what a killed run left of git's is cleared.
+        """Hold the dataset's lock; what a killed run left half-done is made good.
 
         Raises:
             LockedError: another run holds it.
         """
-        with lock.hold(self.own / "locks" / f"{self.dandiset}.lock", self.dandiset) as before:
-            if before:
-                self.clone.dataset.clear_stale(before)
+        with mirror_of(self.folder, self.dandiset).lock(self.dandiset) as killed:
+            if killed:
+                make_good(self.clone.dataset, DRAFT, killed)
             yield
 
 

@@ -38,11 +38,15 @@ def last_sync(dataset: Dataset) -> Base:
     Raises:
         UsageError: there is none.
     """
-    committer = IDENTITY.decode().partition("<")[2].rstrip(">")
-    commit = history.last_by(dataset, committer, f"Dandi-Version: {DRAFT}", "Mirror-Format: .*")
-    if not commit:
+    if not (commit := last_commit(dataset)):
         raise UsageError(f"{dataset.path} holds no draft that a sync has made; check it out: git checkout {DRAFT}")
     return Base(commit, {path: there for path, there, _ in _records(dataset, commit)})
+
+
+def last_commit(dataset: Dataset) -> str:
+    """The newest commit of the draft that a sync has made, of those that what is checked out holds; or empty."""
+    committer = IDENTITY.decode().partition("<")[2].rstrip(">")
+    return history.last_by(dataset, committer, f"Dandi-Version: {DRAFT}", "Mirror-Format: .*")
 
 
 def metadata_of(dataset: Dataset, base: Base, sha256s: Iterable[str]) -> dict[str, dict[str, object]]:

@@ -127,3 +127,9 @@ def mirror_at(text: str) -> Mirror | None:
         return None
     found = Mirror(path.resolve())
     return found if found.registered() or (found.own.is_dir() and found.dandisets()) else None
+
+
+def mirror_of(folder: Path, dandiset: str) -> Mirror:
+    """The mirror whose dataset a folder is; or the folder alone, as a clone."""
+    inside = folder.name == dandiset and (folder.parent / ".dandi-mirror").is_dir()
+    return Mirror(folder.parent) if inside else Mirror(folder, alone=dandiset)

@@ -59,6 +59,12 @@ def read_edits(dataset: Dataset, commit: str) -> list[Edit]:
     return sorted(edits, key=lambda edit: edit.path)
 
 
+def files(folder: Path) -> list[str]:
+    """Every file of a work tree that git has or would add."""
+    listing = git(folder, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    return sorted({os.fsdecode(name) for name in listing.split(b"\0")[:-1]})
+
+
 def _tracked(dataset: Dataset, commit: str, tree: Tree) -> Iterator[Edit]:
     """What the index has, or the commit, and is another thing there or here.
 

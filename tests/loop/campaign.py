@@ -16,9 +16,10 @@ from pathlib import Path
 from dandi_mirror.archive.client import Archive as Client
 from dandi_mirror.archive.http import Session
 from dandi_mirror.archive.instances import token_variable
-from dandi_mirror.cli.uploading import Upload, Wanted, mirror_of
+from dandi_mirror.cli.uploading import Upload, Wanted
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
 from dandi_mirror.errors import MirrorError
+from dandi_mirror.mirror.mirror import mirror_of
 from dandi_mirror.repo.clone import Clone
 from dandi_mirror.upload.worker import Worker
 from tests.conftest import MirrorOfTest, run
