@@ -108,6 +108,15 @@ def test_a_file_that_went_up_is_present_as_git_annex_add_leaves_it(me: Person, m
     run("git", "annex", "drop", "sub-9/same.dat", cwd=me.folder)  # the archive has it
 
 
+def test_a_folder_takes_the_place_of_a_file(me: Person, mine: Dandiset) -> None:
+    (me.folder / FIRST).unlink()
+    me.write(f"{FIRST}/inside.dat", b"new content" * 1000)
+    assert not me.upload(sync=True).failures
+    assert f"{FIRST}/inside.dat" in paths(mine)
+    assert FIRST not in paths(mine)
+    assert run("git", "status", "--porcelain", cwd=me.folder).stdout == ""
+
+
 def test_from_a_new_dandiset_to_a_tag_in_the_mirror(
     archive: Archive, mirror: MirrorOfTest, token: dict[str, str]
 ) -> None:

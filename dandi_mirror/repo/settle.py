@@ -74,7 +74,7 @@ def _take(clone: Clone, keys: Mapping[str, str], read: Mapping[str, Look]) -> No
     record(clone, [content.key for content in arrived.values()])
     if arrived:
         lines = b"".join(os.fsencode(path) + b"\0" for path in arrived)
-        git(clone.path, *NO_FILTER, "update-index", "-z", "--add", "--stdin", stdin=lines)
+        git(clone.path, *NO_FILTER, "update-index", "-z", "--add", "--replace", "--stdin", stdin=lines)
 
 
 def _point(clone: Clone, path: str, key: str) -> None:

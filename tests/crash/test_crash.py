@@ -39,8 +39,14 @@ def test_a_kill_is_made_good_though_the_archive_has_moved_on() -> None:
     assert sum(survived(outcome) for outcome in kills.overtaken(2))
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("whom", kills.WHOM)
+@pytest.mark.parametrize(
+    ("whom", "scenario"),
+    [
+        pytest.param(whom, scenario, marks=[] if row == column else [pytest.mark.slow])
+        for row, whom in enumerate(kills.WHOM)
+        for column, scenario in enumerate(SCENARIOS)
+    ],
+)
 def test_a_kill_at_any_moment_is_made_good(world: World, scenario: str, whom: str) -> None:
     outcomes = [kills.kill_at_random(world, scenario, whom, random.Random()) for _ in range(KILLS_A_TEST)]
     assert [survived(outcome) for outcome in outcomes]
