@@ -99,8 +99,10 @@ def test_a_dandiset_under_embargo_is_made_filled_and_not_published(
 ) -> None:
     archive.add_user("me@example.org", TOKEN, name="Olive Owner")
     told = mirror.cli("create", "--name", "A secret", "--embargo", "-f", "json", env=token)
-    dandiset = json.loads(told.stdout)["dandiset"]
-    assert json.loads(told.stdout)["embargo"] is True
+    made, summary = map(json.loads, told.stdout.splitlines())
+    dandiset = made["dandiset"]
+    assert made["embargo"] is True
+    assert (summary["action"], summary["exit_code"]) == ("summary", 0)
     with person(mirror.path / dandiset, mirror.server, dandiset) as me:
         me.write("sub-1/sub-1_data.dat", b"secret")
         assert me.upload().failures == {}
@@ -132,7 +134,12 @@ def test_what_would_not_be_published_is_said_in_words_before_it_is_tried(
     archive.jobs.delay = None
     mine.draft.wait(archive.now())
     assert "has not validated it" in mirror.cli("publish", "000123", "-n", "--wait", "0.2", env=token, code=3).stderr
+    refused = mirror.cli("publish", "000123", "-n", "-f", "json", "--wait", "0.2", env=token, code=3)
+    reason, summary = map(json.loads, refused.stdout.splitlines())
+    assert (reason["status"], summary["action"], summary["exit_code"]) == ("impossible", "summary", 3)
     mine.draft.validate(archive.now())
+    could = mirror.cli("publish", "000123", "-n", "-f", "json", env=token)
+    assert [json.loads(line)["action"] for line in could.stdout.splitlines()] == ["publish", "summary"]
     assert not [request for request in mirror.server.requests if request.method != "GET"]
 
 

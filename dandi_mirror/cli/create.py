@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dandi_mirror.cli import naming, options, output, tokens
+
+if TYPE_CHECKING:
+    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.model import Report
 
 LICENSES = {"CC-BY-4.0": "spdx:CC-BY-4.0", "CC0-1.0": "spdx:CC0-1.0"}
 """Those that DANDI takes."""
@@ -63,9 +68,7 @@ def command(
         row = create_dandiset(session, name, metadata, embargo=embargo)
         wanted = Options(versions=settings.versions, embargoed=True, hosts=frozenset(settings.content_hosts))
         report = sync_dandiset(archive, mirror, row.identifier, wanted, row)
-    _tell(row.identifier, mirror, embargo, output)
-    if report.exit_code:
-        click.echo(f"{report.message or report.findings[0].reason}; run dandi-mirror sync {row.identifier}", err=True)
+    _tell(report, mirror, embargo, output)
     return report.exit_code
 
 
@@ -91,13 +94,16 @@ def _people(contributors: tuple[str, ...]) -> list[dict[str, object]]:
     return people
 
 
-def _tell(dandiset: str, mirror: object, embargo: bool, form: str) -> None:
-    from dandi_mirror.mirror.mirror import Mirror
-
-    assert isinstance(mirror, Mirror)
-    folder = mirror.folder(dandiset)
+def _tell(report: Report, mirror: Mirror, embargo: bool, form: str) -> None:
+    """Where the Dandiset is; and why its dataset is not, or not as it should be."""
+    folder = mirror.folder(report.dandiset)
+    reasons = [report.message] if report.message else [finding.reason for finding in report.findings]
     if form == "json":
         facts = {"action": "create", "status": "ok", "type": "dataset", "path": folder, "refds": str(mirror.path)}
-        output.print_json({**facts, "dandiset": dandiset, "embargo": embargo, "message": ""})
+        more = {"dandiset": report.dandiset, "embargo": embargo, "message": "; ".join(reasons)}
+        output.print_json(facts | more)
+        output.print_summary(report.exit_code)
         return
-    click.echo(f"{dandiset}  {'under embargo, ' if embargo else ''}in {folder}")
+    click.echo(f"{report.dandiset}  {'under embargo, ' if embargo else ''}in {folder}")
+    if report.exit_code:
+        click.echo(output.printable(f"{'; '.join(reasons)}; run dandi-mirror sync {report.dandiset}"), err=True)

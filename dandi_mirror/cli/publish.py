@@ -54,11 +54,8 @@ def command(
         check_called(name.instance, archive.instance)
         mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
         row = _checked(archive, identifier, wait, output)
-        if row is None:
-            return 3
-        if dry_run:
-            click.echo(f"{identifier} could be published now: {_what(row)}", err=True)
-            return 0
+        if row is None or dry_run:
+            return _told_only(identifier, row, output)
         if not yes:
             click.confirm(f"publish {identifier} ({_what(row)})? It cannot be undone", abort=True, err=True)
         from dandi_mirror.upload.publishing import publish_draft
@@ -80,6 +77,18 @@ def _checked(archive: Archive, identifier: str, wait: float, form: str) -> Dandi
         else:
             click.echo(f"{identifier} cannot be published: {output.printable(reason)}", err=True)
     return None if reasons else row
+
+
+def _told_only(identifier: str, row: DandisetRow | None, form: str) -> int:
+    """The end of a run that publishes nothing; ``row`` is of a Dandiset that could be."""
+    code = 0 if row else 3
+    if form == "json":
+        if row:
+            output.print_json({"action": "publish", "status": "ok", "dandiset": identifier, "dry_run": True})
+        output.print_summary(code)
+    elif row:
+        click.echo(f"{identifier} could be published now: {_what(row)}", err=True)
+    return code
 
 
 def _what(row: DandisetRow) -> str:
@@ -110,6 +119,7 @@ def _tell(mirror: Mirror, identifier: str, version: str, report: Report, form: s
     if form == "json":
         facts = {"action": "publish", "status": "ok", "dandiset": identifier, "version": version, "citation": text}
         output.print_json({**facts, "path": str(dataset.path), "type": "dataset", "message": report.message})
+        output.print_summary(report.exit_code)
     else:
         click.echo(
             f"{identifier}@{version} is published and mirrored" if text else f"{identifier}@{version} is published"
