@@ -53,10 +53,12 @@ class Archive:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.instance = self._info()
+        info = json_object(session.get("/info/"), "/info/")
+        self.instance = self._instance(info)
+        self.schema_version = str(info.get("schema_version", ""))
+        """Of the metadata that it takes; empty if it does not say."""
 
-    def _info(self) -> Instance:
-        info = json_object(self.session.get("/info/"), "/info/")
+    def _instance(self, info: dict[str, object]) -> Instance:
         config = info.get("instance_config")
         name = config.get("instance_name") if isinstance(config, dict) else None
         if not is_instance_name(name):

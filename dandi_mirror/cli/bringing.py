@@ -93,8 +93,7 @@ class Telling:
 
         code = exit_code(self.codes)
         if self.form == "json":
-            record = {"action": "summary", "status": "ok" if code == 0 else "error", **self.counts}
-            output.print_json(record | {"bytes": self.size, "exit_code": code})
+            output.print_summary(code, **self.counts, bytes=self.size)
             return code
         if self.failures > SHOWN_FAILURES:
             click.echo(f"… and {self.failures - SHOWN_FAILURES:,} more (-f json names all)", err=True)

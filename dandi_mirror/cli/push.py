@@ -137,7 +137,7 @@ def _print(reports: Iterable[Pushed], path: Path, dry_run: bool, form: str) -> i
             click.echo(_line(report, dry_run), err=bool(report.message))
     code = exit_code(codes)
     if form == "json":
-        output.print_json({"action": "summary", "status": "ok" if code == 0 else "error", **counts, "exit_code": code})
+        output.print_summary(code, **counts)
     return code
 
 

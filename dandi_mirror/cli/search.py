@@ -121,8 +121,7 @@ def _print_json(answer: Answer, missing: dict[str, list[str]], mirror_path: Path
         output.print_json(_record(found, None, mirror_path))
         for hit in found.hits:
             output.print_json(_record(found, hit, mirror_path))
-    counts = {"dandisets": answer.dandisets, "files": answer.files, "bytes": answer.size}
-    output.print_json({"action": "summary", "status": "ok", "exit_code": 0, **counts, "did_you_mean": missing})
+    output.print_summary(dandisets=answer.dandisets, files=answer.files, bytes=answer.size, did_you_mean=missing)
 
 
 def _record(found: Found, hit: Hit | None, mirror_path: Path) -> dict[str, Any]:

@@ -201,7 +201,7 @@ def _print(reports: Iterable[Report], path: Path, wanted: Options, form: str, wa
     if left and form == "text":
         click.echo(f"the time limit came before {left:,} of the Dandisets were done; the next run does them", err=True)
     if form == "json":
-        output.print_json({"action": "summary", "status": "ok" if code == 0 else "error", **counts, "exit_code": code})
+        output.print_summary(code, **counts)
     return code
 
 

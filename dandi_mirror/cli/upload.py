@@ -244,8 +244,7 @@ class _Telling:
         if self._form == "json":
             if report:
                 self._report(report)
-            record = {"action": "summary", "status": "ok" if code == 0 else "error", **self._statuses}
-            output.print_json(record | {"sent": self._sent, "exit_code": code})
+            output.print_summary(code, **self._statuses, sent=self._sent)
             return code
         if self._failures > SHOWN and not self._dry_run:
             click.echo(f"… and {self._failures - SHOWN:,} more (-f json names all)", err=True)

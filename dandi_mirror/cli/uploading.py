@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dandi_mirror.archive.client import Archive
-from dandi_mirror.archive.rows import json_object
 from dandi_mirror.errors import PartError, UsageError
 from dandi_mirror.mirror import draft
 from dandi_mirror.mirror.mirror import Mirror
@@ -191,15 +190,12 @@ class Upload:
             planned.ours.files,
             planned.theirs,
             known,
-            self._schema_version(),
+            self.archive.schema_version,
             self._workers(planned, known, stack),
             self.wanted.validate,
             self.wanted.jobs,
             self.meter,
         )
-
-    def _schema_version(self) -> str:
-        return str(json_object(self.archive.session.get("/info/"), "/info/").get("schema_version", ""))
 
     def _workers(self, planned: Planned, known: Mapping[str, object], stack: ExitStack) -> Callable[[], Worker]:
         """Processes that read files, if any is to be read: whether they can is known before anything is sent."""

@@ -172,9 +172,9 @@ class _Telling:
         code = 3 if self._failed else 0
         if self._form == "json":
             counts = {WORDS[severity]: count for severity, count in self._counts.items()}
-            facts = {"checked": self._checked, "missing": self._missing, "unchanged": self._passed, "found": counts}
-            status = "error" if self._failed else "ok"
-            output.print_json({"action": "summary", "status": status, **facts, "exit_code": code})
+            output.print_summary(
+                code, checked=self._checked, missing=self._missing, unchanged=self._passed, found=counts
+            )
             return code
         found = ", ".join(
             _plural(self._counts[severity], word) for severity, word in WORDS.items() if self._counts[severity]
