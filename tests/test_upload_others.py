@@ -94,6 +94,20 @@ def test_an_edit_made_while_an_upload_runs_is_kept_and_never_taken_for_what_was_
         assert me.git("annex", "fsck", "--quiet", f"--key={key}") == ""
 
 
+def test_what_is_committed_and_not_asked_for_stays_here_though_the_run_before_was_killed(
+    me: Person, mine: Dandiset, mirror: MirrorOfTest
+) -> None:
+    me.write("sent.dat", b"sent"), me.write("later.dat", b"later")
+    run("git", "annex", "add", "--quiet", ".", cwd=me.folder)
+    me.git("commit", "-q", "-m", "mine")
+    # what a killed run leaves of its lock
+    (mirror.path / ".dandi-mirror" / "locks" / "000123.lock").write_bytes(b"{}")
+    me.upload(paths=("sent.dat",))
+    assert (me.folder / "later.dat").read_bytes() == b"later"
+    assert me.upload().steps == {"later.dat": "add"}
+    assert me.git("status", "--porcelain") == ""
+
+
 def test_a_dandiset_under_embargo_is_made_filled_and_not_published(
     archive: Archive, mirror: MirrorOfTest, token: dict[str, str]
 ) -> None:

@@ -163,6 +163,24 @@ def test_an_edit_that_is_put_aside_by_git_stash_stands_in_the_way_no_more(
     assert (mirror.path / "000123" / "README").read_text() == "3\n"
 
 
+def test_a_person_who_has_staged_all_that_a_killed_sync_would_have_brought_is_not_stuck(
+    archive: Archive, mirror: MirrorOfTest
+) -> None:
+    dandiset = seed(archive)
+    mirror.sync()
+    # a sync that is killed before its work tree has brought the branch alone; what an upload sent is in the index
+    mirror.git("checkout", "-q", "--detach")
+    for number in range(20):
+        dandiset.add_asset(f"new/{number}.dat", archive.add_blob(b"%d" % number))
+    mirror.sync()
+    mirror.git("symbolic-ref", "HEAD", "refs/heads/draft")
+    mirror.git("checkout", "-q", "draft", "--", "new")
+    dandiset.add_asset("another.dat", archive.add_blob(b"another"))
+    assert kinds(mirror.sync()) == []
+    assert mirror.git("status", "--porcelain") == ""
+    assert (mirror.path / "000123" / "another.dat").is_symlink()
+
+
 # --- another branch is kept --------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.errors import CredentialsError, LockedError, MirrorError, NotFoundError, PartError, TemporaryError
+from dandi_mirror.mirror import messages
 from dandi_mirror.mirror.index import NOTHING, Failure, Remembered, published_in, row_key
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
@@ -184,8 +185,11 @@ def _note_absence(mirror: Mirror, task: Task, then: Remembered | None, kind: Kin
 def make_good(dataset: Dataset, branch: str, killed: Unfinished) -> None:
     """Make good what a run left that did not come through; only under the dataset's lock."""
     dataset.clear_stale(killed)
-    # before the branch moves on: afterwards a half-written work tree would look like a person's edits
-    worktree.bring_up(dataset, branch, dataset.ref(f"refs/heads/{branch}"), left=worktree.OTHER[branch])
+    tip = dataset.ref(f"refs/heads/{branch}")
+    # what a person has committed is where the person wants it
+    if tip and messages.TRAILER in dataset.message(tip):
+        # before the branch moves on: afterwards a half-written work tree would look like a person's edits
+        worktree.bring_up(dataset, branch, tip, left=worktree.OTHER[branch])
 
 
 def _held(mirror: Mirror, dandiset: str, options: Options) -> AbstractContextManager[Unfinished | None]:

@@ -21,6 +21,9 @@ OTHER = {"draft": "published", "published": "draft"}
 _MARK = "dandi-mirror-checkout"
 """In the git folder while git writes a work tree: from which commit, and to which."""
 
+_OURS = (b".dandi/", b"dandiset.yaml")
+"""Where only a sync writes; whenever an asset changes into the first, when the Dandiset's metadata do the second."""
+
 _UNTOUCHED = re.compile(r"error: (Entry|Updating|Untracked|Refusing|Submodule) |index\.lock': File exists")
 """What git says when it has looked at everything and written nothing, or could not even begin."""
 
@@ -81,9 +84,13 @@ def _nearest(dataset: Dataset, before: str, tip: str | None) -> str:
     return min(before, tip, key=lambda commit: _distance(dataset, commit))
 
 
-def _distance(dataset: Dataset, commit: str) -> int:
-    """In how many files the index is not as a commit."""
-    return git(dataset.path, "diff-index", "--cached", "--name-only", "-z", commit).count(b"\0")
+def _distance(dataset: Dataset, commit: str) -> tuple[int, int]:
+    """In how many files the index is not as a commit: of those that only a sync writes, then of all.
+
+    A person's may mislead: what an upload has sent is in the index before a sync brings the commit that has it.
+    """
+    found = git(dataset.path, "diff-index", "--cached", "--name-only", "-z", commit).split(b"\0")[:-1]
+    return sum(name.startswith(_OURS) for name in found), len(found)
 
 
 def _finish(dataset: Dataset) -> str:
