@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +25,7 @@ from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.sync import sync_dandiset
 from dandi_mirror.model import Report
 from dandi_mirror.repo.dataset import Tree
+from dandi_mirror.upload.worker import Worker
 
 GIT_CONFIG = """\
 [user]
@@ -35,7 +38,24 @@ GIT_CONFIG = """\
 [protocol "file"]
 	allow = always
 """
+ROOM = 4 << 30
+"""Bytes; what is kept of failed tests, and what passing ones take at a time, is far less."""
 IMPATIENT = Patience(attempts=2, backoff=0.01, connect=5, stall=5, whole=20)
+
+
+def pytest_configure() -> None:
+    """Let the tests' folders lie in memory where there is room: what is synced there costs no time."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and shutil.disk_usage(memory).free >= ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the program once: most tests start it, and where it may write no bytecode each start would compile it."""
+    if not hasattr(session.config, "workerinput"):
+        root = session.config.rootpath
+        for folder in ("dandi_mirror", "tests"):
+            compileall.compile_dir(root / folder, quiet=2)
 
 
 def own_home(path: Path) -> dict[str, str]:
@@ -51,7 +71,6 @@ def own_home(path: Path) -> dict[str, str]:
         "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
         "DANDI_NO_ET": "1",
         "GIT_TERMINAL_PROMPT": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
@@ -66,6 +85,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     return path
+
+
+@pytest.fixture(scope="session")
+def worker() -> Iterator[Worker]:
+    """Processes that read files; to start one takes seconds, and they have a home of their own anyway."""
+    with Worker(2) as worker:
+        yield worker
 
 
 @pytest.fixture

@@ -31,14 +31,18 @@ from dandi_mirror.mirror.status import status_of
 from tests.conftest import IMPATIENT, MirrorOfTest, run
 
 TAG = "0.240101.0000"
+STALLED = threading.Event()
+"""Set at a test's end: no answer that was to take long is waited for any more."""
 IDS = [f"{number:06d}" for number in range(1, 5)]
 
 
 @pytest.fixture
-def many(archive: Archive, mirror: MirrorOfTest) -> MirrorOfTest:
+def many(archive: Archive, mirror: MirrorOfTest) -> Iterator[MirrorOfTest]:
     """Four Dandisets in the archive; the mirror is empty."""
     fill(archive, IDS)
-    return mirror
+    STALLED.clear()
+    yield mirror
+    STALLED.set()
 
 
 def fill(archive: Archive, ids: list[str]) -> None:
@@ -475,7 +479,7 @@ def wait_until(there: object, seconds: float = 20) -> None:
 def stall(request: Request) -> None:
     """The third Dandiset takes a minute."""
     if "/000003/versions/draft/assets/" in request.path:
-        time.sleep(60)
+        STALLED.wait(60)
 
 
 def test_a_time_limit_ends_the_run_within_seconds_and_the_next_does_the_rest(many: MirrorOfTest) -> None:
@@ -503,7 +507,7 @@ def test_a_time_limit_says_how_much_is_left_in_one_line(many: MirrorOfTest) -> N
 
 
 def test_a_time_limit_holds_while_the_archive_lets_the_list_wait_too(many: MirrorOfTest) -> None:
-    many.server.intercept = lambda request: time.sleep(20) if request.path == "/api/dandisets/" else None
+    many.server.intercept = lambda request: STALLED.wait(20) and None if request.path == "/api/dandisets/" else None
     begun = time.monotonic()
     done = many.cli("sync", "--all", "--time-limit", "1s", code=5)
     assert time.monotonic() - begun < 8
@@ -561,11 +565,11 @@ while True:
 
 
 @pytest.fixture
-def cluster(home: Path) -> Iterator[object]:
+def cluster(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """A Dask cluster of two workers, processes of their own, on loopback."""
     from distributed import LocalCluster
 
-    os.chdir(home)
+    monkeypatch.chdir(home)
     with LocalCluster(  # type: ignore[no-untyped-call, unused-ignore]
         n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None, silence_logs=50
     ) as made:

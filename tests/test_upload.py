@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,11 @@ from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Dandiset, Server
 from dandi_mirror.errors import CredentialsError, LockedError, PartError, UnsafePlan, UsageError
 from dandi_mirror.model import Kind
+from dandi_mirror.upload.worker import Worker
 from tests.conftest import MirrorOfTest, run
 from tests.test_credentials import TOKEN
 from tests.test_sync import kinds, seed
-from tests.uploading import Person, person
+from tests.uploading import Person
 
 FIRST, SECOND, THIRD = (f"sub-{number}/sub-{number}_ses-1_ecephys.nwb" for number in range(3))
 
@@ -35,22 +35,20 @@ def token(server: Server) -> dict[str, str]:
 
 
 @pytest.fixture
-def me(mine: Dandiset, mirror: MirrorOfTest) -> Iterator[Person]:
+def me(mine: Dandiset, mirror: MirrorOfTest, worker: Worker) -> Person:
     """Somebody in the mirror's own dataset."""
     mirror.sync()
-    with person(mirror.path / "000123", mirror.server) as somebody:
-        mirror.server.requests.clear()
-        yield somebody
+    mirror.server.requests.clear()
+    return Person(mirror.path / "000123", mirror.server, worker)
 
 
 @pytest.fixture
-def elsewhere(mine: Dandiset, mirror: MirrorOfTest, tmp_path: Path) -> Iterator[Person]:
+def elsewhere(mine: Dandiset, mirror: MirrorOfTest, worker: Worker, tmp_path: Path) -> Person:
     """Somebody in a clone, without content."""
     mirror.sync()
     run("datalad", "clone", str(mirror.path / "000123"), "clone", cwd=tmp_path)
-    with person(tmp_path / "clone", mirror.server) as somebody:
-        mirror.server.requests.clear()
-        yield somebody
+    mirror.server.requests.clear()
+    return Person(tmp_path / "clone", mirror.server, worker)
 
 
 def paths(dandiset: Dandiset) -> list[str]:
@@ -118,14 +116,14 @@ def test_a_folder_takes_the_place_of_a_file(me: Person, mine: Dandiset) -> None:
 
 
 def test_from_a_new_dandiset_to_a_tag_in_the_mirror(
-    archive: Archive, mirror: MirrorOfTest, token: dict[str, str]
+    archive: Archive, mirror: MirrorOfTest, worker: Worker, token: dict[str, str]
 ) -> None:
     archive.add_user("me@example.org", TOKEN, name="Olive Owner")
     told = mirror.cli("create", "--name", "A new one", "--license", "CC-BY-4.0", "--description", "Words.", env=token)
     dandiset = told.stdout.split()[0]
-    with person(mirror.path / dandiset, mirror.server, dandiset) as me:
-        me.write("sub-1/sub-1_data.dat", b"bytes")
-        assert me.upload().failures == {}
+    me = Person(mirror.path / dandiset, mirror.server, worker, dandiset)
+    me.write("sub-1/sub-1_data.dat", b"bytes")
+    assert me.upload().failures == {}
     assert mirror.cli("sync", dandiset).stdout == ""
     done = mirror.cli("publish", dandiset, "--yes", env=token)
     (version,) = [published.version for published in archive.dandisets[dandiset].published]
@@ -208,6 +206,29 @@ def test_content_that_the_archive_has_goes_up_without_its_bytes_here(
     assert paths(mine) == ["copied.nwb", "moved.nwb", FIRST, THIRD]
     asset = mine.draft.asset_at("copied.nwb")
     assert asset and asset.metadata["wasAttributedTo"][0]["identifier"] == "m0"
+    assert [request.path for request in elsewhere.writes() if "uploads" in request.path] == []
+    assert elsewhere.git("status", "--porcelain") == ""
+
+
+def test_what_others_deleted_comes_back_without_its_bytes_here(
+    elsewhere: Person, mine: Dandiset, archive: Archive, mirror: MirrorOfTest
+) -> None:
+    mine.publish("0.240101.0000")
+    mirror.sync()
+    elsewhere.git("pull", "-q", "--tags", "origin", "draft")
+    known = mine.draft.asset_at(FIRST)
+    for path in (FIRST, SECOND):
+        mine.delete_asset(path)
+    elsewhere.upload(update=True)
+    assert not (elsewhere.folder / FIRST).is_symlink()
+    elsewhere.git("checkout", "0.240101.0000", "--", FIRST)
+    elsewhere.git("checkout", "HEAD~1", "--", SECOND)
+    elsewhere.server.requests.clear()
+    done = elsewhere.upload()
+    assert done.steps == {FIRST: "add", SECOND: "add"}
+    assert (done.failures, done.sent) == ({}, 0)
+    asset = mine.draft.asset_at(FIRST)
+    assert asset and known and asset.metadata["wasAttributedTo"] == known.metadata["wasAttributedTo"]
     assert [request.path for request in elsewhere.writes() if "uploads" in request.path] == []
     assert elsewhere.git("status", "--porcelain") == ""
 

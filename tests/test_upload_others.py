@@ -12,6 +12,7 @@ import pytest
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import PartError
 from dandi_mirror.model import Kind
+from dandi_mirror.upload.worker import Worker
 from tests.conftest import MirrorOfTest, run
 from tests.embedded.test_dandi_client import dandi, files
 from tests.loop.campaign import begin, started
@@ -20,7 +21,7 @@ from tests.terminal import on_terminal
 from tests.test_credentials import TOKEN
 from tests.test_sync import kinds
 from tests.test_upload import FIRST, SECOND, THIRD, elsewhere, me, mine, paths, token
-from tests.uploading import Person, person
+from tests.uploading import Person
 
 __all__ = ["elsewhere", "me", "mine", "token"]
 
@@ -109,7 +110,7 @@ def test_what_is_committed_and_not_asked_for_stays_here_though_the_run_before_wa
 
 
 def test_a_dandiset_under_embargo_is_made_filled_and_not_published(
-    archive: Archive, mirror: MirrorOfTest, token: dict[str, str]
+    archive: Archive, mirror: MirrorOfTest, worker: Worker, token: dict[str, str]
 ) -> None:
     archive.add_user("me@example.org", TOKEN, name="Olive Owner")
     told = mirror.cli("create", "--name", "A secret", "--embargo", "-f", "json", env=token)
@@ -117,10 +118,10 @@ def test_a_dandiset_under_embargo_is_made_filled_and_not_published(
     dandiset = made["dandiset"]
     assert made["embargo"] is True
     assert (summary["action"], summary["exit_code"]) == ("summary", 0)
-    with person(mirror.path / dandiset, mirror.server, dandiset) as me:
-        me.write("sub-1/sub-1_data.dat", b"secret")
-        assert me.upload().failures == {}
-        assert me.git("status", "--porcelain") == ""
+    me = Person(mirror.path / dandiset, mirror.server, worker, dandiset)
+    me.write("sub-1/sub-1_data.dat", b"secret")
+    assert me.upload().failures == {}
+    assert me.git("status", "--porcelain") == ""
     assert mirror.cli("sync", dandiset, "--embargoed", env=token).stdout == ""
     key = mirror.keys(dandiset=dandiset)["sub-1/sub-1_data.dat"]
     assert all("/blobs/" not in url for url in mirror.urls(key, dandiset))

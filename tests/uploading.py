@@ -1,9 +1,9 @@
-"""Uploads in this process, with one worker for all that a test does."""
+"""Uploads in this process, with one worker for all tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,10 +91,3 @@ class Person:
             request for request in self.server.requests
             if request.method != "GET" and not request.path.endswith("/blobs/digest/")
         ]  # fmt: skip
-
-
-@contextmanager
-def person(folder: Path, server: Server, dandiset: str = "000123") -> Iterator[Person]:
-    """Somebody at work; processes that read files end with the block."""
-    with Worker(2) as worker:
-        yield Person(folder, server, worker, dandiset)

@@ -26,7 +26,7 @@ from dandi_mirror.upload.ours import Ours, read_ours, with_known
 from dandi_mirror.upload.plan import Do, Plan, make_plan
 from dandi_mirror.upload.send import Meter
 from dandi_mirror.upload.waiting import until_known
-from dandi_mirror.upload.worker import Worker
+from dandi_mirror.upload.worker import WORTH_A_PROCESS, Worker
 
 UPDATE = "dandi-mirror upload --update"
 READERS = 4
@@ -180,8 +180,10 @@ class Upload:
         self._settle(planned, placed, read, stays)
 
     def _work(self, planned: Planned, stack: ExitStack) -> Work:
-        wanted = {step.sha256 for step in planned.plan.of(Do.ADD, Do.REPLACE, Do.RENAME) if step.sha256}
-        known = draft.metadata_of(planned.clone.dataset, planned.base, wanted)
+        steps = [step for step in planned.plan.of(Do.ADD, Do.REPLACE, Do.RENAME) if step.sha256]
+        wanted = {step.sha256 for step in steps}
+        absent = {step.sha256 for step in steps if step.path not in planned.ours.files}
+        known = draft.metadata_of(planned.clone.dataset, planned.base, wanted, absent)
         return Work(
             self.archive.session,
             self.dandiset,
@@ -204,7 +206,8 @@ class Upload:
         puts = planned.plan.of(Do.ADD, Do.REPLACE)
         if all(step.sha256 in known or step.path not in planned.ours.files for step in puts):
             return lambda: stack.enter_context(Worker())
-        worker = stack.enter_context(Worker(min(self.wanted.jobs, os.cpu_count() or 1, READERS)))
+        most = min(self.wanted.jobs, os.cpu_count() or 1, READERS)
+        worker = stack.enter_context(Worker(min(most, 1 + len(puts) // WORTH_A_PROCESS)))
         return lambda: worker
 
     def _settle(

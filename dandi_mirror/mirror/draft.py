@@ -49,13 +49,39 @@ def last_commit(dataset: Dataset) -> str:
     return history.last_by(dataset, committer, f"Dandi-Version: {DRAFT}", "Mirror-Format: .*")
 
 
-def metadata_of(dataset: Dataset, base: Base, sha256s: Iterable[str]) -> dict[str, dict[str, object]]:
-    """The metadata of an asset for each digest that the draft holds, as the last sync left it."""
-    wanted = set(sha256s)
+def metadata_of(
+    dataset: Dataset, base: Base, sha256s: Iterable[str], older: Iterable[str] = ()
+) -> dict[str, dict[str, object]]:
+    """The metadata of an asset for each digest that the draft holds, as the last sync left it.
+
+    Of the digests ``older`` also where only a version has them, or an earlier state of the draft.
+    """
+    wanted = {*sha256s, *older}
     found: dict[str, dict[str, object]] = {}
     for _, there, record in _records(dataset, base.commit) if wanted else ():
         if there.sha256 in wanted:
             found.setdefault(there.sha256, record["metadata"])
+    if missing := set(older) - found.keys():
+        found |= _older(dataset, missing)
+    return found
+
+
+def _older(dataset: Dataset, missing: set[str]) -> dict[str, dict[str, object]]:
+    """Of all records that the repository has ever had, the newest with each of these digests."""
+    found: dict[str, dict[str, object]] = {}
+    parts = [oid for path, oid in history.contents(dataset, ".dandi") if is_part(path)]
+    with dataset.reader() as reader:
+        for content in reader.read(parts):
+            for sha256 in missing - found.keys():
+                # most parts are not parsed
+                if (at := (content or b"").find(sha256.encode())) >= 0:
+                    assert content
+                    end = content.find(b"\n", at)
+                    record = orjson.loads(content[content.rfind(b"\n", 0, at) + 1 : end if end >= 0 else None])
+                    if record["metadata"].get("digest", {}).get("dandi:sha2-256") == sha256:
+                        found[sha256] = record["metadata"]
+            if len(found) == len(missing):
+                break
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from dandi_mirror.repo.process import GitError, git
 BRANCHES = ("refs/heads/draft", "refs/heads/published", "refs/remotes/origin/draft", "refs/remotes/origin/published")
 """Where the archive's newest state stands: in a mirror, and in a clone that has checked something else out."""
 
+_RAW = re.compile(rb":\d+ \d+ [0-9a-f]+ ([0-9a-f]+) \w+\0([^\0]+)\0")
 _ABBREVIATED = re.compile(r"[0-9a-f]{7,40}")
 
 
@@ -73,3 +75,11 @@ def last_by(dataset: Dataset, committer: str, *trailers: str) -> str:
     lines = [f"--grep=^{line}$" for line in trailers]
     form = ("--topo-order", "-1", "--format=%H", "--all-match", f"--committer=<{committer}>", *lines)
     return git(dataset.path, "log", *form, "HEAD", "--").decode().strip()
+
+
+def contents(dataset: Dataset, folder: str) -> list[tuple[str, str]]:
+    """Path and object id of every file that any branch or tag has below a folder, or had; the newest first."""
+    form = ("--all", "-m", "--raw", "-z", "--no-abbrev", "--no-renames", "--format=")
+    listing = git(dataset.path, "log", *form, "--", folder)
+    found = dict.fromkeys((name, oid) for oid, name in _RAW.findall(listing) if oid.strip(b"0"))
+    return [(os.fsdecode(name), oid.decode()) for name, oid in found]

@@ -59,7 +59,7 @@ class Work:
     """Where the bytes of each path are, if they are here."""
     theirs: Mapping[str, There]
     records: Mapping[str, Mapping[str, object]]
-    """The metadata of an asset for each digest that the draft has."""
+    """The metadata of an asset for each digest that the draft has, or had."""
     schema_version: str
     worker: Callable[[], Worker]
     validate: bool = True
@@ -204,7 +204,7 @@ class _Puts:
         """What has its bytes in the archive, and a record in the draft to be described by."""
         blob = self._work.blob(step.sha256)
         if not blob or step.sha256 not in self._work.records:
-            what = "nor does the archive have it" if not blob else "and no file of the draft describes it"
+            what = "nor does the archive have it" if not blob else "and no file of the draft or a version describes it"
             raise PartError(f"its content is not here, {what}; get it first: dandi-mirror get {step.path}")
         return Change(_record(self._work, step), blob, step.asset_id)
 
@@ -225,7 +225,7 @@ def _results(futures: list[Future[Change | None]]) -> Iterator[Change]:
 
 
 def _record(work: Work, step: Step) -> dict[str, object]:
-    """The record of an asset whose bytes the draft has already, at its new path."""
+    """The record of an asset whose bytes the draft has or had, at its new path."""
     known = work.records[step.sha256]
     return {key: value for key, value in known.items() if key not in _COMPUTED} | {"path": step.path}
 

@@ -21,8 +21,8 @@ from typing import Any, TypeVar
 from dandi_mirror.errors import UsageError
 from dandi_mirror.upload.reader import FileError, Limits, Reader, WornOut
 
-_WORTH_A_PROCESS = 5
-"""Files."""
+WORTH_A_PROCESS = 5
+"""Files; to start a process takes longer than to read a few."""
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
@@ -66,8 +66,7 @@ class Worker:
 
     def each(self, ask: Callable[[Asked], Answer], items: Sequence[Asked]) -> Iterator[Answer]:
         """The answers to many questions in their order; several are asked at a time.  Whatever ends this ends all."""
-        # to start a process takes longer than to read a few files
-        pool = ThreadPoolExecutor(min(self._jobs, 1 + len(items) // _WORTH_A_PROCESS))
+        pool = ThreadPoolExecutor(min(self._jobs, 1 + len(items) // WORTH_A_PROCESS))
         try:
             yield from pool.map(ask, items)
         except BaseException:
@@ -182,4 +181,4 @@ class Worker:
             self._idle.put(process)
 
 
-__all__ = ["FileError", "Limits", "Worker"]
+__all__ = ["WORTH_A_PROCESS", "FileError", "Limits", "Worker"]

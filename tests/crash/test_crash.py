@@ -13,8 +13,8 @@ from . import company, disks, kills, mounts
 from .judge import not_as_should_be
 from .world import DANDISET, FIRST, SCENARIOS, SECOND, Outcome, World
 
-KILLS_A_TEST = 5
-TRIES = 25
+KILLS_A_TEST = 3
+TRIES = 15
 TRACED = pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 
 

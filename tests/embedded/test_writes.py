@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,12 @@ def archive() -> Archive:
 
 
 def test_a_flow_of_changes_is_answered_as_recorded() -> None:
-    archive = Archive("DEV-DANDI", "10.80507", web_url="http://localhost:8085", identifier="RRID:ABC_123456")
+    site = "http://localhost:8085"
+    # of the day when it was recorded: an embargo ends two years later
+    since = datetime(2026, 11, 22, 7, 27, tzinfo=UTC) - datetime.now(UTC)
+    archive = Archive(
+        "DEV-DANDI", "10.80507", web_url=site, identifier="RRID:ABC_123456", clock=lambda: datetime.now(UTC) + since
+    )
     archive.jobs.delay = None
     archive.add_user("owner@nil.nil", OWNER, name="Olive Owner")
     archive.create_dandiset("000002")
