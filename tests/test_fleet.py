@@ -507,7 +507,12 @@ def test_a_time_limit_says_how_much_is_left_in_one_line(many: MirrorOfTest) -> N
 
 
 def test_a_time_limit_holds_while_the_archive_lets_the_list_wait_too(many: MirrorOfTest) -> None:
-    many.server.intercept = lambda request: STALLED.wait(20) and None if request.path == "/api/dandisets/" else None
+
+    def late(request: Request) -> None:
+        if request.path == "/api/dandisets/":
+            STALLED.wait(20)
+
+    many.server.intercept = late
     begun = time.monotonic()
     done = many.cli("sync", "--all", "--time-limit", "1s", code=5)
     assert time.monotonic() - begun < 8

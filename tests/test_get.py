@@ -308,6 +308,7 @@ def test_an_interruption_keeps_what_is_complete(synced: MirrorOfTest, tmp_path: 
     command = [sys.executable, "-m", "dandi_mirror", "get", ".", "-J", "1"]
     child = subprocess.Popen(command, cwd=clone, stderr=subprocess.PIPE, text=True)
     assert hangs.wait(20)
+    time.sleep(1)  # what came before is put in its place meanwhile
     began = time.monotonic()
     child.send_signal(signal.SIGINT)
     assert "what was complete is kept" in child.communicate()[1]

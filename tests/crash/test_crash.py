@@ -15,6 +15,7 @@ from .world import DANDISET, FIRST, SCENARIOS, SECOND, Outcome, World
 
 KILLS_A_TEST = 3
 TRIES = 15
+SHORT = [SECOND, *(pytest.param(name, marks=pytest.mark.slow) for name in SCENARIOS if name != SECOND)]
 TRACED = pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 
 
@@ -24,7 +25,7 @@ def survived(outcome: Outcome) -> bool:
 
 
 @TRACED
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", SHORT)
 def test_a_kill_before_any_call_that_changes_the_disk_is_made_good(world: World, scenario: str) -> None:
     points = kills.points(world, scenario)
     assert len(points) > 300, "the sync was not watched"
@@ -78,7 +79,7 @@ def test_a_mirror_that_cannot_be_written_is_told_in_one_line(world: World) -> No
     assert all(survived(disks.forbid_writing(world, SECOND, way)) for way in disks.READ_ONLY_WAYS)
 
 
-@pytest.mark.parametrize("round_", range(3))
+@pytest.mark.parametrize("round_", [0, *(pytest.param(round_, marks=pytest.mark.slow) for round_ in (1, 2))])
 def test_of_four_syncs_at_once_one_does_the_work(world: World, round_: int) -> None:
     assert survived(company.all_at_once(world, SCENARIOS[round_], round_))
 

@@ -194,7 +194,7 @@ def test_no_process_and_no_file_is_left(good: Path, tmp_path: Path, monkeypatch:
 
 def test_ctrl_c_ends_a_run_whose_reader_hangs_and_leaves_nothing(good: Path, tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
-    command = [sys.executable, "-m", "dandi_mirror", "validate", str(good)]
+    command = [sys.executable, "-X", "faulthandler", "-m", "dandi_mirror", "validate", str(good)]
     run = subprocess.Popen(
         command, env=os.environ | {"TMPDIR": str(tmp_path / "tmp")}, stderr=subprocess.PIPE, text=True
     )
@@ -202,7 +202,11 @@ def test_ctrl_c_ends_a_run_whose_reader_hangs_and_leaves_nothing(good: Path, tmp
     os.kill(reader, signal.SIGSTOP)
     run.send_signal(signal.SIGINT)
     began = time.monotonic()
-    _, said = run.communicate(timeout=20)
+    try:
+        _, said = run.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        run.send_signal(signal.SIGABRT)
+        raise AssertionError(f"it hangs at {run.communicate()[1]}") from None
     assert run.returncode == 130 and said.strip().startswith("interrupted")
     assert time.monotonic() - began < 5
     assert not Path(f"/proc/{reader}").exists()
