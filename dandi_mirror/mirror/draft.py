@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -19,6 +20,8 @@ from dandi_mirror.repo import history
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.stream import IDENTITY
 
+_SHA256 = re.compile(rb'"dandi:sha2-256":"([0-9a-f]{64})"')
+"""In a canonical record; most of them need not be parsed."""
 FEW = 50
 """So many records are asked for one by one; of more, the whole listing is read with them."""
 
@@ -72,14 +75,10 @@ def _older(dataset: Dataset, missing: set[str]) -> dict[str, dict[str, object]]:
     parts = [oid for path, oid in history.contents(dataset, ".dandi") if is_part(path)]
     with dataset.reader() as reader:
         for content in reader.read(parts):
-            for sha256 in missing - found.keys():
-                # most parts are not parsed
-                if (at := (content or b"").find(sha256.encode())) >= 0:
-                    assert content
-                    end = content.find(b"\n", at)
-                    record = orjson.loads(content[content.rfind(b"\n", 0, at) + 1 : end if end >= 0 else None])
-                    if record["metadata"].get("digest", {}).get("dandi:sha2-256") == sha256:
-                        found[sha256] = record["metadata"]
+            for match in _SHA256.finditer(content or b""):
+                if content and (sha256 := match[1].decode()) in missing and sha256 not in found:
+                    start, end = content.rfind(b"\n", 0, match.start()) + 1, content.index(b"\n", match.end())
+                    found[sha256] = orjson.loads(content[start:end])["metadata"]
             if len(found) == len(missing):
                 break
     return found
