@@ -127,5 +127,27 @@ def test_a_disk_that_fills_while_content_comes_keeps_what_is_complete(
         assert missing == ""
 
 
+def test_what_does_not_fit_is_refused_before_anything_is_asked_for(
+    archive: Archive, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    if why := mounts.why_not("tmpfs"):
+        pytest.skip(why)
+    dandiset, size = archive.create_dandiset("000123"), 3_000_000
+    for number in range(4):
+        dandiset.add_asset(f"sub-{number}/sub-{number}.nwb", archive.add_blob(b"%3d" % number * (size // 3)))
+    assert mirror.sync().exit_code == 0
+    (disk := tmp_path / "disk").mkdir()
+    with mounts.tmpfs(disk, 10 << 20):
+        _fresh(mirror, disk / "clone")
+        mirror.server.requests.clear()
+        done = subprocess.run(_command(mirror), cwd=disk / "clone", capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (6, 1), done.stderr
+        assert "12,000,000 bytes are to come" in done.stderr and "set --max-size" in done.stderr
+        assert _asked(mirror) == [] and _objects(disk / "clone") == []
+        fits = [*_command(mirror), "--max-size", "7M"]
+        assert subprocess.run(fits, cwd=disk / "clone", check=False).returncode == 0
+        assert len(_objects(disk / "clone")) == 2
+
+
 def _asked(mirror: MirrorOfTest) -> list[str]:
     return [request.path for request in mirror.server.requests if "/blobs/" in request.path]
