@@ -53,7 +53,7 @@ class Worker:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Ends every process, at once."""
         self.stop()
-        for process in self._running:
+        for process in list(self._running):
             process.end()
         shutil.rmtree(self._home, ignore_errors=True)
 
