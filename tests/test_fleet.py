@@ -520,7 +520,7 @@ def test_a_time_limit_holds_while_the_archive_lets_the_list_wait_too(many: Mirro
     assert "the time limit came" in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT])
 def test_a_signal_ends_the_run_within_seconds_and_the_next_completes_it(
     archive: Archive, many: MirrorOfTest, number: signal.Signals
 ) -> None:

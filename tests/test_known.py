@@ -47,7 +47,7 @@ def test_a_change_is_read_without_the_metadata_of_what_has_not_changed(
     assert fresh.git("rev-parse", "draft^{tree}") == mirror.git("rev-parse", "draft^{tree}")
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 8))])
 def test_any_sequence_of_changes_gives_the_refs_of_a_mirror_that_reads_everything(
     archive: Archive, mirror: MirrorOfTest, tmp_path: Path, seed: int
 ) -> None:

@@ -43,7 +43,7 @@ def test_a_kill_is_made_good_though_the_archive_has_moved_on() -> None:
 @pytest.mark.parametrize(
     ("whom", "scenario"),
     [
-        pytest.param(whom, scenario, marks=[] if row == column else [pytest.mark.slow])
+        pytest.param(whom, scenario, marks=[] if row == column != 0 else [pytest.mark.slow])
         for row, whom in enumerate(kills.WHOM)
         for column, scenario in enumerate(SCENARIOS)
     ],
@@ -53,7 +53,7 @@ def test_a_kill_at_any_moment_is_made_good(world: World, scenario: str, whom: st
     assert [survived(outcome) for outcome in outcomes]
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("by", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_sync_that_is_told_to_end_does_so_though_the_archive_is_silent(world: World, by: signal.Signals) -> None:
     assert survived(kills.stop(world, SECOND, by, 0.6, hangs=True))
 
@@ -84,7 +84,7 @@ def test_of_four_syncs_at_once_one_does_the_work(world: World, round_: int) -> N
     assert survived(company.all_at_once(world, SCENARIOS[round_], round_))
 
 
-@pytest.mark.parametrize("after_a_kill", [False, True])
+@pytest.mark.parametrize("after_a_kill", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_gc_beside_a_sync_takes_nothing_that_is_needed(world: World, after_a_kill: bool) -> None:
     assert survived(company.collect_garbage(world, SECOND, random.Random(), after_a_kill=after_a_kill))
 
