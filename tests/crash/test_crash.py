@@ -36,6 +36,7 @@ def test_a_kill_before_any_call_that_changes_the_disk_is_made_good(world: World,
 
 
 @TRACED
+@pytest.mark.slow
 def test_a_kill_is_made_good_though_the_archive_has_moved_on() -> None:
     assert sum(survived(outcome) for outcome in kills.overtaken(1))
 
@@ -59,7 +60,10 @@ def test_a_sync_that_is_told_to_end_does_so_though_the_archive_is_silent(world: 
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("ended", [False, True], ids=["in its midst", "as it ended"])
+@pytest.mark.parametrize(
+    "ended",
+    [pytest.param(False, id="in its midst"), pytest.param(True, id="as it ended", marks=pytest.mark.slow)],
+)
 def test_a_power_cut_corrupts_nothing_and_loses_nothing_that_was_done(world: World, scenario: str, ended: bool) -> None:
     if why := mounts.why_not("ext4"):
         pytest.skip(why)

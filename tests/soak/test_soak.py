@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
 from tests.soak import judge
 from tests.soak.campaign import begin, soak
 from tests.soak.life import Life
@@ -17,6 +19,7 @@ def test_an_archive_that_never_rests_is_mirrored_whole_when_it_does(tmp_path: Pa
     assert soaked.datasets > 3
 
 
+@pytest.mark.slow
 def test_the_judge_sees_what_is_wrong(tmp_path: Path) -> None:
     with begin(0, tmp_path) as campaign:
         dandiset = campaign.archive.dandisets[name := min(campaign.archive.dandisets)]
