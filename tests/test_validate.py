@@ -83,6 +83,16 @@ def test_a_bids_dataset_is_checked_as_a_whole_where_its_description_is(clone: Wo
     assert not any(path.endswith(".nii.gz") for _, path in errors), "no word of content that is not here"
 
 
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="this system has no folder in memory")
+def test_a_validator_that_cannot_run_is_an_error_not_silence() -> None:
+    # the validator of BIDS may read nothing below /dev
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        (Path(folder) / "dataset_description.json").write_text('{"Name": "a study", "BIDSVersion": "1.9.0"}')
+        said = run("dandi-mirror", "validate", folder, code=3).stdout
+    assert "ERROR  BIDS.VALIDATOR_ERROR" in said
+    assert "it was not checked" in said
+
+
 def test_a_folder_that_is_no_clone_is_checked_too(tmp_path: Path) -> None:
     write_nwb(tmp_path / "lab" / "rec.nwb")
     done = run("dandi-mirror", "validate", str(tmp_path / "lab"), code=3)

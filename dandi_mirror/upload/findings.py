@@ -8,6 +8,7 @@ from typing import Any
 
 UNKNOWN_FILE = "DANDI.UNKNOWN_FILE"
 UNREADABLE = "HDF5.UNREADABLE"
+NOT_RUN = "BIDS.VALIDATOR_ERROR"
 LONGEST = 2000
 """Characters of a message or a field."""
 _DEEPEST = 100
@@ -103,6 +104,8 @@ def _finding(result: Any, root: Path, path: str) -> dict[str, Any]:
     if where is not None and Path(where).is_relative_to(root):
         path = Path(where).relative_to(root).as_posix()
     severity = result.severity.name if result.severity is not None else "INFO"
+    # to dandi it is no more than a piece of information; but what was not checked is not found to be good
+    severity = "ERROR" if result.id == NOT_RUN else severity
     within = "; ".join((result.within_asset_paths or {}).values())
     standard = result.origin.standard.value if result.origin.standard else ""
     found = _finding_of(severity, result.id, result.message or "", path)

@@ -30,6 +30,7 @@ _REMEDIES = {
     "DANDI.BIDSIGNORE_DANDISET_YAML": "add the line dandiset.yaml to .bidsignore at the top of the BIDS dataset",
     "HDF5.UNREADABLE": "write or copy the file again; the program that writes it may not have closed it",
     "NWBI.check_subject_exists": "set subject of the NWBFile (pynwb.file.Subject) and write it again",
+    "BIDS.VALIDATOR_ERROR": "it was not checked: see what bids-validator-deno says (below /dev it may read nothing)",
     UNREADABLE: "write the file again; if it is only large, give it more: --file-time, --file-memory",
 }
 _REMEDIES_BY_KIND = (
