@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.repo.changes import changes
 from dandi_mirror.repo.clone import key_of
 from dandi_mirror.repo.dataset import Dataset, Tree
-from dandi_mirror.repo.process import NO_FILTER, git
+from dandi_mirror.repo.process import git
 from dandi_mirror.repo.stream import FILE, LINK, blob_id
 
-_RAW = re.compile(rb":\d+ (\d+) [0-9a-f]+ ([0-9a-f]+) (\w+)\0([^\0]+)\0")
 _POINTER = b"/annex/objects/"
 _LONGEST_LINK = 32 << 10
 """Bytes; a longer file is no pointer of git-annex."""
@@ -70,11 +70,10 @@ def _tracked(dataset: Dataset, commit: str, tree: Tree) -> Iterator[Edit]:
 
     git says so of whatever it is not sure of, so each is looked at; a file that it is sure of is as the index has it.
     """
-    raw = git(dataset.path, *NO_FILTER, "diff-index", "-z", "--raw", "--no-abbrev", "--no-renames", commit)
     clean: dict[str, str] = {}
-    for mode, oid, status, name in _RAW.findall(raw):
-        path = os.fsdecode(name)
-        if status == b"U":
+    for change in changes(dataset, "diff-index", commit):
+        path, (mode, oid) = os.fsdecode(change.path), change.new
+        if change.status == b"U":
             yield Edit(path, strange="a merge left it in conflict")
         elif mode == FILE and oid.strip(b"0"):
             clean[path] = oid.decode()

@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass
 
 from dandi_mirror.model import is_version_id
+from dandi_mirror.repo.changes import changes
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.process import GitError, git
 
 BRANCHES = ("refs/heads/draft", "refs/heads/published", "refs/remotes/origin/draft", "refs/remotes/origin/published")
 """Where the archive's newest state stands: in a mirror, and in a clone that has checked something else out."""
 
-_RAW = re.compile(rb":\d+ \d+ [0-9a-f]+ ([0-9a-f]+) \w+\0([^\0]+)\0")
 _ABBREVIATED = re.compile(r"[0-9a-f]{7,40}")
 
 
@@ -79,7 +79,6 @@ def last_by(dataset: Dataset, committer: str, *trailers: str) -> str:
 
 def contents(dataset: Dataset, folder: str) -> list[tuple[str, str]]:
     """Path and object id of every file that any branch or tag has below a folder, or had; the newest first."""
-    form = ("--all", "-m", "--raw", "-z", "--no-abbrev", "--no-renames", "--format=")
-    listing = git(dataset.path, "log", *form, "--", folder)
-    found = dict.fromkeys((name, oid) for oid, name in _RAW.findall(listing) if oid.strip(b"0"))
+    told = changes(dataset, "log", "--all", "-m", "--format=", "--", folder)
+    found = dict.fromkeys((change.path, change.new[1]) for change in told if change.status != b"D")
     return [(os.fsdecode(name), oid.decode()) for name, oid in found]

@@ -6,10 +6,10 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.repo.changes import Change, changes
 from dandi_mirror.repo.dataset import CHECKED_OUT, EMPTY_TREE, Dataset, RefChange
 from dandi_mirror.repo.disk import bring_files_to_disk, sync_to_disk
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
@@ -26,17 +26,6 @@ _OURS = (b".dandi/", b"dandiset.yaml")
 
 _UNTOUCHED = re.compile(r"error: (Entry|Updating|Untracked|Refusing|Submodule) |index\.lock': File exists")
 """What git says when it has looked at everything and written nothing, or could not even begin."""
-
-_RAW = re.compile(rb":(\d+) (\d+) ([0-9a-f]+) ([0-9a-f]+) \w+\0([^\0]+)\0")
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """A path that differs between two commits: mode and object id, all zeros where it is not there."""
-
-    path: bytes
-    old: tuple[bytes, bytes]
-    new: tuple[bytes, bytes]
 
 
 def bring_up(dataset: Dataset, branch: str, was: str | None, *, left: str | None = None) -> str:
@@ -110,7 +99,7 @@ def _finish(dataset: Dataset) -> str:
 
 
 def _look_and_merge(dataset: Dataset, base: str, commit: str, *, cut_off: int | None = None) -> str:
-    taken = _take_in(dataset, list(_changes(dataset, base, commit)), cut_off)
+    taken = _take_in(dataset, list(_between(dataset, base, commit)), cut_off)
     if reason := _merge(dataset, base, commit):
         # an index between two commits would be taken for a person's later
         _put(dataset, [(change.old, change.path) for change in taken])
@@ -129,7 +118,7 @@ def _merge(dataset: Dataset, base: str, commit: str) -> str:
         if not found:
             raise  # git was ended by something else than an edit, and may have left its lock
         return reason
-    _sync(dataset, _changes(dataset, base, commit))
+    _sync(dataset, _between(dataset, base, commit))
     dataset.move_refs([RefChange(CHECKED_OUT, commit, dataset.ref(CHECKED_OUT))])
     _unmark(dataset)
     return ""
@@ -159,10 +148,10 @@ def _unmark(dataset: Dataset) -> None:
     sync_to_disk(dataset.git_dir)
 
 
-def _sync(dataset: Dataset, changes: Iterable[_Change]) -> None:
+def _sync(dataset: Dataset, written: Iterable[Change]) -> None:
     """Bring what git wrote to the disk; it syncs its own files only, and these would be there and empty."""
     files, folders = [], set()
-    for change in changes:
+    for change in written:
         file = _file(dataset, change)
         folders.add(file.rpartition("/")[0])
         if change.new[0] == FILE:
@@ -172,22 +161,18 @@ def _sync(dataset: Dataset, changes: Iterable[_Change]) -> None:
         sync_to_disk(Path(folder))
 
 
-def _changes(dataset: Dataset, before: str, commit: str) -> Iterator[_Change]:
-    """What differs, one after the other: a first check-out may have a million of them."""
-    form = ("-r", "-z", "--raw", "--no-abbrev", "--no-renames")
-    for found in _RAW.finditer(git(dataset.path, "diff-tree", *form, before, commit)):
-        old_mode, new_mode, old, new, path = found.groups()
-        yield _Change(path, (old_mode, old), (new_mode, new))
+def _between(dataset: Dataset, before: str, commit: str) -> Iterator[Change]:
+    return changes(dataset, "diff-tree", "-r", before, commit)
 
 
-def _take_in(dataset: Dataset, changes: list[_Change], cut_off: int | None) -> list[_Change]:
+def _take_in(dataset: Dataset, differ: list[Change], cut_off: int | None) -> list[Change]:
     """Tell the index which files are new already; these.
 
     ``cut_off`` is when (in ns) a check-out began that was cut off: a file that has been written since, is neither
     old nor new, but holds a beginning of the new one, is what git was writing then.
     """
     known, strange, half = [], [], []
-    for change in changes:
+    for change in differ:
         content = _content_of(_file(dataset, change))
         if content is None or (oid := blob_id(content).encode()) == change.old[1]:
             continue
@@ -216,7 +201,7 @@ def _written(file: str) -> int:
     return os.lstat(file).st_mtime_ns
 
 
-def _file(dataset: Dataset, change: _Change) -> str:
+def _file(dataset: Dataset, change: Change) -> str:
     return f"{dataset.path}/{os.fsdecode(change.path)}"
 
 
