@@ -26,7 +26,7 @@ from dandi_mirror.upload.ours import Ours, read_ours, with_known
 from dandi_mirror.upload.plan import Do, Plan, make_plan
 from dandi_mirror.upload.send import Meter
 from dandi_mirror.upload.waiting import until_known
-from dandi_mirror.upload.worker import WORTH_A_PROCESS, Worker
+from dandi_mirror.upload.worker import Worker, worthwhile
 
 UPDATE = "dandi-mirror upload --update"
 READERS = 4
@@ -207,7 +207,7 @@ class Upload:
         if all(step.sha256 in known or step.path not in planned.ours.files for step in puts):
             return lambda: stack.enter_context(Worker())
         most = min(self.wanted.jobs, os.cpu_count() or 1, READERS)
-        worker = stack.enter_context(Worker(min(most, 1 + len(puts) // WORTH_A_PROCESS)))
+        worker = stack.enter_context(Worker(worthwhile(len(puts), most)))
         return lambda: worker
 
     def _settle(

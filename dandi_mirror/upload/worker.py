@@ -21,10 +21,15 @@ from typing import Any, TypeVar
 from dandi_mirror.errors import UsageError
 from dandi_mirror.upload.reader import FileError, Limits, Reader, WornOut
 
-WORTH_A_PROCESS = 5
+_WORTH_A_PROCESS = 5
 """Files; to start a process takes longer than to read a few."""
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
+
+
+def worthwhile(files: int, most: int) -> int:
+    """How many processes to read so many files by; ``most`` is how many there may be."""
+    return min(most, 1 + files // _WORTH_A_PROCESS)
 
 
 class Worker:
@@ -66,7 +71,7 @@ class Worker:
 
     def each(self, ask: Callable[[Asked], Answer], items: Sequence[Asked]) -> Iterator[Answer]:
         """The answers to many questions in their order; several are asked at a time.  Whatever ends this ends all."""
-        pool = ThreadPoolExecutor(min(self._jobs, 1 + len(items) // WORTH_A_PROCESS))
+        pool = ThreadPoolExecutor(worthwhile(len(items), self._jobs))
         try:
             yield from pool.map(ask, items)
         except BaseException:
@@ -181,4 +186,4 @@ class Worker:
             self._idle.put(process)
 
 
-__all__ = ["WORTH_A_PROCESS", "FileError", "Limits", "Worker"]
+__all__ = ["FileError", "Limits", "Worker", "worthwhile"]
