@@ -53,9 +53,7 @@ def pytest_configure() -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Compile the program once: most tests start it, and where it may write no bytecode each start would compile it."""
     if not hasattr(session.config, "workerinput"):
-        root = session.config.rootpath
-        for folder in ("dandi_mirror", "tests"):
-            compileall.compile_dir(root / folder, quiet=2)
+        compileall.compile_dir(session.config.rootpath / "dandi_mirror", quiet=2)
 
 
 def own_home(path: Path) -> dict[str, str]:

@@ -94,10 +94,8 @@ def test_a_disk_that_fills_while_content_comes_keeps_what_is_complete(
 ) -> None:
     if why := mounts.why_not("tmpfs"):
         pytest.skip(why)
-    dandiset, size = archive.create_dandiset("000123"), 300_000
-    for number in range(40):
-        dandiset.add_asset(f"sub-{number}/sub-{number}.nwb", archive.add_blob(b"%3d" % number * (size // 3)))
-    assert mirror.sync().exit_code == 0
+    size = 300_000
+    _fill(archive, mirror, 40, size)
     (disk := tmp_path / "disk").mkdir()
     with mounts.tmpfs(disk, 64 << 20):
         clone, filler = disk / "clone", disk / "filler"
@@ -132,10 +130,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_asked_for(
 ) -> None:
     if why := mounts.why_not("tmpfs"):
         pytest.skip(why)
-    dandiset, size = archive.create_dandiset("000123"), 3_000_000
-    for number in range(4):
-        dandiset.add_asset(f"sub-{number}/sub-{number}.nwb", archive.add_blob(b"%3d" % number * (size // 3)))
-    assert mirror.sync().exit_code == 0
+    _fill(archive, mirror, 4, 3_000_000)
     (disk := tmp_path / "disk").mkdir()
     with mounts.tmpfs(disk, 10 << 20):
         _fresh(mirror, disk / "clone")
@@ -147,6 +142,14 @@ def test_what_does_not_fit_is_refused_before_anything_is_asked_for(
         fits = [*_command(mirror), "--max-size", "7M"]
         assert subprocess.run(fits, cwd=disk / "clone", check=False).returncode == 0
         assert len(_objects(disk / "clone")) == 2
+
+
+def _fill(archive: Archive, mirror: MirrorOfTest, files: int, size: int) -> None:
+    """Mirror a Dandiset of so many files, each of its own content."""
+    dandiset = archive.create_dandiset("000123")
+    for number in range(files):
+        dandiset.add_asset(f"sub-{number}/sub-{number}.nwb", archive.add_blob(b"%3d" % number * (size // 3)))
+    assert mirror.sync().exit_code == 0
 
 
 def _asked(mirror: MirrorOfTest) -> list[str]:
