@@ -40,7 +40,7 @@ class Outcome:
 
     item: Item
     error: MirrorError | None = None
-    """None: the partial holds the bytes of the SHA-256; they are not synced to disk."""
+    """None: the partial holds the bytes of the SHA-256; they are on their way to the disk, not waited for."""
 
 
 class Meter:
@@ -95,6 +95,7 @@ class Hand:
             if cursor.digest.hexdigest() == item.sha256:
                 if mixed:
                     partials.parts_path(item.partial).unlink(missing_ok=True)
+                partials.begin_to_disk(descriptor)
                 return None
             # bytes of an earlier run may be to blame, and are asked for again once
             if not mixed and url:
@@ -119,8 +120,10 @@ class _Whole:
 
     def resume(self) -> bool:
         """Take what an earlier run has left; whether there was anything."""
+        if not (held := os.fstat(self._descriptor).st_size):
+            return False
         there = Stretches.read(self._item.partial, self._descriptor, self.stop).first()
-        if os.fstat(self._descriptor).st_size > there:
+        if held > there:
             os.ftruncate(self._descriptor, there)
         while self.position < there:
             room = self._hand.view[: there - self.position]

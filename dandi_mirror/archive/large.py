@@ -130,6 +130,8 @@ class Large:
         """All parts have been tried: close the file, and judge it."""
         error = self._error
         if self._descriptor >= 0:
+            if error is None:
+                partials.begin_to_disk(self._descriptor)
             os.close(self._descriptor)
         if isinstance(error, OSError):
             raise DiskError.of(self._item.partial, error) from error

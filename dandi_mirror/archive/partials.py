@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError, LockedError
@@ -53,6 +53,13 @@ def open_locked(partial: Path) -> int:
     except OSError:
         pass  # a file system without locks
     return descriptor
+
+
+def begin_to_disk(descriptor: int) -> None:
+    """Let the system begin to bring a file to the disk, where it knows how to; nothing is waited for."""
+    if hasattr(os, "posix_fadvise"):
+        with suppress(OSError):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def forget(partial: Path, descriptor: int) -> None:

@@ -1,9 +1,9 @@
 """Many files at once: kept-alive connections, ranged parts of large files, resumed, verified while they come.
 
 :func:`fetch` takes items and gives an outcome for each, in the order in which they end.  The bytes of an item gather in
-its ``partial``; after a good outcome that file holds exactly the bytes of the SHA-256, not synced to disk, and it is
-the caller's to put in its place.  After any other end (an error, Ctrl-C, a kill) it holds what has come, and the next
-fetch with the same partial asks for the rest only.
+its ``partial``; after a good outcome that file holds exactly the bytes of the SHA-256, which are on their way to the
+disk, and it is the caller's to wait until they are there and to put it in its place.  After any other end (an error,
+Ctrl-C, a kill) it holds what has come, and the next fetch with the same partial asks for the rest only.
 
 How many threads ask at once follows from how long they wait for answers: on a fast line a few are fastest, on one with
 latency all that are allowed.

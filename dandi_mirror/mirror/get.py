@@ -22,7 +22,7 @@ from dandi_mirror.repo.clone import Clone, Facts, Tracked, copies
 from dandi_mirror.repo.content import Annexed
 from dandi_mirror.repo.logs import embargo_remote
 
-PLACED = 500
+PLACED = 250
 """Files that are placed together, while others come."""
 RECORDED = 4000
 """Files that are recorded and told together: to record any takes a tenth of a second."""
@@ -211,9 +211,12 @@ class _Work:
         arrived, self._arrived = self._arrived, []
         try:
             objects.place(self._clone, arrived)
+        except BaseException:
+            # some may be
+            arrived = [content for content in arrived if self._clone.has(content.key)]
+            raise
         finally:
-            # after an error, some
-            self._placed += [content.key for content in arrived if self._clone.has(content.key)]
+            self._placed += [content.key for content in arrived]
 
     def admit(self) -> list[Got]:
         """Place what has come, and record what is placed."""

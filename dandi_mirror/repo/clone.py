@@ -167,11 +167,15 @@ class Clone:
 
     def object_path(self, key: str) -> str:
         """Where a key's content is, or goes."""
-        usual = f"{self._objects}{hash_dir_mixed(key)}/{key}/{key}"
+        usual = self.new_object_path(key)
         if os.path.exists(usual):  # noqa: PTH110
             return usual
         lower = f"{self._objects}{hash_dir_lower(key)}/{key}/{key}"
         return lower if os.path.exists(lower) else usual  # noqa: PTH110
+
+    def new_object_path(self, key: str) -> str:
+        """Where a key's content goes that is not here."""
+        return f"{self._objects}{hash_dir_mixed(key)}/{key}/{key}"
 
     def has(self, key: str) -> bool:
         """Whether a key's content is here."""

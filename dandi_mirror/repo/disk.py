@@ -18,13 +18,13 @@ def sync_to_disk(path: Path) -> None:
     _sync(str(path))
 
 
-def bring_files_to_disk(files: Sequence[str]) -> None:
+def bring_files_to_disk(files: Sequence[str], *, begun: bool = False) -> None:
     """Bring files' content to the disk; one that is not there is passed over.
 
-    All are on their way before the first is waited for; to sync the whole file system would wait for
-    everybody's files, too.
+    All are on their way before the first is waited for, which may have ``begun`` before; to sync the whole file
+    system would wait for everybody's files, too.
     """
-    for file in files:
+    for file in () if begun else files:
         start_writing(file)
     for file in files:
         _sync(file)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from dandi_mirror.repo.process import GitError, git
 from dandi_mirror.repo.stream import Commit
 
 _READ_ONLY = 0o555
+_LEVELS = 4
+"""Folders from an object's own up to the one of all objects."""
 _TRIES = 3
 """To move the branch, which somebody else may have moved meanwhile."""
 
@@ -47,13 +50,13 @@ def place(clone: Clone, arrived: Iterable[Arrived]) -> None:
     """
     arrived = list(arrived)
     # an object whose bytes a power cut takes back would pass for present
-    bring_files_to_disk([str(content.file) for content in arrived])
+    bring_files_to_disk([str(content.file) for content in arrived], begun=True)
     for content in arrived:
         _place(clone, content)
 
 
 def _place(clone: Clone, arrived: Arrived) -> None:
-    target = clone.object_path(arrived.key)
+    target = clone.new_object_path(arrived.key)
     folder = os.path.dirname(target)  # noqa: PTH120
     try:
         file = os.stat(arrived.file).st_mode  # noqa: PTH116
@@ -85,6 +88,13 @@ def _make(folder: str) -> None:
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
 
 
+def _above(target: str) -> Iterator[str]:
+    """The folders whose names lead to an object, from its own up to the one that holds all of them."""
+    for _ in range(_LEVELS):
+        target = os.path.dirname(target)  # noqa: PTH120
+        yield target
+
+
 def record(clone: Clone, keys: Iterable[str]) -> None:
     """Record that keys' content is in this repository; on disk when this returns.
 
@@ -94,20 +104,21 @@ def record(clone: Clone, keys: Iterable[str]) -> None:
     keys = list(dict.fromkeys(keys))
     if not keys:
         return
-    folders = [Path(clone.object_path(key)).parent for key in keys]
-    bring_folders_to_disk({str(place) for folder in folders for place in (folder, *folder.parents[:3])})
-    if not clone.plain:
-        _record_by_git_annex(clone, keys)
-        return
-    with _journal(clone.git_dir) as waiting:
-        theirs = [key for key in keys if _journal_name(key) in waiting]
-        ours = [key for key in keys if _journal_name(key) not in waiting]
-        _record(clone, ours)
-    # what git-annex has noted and not committed yet would be put over what the branch says
-    _record_by_git_annex(clone, theirs)
+    folders = {folder for key in keys for folder in _above(clone.object_path(key))}
+    with ThreadPoolExecutor(1) as aside:
+        # meanwhile the logs are written; they count when the branch is moved to them
+        on_disk = aside.submit(bring_folders_to_disk, folders)
+        theirs = keys
+        if clone.plain:
+            with _journal(clone.git_dir) as waiting:
+                # what git-annex has noted and not committed yet would be put over what the branch says
+                theirs = [key for key in keys if _journal_name(key) in waiting]
+                _record(clone, [key for key in keys if _journal_name(key) not in waiting], on_disk)
+        on_disk.result()
+        _record_by_git_annex(clone, theirs)
 
 
-def _record(clone: Clone, keys: list[str]) -> None:
+def _record(clone: Clone, keys: list[str], on_disk: Future[None]) -> None:
     """Through one import; only under the journal's lock."""
     dataset, now = clone.dataset, datetime.now(UTC)
     paths = [location_path(hash_dir_lower(key), key) for key in keys]
@@ -127,6 +138,7 @@ def _record(clone: Clone, keys: list[str]) -> None:
             importer.finish()
             made = dataset.ref(temporary)
             assert made
+            on_disk.result()
             try:
                 dataset.move_refs([RefChange(ANNEX, made, base), RefChange(temporary, ZERO, made)])
                 clone.moved(made, dict(changed))

@@ -9,15 +9,15 @@ from pathlib import Path
 from dandi_mirror.repo import process
 from dandi_mirror.repo.process import GitError
 
-_BATCH = 256
+_BATCH = 1024
 
 
 class Reader:
-    """A running ``git cat-file --batch``."""
+    """A running ``git cat-file``, which answers when it has read a batch of names, and not each by itself."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._child = process.start(folder, ["cat-file", "--batch"], stderr=subprocess.DEVNULL)
+        self._child = process.start(folder, ["cat-file", "--batch-command", "--buffer"], stderr=subprocess.DEVNULL)
 
     def read(self, names: list[str]) -> Iterator[bytes | None]:
         """The content of each named object, None for one that is not there; in order.
@@ -27,9 +27,8 @@ class Reader:
         assert self._child.stdin is not None
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
-            # few enough that git's answers wait in its pipe only after it has read all the names
             try:
-                self._child.stdin.write("".join(name + "\n" for name in batch).encode())
+                self._child.stdin.write("".join(f"contents {name}\n" for name in batch).encode() + b"flush\n")
                 self._child.stdin.flush()
             except BrokenPipeError:
                 raise self._cut_off() from None
