@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
+_MD5_DIGITS = 32
+
 ETAG_PART = 64 * 1024 * 1024
 """Bytes in one part of a multipart upload."""
 ETAG_MOST_PARTS = 10_000
@@ -17,6 +19,11 @@ ETAG_MOST_PARTS = 10_000
 def is_sha256(value: object) -> bool:
     """Whether ``value`` is a SHA-256 digest: 64 lower-case hexadecimal digits."""
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def hasher(digest: str) -> hashlib._Hash:
+    """What computes such a digest of bytes: SHA-256, or MD5 if ``digest`` has 32 hexadecimal digits."""
+    return hashlib.md5(usedforsecurity=False) if len(digest) == _MD5_DIGITS else hashlib.sha256()
 
 
 def sha256(content: bytes) -> str:

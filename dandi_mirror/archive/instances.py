@@ -34,8 +34,12 @@ BUCKETS = {
     "dandiarchive": "dandi",
     "dandiarchive-embargo": "dandi",
     "dandi-api-staging-dandisets": "dandi-sandbox",
+    "linc-brain-mit-prod-us-east-2": "linc",
+    "linc-brain-mit-staging-us-east-2": "linc-staging",
+    "ember-open-data": "ember-dandi",
+    "ember-open-data-sandbox": "ember-dandi-sandbox",
 }
-"""Where archives keep their content, and whose it is."""
+"""Where archives keep their content, and whose it is.  Source: the archives' public infrastructure and pages."""
 LOOPBACK = {"127.0.0.1", "localhost"}
 
 

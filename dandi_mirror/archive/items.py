@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from dandi_mirror.archive import partials
 from dandi_mirror.archive.asking import Asker, RangeIgnored
 from dandi_mirror.archive.hosts import Access, Hosts, Source
 from dandi_mirror.archive.partials import Stretches
+from dandi_mirror.digests import hasher, is_sha256
 from dandi_mirror.errors import DiskError, MirrorError, NotFoundError, PartError
 
 PIECE = 1 << 18
@@ -26,8 +26,8 @@ class Item:
     """Asked in this order, each until it fails for good."""
     size: int
     """Bytes."""
-    sha256: str
-    """Hexadecimal digits."""
+    digest: str
+    """Hexadecimal digits: of the SHA-256, or of the MD5 if there are 32."""
     partial: Path
     """Where the bytes gather; its folder is there."""
     copies: tuple[Path, ...] = ()
@@ -40,7 +40,7 @@ class Outcome:
 
     item: Item
     error: MirrorError | None = None
-    """None: the partial holds the bytes of the SHA-256; they are on their way to the disk, not waited for."""
+    """None: the partial holds the bytes of the digest; they are on their way to the disk, not waited for."""
 
 
 class Meter:
@@ -92,14 +92,14 @@ class Hand:
             url = ""
             if cursor.position < item.size:
                 url = self.asker.bring(source, cursor)
-            if cursor.digest.hexdigest() == item.sha256:
+            if cursor.digest.hexdigest() == item.digest:
                 if mixed:
                     partials.parts_path(item.partial).unlink(missing_ok=True)
                 partials.begin_to_disk(descriptor)
                 return None
             # bytes of an earlier run may be to blame, and are asked for again once
             if not mixed and url:
-                source.drop(url, wrong_bytes())
+                source.drop(url, wrong_bytes(item))
             mixed = False
             cursor.begin_anew()
             if not source.urls:
@@ -116,7 +116,7 @@ class _Whole:
         self._descriptor = descriptor
         self._item = item
         self.position, self.stop = 0, item.size
-        self.digest = hashlib.sha256()
+        self.digest = hasher(item.digest)
 
     def resume(self) -> bool:
         """Take what an earlier run has left; whether there was anything."""
@@ -159,7 +159,7 @@ class _Whole:
 
     def begin_anew(self) -> None:
         partials.forget(self._item.partial, self._descriptor)
-        self.position, self.digest = 0, hashlib.sha256()
+        self.position, self.digest = 0, hasher(self._item.digest)
 
 
 class _First:
@@ -205,9 +205,9 @@ def is_there(urls: Sequence[str], size: int, access: Access) -> bool:
     return bool(urls)
 
 
-def wrong_bytes() -> PartError:
-    """What is said of bytes that are not those of the SHA-256."""
-    return PartError("its bytes are not those of its SHA-256")
+def wrong_bytes(item: Item) -> PartError:
+    """What is said of bytes that are not those of the digest."""
+    return PartError(f"its bytes are not those of its {'SHA-256' if is_sha256(item.digest) else 'MD5'}")
 
 
 def write(descriptor: int, piece: memoryview, position: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections import deque
@@ -12,6 +11,7 @@ from dandi_mirror.archive.asking import RangeIgnored
 from dandi_mirror.archive.hosts import Source
 from dandi_mirror.archive.items import Hand, Item, Outcome, write
 from dandi_mirror.archive.partials import Stretches
+from dandi_mirror.digests import hasher
 from dandi_mirror.errors import DiskError, MirrorError
 
 LARGE = 64 << 20
@@ -55,7 +55,7 @@ class Large:
         self._there = Stretches([])
         self._open: deque[tuple[int, int]] = deque([(0, 0)])  # until it has been looked at
         self._flying = 0
-        self._digest = hashlib.sha256()
+        self._digest = hasher(item.digest)
         self._hashed = 0
         self._hashing = False
         self._mixed = False
@@ -141,7 +141,7 @@ class Large:
             return Outcome(self._item, error)
         if error is not None:
             raise error
-        if self._digest.hexdigest() == self._item.sha256:
+        if self._digest.hexdigest() == self._item.digest:
             partials.parts_path(self._item.partial).unlink(missing_ok=True)
             return Outcome(self._item)
         return self._wrong(hand)

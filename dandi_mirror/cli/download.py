@@ -15,7 +15,7 @@ from dandi_mirror.cli.ending import end_by_signals
 if TYPE_CHECKING:
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.names import Name
-    from dandi_mirror.mirror.contents import Contents
+    from dandi_mirror.mirror.contents import Contents, File
     from dandi_mirror.mirror.download import Done, Plan
 
 
@@ -91,10 +91,13 @@ class _Run:
         if contents.record and contents.dandiset and self._wants_record(name):
             self._record(contents)
         if self.telling.dry_run:
-            for file, path in plan.wanted:
+            for file, path in (*plan.wanted, *plan.zarrs):
                 self._tell(Done(file, path), contents)
-        elif plan.wanted:
+            return
+        if plan.wanted:
             self._bring(plan, contents, urls(contents, api_url(archive)), archive)
+        for file, path in plan.zarrs:
+            self._tell(self._bring_zarr(file, path, archive, name.instance), contents)
 
     def _wants_record(self, name: Name) -> bool:
         return name.whole or self.preserve_tree
@@ -119,6 +122,29 @@ class _Run:
                 self.telling.ended_by(error)
                 raise
 
+    def _bring_zarr(self, zarr: File, path: Path, archive: str, said: str | None) -> Done:
+        from dandi_mirror.archive.instances import api_url
+        from dandi_mirror.archive.transfer import JOBS, Meter
+        from dandi_mirror.errors import DiskError, MirrorError
+        from dandi_mirror.mirror.asked import zarr_there
+        from dandi_mirror.mirror.contents import Contents, urls
+        from dandi_mirror.mirror.download import Done
+        from dandi_mirror.mirror.zarrfolder import bring_zarr, plan_zarr
+
+        meter = Meter()
+        try:
+            zarr, files = tokens.asked(archive, said, lambda asked: zarr_there(asked, zarr))
+            plan, _ = plan_zarr(zarr, files, path, self.folder, self.existing)
+            where = urls(Contents("", "", "", files), api_url(archive))
+            with self.telling.progress(plan.size, meter):
+                return bring_zarr(zarr, files, path, self.folder, self.existing, where, bringing.access(archive),
+                                  meter, self.jobs or JOBS)  # fmt: skip
+        except DiskError as error:
+            self.telling.ended_by(error)
+            raise
+        except MirrorError as error:
+            return Done(zarr, path, "error", str(error).removeprefix(f"{zarr.path}: "), error.exit_code)
+
     def _tell(self, done: Done, contents: Contents) -> None:
         facts = {"path": str(done.path) if done.path.is_absolute() else "", "refds": str(self.folder)}
         facts |= {"dandiset": contents.dandiset, "version": contents.version, "file": done.file.path}
@@ -131,7 +157,7 @@ def _ask(name: Name, archive: str, record: bool) -> Contents:
     """What a name means, from the archive; with the Dandiset's record if that is wanted."""
     from dataclasses import replace
 
-    from dandi_mirror.mirror.contents import contents_there
+    from dandi_mirror.mirror.asked import contents_there
     from dandi_mirror.mirror.tree import dandiset_yaml
 
     def look(asked: Archive) -> Contents:

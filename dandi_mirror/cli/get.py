@@ -140,6 +140,8 @@ class _Run:
     def _say_what_is_not(self, folder: Path, choice: Choice) -> None:
         for text in choice.nothing:
             hint = f"; did you mean {choice.near[text]}?" if text in choice.near else ""
+            if text.rstrip("/").endswith((".zarr", ".ngff")):
+                hint = "; datasets do not hold Zarrs yet: dandi-mirror download brings them as plain files"
             self._tell(folder, _nothing(text, f"there is no such file, folder or match{hint}"))
         if choice.unmet:
             self._tell(folder, _nothing(".", f"no file fits --where {choice.unmet}"))

@@ -94,7 +94,8 @@ def _look(text: str, path: Path, recursive: bool, instance: str | None) -> tuple
     from dataclasses import replace
 
     from dandi_mirror.archive.instances import api_url
-    from dandi_mirror.mirror.contents import contents_here, contents_there
+    from dandi_mirror.mirror.asked import contents_there
+    from dandi_mirror.mirror.contents import contents_here
     from dandi_mirror.mirror.folded import every, folded
 
     name, folder = naming.read_place(text, mirror_path=path)

@@ -51,7 +51,7 @@ def _asked(name: Name, archive: str | None) -> Name:
     from dataclasses import replace
 
     from dandi_mirror.cli import tokens
-    from dandi_mirror.mirror.contents import contents_there
+    from dandi_mirror.mirror.asked import contents_there
 
     if not name.dandiset or not archive:
         return name

@@ -91,7 +91,8 @@ def admit_row(row: object, hosts: ContentHosts) -> tuple[Asset, bytes] | Refusal
     if not is_asset_id(asset_id):
         return Refusal(Kind.REFUSED, shown, "the asset id is not a UUID of version 4", "")
     if row.get("zarr") is not None:
-        return Refusal(Kind.ZARR, shown, "a Zarr: not mirrored by this release", asset_id)
+        url = _content_url(metadata, hosts) if isinstance(metadata, dict) else None
+        return Refusal(Kind.ZARR, shown, "a Zarr: not mirrored by this release", asset_id, content_url=url)
     if not isinstance(metadata, dict):
         return Refusal(Kind.REFUSED, shown, _UNREADABLE, asset_id)
     size, sha256, reason = _content(row, metadata)

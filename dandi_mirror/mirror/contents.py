@@ -1,4 +1,4 @@
-"""What a version holds, file by file: from a mirror or a clone where the version is there, else from the archive."""
+"""What a version holds, file by file, as a mirror or a clone here has it; as the archive has it: ``asked``."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import orjson
 
-from dandi_mirror.archive.client import Archive
 from dandi_mirror.archive.instances import KNOWN, LOOPBACK
-from dandi_mirror.archive.listing import asset_pages
 from dandi_mirror.archive.names import Name
-from dandi_mirror.errors import NotFoundError, UsageError
-from dandi_mirror.mirror.admit import ContentHosts, Refusal, admit_row
+from dandi_mirror.errors import NotFoundError
 from dandi_mirror.mirror.clones import clone_at
 from dandi_mirror.mirror.fields import annex_fields
 from dandi_mirror.mirror.mirror import Mirror
@@ -54,6 +51,17 @@ class File:
     """Of the git object that holds its content, if git does."""
     url: str | None = None
     """Where its content is, as the archive says: at S3."""
+    zarr: str = ""
+    """The id of the Zarr that it is, or is in."""
+    entry: str = ""
+    """Its path in that Zarr."""
+    md5: str = ""
+    """Of a file in a Zarr, for which there is no SHA-256."""
+
+    @property
+    def digest(self) -> str:
+        """What its bytes are verified by; empty where that is not known."""
+        return self.sha256 or self.md5
 
     @property
     def key(self) -> str:
@@ -86,12 +94,13 @@ class Contents:
 def contents_here(name: Name, path: Path, folder: Path | None = None) -> Contents | None:
     """What a name means, from the clone at ``folder``, or the mirror or clone at ``path``.
 
-    None where its Dandiset or its version is not there, or is of another archive, as far as one can tell.
+    None where its Dandiset or its version is not there, or is of another archive, as far as one can tell; and of what
+    is in a Zarr, which no mirror holds.
 
     Raises:
         NotFoundError: the version is there, and has no such file.
     """
-    dataset = dataset_here(name, path, folder)
+    dataset = None if name.entry else dataset_here(name, path, folder)
     version, commit = _version(dataset, name.version) if dataset else ("", "")
     if not dataset or not commit:
         return None
@@ -101,15 +110,14 @@ def contents_here(name: Name, path: Path, folder: Path | None = None) -> Content
         record = _object(content)
         if not _is_of(name.instance, record):
             return None
-        files = [
-            _file(orjson.loads(line)) for part in reader.read(_parts(name, tree)) for line in (part or b"").splitlines()
-        ]
+        lines = (line for part in reader.read(_parts(name, tree)) for line in (part or b"").splitlines())
+        files = [file_of(orjson.loads(line)) for line in lines]
         refused = [oid for path, (mode, oid) in tree.items() if path.startswith(REFUSED) and mode == FILE]
         files += [_refused(_object(content)) for content in reader.read(refused)]
     files += _waiting(dataset, path, name, version, {file.path for file in files})
-    chosen = _chosen(name, version, files, filter(is_asset_path, tree))
+    files = chosen(name, version, files, filter(is_asset_path, tree))
     title = str(record.get("name", ""))
-    return Contents(str(name.dandiset), version, title, _placed(dataset, tree, chosen), dataset, content or b"")
+    return Contents(str(name.dandiset), version, title, _placed(dataset, tree, files), dataset, content or b"")
 
 
 def _version(dataset: Dataset, wanted: str | None) -> tuple[str, str]:
@@ -134,35 +142,7 @@ def _waiting(dataset: Dataset, path: Path, name: Name, version: str, held: Conta
     memory = Mirror(path).index.get(str(name.dandiset)) if dataset.path.parent == path else None
     for finding in memory.findings if memory else ():
         if finding.version == version and finding.path and finding.path not in held and finding.kind in _UNHELD:
-            yield _found(finding)
-
-
-def contents_there(name: Name, archive: Archive) -> Contents:
-    """What a name means, from the archive.
-
-    Raises:
-        NotFoundError: the archive has no such Dandiset, version or file.
-    """
-    if name.blob:
-        raise UsageError(f"{name.text} says not of which file it is; name it by the Dandiset, as 000004/PATH")
-    if name.zarr:
-        row = archive.session.get(f"/zarr/{name.zarr}/")
-        facts = row if isinstance(row, dict) else {}
-        finding = Finding("", str(facts.get("name", "")), Kind.ZARR, "a Zarr: its content is not read by this release")
-        return Contents(str(facts.get("dandiset") or ""), "", "", [_found(finding)])
-    hosts = ContentHosts(archive.instance)
-    if name.asset and not name.dandiset:
-        return Contents("", "", "", [_listed(archive.session.get(f"/assets/{name.asset}/info/"), hosts)])
-    row_of = archive.dandiset(str(name.dandiset))
-    version = name.version or (row_of.published or row_of.draft).version
-    title = next((row.name for row in (row_of.draft, row_of.published) if row and row.version == version), "")
-    if name.asset:
-        path = f"/dandisets/{name.dandiset}/versions/{version}/assets/{name.asset}/info/"
-        return Contents(str(name.dandiset), version, title, [_listed(archive.session.get(path), hosts)])
-    where = {"glob": name.glob} if name.glob else {"path": name.prefix or name.path}
-    pages = asset_pages(archive, str(name.dandiset), version, repeats=True, where={k: v for k, v in where.items() if v})
-    files = [_listed(row, hosts) for page in pages for row in page]
-    return Contents(str(name.dandiset), version, title, _chosen(name, version, files))
+            yield found_file(finding)
 
 
 def urls(contents: Contents, api_url: str) -> dict[str, tuple[str, ...]]:
@@ -173,9 +153,17 @@ def urls(contents: Contents, api_url: str) -> dict[str, tuple[str, ...]]:
         live = logs.get(file.path, [file.url] if file.url else [])
         own = f"/assets/{file.asset_id}/"
         first = [url for url in live if "/assets/" not in url]
-        api = [url for url in live if own in url] or ([f"{api_url}{own}download/"] if file.asset_id else [])
+        api = [url for url in live if own in url] or [f"{api_url}{place}" for place in _places_of_api(file)]
         found[file.path] = (*first, *api)
     return found
+
+
+def _places_of_api(file: File) -> Iterator[str]:
+    """Where the API has the content of a file, from its root."""
+    if file.entry:
+        yield f"/zarr/{file.zarr}/files/?{urlencode({'download': 'true', 'prefix': file.entry})}"
+    elif file.asset_id:
+        yield f"/assets/{file.asset_id}/download/"
 
 
 def _url_logs(contents: Contents) -> dict[str, list[str]]:
@@ -212,21 +200,21 @@ def _is_of(instance: str | None, record: Mapping[str, object]) -> bool:
     return not prefix or prefix.lower() == called.lower()
 
 
-def _chosen(name: Name, version: str, files: Iterable[File], paths: Iterable[str] = ()) -> list[File]:
+def chosen(name: Name, version: str, files: Iterable[File], paths: Iterable[str] = ()) -> list[File]:
     """The files that a name means, sorted; ``paths`` are others of the version."""
     found = list(files)
     if name.asset:
-        chosen = [file for file in found if file.asset_id == name.asset]
+        meant = [file for file in found if file.asset_id == name.asset]
     else:
-        meant = set(name.chosen(file.path for file in found))
-        chosen = [file for file in found if file.path in meant]
-    if not chosen and not name.whole:
+        paths_meant = set(name.chosen(file.path for file in found))
+        meant = [file for file in found if file.path in paths_meant]
+    if not meant and not name.whole:
         wanted = name.path.rstrip("/") or name.prefix or name.glob or str(name.asset)
         places = {place for path in (*paths, *(file.path for file in found)) for place in _places(path)}
         near = get_close_matches(wanted, places, 1)
         hint = f"did you mean {name.dandiset}@{version}/{near[0]}?" if near else f"see dandi-mirror ls {name.dandiset}"
         raise NotFoundError(f"{name.dandiset}@{version} has no {wanted}; {hint}")
-    return sorted(chosen, key=lambda file: file.path.encode(errors="surrogatepass"))
+    return sorted(meant, key=lambda file: file.path.encode(errors="surrogatepass"))
 
 
 def _places(path: str) -> Iterator[str]:
@@ -250,17 +238,7 @@ def _placed(dataset: Dataset, tree: Tree, files: Iterable[File]) -> list[File]:
     return placed
 
 
-def _listed(row: object, hosts: ContentHosts) -> File:
-    """A row of the archive's list, judged as a sync does."""
-    admitted = admit_row(row, hosts)
-    if isinstance(admitted, Refusal):
-        size = row["size"] if isinstance(row, dict) and type(row.get("size")) is int else None
-        return replace(_found(admitted.finding("")), size=size, url=admitted.content_url)
-    asset, record = admitted
-    return replace(_file(orjson.loads(record)), url=asset.content_url)
-
-
-def _file(record: Mapping[str, Any]) -> File:
+def file_of(record: Mapping[str, Any]) -> File:
     """The file that a canonical record is of."""
     metadata, path = record["metadata"], record["path"]
     fields = annex_fields(metadata, path)
@@ -280,11 +258,12 @@ def _refused(facts: Mapping[str, Any]) -> File:
     """What a mirror kept of a refused asset."""
     record = facts.get("record")
     size = record.get("size") if isinstance(record, dict) else None
-    file = _found(Finding("", str(facts.get("path", "")), Kind.REFUSED, str(facts.get("reason", ""))))
+    file = found_file(Finding("", str(facts.get("path", "")), Kind.REFUSED, str(facts.get("reason", ""))))
     return replace(file, asset_id=str(facts.get("asset_id", "")), size=size if type(size) is int else None)
 
 
-def _found(finding: Finding) -> File:
+def found_file(finding: Finding) -> File:
+    """The file of which a sync could say no more than this."""
     return File(finding.path, None, finding.asset_id, state=finding.kind, reason=finding.reason)
 
 

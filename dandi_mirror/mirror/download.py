@@ -10,17 +10,18 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import file_digest, sha256
 from itertools import chain
 from pathlib import Path
 
 from dandi_mirror.archive.names import Name
 from dandi_mirror.archive.transfer import Access, Item, Meter, fetch
+from dandi_mirror.digests import hasher
 from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.mirror.contents import Contents, File
 from dandi_mirror.model import Kind, parse_time
-from dandi_mirror.paths import conflicts
+from dandi_mirror.paths import conflicts, refuse_path
 from dandi_mirror.repo.disk import bring_files_to_disk, bring_folders_to_disk
 
 EXISTING = ("error", "skip", "overwrite", "overwrite-different", "refresh")
@@ -50,11 +51,13 @@ class Plan:
     wanted: list[tuple[File, Path]] = field(default_factory=list)
     settled: list[Done] = field(default_factory=list)
     """Files for which nothing is to be fetched, and why."""
+    zarrs: list[tuple[File, Path]] = field(default_factory=list)
+    """Zarrs; what they hold is not known yet."""
 
     @property
     def size(self) -> int:
         """Bytes that are to come; the same content counts once."""
-        return sum({file.sha256: file.size or 0 for file, _ in self.wanted}.values())
+        return sum({file.digest: file.size or 0 for file, _ in self.wanted}.values())
 
 
 def place(name: Name, path: str, dandiset: str, *, preserve_tree: bool) -> str:
@@ -67,7 +70,7 @@ def place(name: Name, path: str, dandiset: str, *, preserve_tree: bool) -> str:
         return f"{dandiset}/{path}" if dandiset else path
     if name.glob:
         return path
-    if name.asset:
+    if name.asset or name.zarr:
         return path.rpartition("/")[2]
     parent = (name.path or name.prefix).rstrip("/").rpartition("/")[0]
     return path[len(parent) + 1 :] if parent else path
@@ -80,54 +83,72 @@ def make_plan(
 
     ``taken`` has where files of the same call go, with their digests; those of this plan are added.
     """
-    plan = Plan()
-    clash = conflicts(file.path for file in contents.files if not file.state)
+    plan, name = Plan(), _as_path(name, contents)
+    clash = conflicts(file.path for file in contents.files if not file.state or file.state is Kind.ZARR)
     for file in contents.files:
-        if file.state or file.path in clash or not file.sha256:
-            reason = file.reason or clash.get(file.path, "the archive has no SHA-256 for it")
-            plan.settled.append(Done(file, Path(), "impossible", _cannot(file, reason), PartError.exit_code))
+        if reason := clash.get(file.path) or _refused(file):
+            message = f"{reason}; its content is at the archive: dandi-mirror ls --links {file.asset_id}"
+            plan.settled.append(Done(file, Path(), "impossible", message, PartError.exit_code))
             continue
         path = folder / place(name, file.path, contents.dandiset, preserve_tree=preserve_tree)
-        settled = _beside(file, path, taken) or _judge(file, path, existing)
-        taken.setdefault(path, file.sha256)
+        settled = _beside(file, path, taken) or judge(file, path, existing)
+        taken.setdefault(path, _identity(file))
         if settled:
             plan.settled.append(settled)
         else:
-            plan.wanted.append((file, path))
+            (plan.zarrs if file.state is Kind.ZARR else plan.wanted).append((file, path))
     return plan
 
 
-def _cannot(file: File, reason: str) -> str:
+def _as_path(name: Name, contents: Contents) -> Name:
+    """What is named inside a Zarr, by its path in the Dandiset."""
+    if not name.entry or not contents.files:
+        return name
+    first = contents.files[0]
+    top = first.path.removesuffix(first.entry) if first.entry else f"{name.path}/"
+    return replace(name, path=f"{top}{name.entry}", zarr=None, entry="")
+
+
+def _refused(file: File) -> str | None:
+    """Why a file cannot become a plain one, if it cannot."""
     if file.state is Kind.ZARR:
-        return "a Zarr: this release does not download them; the dandi client does"
-    return f"{reason}; its content is at the archive: dandi-mirror ls --links {file.asset_id}"
+        return refuse_path(file.path)
+    if file.state:
+        return file.reason
+    return None if file.digest else "the archive has no SHA-256 for it"
+
+
+def _identity(file: File) -> str:
+    """What another file has, too, if it holds the same."""
+    return file.digest or file.zarr or file.asset_id
 
 
 def _beside(file: File, path: Path, taken: Mapping[Path, str]) -> Done | None:
     """What becomes of a file where the same call has put one."""
     if path not in taken:
         return None
-    if taken[path] == file.sha256:
+    if taken[path] == _identity(file):
         return Done(file, path, "notneeded")
     return Done(file, path, "error", "another file of this call goes there; see --preserve-tree", PartError.exit_code)
 
 
-def _judge(file: File, path: Path, existing: str) -> Done | None:
-    """What becomes of a file without fetching it; None if it is to be fetched."""
+def judge(file: File, path: Path, existing: str) -> Done | None:
+    """What becomes of a file, or a Zarr, without looking at the archive's; None if that is to be done."""
     if not os.path.lexists(path):
         return None
-    if path.is_dir() and not path.is_symlink():
-        return Done(file, path, "error", "a folder stands there; move it away", PartError.exit_code)
+    is_folder, is_zarr = path.is_dir() and not path.is_symlink(), file.state is Kind.ZARR
+    if is_folder != is_zarr:
+        what = "folder" if is_folder else "file"
+        return Done(file, path, "error", f"a {what} stands there; move it away", PartError.exit_code)
     if existing == "error":
         return Done(file, path, "error", "it is there already; see -e", PartError.exit_code)
-    if existing == "skip" or (existing != "overwrite" and _is_same(file, path, by_time=existing == "refresh")):
-        return Done(file, path, "notneeded")
-    return None
+    differs = existing == "overwrite" or is_zarr or not _is_same(file, path, by_time=existing == "refresh")
+    return None if existing != "skip" and differs else Done(file, path, "notneeded")
 
 
 def _is_same(file: File, path: Path, *, by_time: bool) -> bool:
     """Whether what is there is the file: by its key, else by size and time where these decide, else by its content."""
-    if path.is_symlink() and file.sha256 in os.readlink(path):  # noqa: PTH115
+    if path.is_symlink() and file.digest in os.readlink(path):  # noqa: PTH115
         return True  # a link of git-annex, whether its content is here or not
     try:
         found = path.stat()
@@ -136,7 +157,7 @@ def _is_same(file: File, path: Path, *, by_time: bool) -> bool:
         if by_time and (time := _seconds(file)) is not None:
             return abs(found.st_mtime - time) <= SAME_TIME
         with path.open("rb") as stream:
-            return file_digest(stream, "sha256").hexdigest() == file.sha256
+            return file_digest(stream, lambda: hasher(file.digest)).hexdigest() == file.digest
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -156,7 +177,7 @@ def bring(
     """
     files: dict[str, list[tuple[File, Path]]] = {}
     for file, path in plan.wanted:
-        files.setdefault(file.sha256, []).append((file, path))
+        files.setdefault(file.digest, []).append((file, path))
     partials, placed = folder / PARTIALS, list[Path]()
     try:
         partials.mkdir(parents=True, exist_ok=True)
@@ -179,7 +200,7 @@ def _fetched(
     items = (_item(members, urls, partials / digest) for digest, members in files.items())
     with closing(fetch(items, access, jobs=jobs, meter=meter)) as outcomes:
         for outcome in outcomes:
-            members = files[outcome.item.sha256]
+            members = files[outcome.item.digest]
             if outcome.error is None:
                 yield from _put(members, outcome.item.partial)
             else:
@@ -197,7 +218,7 @@ def _item(members: list[tuple[File, Path]], urls: Mapping[str, tuple[str, ...]],
     file = members[0][0]
     every = dict.fromkeys(url for member, _ in members for url in urls.get(member.path, ()))
     copies = tuple(dict.fromkeys(member.content for member, _ in members if member.content))
-    return Item(tuple(every), file.size or 0, file.sha256, partial, copies)
+    return Item(tuple(every), file.size or 0, file.digest, partial, copies)
 
 
 def _from_git(contents: Contents, files: dict[str, list[tuple[File, Path]]], partials: Path) -> Iterator[Done]:

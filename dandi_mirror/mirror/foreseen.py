@@ -10,7 +10,8 @@ from pathlib import Path
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import DiskError, UsageError
-from dandi_mirror.mirror.contents import Contents, contents_there
+from dandi_mirror.mirror.asked import contents_there
+from dandi_mirror.mirror.contents import Contents
 from dandi_mirror.mirror.get import Choice, choose
 from dandi_mirror.mirror.places import Place
 from dandi_mirror.mirror.wishes import Wish, matching, pick

@@ -97,9 +97,11 @@ def _from_top(folder: Path, text: str) -> str:
 
 def _named(name: Name, mirror: Mirror, instance: str) -> Place:
     """Where a Dandiset is that is named by its id."""
+    if name.zarr or name.entry:
+        raise UsageError(f"datasets do not hold Zarrs yet; as plain files: dandi-mirror download {name.text}")
     if not name.dandiset:
         raise UsageError(f"{name.text} does not say of which Dandiset it is; write its id, as 000004")
-    if name.asset or name.blob or name.zarr:
+    if name.asset or name.blob:
         raise UsageError(f"{name.text} is no file of a version by its path; name the path: {name.dandiset} PATH")
     here = Path.cwd().resolve()
     has = name.dandiset in mirror.dandisets()
