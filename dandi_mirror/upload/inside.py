@@ -31,8 +31,8 @@ _NAMING = (
 )  # fmt: skip
 
 
-def main() -> None:
-    """Answer until standard input ends."""
+def main() -> bool:
+    """Answer until standard input ends, or something else does; whether it was the input."""
     limits = json.loads(sys.argv[1])
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
@@ -42,7 +42,7 @@ def main() -> None:
         import dandi.metadata.nwb  # noqa: F401
     except Exception as error:
         _say(answers, {"error": one_line(error)})
-        return
+        return False
     _say(answers, {"value": "ready"})
     for line in sys.stdin.buffer:
         asked = json.loads(line)
@@ -53,7 +53,8 @@ def main() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         _say(answers, answer)
         if answer.get("ends"):
-            break
+            return False
+    return True
 
 
 def _limit(limits: Mapping[str, Any]) -> None:
@@ -243,12 +244,12 @@ _ANSWERS: Mapping[str, Callable[[Request], Any]] = {
 
 
 def _run() -> NoReturn:
-    main()
-    # whoever asked may have been killed, and this folder was made for this process alone
-    made = Path(sys.argv[2])
-    shutil.rmtree(made, ignore_errors=True)
-    with suppress(OSError):
-        made.parent.rmdir()
+    if main():
+        # whoever asked may have been killed, and this folder was made for this process alone
+        made = Path(sys.argv[2])
+        shutil.rmtree(made, ignore_errors=True)
+        with suppress(OSError):
+            made.parent.rmdir()
     # no library may have a word in how this ends
     sys.stderr.flush()
     os._exit(0)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dandi_mirror.upload.reader import Reader
 from dandi_mirror.upload.worker import FileError, Limits, Worker
 from tests.nwb import truncated, write_nwb
 
@@ -157,13 +158,20 @@ def test_a_huge_attribute_takes_neither_our_memory_nor_a_name(worker: Worker, go
         worker.asset_metadata(good, "sub-m1/sub-m1_ses-s1.nwb", good.parent.parent, {"dandi:dandi-etag": "0-1"}, "")
 
 
-def test_a_file_that_claims_more_than_there_is_room_for_is_given_up(worker: Worker, good: Path) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_a_file_that_claims_more_than_there_is_room_for_is_given_up(
+    worker: Worker, good: Path, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import h5py
 
     with h5py.File(good, "r+") as file:
         # 19 kB of file, 8 GB when it is read
         file.create_dataset("general/keywords", shape=(1 << 30,), dtype="S8", chunks=(1 << 20,), compression="gzip")
-    with pytest.raises(FileError, match=r"memory|crashed|did not end"):
+    with pytest.raises(FileError, match=r"memory|crashed|did not end"), monkeypatch.context() as patched:
+        if late:
+            # the reader has ended by itself before it is ended; what it tidies up, the next one needs
+            kill = Reader.kill
+            patched.setattr(Reader, "kill", lambda reader: (reader._child.wait(20), kill(reader)))
         worker.nwb_facts(good)
     assert worker.schema_version()
 
