@@ -51,17 +51,18 @@ def place(clone: Clone, arrived: Iterable[Arrived]) -> None:
     arrived = list(arrived)
     # an object whose bytes a power cut takes back would pass for present
     bring_files_to_disk([str(content.file) for content in arrived], begun=True)
+    made: set[str] = set()
     for content in arrived:
-        _place(clone, content)
+        _place(clone, content, made)
 
 
-def _place(clone: Clone, arrived: Arrived) -> None:
+def _place(clone: Clone, arrived: Arrived, made: set[str]) -> None:
     target = clone.new_object_path(arrived.key)
     folder = os.path.dirname(target)  # noqa: PTH120
     try:
         file = os.stat(arrived.file).st_mode  # noqa: PTH116
         os.chmod(arrived.file, file & _READ_ONLY)  # noqa: PTH101
-        _make(folder)
+        _make(folder, made)
         try:
             os.rename(arrived.file, target)  # noqa: PTH104
         except PermissionError:
@@ -79,12 +80,18 @@ def _place(clone: Clone, arrived: Arrived) -> None:
         raise DiskError.of(target, error) from error
 
 
-def _make(folder: str) -> None:
+def _make(folder: str, made: set[str]) -> None:
+    """A key's folder; ``made`` are those above it that were made before, each of which has been asked for once."""
+    above = os.path.dirname(folder)  # noqa: PTH120
+    if above not in made:
+        os.makedirs(above, exist_ok=True)  # noqa: PTH103
+        made.add(above)
     try:
         os.mkdir(folder)  # noqa: PTH102
     except FileExistsError:
         pass
     except FileNotFoundError:
+        # somebody dropped what was in the folder above, and that folder with it
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
 
 
