@@ -161,6 +161,19 @@ def test_a_file_in_its_place_is_left_alone(mirror: MirrorOfTest, zarr: Zarr, tmp
     assert (tmp_path / "x.ome.zarr").read_text() == "mine"
 
 
+def test_a_folder_where_a_file_of_the_zarr_goes_is_said_and_nothing_is_taken_away(
+    mirror: MirrorOfTest, zarr: Zarr, tmp_path: Path
+) -> None:
+    download(mirror, tmp_path, f"000123@draft/{PATH}")
+    inside = tmp_path / "x.ome.zarr" / "arr"
+    (inside / ".zarray").unlink()
+    (inside / ".zarray").mkdir()
+    (inside / ".zarray" / "mine").write_text("mine")
+    done = download(mirror, tmp_path, f"000123@draft/{PATH}", "-e", "refresh", code=3)
+    assert "1 of its 6 files did not come; arr/.zarray: a folder stands there; move it away" in done.stderr
+    assert (inside / ".zarray" / "mine").read_text() == "mine"
+
+
 def test_wrong_bytes_never_make_a_zarr_and_the_next_run_asks_for_the_rest_only(
     mirror: MirrorOfTest, zarr: Zarr, tmp_path: Path
 ) -> None:

@@ -134,11 +134,10 @@ class _Run:
         meter = Meter()
         try:
             zarr, files = tokens.asked(archive, said, lambda asked: zarr_there(asked, zarr))
-            plan, _ = plan_zarr(zarr, files, path, self.folder, self.existing)
+            filling = plan_zarr(zarr, files, path, self.folder, self.existing)
             where = urls(Contents("", "", "", files), api_url(archive))
-            with self.telling.progress(plan.size, meter):
-                return bring_zarr(zarr, files, path, self.folder, self.existing, where, bringing.access(archive),
-                                  meter, self.jobs or JOBS)  # fmt: skip
+            with self.telling.progress(filling.plan.size, meter):
+                return bring_zarr(filling, self.folder, where, bringing.access(archive), meter, self.jobs or JOBS)
         except DiskError as error:
             self.telling.ended_by(error)
             raise

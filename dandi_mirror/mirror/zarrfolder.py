@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.archive.transfer import Access, Meter
@@ -13,42 +14,68 @@ from dandi_mirror.mirror.download import PARTIALS, Done, Plan, bring, judge
 from dandi_mirror.repo.disk import sync_to_disk
 
 
-def plan_zarr(zarr: File, files: list[File], path: Path, folder: Path, existing: str) -> tuple[Plan, Path]:
-    """Which files of a Zarr are to come, and where it gathers: at ``path`` if it is there, else in :data:`PARTIALS`.
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """A Zarr on its way to a folder."""
+
+    zarr: File
+    files: list[File]
+    """All that it holds."""
+    path: Path
+    """Where it is to be."""
+    top: Path
+    """Where it gathers: there, if something is there already, else in :data:`PARTIALS`."""
+    plan: Plan
+    """What is to come."""
+
+    def place(self, file: File) -> Path:
+        """Where one of its files gathers."""
+        return _place(self.top, self.zarr, file)
+
+
+def plan_zarr(zarr: File, files: list[File], path: Path, folder: Path, existing: str) -> Filling:
+    """Which files of a Zarr are to come to ``path`` below ``folder``.
 
     What is at ``path`` is judged as ``existing`` says; what an earlier run has left, by size and time.
     """
     new = not path.exists()
-    top = folder / PARTIALS / zarr.zarr if new else path
-    places = [(file, top / file.path[len(zarr.path) + 1 :]) for file in files]
-    mode = "refresh" if new else existing
-    return Plan([(file, place) for file, place in places if not judge(file, place, mode)]), top
+    top, mode = (folder / PARTIALS / zarr.zarr, "refresh") if new else (path, existing)
+    plan = Plan()
+    for file in files:
+        place = _place(top, zarr, file)
+        if settled := judge(file, place, mode):
+            plan.settled.append(settled)
+        else:
+            plan.wanted.append((file, place))
+    return Filling(zarr, files, path, top, plan)
+
+
+def _place(top: Path, zarr: File, file: File) -> Path:
+    return top / file.path[len(zarr.path) + 1 :]
 
 
 def bring_zarr(
-    zarr: File, files: list[File], path: Path, folder: Path, existing: str, urls: Mapping[str, tuple[str, ...]],
-    access: Access, meter: Meter, jobs: int,
-) -> Done:  # fmt: skip
-    """Bring all of a Zarr to ``path`` below ``folder``; a new one is there whole or not at all.
+    filling: Filling, folder: Path, urls: Mapping[str, tuple[str, ...]], access: Access, meter: Meter, jobs: int
+) -> Done:
+    """Bring all of a Zarr; a new one is there whole or not at all.
 
     In one that is there already, files that differ are replaced, and what the archive does not have is taken away.
 
     Raises:
         DiskError: the disk is full or not ours to write; what has come is kept.
     """
-    plan, top = plan_zarr(zarr, files, path, folder, existing)
-    done = list(bring(plan, Contents("", "", "", []), urls, folder, access, meter, jobs))
-    if failed := [each for each in done if each.status == "error"]:
-        first = failed[0]
-        message = f"{len(failed):,} of its {len(files):,} files did not come; {first.file.entry}: {first.message}"
-        return Done(zarr, path, "error", message, first.exit_code)
+    zarr, path, top = filling.zarr, filling.path, filling.top
+    brought = bring(filling.plan, Contents("", "", "", []), urls, folder, access, meter, jobs)
+    if failed := [done for done in (*brought, *filling.plan.settled) if done.status == "error"]:
+        count, first = f"{len(failed):,} of its {len(filling.files):,} files", failed[0]
+        return Done(zarr, path, "error", f"{count} did not come; {first.file.entry}: {first.message}", first.exit_code)
     try:
-        gone = _take_away(top, {top / file.path[len(zarr.path) + 1 :] for file in files})
+        gone = _take_away(top, set(map(filling.place, filling.files)))
         if top != path:
             _put(top, path)
     except OSError as error:
         raise DiskError.of(path, error) from error
-    return Done(zarr, path, "ok" if top != path or plan.wanted or gone else "notneeded")
+    return Done(zarr, path, "ok" if top != path or filling.plan.wanted or gone else "notneeded")
 
 
 def _put(top: Path, path: Path) -> None:
@@ -61,16 +88,16 @@ def _put(top: Path, path: Path) -> None:
         top.parent.rmdir()
 
 
-def _take_away(top: Path, kept: set[Path]) -> int:
+def _take_away(top: Path, kept: Collection[Path]) -> int:
     """Remove the files that are not among ``kept``, and folders that are empty then; how many files those were."""
     count = 0
     for where, folders, names in os.walk(top, topdown=False):
-        links = [name for name in folders if Path(where, name).is_symlink()]
-        for file in (Path(where, name) for name in (*names, *links)):
+        for file in (Path(where, name) for name in names):
             if file not in kept:
                 file.unlink()
                 count += 1
-        for inner in (Path(where, name) for name in folders if name not in links):
-            if not any(inner.iterdir()):
+        for inner in (Path(where, name) for name in folders):
+            # a link to a folder is followed, here as anywhere
+            if not inner.is_symlink() and not any(inner.iterdir()):
                 inner.rmdir()
     return count
