@@ -149,8 +149,9 @@ def test_what_a_killed_run_did_not_register_is_registered_though_nothing_changed
 ) -> None:
     many.cli("sync", "000001")
     lock = many.path / ".dandi-mirror" / "locks" / "superdataset.lock"
-    holding = [sys.executable, "-c", "import fcntl, sys\nfcntl.flock(open(sys.argv[1], 'w'), 2)\nprint(flush=True)\n"
-               "sys.stdin.read()", str(lock)]  # fmt: skip
+    # a file that nobody names is closed at once, and its lock is gone
+    holding = [sys.executable, "-c", "import fcntl, sys\nfile = open(sys.argv[1], 'w')\nfcntl.flock(file, 2)\n"
+               "print(flush=True)\nsys.stdin.read()", str(lock)]  # fmt: skip
     with subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout and holder.stdout.readline()
         with subprocess.Popen(command(many, "--all"), stdout=subprocess.DEVNULL) as killed:
