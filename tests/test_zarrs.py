@@ -250,6 +250,9 @@ def test_an_embargoed_zarr_comes_from_the_api_and_the_key_goes_nowhere_else(
     assert found(tmp_path / "x.zarr") == FILES
     told = {request.path for request in mirror.server.requests if "authorization" in request.headers}
     assert all(path.startswith("/api/") for path in told)
+    at_s3 = [request for request in mirror.server.requests if "/dandi-dandisets/" in request.path]
+    assert at_s3
+    assert all("X-Amz-Signature" in request.query for request in at_s3), "S3 is not asked in vain"
 
 
 def test_a_dry_run_says_what_would_come_and_a_look_inside_lists_it(

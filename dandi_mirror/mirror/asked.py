@@ -40,22 +40,21 @@ def _inside(name: Name, archive: Archive, files: Iterable[File]) -> Iterator[Fil
 
 
 def _of_assets(name: Name, archive: Archive) -> Contents:
-    hosts = ContentHosts(archive.instance)
     if name.asset and not name.dandiset:
         return Contents("", "", "", [_asset(archive, str(name.asset))])
     row_of = archive.dandiset(str(name.dandiset))
+    hosts = ContentHosts(archive.instance, closed=not row_of.is_open)
     version = name.version or (row_of.published or row_of.draft).version
     title = next((row.name for row in (row_of.draft, row_of.published) if row and row.version == version), "")
     if name.asset:
         path = f"/dandisets/{name.dandiset}/versions/{version}/assets/{name.asset}/info/"
         return Contents(str(name.dandiset), version, title, [_listed(archive.session.get(path), hosts)])
-    files = _files(archive, str(name.dandiset), version, {"glob": name.glob, "path": name.prefix or name.path})
+    files = _files(archive, str(name.dandiset), version, hosts, {"glob": name.glob, "path": name.prefix or name.path})
     return Contents(str(name.dandiset), version, title, chosen(name, version, files))
 
 
-def _files(archive: Archive, dandiset: str, version: str, where: dict[str, str]) -> list[File]:
+def _files(archive: Archive, dandiset: str, version: str, hosts: ContentHosts, where: dict[str, str]) -> list[File]:
     """The files that the archive lists of a version."""
-    hosts = ContentHosts(archive.instance)
     asked = {key: value for key, value in where.items() if value}
     pages = asset_pages(archive, dandiset, version, repeats=True, where=asked)
     return [_listed(row, hosts) for page in pages for row in page]
@@ -65,7 +64,8 @@ def _of_zarr(zarr: str, archive: Archive) -> Contents:
     """A Zarr that is named by its id: the file of the draft that it is, by the name that it was made with."""
     facts = json_object(archive.session.get(path := f"/zarr/{zarr}/"), path)
     dandiset, called = str(facts.get("dandiset") or ""), str(facts.get("name") or "")
-    files = _files(archive, dandiset, DRAFT, {"path": called}) if dandiset else []
+    hosts = ContentHosts(archive.instance)
+    files = _files(archive, dandiset, DRAFT, hosts, {"path": called}) if dandiset else []
     found = [file for file in files if file.zarr == zarr]
     alone = replace(found_file(Finding("", called, Kind.ZARR, "a Zarr")), zarr=zarr)
     return Contents(dandiset, DRAFT if found else "", "", found or [alone])
