@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
+import threading
 from pathlib import Path
 
+import pytest
 from starlette.responses import Response
 
 from dandi_mirror.embedded import Archive, Request, serve
+from dandi_mirror.errors import LockedError
 from dandi_mirror.model import Kind
+from dandi_mirror.repo import lock
 from tests.conftest import MirrorOfTest, run
 from tests.test_sync import kinds, seed
 
@@ -26,6 +31,16 @@ def test_a_version_published_while_a_sync_runs_is_tagged_by_the_next(archive: Ar
     assert mirror.sync().tags == []
     assert mirror.sync().tags == [FIRST]
     assert mirror.sync().status == "notneeded"
+
+
+def test_who_has_just_taken_a_lock_is_named_though_its_name_comes_a_moment_later(tmp_path: Path) -> None:
+    path = tmp_path / "one.lock"
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        name = b'{"pid": 7, "host": "h", "since": "today"}'
+        threading.Timer(0.2, lambda: path.write_bytes(name)).start()
+        with pytest.raises(LockedError, match="one is held by process 7 on h since today"), lock.hold(path, "one"):
+            pass
 
 
 def test_a_new_finding_is_printed_though_no_file_has_changed(archive: Archive, mirror: MirrorOfTest) -> None:

@@ -19,6 +19,9 @@ from pathlib import Path
 from dandi_mirror.errors import DiskError, LockedError, MirrorError
 from dandi_mirror.repo.process import GitError
 
+NAMELESS = 1.0
+"""Seconds in which who has just taken the lock has written its name, or who has just cleared it is gone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
@@ -93,8 +96,9 @@ def _acquire(descriptor: int, path: Path, what: str, deadline: float) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise LockedError(f"{what} is held by {_describe(path)}; try again when it is done") from None
+            holder = _describe(path)
+            if time.monotonic() >= deadline + (0 if holder else NAMELESS):
+                raise LockedError(f"{what} is held by {holder or 'another run'}; try again when it is done") from None
             time.sleep(0.05)
 
 
@@ -115,8 +119,9 @@ def _write(descriptor: int, path: Path, content: bytes) -> None:
 
 
 def _describe(path: Path) -> str:
+    """Who holds it; empty if no name is there."""
     try:
         holder = json.loads(path.read_bytes())
         return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "another run"
+        return ""
