@@ -58,6 +58,8 @@ class Sibling:
     """Declared to show nothing to the public: embargoed Dandisets may go there."""
     credential: str = ""
     """DataLad's name of the token for making repositories at a service; empty: its own choice."""
+    error: str = ""
+    """Why nothing can be pushed there: a value that cannot be, which is no hindrance to anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,15 @@ def read_settings(mirror: Path) -> Settings:
     return settings_and_sources(mirror)[0]
 
 
-def settings_and_sources(mirror: Path) -> tuple[Settings, dict[str, str]]:
-    """The settings, and where each comes from: a file, a variable or ``default``; raises as :func:`read_settings`."""
+def settings_and_sources(mirror: Path, *, file: bool = True) -> tuple[Settings, dict[str, str]]:
+    """The settings, and where each comes from: the ``file``, a variable or ``default``.
+
+    Raises as :func:`read_settings`.
+    """
     path = mirror / FILE
     values: dict[str, Any] = {}
     sources = {_spelled(each.name): "default" for each in fields(Settings)}
-    for key, value in _read_file(path).items():
+    for key, value in (_read_file(path) if file else {}).items():
         name = _known(path, key)
         values[name] = _value(f"{path}: {key}", name, value)
         sources[key] = str(path)
@@ -172,7 +177,7 @@ def _value(where: str, name: str, value: object) -> object:
     if name == "sibling":
         if not isinstance(value, dict):
             raise UsageError(f"{where.removesuffix(' sibling')} a sibling is a table of its own: [sibling.NAME]")
-        return {key: _sibling(f"{where} {key!a}", key, table) for key, table in value.items()}
+        return {key: _sibling_or_error(f"{where} {key!a}", key, table) for key, table in value.items()}
     wanted = get_type_hints(Settings)[name]
     if wanted == tuple[str, ...]:
         return _items(where, name, value)
@@ -222,6 +227,14 @@ def size(where: str, value: object) -> Bytes:
     if isinstance(value, bool) or not found or found[2] not in _UNITS:
         raise UsageError(f"{where} must be a number of bytes, or as '500 GB' (kB, MB, GB, TB)")
     return Bytes(round(float(found[1]) * _UNITS[found[2]]))
+
+
+def _sibling_or_error(where: str, name: str, table: object) -> Sibling:
+    try:
+        return _sibling(where, name, table)
+    except UsageError as error:
+        # its url is not repeated: it may hold a password
+        return Sibling(name, "", "", error=str(error))
 
 
 def _sibling(where: str, name: str, table: object) -> Sibling:

@@ -15,7 +15,9 @@ LONGEST_COMPONENT = 255  # bytes: the limit of common file systems
 LONGEST_PATH = 1024  # bytes
 DEEPEST = 64  # folders
 
-_RESERVED_TOP = {".dandi", ".datalad", "dandiset.yaml"}
+_OWN_TOP = {".dandi", ".datalad", "dandiset.yaml"}
+# not in a version's tree, but read where somebody stands in a clone of it
+_RESERVED_TOP = _OWN_TOP | {".dandi-mirror", ".dandi-mirror-download", "dandi-mirror.toml"}
 # The names that Windows may give to git's own files, and that git on every system takes for them
 _SHORT_NAME = re.compile(r"([a-z0-9]{0,6})~([0-9]+)[ .]*(?::.*)?")
 _SHORT_STEMS = {"git", "gitmod", "gitatt", "gitign", "mailma"}
@@ -111,7 +113,7 @@ def _is_short_name(folded: str) -> bool:
 
 def is_own(path: str) -> bool:
     """Whether a path of a work tree is git's or the mirror's own, which is nobody's asset and never was."""
-    return path.partition("/")[0] in _RESERVED_TOP or any(name.startswith(".git") for name in path.split("/"))
+    return path.partition("/")[0] in _OWN_TOP or any(name.startswith(".git") for name in path.split("/"))
 
 
 def is_hidden(path: str) -> bool:

@@ -472,7 +472,6 @@ def test_a_service_is_named_by_its_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "table",
     [
-        'sibling = "x"',
         "[sibling.x]",
         "[sibling]\nx = 1",
         '[sibling.x]\nurl = "/a"\nprivat = true',
@@ -491,12 +490,18 @@ def test_a_service_is_named_by_its_type(tmp_path: Path) -> None:
         '[sibling."-x"]\nurl = "/a"',
     ],
 )
-def test_settings_that_name_no_sibling_are_refused_without_repeating_a_secret(tmp_path: Path, table: str) -> None:
+def test_settings_that_name_no_sibling_are_errors_of_it_without_repeating_a_secret(tmp_path: Path, table: str) -> None:
     (tmp_path / "dandi-mirror.toml").write_text(table)
-    with pytest.raises(UsageError) as error:
+    (sibling,) = read_settings(tmp_path).sibling.values()
+    assert sibling.error.startswith(f"{tmp_path}/dandi-mirror.toml: sibling ")
+    assert "secret" not in repr(sibling)
+    assert "\n" not in sibling.error
+
+
+def test_a_sibling_without_a_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "dandi-mirror.toml").write_text('sibling = "x"')
+    with pytest.raises(UsageError, match="a sibling is a table of its own"):
         read_settings(tmp_path)
-    assert "secret" not in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 def test_wrong_calls_end_with_2_and_say_what_is_right(two: Published) -> None:

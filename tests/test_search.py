@@ -271,7 +271,7 @@ def contents(path: Path) -> dict[str, list[Any]]:
 @pytest.mark.parametrize("spoil", ["delete", "garble", "older", "foreign"])
 def test_an_index_that_is_gone_or_spoilt_is_made_anew(spoil: str, made: MirrorOfTest) -> None:
     before = ask(made, "search", "ecephys")
-    path = path_of(Mirror(made.path))
+    path = path_of(Mirror(made.path)).path
     if spoil == "delete":
         path.unlink()
     elif spoil == "garble":
@@ -291,7 +291,7 @@ def test_a_stale_index_on_a_read_only_disk_answers_as_it_is(
     bring_up(mirror, lambda dandiset, doing: None)
     archive.dandisets["000200"].add_asset("new.nwb", archive.add_blob(b"new"))
     made.sync("000200")
-    path = path_of(mirror)
+    path = path_of(mirror).path
     real = sqlite3.connect
     # what SQLite says of a file that is not ours to write, also to root
     monkeypatch.setattr(sqlite3, "connect", lambda name, **how: real(f"{path.as_uri()}?mode=ro", **how | {"uri": True}))

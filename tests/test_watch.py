@@ -138,8 +138,7 @@ def test_a_run_that_was_killed_has_a_log_without_an_end(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "log", 10, {"asked": "all"})
     record = {"dandiset": "000001", "status": "ok", "exit_code": 0, "findings": [], "message": ""}
     log.add(record, news=True)
-    with log.path.open("a") as file:
-        file.write('{"half')
+    log.path.append(b'{"half')
     (found,) = past_runs(tmp_path / "log")
     assert (found.end, found.records) == (None, [record])
     after = RunLog(tmp_path / "log", 10, {})

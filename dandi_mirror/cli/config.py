@@ -64,21 +64,23 @@ TEMPLATE = """\
 def command(make: bool, mirror_path: Path, output: str) -> None:
     """Show the settings of a mirror and where they come from, or make a file for them."""
     from dandi_mirror.cli.output import print_summary
-    from dandi_mirror.config import FILE, settings_and_sources
+    from dandi_mirror.cli.settings import settings_at
+    from dandi_mirror.config import FILE
     from dandi_mirror.errors import DiskError, UsageError
 
     path = mirror_path / FILE
     if make:
-        if path.exists():
-            raise UsageError(f"{path} is there already; edit it")
         try:
             mirror_path.mkdir(parents=True, exist_ok=True)
-            path.write_text(TEMPLATE)
+            with path.open("x") as file:
+                file.write(TEMPLATE)
+        except FileExistsError:
+            raise UsageError(f"{path} is there already; edit it") from None
         except OSError as error:
             raise DiskError(f"{path}: {error.strerror}") from error
         click.echo(f"wrote {path}")
         return
-    settings, sources = settings_and_sources(mirror_path)
+    settings, sources = settings_at(mirror_path)
     for name, source in sources.items():
         _show(name, getattr(settings, name.replace("-", "_")), source, output)
     if output == "json":

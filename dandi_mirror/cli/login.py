@@ -27,9 +27,9 @@ def command(check: bool, mirror_path: Path, instance: str | None, output: str) -
     (DANDI_SANDBOX_API_KEY, …), which always comes first.  Ends with 4 if there is no key that the archive knows.
     """
     from dandi_mirror.cli import tokens
-    from dandi_mirror.config import read_settings
+    from dandi_mirror.cli.settings import settings_at
 
-    archive = read_settings(mirror_path).with_flags(instance=instance).instance
+    archive = settings_at(mirror_path)[0].with_flags(instance=instance).instance
     token, trouble = tokens.find(archive, terminal=tokens.on_terminal()) if check else (None, "")
     if check and not token:
         raise tokens.nothing(archive, trouble)

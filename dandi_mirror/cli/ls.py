@@ -78,14 +78,23 @@ def _mirrored(mirror: Mirror, form: str) -> Iterator[dict[str, Any]]:
 
     here, memory = set(mirror.dandisets()), mirror.index.read().dandisets
     for dandiset in sorted(here | set(mirror.registered())):
-        tags = [ref for ref in mirror.dataset(dandiset).refs_in_files("refs/tags") if ref.startswith("refs/tags/")]
+        # one that stands elsewhere is named, and nothing of it is read
+        strange = mirror.is_strange(dandiset)
+        refs = {} if strange else mirror.dataset(dandiset).refs_in_files("refs/tags")
+        tags = [ref for ref in refs if ref.startswith("refs/tags/")]
         draft = draft_of(memory[dandiset].row if dandiset in memory else "")
         if form == "text":
             known = f"{draft.asset_count:>9,} files  {output.printable(draft.name)[:70]}" if draft.name else ""
             there = f"{len(tags):>3} version{' ' if len(tags) == 1 else 's'}" if dandiset in here else "not installed"
+            there = "not this mirror's own dataset: why is said by: dandi-mirror status" if strange else there
             click.echo(f"{dandiset}  {there}  {known}".rstrip())
         place = {"action": "ls", "path": str(mirror.path / dandiset), "type": "dataset", "refds": str(mirror.path)}
-        facts = {"versions": len(tags), "name": draft.name, "files": draft.asset_count, "here": dandiset in here}
+        facts = {
+            "versions": len(tags),
+            "name": draft.name,
+            "files": draft.asset_count,
+            "here": dandiset in here and not strange,
+        }
         yield place | {"status": "ok", "message": "", "dandiset": dandiset} | facts
 
 

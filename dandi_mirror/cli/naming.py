@@ -172,18 +172,21 @@ def api_here(name: Name, mirror_path: Path, folder: Path | None) -> str:
     return Clone(dataset.path).api() if dataset else ""
 
 
-def settings_for(mirror_path: Path, names: Iterable[Name], api: str = "", /, **flags: object) -> Settings:
+def settings_for(
+    mirror_path: Path, names: Iterable[Name], api: str = "", /, *, needed: bool = False, **flags: object
+) -> Settings:
     """The settings, with the archive that the names say where neither -i nor a setting says one.
 
-    ``api`` comes before what the names say: it is the archive's that their dataset is of.
+    ``api`` comes before what the names say: it is the archive's that their dataset is of.  With ``needed``, a file
+    that does not count is refused; see :mod:`dandi_mirror.cli.settings`.
 
     Raises:
         UsageError: the names, or a name and -i or the settings, are of two archives.
     """
     from dandi_mirror.archive.instances import agreed
-    from dandi_mirror.config import settings_and_sources
+    from dandi_mirror.cli.settings import settings_at
 
-    settings, sources = settings_and_sources(mirror_path)
+    settings, sources = settings_at(mirror_path, needed=needed)
     settings = settings.with_flags(**flags)
     given = settings.instance if flags.get("instance") or sources["instance"] != "default" else None
     names = list(names)

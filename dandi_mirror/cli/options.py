@@ -130,9 +130,9 @@ def _versions(context: click.Context, dandiset: str) -> list[str]:
     from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.model import DRAFT, is_dandiset_id, is_version_id
 
-    if not is_dandiset_id(dandiset):
-        return []
     path = context.params.get("mirror_path") or os.environ.get("DANDI_MIRROR") or "."
+    if not is_dandiset_id(dandiset) or Mirror(Path(path)).is_strange(dandiset):
+        return []
     refs = Mirror(Path(path)).dataset(dandiset).refs_in_files()
     names = {ref.rpartition("/")[2] for ref in refs if ref.startswith("refs/tags/") or ref == f"refs/heads/{DRAFT}"}
     return sorted(name for name in names if is_version_id(name) or name == DRAFT)

@@ -54,7 +54,7 @@ def command(
     from dandi_mirror.mirror.push import Push, push_many
 
     named, mirror = naming.read_names(dandisets), Mirror(mirror_path.absolute())
-    settings = naming.settings_for(mirror_path, named, instance=instance)
+    settings = naming.settings_for(mirror_path, named, needed=True, instance=instance)
     wanted = naming.dandisets(named)
     chosen = _siblings(settings, names, mirror_path)
     ids = _chosen(mirror, wanted, everything)
@@ -75,6 +75,8 @@ def _siblings(settings: Settings, names: tuple[str, ...], path: Path) -> list[Si
         raise UsageError(f"{path / FILE} names no sibling; put a [sibling.NAME] with a url there")
     chosen = [settings.sibling[name] for name in dict.fromkeys(names or settings.sibling)]
     for sibling in chosen:
+        if sibling.error:
+            raise UsageError(sibling.error)
         folder = Path(sibling.url.removeprefix("ria+file://"))
         if folder.is_absolute() and folder.resolve().is_relative_to(path.resolve()):
             raise UsageError(f"{path / FILE}: the sibling {sibling.name} is in the mirror's own folder; name another")

@@ -69,7 +69,7 @@ def _facts(run: PastRun) -> Facts:
     """One run's JSON record."""
     end = {key: value for key, value in (run.end or {}).items() if key not in {"action", "said"}}
     facts = {"name": run.name, **run.first, "ended": "", "message": "", "exit_code": None, "again": run.again}
-    place = {"path": str(run.path), "type": "file", "refds": str(run.path.parents[2])}
+    place = {"path": str(run.path), "type": "file", "refds": str(run.path.path.parents[2])}
     return {**facts, "last": run.last, **place, "status": "", **end}
 
 

@@ -78,7 +78,7 @@ def command(
 
     deadline = _deadline(time_limit)
     names, mirror = naming.read_names(dandisets), Mirror(mirror_path.absolute())
-    settings = naming.settings_for(mirror_path, names, **flags)
+    settings = naming.settings_for(mirror_path, names, needed=True, **flags)
     asked = _Asked(_chosen(settings.instance, names, everything, flags), everything, naming.said(names))
     pace = Pace(settings.jobs, scheduler or "", settings.recheck_days, deadline)
     with watched(mirror, settings, asked.words | {"mode": mode}, dry_run) as watch, _progress(output) as progress:

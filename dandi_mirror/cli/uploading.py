@@ -16,7 +16,7 @@ from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.sync import Task, make_good, sync_dandiset, sync_one
 from dandi_mirror.mirror.tree import is_text
 from dandi_mirror.model import DRAFT, DandisetRow, Report, There
-from dandi_mirror.repo import lock, settle, worktree
+from dandi_mirror.repo import settle, worktree
 from dandi_mirror.repo.clone import Clone
 from dandi_mirror.repo.edits import read_edits
 from dandi_mirror.repo.files import Look
@@ -97,8 +97,7 @@ class Upload:
         Raises:
             LockedError: another one is at work.
         """
-        file = self.mirror.own / "locks" / f"{self.dandiset}.upload.lock"
-        with lock.hold(file, f"an upload to {self.dandiset}"):
+        with self.mirror.hold(f"{self.dandiset}.upload", f"an upload to {self.dandiset}"):
             with self.mirror.lock(self.dandiset) as killed:
                 if killed:
                     # a half-written work tree would look like edits

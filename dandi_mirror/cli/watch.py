@@ -17,13 +17,12 @@ from dandi_mirror.cli import output
 from dandi_mirror.cli.logging_setup import plain
 from dandi_mirror.config import Settings
 from dandi_mirror.errors import DiskError, MirrorError, UsageError
-from dandi_mirror.mirror.metrics import RunFacts, Seen, prometheus_text
+from dandi_mirror.mirror.metrics import RunFacts, Seen, prometheus_text, write_metrics
 from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.mirror.runlog import RunLog, replace_file
+from dandi_mirror.mirror.runlog import RunLog
 from dandi_mirror.mirror.status import words
 from dandi_mirror.model import Report
 
-SEEN = Path("log", "seen.json")
 STATUSES = ("ok", "notneeded", "impossible", "error")
 
 
@@ -39,7 +38,7 @@ def watched(mirror: Mirror, settings: Settings, asked: Mapping[str, object], dry
     if metrics and not metrics.parent.is_dir():
         raise UsageError(f"{metrics.parent} is not a folder, so no metrics can be written there; make it first")
     watch = Watch(mirror, RunLog(mirror.own / "log", settings.keep_runs, first), metrics)
-    watch.seen = Seen.read(mirror.own / SEEN)
+    watch.seen = Seen.read(mirror.own / "log" / "seen.json")
     if dry_run:
         yield watch
         return
@@ -69,6 +68,8 @@ class Watch:
     troubled: bool = False
     """Whether the disk is in the way, and that has been said."""
     began: float = field(default_factory=time.time)
+    refused: bool = True
+    """Whether all that was heard so far is that what was asked for cannot be: then nothing is written."""
     counts: Counter[str] = field(default_factory=Counter)
     content: int = 0
     seen: Seen = field(default_factory=Seen)
@@ -78,6 +79,7 @@ class Watch:
         if not self.writes:
             return
         self.counts[report.status] += 1
+        self.refused = self.refused and report.exit_code == UsageError.exit_code
         self.content += report.brought_size
         self.troubled = self.troubled or report.exit_code == DiskError.exit_code
         if report.status in {"ok", "notneeded"}:
@@ -85,7 +87,7 @@ class Watch:
         if report.deferred:
             return  # nothing became of it, and a first run may leave thousands
         said = report.status != "notneeded" or bool(report.message) or report.news
-        if (said or report.exit_code) and self.mirror.own.is_dir():
+        if (said or report.exit_code) and self.mirror.own.is_folder():
             record = output.report_record(report, self.mirror.path, dry_run=False)
             self._try(lambda: self.log.add(record, news=said))
 
@@ -100,12 +102,22 @@ class Watch:
         seconds, session = round(ended - self.began, 3), self.session
         requests, received = (session.requests, session.received) if session else (0, 0)
         run = RunFacts(ended, seconds, self.code, requests, received, self.content, self._statuses())
-        if self.mirror.own.is_dir():
+        if not self._is_refused(error):
+            self._try(lambda: self._leave(run, error))
+        if self.troubled and self.code not in {1, 7}:
+            self.code = DiskError.exit_code
+
+    def _is_refused(self, error: BaseException | None) -> bool:
+        """Whether the run never began, as with a folder that is no mirror: what its settings name is not written to."""
+        if error is not None:
+            return isinstance(error, UsageError) and self.refused
+        return self.refused and bool(self.counts)
+
+    def _leave(self, run: RunFacts, error: BaseException | None) -> None:
+        if self.mirror.own.is_folder():
             self._try(lambda: self._remember(run, error))
         if self.metrics:
             self._try(lambda: self._tell(run))
-        if self.troubled and self.code not in {1, 7}:
-            self.code = DiskError.exit_code
 
     def _statuses(self) -> dict[str, int]:
         return {status: self.counts[status] for status in STATUSES}
@@ -113,8 +125,7 @@ class Watch:
     def _remember(self, run: RunFacts, error: BaseException | None) -> None:
         here = set(self.mirror.dandisets()) - self.left_out
         self.seen.dandisets = {name: when for name, when in self.seen.dandisets.items() if name in here}
-        (self.mirror.own / "log").mkdir(exist_ok=True)
-        replace_file(self.mirror.own / SEEN, self.seen.spelled())
+        (self.mirror.own / "log" / "seen.json").replace(self.seen.spelled())
         summary = {
             "action": "summary",
             "status": "ok" if run.exit_code == 0 else "error",
@@ -132,7 +143,7 @@ class Watch:
     def _tell(self, run: RunFacts) -> None:
         assert self.metrics
         text = prometheus_text(str(self.mirror.path), run, self.seen, words(self.mirror))
-        replace_file(self.metrics, text.encode())
+        write_metrics(self.metrics, text)
 
     def _try(self, write: Callable[[], None]) -> None:
         """What cannot be written is said once, and is the disk's failure; the sync goes on."""

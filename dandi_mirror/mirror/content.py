@@ -8,12 +8,10 @@ from __future__ import annotations
 import json
 import logging
 import re
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
 
 from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.mirror.index import draft_of
@@ -22,6 +20,7 @@ from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.records import times
 from dandi_mirror.mirror.wishes import pick
 from dandi_mirror.model import Finding, Kind, Report
+from dandi_mirror.own import OwnPath
 from dandi_mirror.repo import content
 
 _QUERY = re.compile(r"\?[^\s'\"]*")
@@ -45,7 +44,7 @@ class Wanted:
 class _Memory:
     """What was brought for one Dandiset, so that a run with nothing to bring starts no git-annex."""
 
-    path: Path
+    path: OwnPath
     done: str = ""
     """The state (see :func:`_state`) for which everything was brought that was to be."""
     findings: tuple[Finding, ...] = field(default=())
@@ -55,7 +54,7 @@ class _Memory:
         """What is remembered; nothing when the file is not there or not ours."""
         path = mirror.own / "content" / f"{dandiset}.json"
         try:
-            facts = json.loads(path.read_bytes())
+            facts = json.loads(path.read())
             findings = (Finding(version, name, Kind.CONTENT, reason) for version, name, reason in facts["findings"])
             return cls(path, str(facts["done"]), tuple(findings))
         except (OSError, ValueError, KeyError, TypeError):
@@ -64,8 +63,7 @@ class _Memory:
     def write(self) -> None:
         facts = {"done": self.done, "findings": [[f.version, f.path, f.reason] for f in self.findings]}
         try:
-            self.path.parent.mkdir(exist_ok=True)
-            self.path.write_text(json.dumps(facts))
+            self.path.replace(json.dumps(facts).encode(), to_disk=False)
         except OSError as error:
             raise DiskError(f"{self.path}: {error.strerror}") from error
 
@@ -79,7 +77,7 @@ def with_content(reports: Iterable[Report], mirror: Mirror, wanted: Wanted, opti
     """Reports of a sync as they come, each after its Dandiset's content has been brought and told in it."""
     if not wanted.globs and not options.dry_run:
         # what did not come is waited for no more
-        shutil.rmtree(mirror.own / "content", ignore_errors=True)
+        (mirror.own / "content").clear()
     for report in reports:
         if wanted.globs and report.commit and not options.dry_run:
             _bring(mirror, report, wanted, options)

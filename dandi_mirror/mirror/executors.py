@@ -68,7 +68,7 @@ def sync_there(api_url: str, path: Path, task: Task) -> Report:
     report = Report(task.dandiset)
     with failures_in(report):
         mirror = Mirror(path)
-        if not mirror.own.is_dir():
+        if not mirror.own.is_folder():
             raise DiskError(f"a worker does not see the mirror at {path}; it must be on a disk that all of them share")
         report = sync_one(_archive(api_url), mirror, task)
     return report

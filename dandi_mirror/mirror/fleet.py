@@ -90,7 +90,7 @@ def sync_many(
     if any(pace.scheduler or task.row for task in tasks) or not is_registered(mirror, here.memory):
         mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
     if here.restored and not options.dry_run:
-        mirror.own.mkdir(exist_ok=True)
+        mirror.make_own()
         mirror.index.restore(here.memory.dandisets)
     with _at_work(archive, mirror, tasks, pace) as futures:
         for dandiset in dandisets:
@@ -153,7 +153,7 @@ def _at_work(archive: Archive, mirror: Mirror, tasks: list[Task], pace: Pace) ->
         yield {}
         return
     if pace.scheduler and not tasks[0].options.dry_run:
-        mirror.own.mkdir(parents=True, exist_ok=True)
+        mirror.make_own()
     with executor(archive, mirror, pace) as submit:
         yield {task.dandiset: submit(portable(task) if pace.scheduler else task) for task in tasks}
 

@@ -20,6 +20,7 @@ import orjson
 from dandi_mirror.errors import DiskError
 from dandi_mirror.mirror import memory
 from dandi_mirror.model import ABSENT, DandisetRow, Finding, Kind
+from dandi_mirror.own import OwnPath, own_path
 
 SCHEMA = 2
 _TABLES = """
@@ -29,6 +30,7 @@ CREATE TABLE dandiset (
     verified REAL NOT NULL DEFAULT 0, failure TEXT, registered TEXT NOT NULL DEFAULT '');
 CREATE TABLE superdataset (head TEXT NOT NULL, left_alone TEXT NOT NULL);
 """
+_NAMES = ("dandiset", "superdataset")
 
 
 _PUBLISHED = re.compile(r'"published": ?\{"version": ?"([^"]*)"')
@@ -137,8 +139,8 @@ def draft_of(row: str) -> Draft:
 class Index:
     """The file ``.dandi-mirror/index.sqlite`` of a mirror."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path | OwnPath) -> None:
+        self._path = own_path(path)
 
     def get(self, dandiset: str) -> Remembered | None:
         """What is remembered of a Dandiset; None also when the file is missing or not ours."""
@@ -149,14 +151,12 @@ class Index:
         return self._read("", [])
 
     def _read(self, which: str, values: list[str]) -> Memory:
-        if not self._path.exists():
-            return Memory()
         try:
-            with memory.opened(self._path) as database:
+            with memory.opened(self._path, _NAMES) as database:
                 found = database.execute(f"SELECT * FROM dandiset {which}", values)
                 dandisets = {row[0]: _remembered(*row[1:]) for row in found}
                 return Memory(dandisets, *(database.execute("SELECT * FROM superdataset").fetchone() or ()))
-        except (sqlite3.DatabaseError, ValueError, TypeError, KeyError):
+        except (OSError, sqlite3.DatabaseError, ValueError, TypeError, KeyError):
             return Memory()
 
     def put(self, dandiset: str, facts: Remembered) -> None:
@@ -202,7 +202,7 @@ class Index:
                 database.execute("DELETE FROM superdataset")
                 database.execute("INSERT INTO superdataset VALUES (?, ?)", superdataset)
 
-        memory.write(self._path, change)
+        memory.write(self._path, _NAMES, change)
 
 
 _COLUMNS = ("row", "versions", "branch", "hosts", "findings", "verified")

@@ -12,14 +12,15 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from operator import attrgetter
-from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.mirror import memory
 from dandi_mirror.mirror.fields import shared_pair
 from dandi_mirror.mirror.records import record_length
 from dandi_mirror.model import Asset
+from dandi_mirror.own import OwnPath
 
 # a field's value is shared by thousands of assets, so each is written once
 _TABLES = """
@@ -28,22 +29,21 @@ CREATE TABLE asset (asset_id TEXT PRIMARY KEY, path TEXT, modified TEXT, size IN
 CREATE TABLE pair (number INTEGER PRIMARY KEY, field TEXT, value TEXT);
 CREATE TABLE state (state TEXT);
 """
+_NAMES = ("asset", "pair", "state")
 
 
 class Known:
     """The file of one Dandiset in ``.dandi-mirror/known``."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: OwnPath) -> None:
         self._path = path
 
     def fits(self, state: str) -> bool:
         """Whether the file was written in this ``state``."""
-        if not self._path.exists():
-            return False
         try:
             with self._open() as database:
                 return bool(database.execute("SELECT state FROM state").fetchone() == (state,))
-        except sqlite3.DatabaseError:
+        except (OSError, sqlite3.DatabaseError):
             return False
 
     def load(self) -> dict[str, Asset]:
@@ -54,7 +54,7 @@ class Known:
         try:
             with self._open() as database:
                 return {asset.asset_id: asset for asset in _assets(database)}
-        except (sqlite3.DatabaseError, ValueError, KeyError):
+        except (OSError, sqlite3.DatabaseError, ValueError, KeyError):
             return {}
 
     def store(self, state: str, assets: Mapping[str, Asset], before: Mapping[str, Asset]) -> None:
@@ -67,10 +67,9 @@ class Known:
         changed = [asset for asset in assets.values() if asset.record >= 0 or asset.asset_id not in before]
         changed.sort(key=attrgetter("asset_id"))  # SQLite appends then, and need not look for each one's place
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             if not before:
-                self._path.unlink(missing_ok=True)
-            with self._open() as database:
+                memory.forget(self._path, _NAMES)
+            with self._open(make=True) as database:
                 if not before:
                     database.executescript(_TABLES)
                 database.execute("DELETE FROM state")
@@ -82,12 +81,12 @@ class Known:
                 database.execute("INSERT INTO state VALUES (?)", [state])
         except (sqlite3.Error, OSError) as error:
             with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+                self._path.unlink()
             raise DiskError.of(self._path, error) from error
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path)) as database, database:
+    def _open(self, *, make: bool = False) -> Iterator[sqlite3.Connection]:
+        with memory.opened(self._path, _NAMES, make=make) as database, database:
             # it need not survive a power cut: what is lost or stale of it is only read again
             database.execute("PRAGMA synchronous = OFF")
             yield database

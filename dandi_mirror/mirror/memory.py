@@ -1,39 +1,102 @@
-"""SQLite files that are only a memory: local, derived, and made anew when they are spoilt."""
+"""SQLite files that are only a memory: local, derived, and made anew when they are spoilt.
+
+Each says by its ``application_id`` that it is ours.  One that holds tables of somebody else is refused and left alone.
+"""
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing, contextmanager, suppress
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.own import NotOurs, OwnPath
 
+APPLICATION_ID = 0x444D6972  # "DMir"
 Write = Callable[[sqlite3.Connection], None]
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """The file, in one transaction; waits for others that write to it."""
-    with closing(sqlite3.connect(path, timeout=30)) as database, database:
+def opened(
+    path: OwnPath, tables: Collection[str], *, make: bool = False, **how: object
+) -> Iterator[sqlite3.Connection]:
+    """The file, to be read; with ``make``, also to be written, and made if it is not there.
+
+    ``tables`` are those that it has, with those of other releases: a file without our mark is ours if it has no other.
+
+    Raises:
+        NotOurs: it is a link, or a database of something else.
+        sqlite3.Error, OSError: it cannot be opened.
+    """
+    if make:
+        _make(path)
+    for ending in ("-journal", "-wal", "-shm", ""):
+        path.beside(path.name + ending).check()
+    # for reading too: a run that was killed may have left something to be rolled back
+    where = f"{path.path.absolute().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(where, uri=True, timeout=30, **how)) as database:  # type: ignore[call-overload]
+        _check_ours(path, database, tables, mark=make)
         yield database
 
 
-def write(path: Path, change: Write) -> None:
-    """Change the file in one transaction; a spoilt one is replaced by a new one that has the change.
+def write(path: OwnPath, tables: Collection[str], change: Write) -> None:
+    """Change the file in one transaction; a spoilt one is set aside, and a new one has the change.
 
     Raises:
-        DiskError: it cannot be written.
+        DiskError: it cannot be written, or is not ours.
     """
     try:
-        with opened(path) as database:
-            change(database)
-    except sqlite3.OperationalError as error:
-        raise DiskError.of(path, error) from error
-    except sqlite3.DatabaseError:
         try:
-            path.unlink(missing_ok=True)
-            with opened(path) as database:
-                change(database)
-        except (sqlite3.Error, OSError) as error:
-            raise DiskError.of(path, error) from error
+            _write(path, tables, change)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            path.set_aside()
+            _write(path, tables, change)
+    except (sqlite3.Error, OSError) as error:
+        raise DiskError.of(path, error) from error
+
+
+def forget(path: OwnPath, tables: Collection[str]) -> None:
+    """Remove the file, to be made anew; a spoilt one is set aside.
+
+    Raises:
+        NotOurs: it is not ours to remove.
+        OSError: it cannot be removed.
+    """
+    try:
+        if path.check():
+            with opened(path, tables):
+                pass
+    except sqlite3.DatabaseError:
+        path.set_aside()
+    path.unlink()
+
+
+def _write(path: OwnPath, tables: Collection[str], change: Write) -> None:
+    with opened(path, tables, make=True) as database, database:
+        change(database)
+
+
+def _make(path: OwnPath) -> None:
+    if path.check():
+        return
+    with suppress(FileExistsError):
+        # SQLite would make it for nobody else to write, whatever umask and folder say
+        os.close(path.open(os.O_RDWR | os.O_CREAT | os.O_EXCL))
+
+
+def _check_ours(path: OwnPath, database: sqlite3.Connection, tables: Collection[str], *, mark: bool) -> None:
+    (application,) = database.execute("PRAGMA application_id").fetchone()
+    if application == APPLICATION_ID:
+        return
+    names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]
+    strange = [name for name in names if not name.startswith("sqlite_") and name not in tables]
+    if strange or application:
+        raise NotOurs(
+            f"{path} is a database of something else{f' (it has a table {strange[0]!a})' if strange else ''}, and"
+            f" dandi-mirror keeps one of its own there; move it away: mv {path} {path}.away"
+        )
+    if mark:
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")

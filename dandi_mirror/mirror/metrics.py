@@ -7,7 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dandi_mirror.errors import DiskError
+from dandi_mirror.own import NotOurs, OwnPath, own_path
+
 Labels = Mapping[str, str]
+_BEGINNING = "# HELP dandi_mirror_"
 
 
 @dataclass(slots=True)
@@ -20,13 +24,13 @@ class Seen:
     """When each Dandiset last came through: the mirror had of it what the archive had, or named what it had not."""
 
     @classmethod
-    def read(cls, path: Path) -> Seen:
+    def read(cls, path: OwnPath) -> Seen:
         """What is remembered; nothing when the file is not there or not ours."""
         try:
-            facts = json.loads(path.read_bytes())
+            facts = json.loads(path.read())
             times = {str(dandiset): float(time) for dandiset, time in facts["dandisets"].items()}
             return cls(None if facts["success"] is None else float(facts["success"]), times)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, DiskError, ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
     def spelled(self) -> bytes:
@@ -49,6 +53,22 @@ class RunFacts:
     """Bytes of content that git-annex brought."""
     statuses: Mapping[str, int]
     """How many Dandisets had which of DataLad's words."""
+
+
+def write_metrics(path: Path, text: str) -> None:
+    """Write the file for Prometheus, readable by everybody; a file that is there must be one of these.
+
+    Raises:
+        NotOurs: it is something else.
+        OSError: it cannot be written.
+    """
+    try:
+        with path.open("rb") as file:
+            if (found := file.read(len(_BEGINNING))) and found != _BEGINNING.encode():
+                raise NotOurs(f"{path} is no file of metrics that dandi-mirror has written; name another: --metrics")
+    except FileNotFoundError:
+        pass
+    own_path(path).replace(text.encode(), mode=0o644)
 
 
 def prometheus_text(mirror: str, run: RunFacts, seen: Seen, words: Mapping[str, int]) -> str:

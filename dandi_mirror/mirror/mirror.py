@@ -9,14 +9,19 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dandi_mirror.errors import DiskError, UsageError
 from dandi_mirror.mirror import lastsync
 from dandi_mirror.mirror.index import Failure, Index, Memory, Remembered
 from dandi_mirror.mirror.known import Known
+from dandi_mirror.mirror.members import check_place
 from dandi_mirror.model import is_dandiset_id
+from dandi_mirror.own import OwnPath, own_folder
 from dandi_mirror.repo import lock
+from dandi_mirror.repo.belongs import is_linked, why_strange, why_strange_git
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.files import git_dir_of, has_ref, is_repository, read_ref
 from dandi_mirror.repo.lock import Unfinished
+from dandi_mirror.repo.sharing import sharing
 from dandi_mirror.repo.superdataset import Superdataset
 
 _MEMBER = re.compile(r"^\s*path = ([0-9]{6})$", re.M)
@@ -36,9 +41,21 @@ class Mirror:
     """The Dandiset of which ``path`` is a clone; empty for a mirror."""
 
     @property
-    def own(self) -> Path:
+    def own(self) -> OwnPath:
         """The folder of locks, index and temporary files."""
-        return git_dir_of(self.path) / "dandi-mirror" if self.alone else self.path / ".dandi-mirror"
+        return OwnPath(git_dir_of(self.path), ("dandi-mirror",)) if self.alone else own_folder(self.path)
+
+    def make_own(self) -> None:
+        """Make that folder, for a group to write if git is to make the repository so.
+
+        Raises:
+            DiskError: it cannot be made, or what stands there is not ours.
+        """
+        try:
+            if not self.own.is_folder():
+                self.own.make_folder(sharing(self.path))
+        except OSError as error:
+            raise DiskError.of(self.own, error) from error
 
     def folder(self, dandiset: str) -> str:
         """Where the dataset of a Dandiset is."""
@@ -56,13 +73,15 @@ class Mirror:
             DiskError: one of the files cannot be written.
         """
         # the index last: as long as it is there, it counts, and must not be newer than what it may be made of
-        if (git_dir := Path(self.folder(dandiset), ".git")).is_dir():
+        git_dir = Path(self.folder(dandiset), ".git")
+        if not self.is_strange(dandiset) and git_dir.is_dir():
             lastsync.write(git_dir, facts)
         self.index.put(dandiset, facts)
 
     def remember_failure(self, dandiset: str, failure: Failure) -> None:
         """Remember that a Dandiset could not be synced; what is known of it stays, in the index."""
-        lastsync.forget(Path(self.folder(dandiset), ".git"))
+        if not self.is_strange(dandiset):
+            lastsync.forget(Path(self.folder(dandiset), ".git"), dandiset)
         self.index.fail(dandiset, failure)
 
     def remembered(self) -> tuple[Memory, bool]:
@@ -70,7 +89,7 @@ class Mirror:
         memory = self.index.read()
         if memory.dandisets:
             return memory, False
-        found = ((dandiset, lastsync.read(self.path / dandiset / ".git")) for dandiset in self.dandisets())
+        found = ((dandiset, lastsync.read(self.path / dandiset / ".git", dandiset)) for dandiset in self.dandisets())
         said = {dandiset: facts for dandiset, facts in found if facts}
         return Memory(said), bool(said)
 
@@ -80,21 +99,42 @@ class Mirror:
 
     @property
     def superdataset(self) -> Superdataset:
-        """The repository at the top."""
+        """The repository at the top.
+
+        Raises:
+            UsageError: it would be another one.
+        """
+        if why := why_strange_git(str(self.path)):
+            raise UsageError(f"{self.path} is no mirror of its own: {why}; name another folder: -d DIR")
         return Superdataset(self.path)
 
     def dataset(self, dandiset: str) -> Dataset:
-        """The repository of one Dandiset."""
-        return Dataset(Path(self.folder(dandiset)))
+        """The repository of one Dandiset.
+
+        Raises:
+            NotAMember: another one would be written to.
+        """
+        folder = Path(self.folder(dandiset))
+        if not self.alone:
+            check_place(folder)
+        return Dataset(folder)
+
+    def is_strange(self, dandiset: str) -> bool:
+        """Whether something else stands where the dataset would be; :meth:`dataset` says what."""
+        return not self.alone and bool(why_strange(self.folder(dandiset)))
 
     def lock(self, dandiset: str) -> AbstractContextManager[Unfinished | None]:
         """The lock of one Dandiset's dataset; yields the run before, if it did not come through."""
-        return lock.hold(self.own / "locks" / f"{dandiset}.lock", dandiset)
+        return self.hold(dandiset, dandiset)
 
     def superdataset_lock(self) -> AbstractContextManager[Unfinished | None]:
         """The lock of the superdataset; waits for whoever holds it."""
-        path = self.own / "locks" / "superdataset.lock"
-        return lock.hold(path, "the superdataset", patience=SUPERDATASET_PATIENCE)
+        return self.hold("superdataset", "the superdataset", patience=SUPERDATASET_PATIENCE)
+
+    def hold(self, name: str, what: str, *, patience: float = 0.0) -> AbstractContextManager[Unfinished | None]:
+        """One of the mirror's locks; see :func:`dandi_mirror.repo.lock.hold`."""
+        self.make_own()
+        return lock.hold(self.own / "locks" / f"{name}.lock", what, patience=patience)
 
     def dandisets(self, besides: Container[str] = ()) -> list[str]:
         """The Dandisets that are in the mirror, by their folders, ``besides`` some."""
@@ -113,6 +153,8 @@ class Mirror:
 
     def ref(self, dandiset: str, name: str) -> str | None:
         """What a ref of a Dandiset's dataset holds; starts no git."""
+        if not self.alone and is_linked(self.folder(dandiset)):
+            return None
         return read_ref(f"{self.folder(dandiset)}/.git", name)
 
     def has_ref(self, dandiset: str, name: str) -> bool:
@@ -126,10 +168,10 @@ def mirror_at(text: str) -> Mirror | None:
     if not os.path.exists(path / ".git"):  # noqa: PTH110 (a text may be longer than a name can be)
         return None
     found = Mirror(path.resolve())
-    return found if found.registered() or (found.own.is_dir() and found.dandisets()) else None
+    return found if found.registered() or (found.own.is_folder() and found.dandisets()) else None
 
 
 def mirror_of(folder: Path, dandiset: str) -> Mirror:
     """The mirror whose dataset a folder is; or the folder alone, as a clone."""
-    inside = folder.name == dandiset and (folder.parent / ".dandi-mirror").is_dir()
+    inside = folder.name == dandiset and own_folder(folder.parent).is_folder()
     return Mirror(folder.parent) if inside else Mirror(folder, alone=dandiset)

@@ -78,7 +78,7 @@ def read_places(texts: Iterable[str], read_name: Callable[[str], Name], mirror: 
 def _installed(mirror: Mirror) -> list[Place]:
     """All Dandisets of a mirror that are here."""
     if here := mirror.dandisets():
-        return [Place(mirror.path / dandiset, dandiset, paths=["."]) for dandiset in here]
+        return [Place(mirror.dataset(dandiset).path, dandiset, paths=["."]) for dandiset in here]
     raise UsageError(f"none of the Dandisets of {mirror.path} is installed; name one: {mirror.registered()[0]}")
 
 
@@ -104,7 +104,7 @@ def _named(name: Name, mirror: Mirror, instance: str) -> Place:
     if name.asset or name.blob:
         raise UsageError(f"{name.text} is no file of a version by its path; name the path: {name.dandiset} PATH")
     here = Path.cwd().resolve()
-    has = name.dandiset in mirror.dandisets()
+    has = name.dandiset in mirror.dandisets() and mirror.dataset(name.dandiset).exists()
     if has and here.is_relative_to(mirror.path.resolve()):
         return Place(mirror.path / name.dandiset, name.dandiset, name.version)
     if (around := clone_at(".")) and around.name.dandiset == name.dandiset:

@@ -16,7 +16,7 @@ from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.pushed import Notes
 from dandi_mirror.mirror.sync import failed, make_good
 from dandi_mirror.model import DandisetRow, is_dandiset_id, is_version_id
-from dandi_mirror.repo import lock, siblings
+from dandi_mirror.repo import siblings
 from dandi_mirror.repo.dataset import ANNEX, TAGS, Dataset
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.stream import GITLINK
@@ -87,8 +87,11 @@ def push_many(push: Push, jobs: int) -> Iterator[Pushed]:
     Raises:
         LockedError: another run pushes to the same sibling.
     """
-    path = push.mirror.own / "locks" / f"push-{push.sibling.name}.lock"
-    with nullcontext() if push.dry_run else lock.hold(path, f"the sibling {push.sibling.name}") as killed:
+    with (
+        nullcontext()
+        if push.dry_run
+        else push.mirror.hold(f"push-{push.sibling.name}", f"the sibling {push.sibling.name}") as killed
+    ):
         push = replace(push, killed=killed)
         notes = push.notes.all()
         # before the others: then what it names is not newer than what they bring

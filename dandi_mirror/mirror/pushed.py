@@ -8,29 +8,29 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from pathlib import Path
 
 from dandi_mirror.config import Sibling
 from dandi_mirror.mirror import memory
+from dandi_mirror.own import OwnPath
+
+_TABLES = ("pushed",)
 
 
 class Notes:
     """The notes on one sibling in ``.dandi-mirror/pushed.sqlite``; none on what it was under another URL."""
 
-    def __init__(self, path: Path, sibling: Sibling) -> None:
+    def __init__(self, path: OwnPath, sibling: Sibling) -> None:
         self._path = path
         # one that is private no more has never been asked about
         self._sibling = json.dumps([sibling.name, sibling.url, sibling.private])
 
     def all(self) -> dict[str, dict[str, str]]:
         """Dandiset (empty: the superdataset) → ref → object id; empty also when the file is missing or not ours."""
-        if not self._path.exists():
-            return {}
         try:
-            with memory.opened(self._path) as database:
+            with memory.opened(self._path, _TABLES) as database:
                 rows = database.execute("SELECT part, refs FROM pushed WHERE sibling = ?", [self._sibling]).fetchall()
             return {part: dict(json.loads(refs)) for part, refs in rows}
-        except (sqlite3.DatabaseError, ValueError, TypeError):
+        except (OSError, sqlite3.DatabaseError, ValueError, TypeError):
             return {}
 
     def put(self, part: str, refs: Mapping[str, str]) -> None:
@@ -47,4 +47,4 @@ class Notes:
             )
             database.execute("INSERT OR REPLACE INTO pushed VALUES (?, ?, ?)", [self._sibling, part, json.dumps(refs)])
 
-        memory.write(self._path, change)
+        memory.write(self._path, _TABLES, change)

@@ -62,7 +62,9 @@ def _register(instance: Instance, mirror: Mirror) -> str:
         moved = {
             dandiset: then
             for dandiset, then in known.items()
-            if held.get(dandiset) != then.branch and mirror.dataset(dandiset).exists()
+            if held.get(dandiset) != then.branch
+            and not mirror.is_strange(dandiset)
+            and mirror.dataset(dandiset).exists()
         }
         members = {
             dandiset: Member(dandiset, str(instance.dataset_id(dandiset)), then.branch)

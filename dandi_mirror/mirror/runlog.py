@@ -19,6 +19,7 @@ from typing import Any
 
 from dandi_mirror.errors import DiskError
 from dandi_mirror.model import spell_time
+from dandi_mirror.own import OwnPath, own_path
 
 Facts = dict[str, Any]
 """A JSON record."""
@@ -27,11 +28,11 @@ Facts = dict[str, Any]
 class RunLog:
     """The log of one run, while it lasts."""
 
-    def __init__(self, folder: Path, keep: int, first: Mapping[str, object]) -> None:
+    def __init__(self, folder: Path | OwnPath, keep: int, first: Mapping[str, object]) -> None:
         """``keep`` files are left after it; ``first`` says what was asked for."""
         began = datetime.now(UTC)
-        self._folder, self._keep = folder, keep
-        self.path = folder / f"{began:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.jsonl"
+        self._folder, self._keep = own_path(folder), keep
+        self.path = self._folder / f"{began:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.jsonl"
         who = {"began": spell_time(began), "pid": os.getpid(), "host": socket.gethostname()}
         self._waiting: list[Mapping[str, object]] = [{"action": "run", **who, **first}]
         self._standing: list[object] = []
@@ -66,23 +67,22 @@ class RunLog:
         before = next((run for run in past_runs(self._folder) if run.path != self.path), None)
         try:
             if not self._changed and before and before.end and before.end.get("said") == said:
-                self.path.unlink(missing_ok=True)
+                self.path.unlink()
                 again = {"runs": before.again + 1, "last": summary["ended"], "seconds": summary["seconds"]}
-                replace_file(_again(before.path), json.dumps(again).encode())
+                _again(before.path).replace(json.dumps(again).encode())
                 return
             self._waiting.append({**summary, "said": said})
             self._write()
-            for old in sorted(self._folder.glob("*.jsonl"), reverse=True)[self._keep :]:
-                _again(old).unlink(missing_ok=True)
-                old.unlink(missing_ok=True)
+            for old in self._folder.names(".jsonl")[::-1][self._keep :]:
+                _again(self._folder / old).unlink()
+                (self._folder / old).unlink()
         except OSError as error:
             raise DiskError(f"{self._folder}: {error.strerror}") from error
 
     def _write(self) -> None:
         try:
-            self._folder.mkdir(exist_ok=True)
-            with self.path.open("a") as file:
-                file.writelines(json.dumps(record, ensure_ascii=True) + "\n" for record in self._waiting)
+            lines = (json.dumps(record, ensure_ascii=True) + "\n" for record in self._waiting)
+            self.path.append("".join(lines).encode())
         except OSError as error:
             raise DiskError(f"{self.path}: {error.strerror}") from error
         self._waiting.clear()
@@ -92,7 +92,7 @@ class RunLog:
 class PastRun:
     """A run that has left a log."""
 
-    path: Path
+    path: OwnPath
     first: Facts
     """What was asked for, when, and by which process."""
     records: list[Facts] = field(default_factory=list)
@@ -110,18 +110,19 @@ class PastRun:
         return self.path.name.removesuffix(".jsonl")
 
 
-def past_runs(folder: Path) -> Iterator[PastRun]:
+def past_runs(folder: Path | OwnPath) -> Iterator[PastRun]:
     """The runs that have left a log, the latest first."""
-    for path in sorted(folder.glob("*.jsonl"), reverse=True):
-        if run := read_run(path):
+    folder = own_path(folder)
+    for name in reversed(folder.names(".jsonl")):
+        if run := read_run(folder / name):
             yield run
 
 
-def read_run(path: Path) -> PastRun | None:
+def read_run(path: OwnPath) -> PastRun | None:
     """A run's log; None for a file that is none, or is gone."""
     try:
-        lines = [_record(line) for line in path.read_text().splitlines()]
-    except (OSError, ValueError):
+        lines = [_record(line) for line in path.read().decode().splitlines()]
+    except (OSError, DiskError, ValueError):
         return None
     # the last line of a killed run may be half of one
     records = [line for line in lines if line]
@@ -140,26 +141,12 @@ def _record(line: str) -> Facts | None:
     return found if isinstance(found, dict) else None
 
 
-def _read_again(path: Path) -> Facts:
+def _read_again(path: OwnPath) -> Facts:
     try:
-        return _record(_again(path).read_text()) or {}
-    except (OSError, ValueError):
+        return _record(_again(path).read().decode()) or {}
+    except (OSError, DiskError, ValueError):
         return {}
 
 
-def _again(path: Path) -> Path:
-    return path.with_suffix(".again")
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that a reader has the old one or the new one, whole; readable by everybody."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _again(path: OwnPath) -> OwnPath:
+    return path.beside(path.name.removesuffix(".jsonl") + ".again")

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
 
 from dandi_mirror.errors import DiskError, MirrorError
+from dandi_mirror.mirror import memory
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.searchrows import ABOUT, FIELDS, Rows
 from dandi_mirror.model import is_version_id
+from dandi_mirror.own import OwnPath
 from dandi_mirror.repo import history
 
 SCHEMA = 1
@@ -40,6 +41,11 @@ _TABLES = (
     f"CREATE VIRTUAL TABLE about USING fts5({', '.join(ABOUT)}, tokenize='unicode61 remove_diacritics 2')",
     f"PRAGMA user_version = {SCHEMA}",
 )
+_SHADOWS = ("data", "idx", "content", "docsize", "config")
+_NAMES = (
+    *("dandiset", "version", "part", "holds", "member", "facts", "asset", "words", "about"),
+    *(f"{name}_{part}" for name in ("words", "about") for part in _SHADOWS),
+)
 Tell = Callable[[str, str], None]
 """Called with a Dandiset and what is done with it."""
 
@@ -55,22 +61,22 @@ class Freshness:
     why: str = ""
 
 
-def path_of(mirror: Mirror) -> Path:
+def path_of(mirror: Mirror) -> OwnPath:
     """Where the index is."""
     return mirror.own / "search.sqlite"
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
+def opened(path: OwnPath) -> Iterator[sqlite3.Connection]:
     """The index as it is, to be read.
 
     Raises:
         MirrorError: this Python's SQLite has no full text.
     """
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as database:
+        with memory.opened(path, _NAMES) as database:
             yield database
-    except sqlite3.OperationalError as error:
+    except (sqlite3.OperationalError, OSError) as error:
         raise _named(path, error) from error
 
 
@@ -83,46 +89,43 @@ def bring_up(mirror: Mirror, tell: Tell) -> Freshness:
     path = path_of(mirror)
     try:
         return _bring_up(mirror, path, tell)
-    except sqlite3.OperationalError as error:
+    except (sqlite3.OperationalError, OSError) as error:
         failure = _named(path, error)
         stale = _stale(mirror, path) if isinstance(failure, DiskError) else None
         if stale is None:
             raise failure from error
         return Freshness(stale=stale, why=str(failure))
     except sqlite3.DatabaseError:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
         try:
+            path.set_aside()
             return _bring_up(mirror, path, tell)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise DiskError.of(path, error) from error
 
 
-def _named(path: Path, error: sqlite3.Error) -> MirrorError:
+def _named(path: OwnPath, error: Exception) -> MirrorError:
     if "no such module" in str(error):
         return MirrorError(f"the SQLite of this Python has no FTS5 ({error}); use a Python that is built with it")
     return DiskError.of(path, error)
 
 
-def _stale(mirror: Mirror, path: Path) -> list[str] | None:
+def _stale(mirror: Mirror, path: OwnPath) -> list[str] | None:
     """Which Dandisets have moved since the index was written; None if it cannot be read either."""
     try:
         with opened(path) as database:
             if not _is_ours(database):
                 return None
             known = dict(database.execute("SELECT id, refs FROM dandiset").fetchall())
-    except (sqlite3.Error, MirrorError):
+    except (sqlite3.Error, OSError, MirrorError):
         return None
     now = _refs(mirror)
     return sorted(name for name in now.keys() | known.keys() if now.get(name) != known.get(name))
 
 
-def _bring_up(mirror: Mirror, path: Path, tell: Tell) -> Freshness:
+def _bring_up(mirror: Mirror, path: OwnPath, tell: Tell) -> Freshness:
     now = _refs(mirror)
-    if not path.exists():
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as database:
+    mirror.make_own()
+    with memory.opened(path, _NAMES, make=True, isolation_level=None) as database:
         # it need not survive a power cut: what is lost or spoilt of it is only made again
         database.execute("PRAGMA synchronous = OFF")
         if not _is_ours(database):
@@ -179,7 +182,8 @@ def _refs(mirror: Mirror) -> dict[str, str]:
     """Of each Dandiset, what its branch and its versions' tags hold, as one string; starts no git."""
     found = {}
     for dandiset in mirror.dandisets():
-        refs = mirror.dataset(dandiset).refs_in_files()
+        # one that stands elsewhere counts as moved, and is named when it is to be read
+        refs = {} if mirror.is_strange(dandiset) else mirror.dataset(dandiset).refs_in_files()
         ours = {ref: oid for ref, oid in refs.items() if ref in history.BRANCHES or is_version_id(ref[10:])}
         found[dandiset] = sha256(repr(sorted(ours.items())).encode()).hexdigest()
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.own import OwnPath
 
 _LENGTH_BITS = 24  # a record is at most 8 MiB
 _BUFFER = 1 << 20
@@ -19,9 +20,10 @@ class Spool:
     One thread puts; any may get.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | OwnPath) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            if isinstance(folder, OwnPath):
+                folder.make_folder()
             # gone when it is closed, also when the process is killed
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
         except OSError as error:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from dandi_mirror.errors import CredentialsError, NotFoundError, TemporaryError
 from dandi_mirror.mirror.content import missing_content
 from dandi_mirror.mirror.index import Remembered, draft_of, row_key
+from dandi_mirror.mirror.members import NotAMember
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.rules import Rules
@@ -99,7 +100,11 @@ class Status:
 
 def status_of(mirror: Mirror, dandiset: str, ask: Ask | None) -> Status:
     """How one Dandiset stands; ``ask`` gets the archive's row for it (None: the archive is not asked)."""
-    dataset, then = mirror.dataset(dandiset), mirror.index.get(dandiset)
+    then = mirror.index.get(dandiset)
+    try:
+        dataset = mirror.dataset(dandiset)
+    except NotAMember as error:
+        return Status(dandiset, Word.FAILED, failure=str(error))
     if not dataset.exists():
         return Status(dandiset, Word.MISSING)
     tags = [ref for ref in dataset.refs() if is_version_id(ref.removeprefix(TAGS))]
@@ -158,6 +163,9 @@ def words(mirror: Mirror) -> dict[str, int]:
     counts = {str(word): 0 for word in Word if word not in _NOT_OFFLINE}
     memory = mirror.index.read().dandisets
     for dandiset in mirror.dandisets():
+        if mirror.is_strange(dandiset):
+            counts[Word.FAILED] += 1
+            continue
         then = memory.get(dandiset)
         findings = _findings(mirror, dandiset, then)
         counts[_word(then, findings, None, _branch(mirror.dataset(dandiset), then))] += 1

@@ -7,12 +7,20 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dandi_mirror.archive.client import Archive
-from dandi_mirror.errors import CredentialsError, LockedError, MirrorError, NotFoundError, PartError, TemporaryError
+from dandi_mirror.errors import (
+    CredentialsError,
+    DiskError,
+    LockedError,
+    MirrorError,
+    NotFoundError,
+    PartError,
+    TemporaryError,
+)
 from dandi_mirror.mirror import messages
 from dandi_mirror.mirror.index import NOTHING, Failure, Remembered, published_in, row_key
 from dandi_mirror.mirror.mirror import Mirror
@@ -21,6 +29,7 @@ from dandi_mirror.mirror.register import register
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.update import Run, bring_up_to_date
 from dandi_mirror.model import ABSENT, DandisetRow, Finding, Kind, Report
+from dandi_mirror.own import OwnPath
 from dandi_mirror.repo import worktree
 from dandi_mirror.repo.dataset import TAGS, Dataset
 from dandi_mirror.repo.lock import Unfinished
@@ -68,8 +77,10 @@ def sync_one(archive: Archive, mirror: Mirror, task: Task) -> Report:
     with failures_in(report), without_collection():
         _sync(archive, mirror, task, report)
     undone = report.status in {"error", "impossible"} and report.exit_code != LockedError.exit_code
-    if undone and not task.options.dry_run and mirror.own.is_dir():
-        mirror.remember_failure(task.dandiset, Failure(report.exit_code, report.message))
+    if undone and not task.options.dry_run:
+        with suppress(DiskError):
+            if mirror.own.is_folder():
+                mirror.remember_failure(task.dandiset, Failure(report.exit_code, report.message))
     return report
 
 
@@ -197,7 +208,7 @@ def _held(mirror: Mirror, dandiset: str, options: Options) -> AbstractContextMan
     return nullcontext() if options.dry_run else mirror.lock(dandiset)
 
 
-def _scratch(mirror: Mirror, options: Options) -> Path:
+def _scratch(mirror: Mirror, options: Options) -> Path | OwnPath:
     return Path(tempfile.gettempdir()) if options.dry_run else mirror.own / "tmp"
 
 

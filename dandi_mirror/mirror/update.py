@@ -18,6 +18,7 @@ from dandi_mirror.mirror.carry import carried_assets
 from dandi_mirror.mirror.early import LARGE, EarlyLogs, early_logs
 from dandi_mirror.mirror.index import Remembered, row_key
 from dandi_mirror.mirror.kept import KeptRecords
+from dandi_mirror.mirror.members import check_id
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.plan import Plan, make_plan
@@ -156,6 +157,7 @@ def _known_state(run: Run, commit: str) -> str:
 
 def _read_state(run: Run) -> State:
     refs = run.dataset.refs()
+    check_id(run.dataset, run.archive.instance, run.dandiset, refs)
     branch = refs.get(f"refs/heads/{run.options.branch}")
     message = run.dataset.message(branch) if branch else ""
     if branch and messages.TRAILER not in message:

@@ -111,6 +111,8 @@ def places(database: sqlite3.Connection, mirror: Mirror, what: Wanted) -> list[P
 def _digests_of_blob(mirror: Mirror, blob_id: str) -> list[str]:
     """Of a blob, which no record names: by the URLs that git-annex knows, one dataset after the other."""
     for dandiset in mirror.dandisets():
+        if mirror.is_strange(dandiset):
+            continue
         dataset = mirror.dataset(dandiset)
         keys = keys_at(dataset.path, f"/{blob_id}") if dataset.ref(ANNEX) else []
         if digests := sorted({digest for key in keys if (digest := sha256_of(key))}):

@@ -13,7 +13,7 @@ from dandi_mirror.errors import DiskError
 from dandi_mirror.repo.changes import changes
 from dandi_mirror.repo.clone import key_of
 from dandi_mirror.repo.dataset import Dataset, Tree
-from dandi_mirror.repo.process import git
+from dandi_mirror.repo.process import GitError, git
 from dandi_mirror.repo.stream import FILE, LINK, blob_id
 
 _POINTER = b"/annex/objects/"
@@ -138,3 +138,13 @@ def _is_same(dataset: Dataset, edit: Edit, tree: Tree) -> bool:
 def _size_of(key: str) -> int:
     found = re.search(r"-s([0-9]+)", key.partition("--")[0])
     return int(found[1]) if found else -1
+
+
+def is_tracked(file: Path) -> bool:
+    """Whether git tracks a file, whoever owns the repository; false where there is none."""
+    # what its settings would have git start is not started
+    settings = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false")
+    try:
+        return bool(git(file.parent, *settings, "--literal-pathspecs", "ls-files", "-z", "--", file.name))
+    except GitError:
+        return False

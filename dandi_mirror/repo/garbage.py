@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError, LockedError
+from dandi_mirror.own import own_path
 
 PATIENCE = 120.0
 """Seconds to wait for a gc that is running already."""
@@ -84,7 +85,7 @@ def _try_to_take(path: Path) -> bool:
 def _is_running(path: Path) -> bool:
     """Whether a gc holds the file, as git decides it; one of ours was left by a run that was killed."""
     try:
-        process, host, *ours = path.read_text().split()
+        process, host, *ours = own_path(path).read().decode().split()
         old = time.time() - path.stat().st_mtime > _STALE
         if ours or old:
             return False

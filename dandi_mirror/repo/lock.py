@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError, LockedError, MirrorError
+from dandi_mirror.own import OwnPath, own_path
 from dandi_mirror.repo.process import GitError
 
 NAMELESS = 1.0
@@ -39,7 +40,7 @@ class Unfinished:
 
 
 @contextmanager
-def hold(path: Path, what: str, *, patience: float = 0.0) -> Iterator[Unfinished | None]:
+def hold(path: Path | OwnPath, what: str, *, patience: float = 0.0) -> Iterator[Unfinished | None]:
     """Hold the lock; yields the run that held it before, if that one did not come through.
 
     ``what`` names the locked thing in messages; ``patience`` is how long to wait for it, in seconds.
@@ -48,6 +49,7 @@ def hold(path: Path, what: str, *, patience: float = 0.0) -> Iterator[Unfinished
         LockedError: another run holds it.
         DiskError: the file cannot be made or written.
     """
+    path = own_path(path)
     descriptor = _open(path)
     try:
         _acquire(descriptor, path, what, time.monotonic() + patience)
@@ -82,15 +84,14 @@ def _before(descriptor: int) -> Unfinished | None:
         return Unfinished(0, 0)
 
 
-def _open(path: Path) -> int:
+def _open(path: OwnPath) -> int:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        return path.open(os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise DiskError(f"{path}: {error.strerror}; the mirror must be writable") from error
 
 
-def _acquire(descriptor: int, path: Path, what: str, deadline: float) -> None:
+def _acquire(descriptor: int, path: OwnPath, what: str, deadline: float) -> None:
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -108,7 +109,7 @@ def _holder(began: int | None, *, ended: bool = False) -> bytes:
     return json.dumps(who | {"began": began, "ended": ended}).encode()
 
 
-def _write(descriptor: int, path: Path, content: bytes) -> None:
+def _write(descriptor: int, path: OwnPath, content: bytes) -> None:
     try:
         # never empty in between: that would say that nobody was killed
         os.pwrite(descriptor, content, 0)
@@ -118,10 +119,10 @@ def _write(descriptor: int, path: Path, content: bytes) -> None:
         raise DiskError(f"{path}: {error.strerror}") from error
 
 
-def _describe(path: Path) -> str:
+def _describe(path: OwnPath) -> str:
     """Who holds it; empty if no name is there."""
     try:
-        holder = json.loads(path.read_bytes())
+        holder = json.loads(path.read())
         return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, DiskError, ValueError, KeyError, TypeError):
         return ""

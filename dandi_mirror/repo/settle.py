@@ -82,6 +82,7 @@ def _point(clone: Clone, path: str, key: str) -> None:
     file = clone.path / path
     try:
         made = file.with_name(f".{os.getpid()}.dandi-mirror")
+        made.unlink(missing_ok=True)
         made.symlink_to(link_target(key, path.count("/")))
         made.rename(file)
     except OSError as error:
@@ -148,6 +149,7 @@ def _let_be_plain(file: Path) -> None:
     try:
         if file.is_symlink() and file.is_file():
             made = file.with_name(f".{os.getpid()}.dandi-mirror")
+            made.unlink(missing_ok=True)  # a link there would be followed
             shutil.copyfile(file, made)
             made.rename(file)
         elif file.is_file() and (mode := file.stat().st_mode) & 0o111:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dandi_mirror.errors import UsageError
 from dandi_mirror.model import is_dandiset_id
+from dandi_mirror.own import own_folder
 from dandi_mirror.repo import garbage, worktree
 from dandi_mirror.repo.dataset import TEMPORARY, Dataset, RefChange
 from dandi_mirror.repo.lock import Unfinished
@@ -56,7 +57,7 @@ class Superdataset:
             return
         # in this order: another Dandiset's sync may be making the first of our own folders now
         strange = not all(_may_stand(entry) for entry in self.path.iterdir())
-        if strange and not (self.path / ".dandi-mirror").is_dir():
+        if strange and not own_folder(self.path).is_folder():
             raise UsageError(f"{self.path} is not empty and not a mirror; name a new folder: -d DIR")
 
     def _config(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.own import own_path
 from dandi_mirror.repo.changes import Change, changes
 from dandi_mirror.repo.dataset import CHECKED_OUT, EMPTY_TREE, Dataset, RefChange
 from dandi_mirror.repo.disk import bring_files_to_disk, sync_to_disk
@@ -84,10 +85,10 @@ def _distance(dataset: Dataset, commit: str) -> tuple[int, int]:
 
 def _finish(dataset: Dataset) -> str:
     """Finish the check-out that a run was cut off in, if one was."""
-    mark = dataset.git_dir / _MARK
+    mark = own_path(dataset.git_dir / _MARK)
     try:
-        base, commit = mark.read_text().split()
-        since = mark.stat().st_mtime_ns
+        base, commit = mark.read().decode().split()
+        since = mark.path.stat().st_mtime_ns
         git(dataset.path, "diff-tree", base, commit)
     except (FileNotFoundError, ValueError, GitError):
         # not there, not whole, or of commits that are no more
@@ -126,14 +127,13 @@ def _merge(dataset: Dataset, base: str, commit: str) -> str:
 
 def _mark(dataset: Dataset, base: str, commit: str) -> None:
     """Note on disk that files are about to be written."""
-    mark, note = dataset.git_dir / _MARK, f"{base} {commit}\n"
+    mark, note = own_path(dataset.git_dir / _MARK), f"{base} {commit}\n".encode()
     try:
-        if mark.exists() and mark.read_text() == note:
+        if mark.exists() and mark.read() == note:
             return  # its time tells what has been written since
-        mark.write_text(note)
+        mark.replace(note)
     except OSError as error:
         raise DiskError(f"{mark}: {error.strerror}") from error
-    sync_to_disk(mark)
     sync_to_disk(dataset.git_dir)
 
 

@@ -17,6 +17,7 @@ import orjson
 
 from dandi_mirror.archive.uploads import Begun, Part
 from dandi_mirror.errors import DiskError, LockedError
+from dandi_mirror.own import NotOurs, OwnPath, own_path
 
 SPARE = 600
 """Seconds that the URLs must be good for, if an upload is to go on."""
@@ -25,18 +26,17 @@ SPARE = 600
 class Arrived:
     """An upload's note, locked against other processes."""
 
-    def __init__(self, path: Path, whose: list[object]) -> None:
+    def __init__(self, path: Path | OwnPath, whose: list[object]) -> None:
         """``whose``: what the upload must be of to go on (archive, Dandiset, size).
 
         Raises:
             LockedError: another process is at it.
             DiskError: it cannot be written.
         """
-        self._path = path
+        self._path = path = own_path(path)
         self._whose = whose
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o600)
+            self._descriptor = path.open(os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
             raise DiskError.of(path, error) from error
         try:
@@ -76,7 +76,7 @@ class Arrived:
     def close(self, *, over: bool) -> None:
         """Let go of it; ``over``: nothing is to go on."""
         if over:
-            self._path.unlink(missing_ok=True)
+            self._path.unlink()
         os.close(self._descriptor)
 
     def _append(self, line: object) -> None:
@@ -87,12 +87,12 @@ class Arrived:
             raise DiskError.of(self._path, error) from error
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path | OwnPath) -> None:
     """Delete the notes whose URLs have ended."""
-    for path in folder.glob("*.upload"):
-        with suppress(OSError):
-            with path.open("rb") as file:
-                first = file.readline()
+    folder = own_path(folder)
+    for path in map(folder.__truediv__, folder.names(".upload")):
+        with suppress(OSError, NotOurs):
+            first = path.read().partition(b"\n")[0]
             try:
                 until = float(orjson.loads(first)["until"])
             except (ValueError, KeyError, TypeError):
@@ -101,8 +101,8 @@ def sweep(folder: Path) -> None:
                 path.unlink()
 
 
-def _is_free(path: Path) -> bool:
-    with path.open("rb") as file:
+def _is_free(path: OwnPath) -> bool:
+    with os.fdopen(path.open(os.O_RDONLY), "rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

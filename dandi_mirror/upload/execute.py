@@ -11,6 +11,7 @@ from dandi_mirror.archive.http import Session
 from dandi_mirror.archive.uploads import blob_of
 from dandi_mirror.errors import MirrorError, PartError
 from dandi_mirror.model import There
+from dandi_mirror.own import OwnPath
 from dandi_mirror.repo.files import Look
 from dandi_mirror.upload.plan import Do, Plan, Step, in_order
 from dandi_mirror.upload.register import Change, Registered, Removal, Unregistered, register
@@ -53,7 +54,7 @@ class Work:
     dandiset: str
     root: Path
     """The top of the work tree."""
-    state: Path
+    state: Path | OwnPath
     """A folder for what has arrived of each file."""
     files: Mapping[str, Path]
     """Where the bytes of each path are, if they are here."""

@@ -14,6 +14,7 @@ from itertools import count, islice
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.own import OwnPath
 from dandi_mirror.repo.adding import Adder, NotAdded, adding
 from dandi_mirror.repo.clone import Clone
 from dandi_mirror.repo.disk import bring_files_to_disk, bring_folders_to_disk
@@ -107,7 +108,7 @@ def carry_out(clone: Clone, worker: Worker, planned: Iterable[Step], mode: str) 
     """
     tracked, planned, media = clone.listing(), iter(planned), list[_Brought]()
     try:
-        with placing.staging(clone.git_dir / "dandi-mirror" / "organize") as folder:
+        with placing.staging(OwnPath(clone.git_dir, ("dandi-mirror", "organize"))) as folder:
             while batch := list(islice(planned, _BATCH)):
                 brought = _bring(clone, worker, batch, mode, folder, tracked)
                 if mode == MOVE:

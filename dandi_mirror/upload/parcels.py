@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dandi_mirror.archive.http import Session
 from dandi_mirror.errors import MirrorError, PartError
+from dandi_mirror.own import OwnPath
 from dandi_mirror.repo.files import Look
 
 PIECE = 1 << 20
@@ -80,7 +81,7 @@ class Meter:
 class Means:
     """What all files of a run are sent with."""
 
-    def __init__(self, session: Session, state: Path, meter: Meter) -> None:
+    def __init__(self, session: Session, state: Path | OwnPath, meter: Meter) -> None:
         self.session = session
         self.state = state
         self.meter = meter

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.own import OwnPath
 from dandi_mirror.repo.files import Look, look
 from dandi_mirror.upload.worker import FileError
 
@@ -107,14 +107,14 @@ def make_folders(root: Path, target: str) -> Path:
 
 
 @contextmanager
-def staging(folder: Path) -> Iterator[Path]:
+def staging(folder: OwnPath) -> Iterator[Path]:
     """An empty folder for files in the making; what a killed run left in it goes."""
     try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.clear()
+        folder.make_folder()
     except OSError as error:
         raise DiskError.of(folder, error) from error
     try:
-        yield folder
+        yield folder.path
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        folder.clear()

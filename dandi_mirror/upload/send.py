@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from dandi_mirror.archive.connections import AT_ONCE
 from dandi_mirror.archive.http import Session
 from dandi_mirror.errors import CredentialsError, DiskError, MirrorError, TemporaryError
+from dandi_mirror.own import OwnPath
 from dandi_mirror.upload.arrived import sweep
 from dandi_mirror.upload.parcels import Means, Meter, Sent, Source, Stopped, Unsent
 from dandi_mirror.upload.sending import Sending
@@ -26,7 +27,7 @@ END = 1.5
 
 
 def send_blobs(
-    session: Session, sources: Iterable[Source], state: Path, *, jobs: int = JOBS, meter: Meter | None = None
+    session: Session, sources: Iterable[Source], state: Path | OwnPath, *, jobs: int = JOBS, meter: Meter | None = None
 ) -> Iterator[Sent | Unsent]:
     """Send files, and tell of each what became of it, in the order in which they end.
 
