@@ -85,8 +85,12 @@ def dumps_yaml(value: object) -> bytes:
     return _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
 
 
-def _check(value: object) -> None:
-    """Refuse what is too deep or not finite, without recursion."""
+def check(value: object) -> None:
+    """Refuse what is too deep or not finite, without recursion.
+
+    Raises:
+        NotCanonical: it is.
+    """
     level: list[object] = [value]
     for _ in range(DEEPEST + 1):
         if any(isinstance(item, float) and not math.isfinite(item) for item in level):
@@ -159,7 +163,7 @@ def _utc(line: bytes) -> bytes:
 
 
 def _slowly(value: object, indent: int = 0) -> bytes:
-    _check(value)
+    check(value)
     try:
         return "".join(_pieces(value, indent, "\n" if indent else "")).encode()
     except UnicodeEncodeError as error:

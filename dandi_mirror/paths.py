@@ -111,6 +111,11 @@ def _is_short_name(folded: str) -> bool:
     return stem in _SHORT_STEMS or hashed
 
 
+def is_visible(letter: str) -> bool:
+    """Whether a letter is seen where it stands, and changes nothing around it: no control, no direction, no filler."""
+    return letter.isprintable() and not _IGNORABLE.match(letter)
+
+
 def is_own(path: str) -> bool:
     """Whether a path of a work tree is git's or the mirror's own, which is nobody's asset and never was."""
     return path.partition("/")[0] in _OWN_TOP or any(name.startswith(".git") for name in path.split("/"))

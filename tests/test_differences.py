@@ -199,7 +199,7 @@ def test_a_chain_of_changes_adds_up_to_what_the_last_one_holds_and_shared_parts_
         before = comparer.held(old)
         read: Counter[str] = Counter()
         whole = comparer._reader.read
-        monkeypatch.setattr(comparer._reader, "read", lambda names: (read.update(names), whole(names))[1])
+        monkeypatch.setattr(comparer._reader, "read", lambda names, *more: (read.update(names), whole(names, *more))[1])
         changes, after = comparer.changes(before, new)
         assert len(read) <= 2 * 3 + 1, "the parts of three paths, before and after, and dandiset.yaml"
         monkeypatch.undo()

@@ -281,3 +281,18 @@ def test_get_says_how_a_zarr_comes(
         done = mirror.cli("get", name, code=2 if "zarr/" in name else 3)
         assert "dandi-mirror download" in done.stderr, name
     assert asked(mirror) == []
+
+
+def test_a_link_in_a_zarrs_folder_is_neither_written_through_nor_emptied(
+    zarr: Zarr, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    out, victim = tmp_path / "out", tmp_path / "victim"
+    place = out / "x.ome.zarr"
+    place.mkdir(parents=True)
+    victim.mkdir()
+    (victim / ".zarray").write_text("mine")
+    (victim / "other").write_text("mine")
+    (place / "arr").symlink_to(victim)
+    done = download(mirror, out, f"000123@draft/{PATH}", "-e", "overwrite", code=3)
+    assert "a link or a file stands where this folder would be" in done.stderr
+    assert found(victim) == {".zarray": b"mine", "other": b"mine"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,7 +95,7 @@ class Hand:
                 url = self.asker.bring(source, cursor)
             if cursor.digest.hexdigest() == item.digest:
                 if mixed:
-                    partials.parts_path(item.partial).unlink(missing_ok=True)
+                    partials.forget_parts(item.partial)
                 partials.begin_to_disk(descriptor)
                 return None
             # bytes of an earlier run may be to blame, and are asked for again once
@@ -135,11 +136,12 @@ class _Whole:
     def copy(self, file: Path) -> None:
         """Take the rest from a file of the right size; from one that cannot be read, nothing."""
         try:
-            descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return
         try:
-            right = os.fstat(descriptor).st_size == self.stop
+            found = os.fstat(descriptor)
+            right = stat.S_ISREG(found.st_mode) and found.st_size == self.stop
             while right and self.position < self.stop and not self._hand.hosts.stopped.is_set():
                 if not (count := os.preadv(descriptor, [self._hand.view], self.position)):
                     return

@@ -92,9 +92,8 @@ class Large:
         self._descriptor = partials.open_locked(self._item.partial)
         self._there = Stretches.read(self._item.partial, self._descriptor, self._item.size)
         self._mixed = self._there.first() > 0
-        noted = partials.parts_path(self._item.partial)
-        if not noted.exists():
-            noted.write_text(f"0 {self._there.first()}\n" if self._mixed else "")
+        if not partials.parts_path(self._item.partial).exists():
+            partials.note_parts(self._item.partial, f"0 {self._there.first()}\n" if self._mixed else "")
         self._open.extend(self._there.missing(self._item.size, PART))
         self._at_once = PARTS_AT_ONCE
 
@@ -104,8 +103,8 @@ class Large:
             hand.asker.bring(self._source, part)
         finally:
             if part.position > start:
-                with self._lock, partials.parts_path(self._item.partial).open("a") as noted:
-                    noted.write(f"{start} {part.position}\n")
+                with self._lock:
+                    partials.note_parts(self._item.partial, f"{start} {part.position}\n")
                     self._there.add(start, part.position)
 
     def _hash(self, hand: Hand) -> None:
@@ -142,7 +141,7 @@ class Large:
         if error is not None:
             raise error
         if self._digest.hexdigest() == self._item.digest:
-            partials.parts_path(self._item.partial).unlink(missing_ok=True)
+            partials.forget_parts(self._item.partial)
             return Outcome(self._item)
         return self._wrong(hand)
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dandi_mirror.below import open_own, read_file, remove_own
 from dandi_mirror.errors import DiskError, LockedError
 
 _STRETCH = re.compile(r"([0-9]{1,15}) ([0-9]{1,15})\n")
@@ -42,7 +43,7 @@ def opened(partial: Path) -> Iterator[int]:
 def open_locked(partial: Path) -> int:
     """As :func:`opened`, for whoever closes it later."""
     try:
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = open_own(partial, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise DiskError.of(partial, error) from error
     try:
@@ -65,7 +66,18 @@ def begin_to_disk(descriptor: int) -> None:
 def forget(partial: Path, descriptor: int) -> None:
     """Begin from nothing."""
     os.ftruncate(descriptor, 0)
-    parts_path(partial).unlink(missing_ok=True)
+    forget_parts(partial)
+
+
+def forget_parts(partial: Path) -> None:
+    """Note no stretches any more."""
+    remove_own(parts_path(partial))
+
+
+def note_parts(partial: Path, text: str) -> None:
+    """Write more stretches down."""
+    with os.fdopen(open_own(parts_path(partial), os.O_WRONLY | os.O_CREAT | os.O_APPEND), "w") as noted:
+        noted.write(text)
 
 
 class Stretches:
@@ -79,11 +91,9 @@ class Stretches:
         """What a run before has left; stretches beyond what the file holds are not believed."""
         if not (held := min(os.fstat(descriptor).st_size, size)):
             return cls([])
-        try:
-            text = parts_path(partial).read_text(errors="replace")
-        except FileNotFoundError:
+        if (noted := read_file(parts_path(partial))) is None:
             return cls([(0, held)])
-        pairs = [(int(start), int(stop)) for start, stop in _STRETCH.findall(text)]
+        pairs = [(int(start), int(stop)) for start, stop in _STRETCH.findall(noted.decode(errors="replace"))]
         return cls([(start, stop) for start, stop in pairs if start < stop <= held])
 
     def add(self, start: int, stop: int) -> None:

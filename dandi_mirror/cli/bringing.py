@@ -70,14 +70,14 @@ class Telling:
         elif message:
             self.failures += 1
             if self.failures <= SHOWN_FAILURES:
-                click.echo(f"{output.printable(path)}: {output.printable(message)}", err=True)
+                output.say(f"{output.printable(path)}: {output.printable(message)}", err=True)
         elif self.dry_run and status == "ok":
-            click.echo(f"{output.human_size(size):>10}  {output.printable(path)}")
+            output.say(f"{output.human_size(size):>10}  {output.printable(path)}")
 
     def say(self, line: str) -> None:
         """Something that is no file, for people."""
         if self.form == "text":
-            click.echo(output.printable(line), err=True)
+            output.say(output.printable(line), err=True)
 
     def progress(self, total: int, meter: Meter) -> AbstractContextManager[object]:
         """Bytes, rate and time left on a terminal; nothing anywhere else."""
@@ -96,11 +96,11 @@ class Telling:
             output.print_summary(code, **self.counts, bytes=self.size)
             return code
         if self.failures > SHOWN_FAILURES:
-            click.echo(f"… and {self.failures - SHOWN_FAILURES:,} more (-f json names all)", err=True)
+            output.say(f"… and {self.failures - SHOWN_FAILURES:,} more (-f json names all)", err=True)
         if count := self.counts["ok"]:
             there = f"; {self.counts['notneeded']:,} were there" if self.counts["notneeded"] else ""
             verb = f"would {self.verbs[1]}" if self.dry_run else self.verbs[0]
-            click.echo(f"{verb} {count:,} file{'' if count == 1 else 's'}, {output.human_size(self.size)}{there}")
+            output.say(f"{verb} {count:,} file{'' if count == 1 else 's'}, {output.human_size(self.size)}{there}")
         return code
 
     def ended_by(self, error: MirrorError) -> None:

@@ -72,6 +72,14 @@ def markdown(changes: Changes, heading: str) -> Iterator[str]:
         yield from [f"- … and {more:,} more"] if more else []
 
 
+def refused_line(name: str, changes: Changes) -> str:
+    """What is said of a version with records that cannot be used; empty if it has none."""
+    if not (number := changes.after.refused):
+        return ""
+    many = f"{number:,} records" if number > 1 else "a record"
+    return f"{name} has {many} that no sync made, left out here; to see why: dandi-mirror ls -r {name}"
+
+
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Columns as wide as they must be; all but the first and the last are numbers."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -110,6 +118,7 @@ def summary(changes: Changes) -> dict[str, Any]:
         "before": changes.before.facts(),
         "after": changes.after.facts(),
         **{kind: changes.counts().get(kind, 0) for kind in WORDS},
+        "refused": changes.after.refused,
         **{f"{what}_added": changes.come(what) for what in ("subjects", "sessions")},
         **{f"{what}_removed": changes.gone(what) for what in ("subjects", "sessions")},
         "fields": {name: len(pairs) for name, pairs in changes.fields().items()},

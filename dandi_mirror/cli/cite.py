@@ -27,10 +27,10 @@ def command(version: str, form: str, mirror_path: Path) -> None:
 
     It carries the DOI and the commit of the version's tag, which is the same in every mirror.
     """
-    import orjson
-
-    from dandi_mirror.errors import UsageError
+    from dandi_mirror.cli.output import say
+    from dandi_mirror.errors import PartError, UsageError
     from dandi_mirror.mirror.citation import Citation
+    from dandi_mirror.mirror.held import dandiset_record
     from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.model import is_version_id
 
@@ -44,8 +44,9 @@ def command(version: str, form: str, mirror_path: Path) -> None:
     commit, seconds = dataset.tagged(name)
     with dataset.reader() as reader:
         (content,) = reader.read([f"{commit}:dandiset.yaml"])
-    record = orjson.loads(content or b"{}")
-    click.echo(Citation.of(record, commit, datetime.fromtimestamp(seconds, UTC)).form(form), nl=False)
+    if not (record := dandiset_record(content)):
+        raise PartError(f"{version}: {dataset.path} has no record of it that can be read; no sync made this tag")
+    say(Citation.of(record, commit, datetime.fromtimestamp(seconds, UTC)).form(form).rstrip("\n"))
 
 
 def _cited(name: Name) -> tuple[str, str]:

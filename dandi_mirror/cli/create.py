@@ -104,6 +104,6 @@ def _tell(report: Report, mirror: Mirror, embargo: bool, form: str) -> None:
         output.print_json(facts | more)
         output.print_summary(report.exit_code)
         return
-    click.echo(f"{report.dandiset}  {'under embargo, ' if embargo else ''}in {folder}")
+    output.say(f"{report.dandiset}  {'under embargo, ' if embargo else ''}in {folder}")
     if report.exit_code:
-        click.echo(output.printable(f"{'; '.join(reasons)}; run dandi-mirror sync {report.dandiset}"), err=True)
+        output.say(output.printable(f"{'; '.join(reasons)}; run dandi-mirror sync {report.dandiset}"), err=True)

@@ -27,8 +27,9 @@ def command(versions: str, mirror_path: Path, form: str) -> int:
     from a clone (-d CLONE); nothing is checked out, and the archive is not asked.
     """
     from dandi_mirror.cli import changes as words
-    from dandi_mirror.cli.output import print_json
+    from dandi_mirror.cli.output import print_json, say
     from dandi_mirror.cli.versions import read_versions
+    from dandi_mirror.errors import PartError
     from dandi_mirror.mirror.compare import NOTHING, Comparer
     from dandi_mirror.mirror.states import range_of
 
@@ -36,15 +37,19 @@ def command(versions: str, mirror_path: Path, form: str) -> int:
     old, new = range_of(dataset, dandiset, typed)
     with Comparer(dataset) as comparer:
         found, _ = comparer.changes(comparer.held(old) if old else NOTHING, new)
+    refused = words.refused_line(f"{dandiset}@{new.name}", found)
+    code = PartError.exit_code if refused else 0
     ends = {"from": old.name if old else "", "to": new.name}
     if form == "json":
         for record in words.records(found, dataset.path):
             print_json(record | {"dandiset": dandiset} | ends)
         place = {"path": str(dataset.path), "type": "dataset", "refds": str(mirror_path.absolute())}
-        end = {"action": "summary", **place, "status": "ok", "exit_code": 0, "dandiset": dandiset}
-        print_json(end | ends | words.summary(found))
-        return 0
+        end = {"action": "summary", **place, "status": "error" if code else "ok", "exit_code": code}
+        print_json(end | {"dandiset": dandiset} | ends | words.summary(found))
+        return code
     heading = f"{dandiset}  {ends['from'] or 'nothing'} → {ends['to']}"
     for line in words.markdown(found, heading) if form == "markdown" else (heading, *words.text(found)):
-        click.echo(line)
-    return 0
+        say(line)
+    if refused:
+        say(refused, err=True)
+    return code

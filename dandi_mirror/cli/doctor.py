@@ -57,6 +57,6 @@ def _print(rows: list[tuple[str, str, str]], complaints: list[str], form: str) -
         output.print_summary(1 if complaints else 0)
         return
     for name, version, where in rows:
-        click.echo(f"{name:22} {version:24} {where}".rstrip())
+        output.say(f"{name:22} {version:24} {where}".rstrip())
     for complaint in complaints:
-        click.echo(complaint, err=True)
+        output.say(complaint, err=True)

@@ -105,8 +105,9 @@ class _Run:
     def _record(self, contents: Contents) -> None:
         from dandi_mirror.mirror.download import RECORD, put_record
 
-        path = self.folder / contents.dandiset / RECORD
-        self._tell(put_record(contents.record, path, self.existing, dry_run=self.telling.dry_run), contents)
+        place = f"{contents.dandiset}/{RECORD}"
+        done = put_record(contents.record, self.folder, place, self.existing, dry_run=self.telling.dry_run)
+        self._tell(done, contents)
 
     def _bring(self, plan: Plan, contents: Contents, urls: dict[str, tuple[str, ...]], archive: str) -> None:
         from dandi_mirror.archive.transfer import JOBS, Meter

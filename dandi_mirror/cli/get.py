@@ -143,6 +143,9 @@ class _Run:
             if text.rstrip("/").endswith((".zarr", ".ngff")):
                 hint = "; datasets do not hold Zarrs yet: dandi-mirror download brings them as plain files"
             self._tell(folder, _nothing(text, f"there is no such file, folder or match{hint}"))
+        for path in choice.odd:
+            words = "what its link names can be no key of git-annex, so its content cannot be found; ask who made this"
+            self._tell(folder, _nothing(path, words))
         if choice.unmet:
             self._tell(folder, _nothing(".", f"no file fits --where {choice.unmet}"))
 

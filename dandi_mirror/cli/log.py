@@ -33,12 +33,14 @@ def command(dandiset: str, commits: bool, limit: int, mirror_path: Path, form: s
     """
     from dandi_mirror.cli import changes as words
     from dandi_mirror.cli.versions import read_versions
-    from dandi_mirror.errors import UsageError
+    from dandi_mirror.errors import PartError, UsageError
 
     dataset, name, version = read_versions(dandiset, mirror_path)
     if version:
         raise UsageError(f"{dandiset}: this takes a whole Dandiset, not a version; write {name}")
     found = list(_entries(dataset, commits, limit))[::-1]
+    refused = [line for state, _, changes in found if (line := words.refused_line(f"{name}@{state.name}", changes))]
+    code = PartError.exit_code if refused else 0
     if form == "json":
         for state, before, changes in found:
             place = {"path": str(dataset.path), "type": "dataset", "refds": str(mirror_path.absolute())}
@@ -51,15 +53,17 @@ def command(dandiset: str, commits: bool, limit: int, mirror_path: Path, form: s
                 "message": words.short(changes) if before else "the first",
             }
             output.print_json(record | facts | words.summary(changes))
-        output.print_summary()
-        return 0
+        output.print_summary(code)
+        return code
     rows = [["version", "date", "subjects", "sessions", "files", "size", "change"]]
     for state, before, changes in found:
         what = words.short(changes) if before else "the first"
         rows.append([state.name, words.day(state.seconds), *words.totals(changes.after), output.printable(what)])
     for line in words.markdown_table(rows) if form == "markdown" else words.table(rows):
-        click.echo(line)
-    return 0
+        output.say(line)
+    for line in refused:
+        output.say(line, err=True)
+    return code
 
 
 def _entries(dataset: Dataset, commits: bool, limit: int) -> Iterator[tuple[State, State | None, Changes]]:

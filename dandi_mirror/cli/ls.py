@@ -58,7 +58,7 @@ def command(
             if len(names) == 1:
                 raise
             codes.add(error.exit_code)
-            click.echo(f"dandi-mirror: {output.printable(str(error))}", err=True)
+            output.say(f"dandi-mirror: {output.printable(str(error))}", err=True)
             records.append({"action": "ls", "path": text, "status": "error", "message": str(error)})
             continue
         urls = _links(found, rows, api_url) if links else {}
@@ -87,7 +87,7 @@ def _mirrored(mirror: Mirror, form: str) -> Iterator[dict[str, Any]]:
             known = f"{draft.asset_count:>9,} files  {output.printable(draft.name)[:70]}" if draft.name else ""
             there = f"{len(tags):>3} version{' ' if len(tags) == 1 else 's'}" if dandiset in here else "not installed"
             there = "not this mirror's own dataset: why is said by: dandi-mirror status" if strange else there
-            click.echo(f"{dandiset}  {there}  {known}".rstrip())
+            output.say(f"{dandiset}  {there}  {known}".rstrip())
         place = {"action": "ls", "path": str(mirror.path / dandiset), "type": "dataset", "refds": str(mirror.path)}
         facts = {
             "versions": len(tags),
@@ -138,19 +138,19 @@ def _print(found: Contents, rows: list[Row], urls: dict[str, dict[str, str]], lo
 
     title = f"  {output.printable(found.title)[:70]}" if found.title else ""
     source = f"from {_folder(found)}" if found.dataset else "from the archive"
-    click.echo(f"{_version(found) or 'asset'}{title}  ({source})")
+    output.say(f"{_version(found) or 'asset'}{title}  ({source})")
     form = "{:>10}  {:>9}  {:24}  {}"
     for row in rows:
         known = row.file is None or row.file.size is not None
         why = f"  [{row.file.state}]" if row.file and row.file.state else ""
         size = output.human_size(row.size) if known else "?"
-        click.echo(form.format(size, _here(row), _subjects(row), output.printable(row.path) + why))
+        output.say(form.format(size, _here(row), _subjects(row), output.printable(row.path) + why))
         for of, url in urls.get(row.path, {}).items():
-            click.echo(f"{'':12}{of:12} {output.printable(url)}")
+            output.say(f"{'':12}{of:12} {output.printable(url)}")
     every = total(rows)
     people = f", {len(every.subjects):,} subject{'' if len(every.subjects) == 1 else 's'}" if every.subjects else ""
     here = f"; here: {every.here:,}, {output.human_size(every.here_size)}" if every.here else ""
-    click.echo(f"{every.files:,} file{'' if every.files == 1 else 's'}, {output.human_size(every.size)}{people}{here}")
+    output.say(f"{every.files:,} file{'' if every.files == 1 else 's'}, {output.human_size(every.size)}{people}{here}")
 
 
 def _here(row: Row) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from dandi_mirror.model import Finding, Kind, Report, is_dandiset_id
+from dandi_mirror.paths import is_visible
 
 SHOWN_FINDINGS = 10
 """So many findings of a kind are named on the terminal; the others are counted."""
@@ -27,8 +28,15 @@ def human_size(size: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Text of the archive as it may stand on a terminal: control characters and the like escaped."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    """Text of others as it may stand on a terminal: letters that are not seen, or move others, are escaped."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(letter if is_visible(letter) else ascii(letter)[1:-1] for letter in text)
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print lines for people; nothing that a repository or an archive says reaches the terminal raw."""
+    click.echo("\n".join(printable(line) for line in text.split("\n")), err=err)
 
 
 def report_line(report: Report, dry_run: bool) -> str:

@@ -75,7 +75,7 @@ def _checked(archive: Archive, identifier: str, wait: float, form: str) -> Dandi
         if form == "json":
             output.print_json({"action": "publish", "status": "impossible", "dandiset": identifier, "message": reason})
         else:
-            click.echo(f"{identifier} cannot be published: {output.printable(reason)}", err=True)
+            output.say(f"{identifier} cannot be published: {output.printable(reason)}", err=True)
     return None if reasons else row
 
 
@@ -87,7 +87,7 @@ def _told_only(identifier: str, row: DandisetRow | None, form: str) -> int:
             output.print_json({"action": "publish", "status": "ok", "dandiset": identifier, "dry_run": True})
         output.print_summary(code)
     elif row:
-        click.echo(f"{identifier} could be published now: {_what(row)}", err=True)
+        output.say(f"{identifier} could be published now: {_what(row)}", err=True)
     return code
 
 
@@ -104,9 +104,8 @@ def _sync(archive: Archive, mirror: Mirror, identifier: str, versions: str) -> R
 
 def _tell(mirror: Mirror, identifier: str, version: str, report: Report, form: str) -> int:
     """The citation, or why the mirror does not have it."""
-    import orjson
-
     from dandi_mirror.mirror.citation import Citation
+    from dandi_mirror.mirror.held import dandiset_record
 
     dataset = mirror.dataset(identifier)
     text = ""
@@ -114,19 +113,19 @@ def _tell(mirror: Mirror, identifier: str, version: str, report: Report, form: s
         commit, seconds = dataset.tagged(version)
         with dataset.reader() as reader:
             (content,) = reader.read([f"{commit}:dandiset.yaml"])
-        record = orjson.loads(content or b"{}")
-        text = Citation.of(record, commit, datetime.fromtimestamp(seconds, UTC)).form("text")
+        text = Citation.of(dandiset_record(content), commit, datetime.fromtimestamp(seconds, UTC)).form("text")
     if form == "json":
         facts = {"action": "publish", "status": "ok", "dandiset": identifier, "version": version, "citation": text}
         output.print_json({**facts, "path": str(dataset.path), "type": "dataset", "message": report.message})
         output.print_summary(report.exit_code)
     else:
-        click.echo(
+        output.say(
             f"{identifier}@{version} is published and mirrored" if text else f"{identifier}@{version} is published"
         )
-        click.echo(text, nl=False)
+        if text:
+            output.say(text.rstrip("\n"))
         if report.exit_code:
-            click.echo(output.report_line(report, False), err=True)
+            output.say(output.report_line(report, False), err=True)
             for line in output.finding_lines(report.findings):
-                click.echo(line, err=True)
+                output.say(line, err=True)
     return report.exit_code

@@ -136,7 +136,7 @@ def _print(reports: Iterable[Pushed], path: Path, dry_run: bool, form: str) -> i
         if form == "json":
             output.print_json(push_record(report, path, dry_run))
         elif report.status != "notneeded" or (report.message and codes != {0}):
-            click.echo(_line(report, dry_run), err=bool(report.message))
+            output.say(_line(report, dry_run), err=bool(report.message))
     code = exit_code(codes)
     if form == "json":
         output.print_summary(code, **counts)

@@ -49,13 +49,13 @@ def _list(found: list[PastRun], form: str) -> None:
         return
     line = "{:28}  {:20}  {:>9}  {:>4}  {:>5}  {:>6}  {}"
     if found:
-        click.echo(line.format("run", "began", "seconds", "exit", "again", "failed", "changed").rstrip())
+        output.say(line.format("run", "began", "seconds", "exit", "again", "failed", "changed").rstrip())
     for run in found:
         end = run.end or {}
         failed = end.get("error", 0) + end.get("impossible", 0)
         seconds, code = end.get("seconds", "no end"), end.get("exit_code", "")
         began = str(run.first.get("began", ""))[:19] + "Z"
-        click.echo(line.format(run.name, began, seconds, code, run.again, failed, _changed(run)).rstrip())
+        output.say(line.format(run.name, began, seconds, code, run.again, failed, _changed(run)).rstrip())
 
 
 def _changed(run: PastRun) -> str:
@@ -81,9 +81,9 @@ def _show(run: PastRun, form: str) -> None:
         return
     for key, value in _facts(run).items():
         if value not in ("", None):
-            click.echo(f"{key:12} {output.printable(' '.join(value) if isinstance(value, list) else str(value))}")
+            output.say(f"{key:12} {output.printable(' '.join(value) if isinstance(value, list) else str(value))}")
     for record in run.records:
         report = output.report_of(record)
-        click.echo(output.report_line(report, dry_run=False))
+        output.say(output.report_line(report, dry_run=False))
         for line in output.finding_lines(report.findings):
-            click.echo(line)
+            output.say(line)

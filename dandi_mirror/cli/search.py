@@ -61,7 +61,9 @@ def command(query: tuple[str, ...], old: bool, limit: int, files: int, mirror_pa
     else:
         _print(answer, mirror_path)
         if not answer.found:
-            click.echo(_nothing(terms, missing), err=True)
+            from dandi_mirror.cli.output import say
+
+            say(_nothing(terms, missing), err=True)
     return 0
 
 
@@ -89,7 +91,7 @@ def index(mirror_path: Path) -> Iterator[sqlite3.Connection]:
         fresh = bring_up(mirror, lambda dandiset, doing: None)
     if fresh.stale:
         names = ", ".join(fresh.stale[:3]) + (f" and {len(fresh.stale) - 3} more" if len(fresh.stale) > 3 else "")
-        click.echo(f"the search index does not have the newest of {names}: {output.printable(fresh.why)}", err=True)
+        output.say(f"the search index does not have the newest of {names}: {output.printable(fresh.why)}", err=True)
     with opened(path_of(mirror)) as database:
         yield database
 
@@ -103,17 +105,17 @@ def get_command(dandiset: str, version: str, path: str, mirror_path: Path) -> st
 def _print(answer: Answer, mirror_path: Path) -> None:
     for found in answer.found:
         size = f"{found.files:,} file{'' if found.files == 1 else 's'}, {output.human_size(found.size)}"
-        click.echo(f"{found.dandiset}  {output.printable(found.name)}  ({size})")
+        output.say(f"{found.dandiset}  {output.printable(found.name)}  ({size})")
         for hit in found.hits:
             line = get_command(found.dandiset, hit.version, output.printable(hit.path), mirror_path)
-            click.echo(f"  {line}  # {output.human_size(hit.size)}")
+            output.say(f"  {line}  # {output.human_size(hit.size)}")
         if not found.files:
-            click.echo(f"  {get_command(found.dandiset, found.version, '', mirror_path)}")
+            output.say(f"  {get_command(found.dandiset, found.version, '', mirror_path)}")
         elif found.files > len(found.hits):
-            click.echo(f"  … and {found.files - len(found.hits):,} more files (--files {found.files})")
+            output.say(f"  … and {found.files - len(found.hits):,} more files (--files {found.files})")
     if answer.dandisets > len(answer.found):
         more = answer.dandisets - len(answer.found)
-        click.echo(f"… and {more:,} more Dandisets (--limit {answer.dandisets})")
+        output.say(f"… and {more:,} more Dandisets (--limit {answer.dandisets})")
 
 
 def _print_json(answer: Answer, missing: dict[str, list[str]], mirror_path: Path) -> None:

@@ -113,10 +113,10 @@ def _archive(settings: Settings, said: str | None = None) -> Iterator[Archive]:
 
 def _table(found: list[Status]) -> None:
     form = "{:8}  {:12}  {:>8}  {:>9}  {:10}  {}"
-    click.echo(form.format("dandiset", "status", "versions", "size", "modified", "name"))
+    output.say(form.format("dandiset", "status", "versions", "size", "modified", "name"))
     for status in found:
         size, day, name = output.human_size(status.size), status.modified[:10], output.printable(status.name)
-        click.echo(form.format(status.dandiset, status.word, status.versions, size, day, name[:60]).rstrip())
+        output.say(form.format(status.dandiset, status.word, status.versions, size, day, name[:60]).rstrip())
 
 
 def _print(status: object, path: Path, form: str) -> None:
@@ -132,8 +132,8 @@ def _print(status: object, path: Path, form: str) -> None:
     details = [f"{status.versions} version{'' if status.versions == 1 else 's'}"]
     details += [f"{status.edits} local edit{'' if status.edits == 1 else 's'}"] if status.edits else []
     line = f"{status.dandiset}  {status.word}"
-    click.echo(line if status.word is Word.MISSING else f"{line}  {', '.join(details)}")
+    output.say(line if status.word is Word.MISSING else f"{line}  {', '.join(details)}")
     if status.failure:
-        click.echo(f"  {output.printable(status.failure)}")
+        output.say(f"  {output.printable(status.failure)}")
     for finding in output.finding_lines(status.findings):
-        click.echo(finding)
+        output.say(finding)

@@ -194,12 +194,12 @@ def _print(reports: Iterable[Report], path: Path, wanted: Options, form: str, wa
             output.print_json(output.report_record(report, path, wanted.dry_run))
         elif (report.status != "notneeded" or report.message or report.news) and not report.deferred:
             failed = report.status in {"error", "impossible"}
-            click.echo(output.report_line(report, wanted.dry_run), err=failed)
+            output.say(output.report_line(report, wanted.dry_run), err=failed)
             for line in output.finding_lines(report.findings):
-                click.echo(line, err=True)
+                output.say(line, err=True)
     code = exit_code(codes)
     if left and form == "text":
-        click.echo(f"the time limit came before {left:,} of the Dandisets were done; the next run does them", err=True)
+        output.say(f"the time limit came before {left:,} of the Dandisets were done; the next run does them", err=True)
     if form == "json":
         output.print_summary(code, **counts)
     return code

@@ -170,12 +170,12 @@ class _Telling:
             shown = members if self._dry_run else members[:SHOWN] if kind != "refused" else []
             for step in shown:
                 source = f"{output.printable(step.old)} → " if step.old else ""
-                click.echo(f"{kind:>8}  {output.human_size(step.size):>9}  {source}{output.printable(step.path)}")
+                output.say(f"{kind:>8}  {output.human_size(step.size):>9}  {source}{output.printable(step.path)}")
             if len(members) > len(shown) and shown:
-                click.echo(f"{kind:>8}  … and {len(members) - len(shown):,} more (--dry-run names all)")
+                output.say(f"{kind:>8}  … and {len(members) - len(shown):,} more (--dry-run names all)")
         if kinds:
             counted = ", ".join(f"{kinds[kind]:,} {words}" for kind, words in WORDS.items() if kinds[kind])  # type: ignore[index]
-            click.echo(f"{counted}; {planned.plan.unchanged:,} unchanged")
+            output.say(f"{counted}; {planned.plan.unchanged:,} unchanged")
         if planned.ours.hidden:
             self.say(f"{len(planned.ours.hidden):,} hidden files are left out, as {planned.ours.hidden[0]}")
 
@@ -194,7 +194,7 @@ class _Telling:
         elif outcome.message:
             self._failures += 1
             if self._failures <= SHOWN or self._dry_run:
-                click.echo(f"{output.printable(step.path)}: {output.printable(outcome.message)}", err=True)
+                output.say(f"{output.printable(step.path)}: {output.printable(outcome.message)}", err=True)
 
     def _record(self, action: str, path: str, status: str, message: str, facts: dict[str, object]) -> None:
         record = {"action": action, "path": str(self._folder / path), "type": "file", "refds": str(self._folder)}
@@ -217,14 +217,14 @@ class _Telling:
         if self._form == "json":
             output.print_json(output.report_record(report, self._folder.parent, False))
         elif report.status != "notneeded" or report.message or report.findings:
-            click.echo(output.report_line(report, False), err=report.status in {"error", "impossible"})
+            output.say(output.report_line(report, False), err=report.status in {"error", "impossible"})
             for line in output.finding_lines(report.findings):
-                click.echo(line, err=True)
+                output.say(line, err=True)
 
     def say(self, line: str) -> None:
         """Something that is no file, for people."""
         if self._form == "text":
-            click.echo(output.printable(line), err=True)
+            output.say(output.printable(line), err=True)
 
     def progress(self, total: int, upload: Upload) -> AbstractContextManager[Callable[[str], None]]:
         """What is done, bytes, rate and time left on a terminal; nothing anywhere else."""
@@ -247,11 +247,11 @@ class _Telling:
             output.print_summary(code, **self._statuses, sent=self._sent)
             return code
         if self._failures > SHOWN and not self._dry_run:
-            click.echo(f"… and {self._failures - SHOWN:,} more (-f json names all)", err=True)
+            output.say(f"… and {self._failures - SHOWN:,} more (-f json names all)", err=True)
         if self._did:
             past = {"add": "added", "replace": "replaced", "rename": "renamed", "delete": "deleted"}
             counted = ", ".join(f"{past[kind]} {count:,}" for kind, count in self._did.items())
-            click.echo(f"{counted}; sent {output.human_size(self._sent)}")
+            output.say(f"{counted}; sent {output.human_size(self._sent)}")
         if report:
             self._report(report)
         return code

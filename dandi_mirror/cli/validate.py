@@ -166,7 +166,7 @@ class _Telling:
             return
         for (severity, _), group in grouped(shown).items():
             for line in _lines(severity, group):
-                click.echo(line)
+                output.say(line)
 
     def end(self) -> int:
         """The summary; the exit code."""
@@ -181,14 +181,14 @@ class _Telling:
             _plural(self._counts[severity], word) for severity, word in WORDS.items() if self._counts[severity]
         )
         if self._checked or self._missing:
-            click.echo(f"{_plural(self._checked, 'file')} checked: {found or 'nothing found'}")
+            output.say(f"{_plural(self._checked, 'file')} checked: {found or 'nothing found'}")
         else:
-            click.echo(
+            output.say(
                 "nothing has changed since the last sync; --all checks all files" if self._passed else "no files"
             )
         if self._missing:
             what = _plural(self._missing, "more file")
-            click.echo(f"{what} by name only: the content is not here; to check it, dandi-mirror get PATH first")
+            output.say(f"{what} by name only: the content is not here; to check it, dandi-mirror get PATH first")
         return code
 
 

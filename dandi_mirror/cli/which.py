@@ -26,7 +26,7 @@ def command(content: str, mirror_path: Path, output: str) -> int:
 
     Ends with 3 if they are in none.  The archive is not asked.
     """
-    from dandi_mirror.cli.output import human_size, print_json, print_summary, printable
+    from dandi_mirror.cli.output import human_size, print_json, print_summary, printable, say
     from dandi_mirror.cli.search import get_command, index
     from dandi_mirror.errors import NotFoundError
     from dandi_mirror.mirror.mirror import Mirror
@@ -44,7 +44,7 @@ def command(content: str, mirror_path: Path, output: str) -> int:
             print_json(where | {"status": "ok", "message": "", **facts, "command": command})
         else:
             size = human_size(place.size)
-            click.echo(f"{place.dandiset}  {printable(place.path)}  ({size})  {' '.join(place.versions)}")
+            say(f"{place.dandiset}  {printable(place.path)}  ({size})  {' '.join(place.versions)}")
     known = f" (SHA-256 {what.sha256})" if what.sha256 and what.sha256 != content else ""
     why = "" if found else f"no version of a mirrored Dandiset holds {printable(content)}{known}"
     if output == "text" and why:

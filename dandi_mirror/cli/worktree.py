@@ -23,7 +23,7 @@ def command(version: str, folder: Path, mirror_path: Path, output: str) -> int:
     Nothing is downloaded.  It is for reading: save changes in a clone.  Take it away by deleting DIR, then
     `git worktree prune` in the dataset.
     """
-    from dandi_mirror.cli.output import print_json, print_summary
+    from dandi_mirror.cli.output import print_json, print_summary, say
     from dandi_mirror.cli.versions import read_versions
     from dandi_mirror.errors import DiskError, UsageError
     from dandi_mirror.mirror.states import state_of
@@ -52,5 +52,5 @@ def command(version: str, folder: Path, mirror_path: Path, output: str) -> int:
         print_json(where | {"status": "notneeded" if done else "ok", "message": ""} | facts)
         print_summary()
     elif not done:
-        click.echo(f"{folder}  {dandiset}@{state.name}  its content: datalad get {shlex.quote(str(folder))}")
+        say(f"{folder}  {dandiset}@{state.name}  its content: datalad get {shlex.quote(str(folder))}")
     return 0

@@ -86,7 +86,7 @@ def admit_row(row: object, hosts: ContentHosts) -> tuple[Asset, bytes] | Refusal
     """
     if not isinstance(row, dict):
         return Refusal(Kind.REFUSED, "", "the row is not an object", "")
-    shown = row["path"] if isinstance(row.get("path"), str) else ""
+    shown = shown_path(row)
     asset_id, metadata = row.get("asset_id"), row.get("metadata")
     if not is_asset_id(asset_id):
         return Refusal(Kind.REFUSED, shown, "the asset id is not a UUID of version 4", "")
@@ -95,7 +95,7 @@ def admit_row(row: object, hosts: ContentHosts) -> tuple[Asset, bytes] | Refusal
         return Refusal(Kind.ZARR, shown, "a Zarr: not mirrored by this release", asset_id, content_url=url)
     if not isinstance(metadata, dict):
         return Refusal(Kind.REFUSED, shown, _UNREADABLE, asset_id)
-    size, sha256, reason = _content(row, metadata)
+    size, sha256, reason = content_of(row, metadata)
     try:
         record = canonical.dumps(canonical_record(row, metadata))
     except canonical.TooDeep:
@@ -143,7 +143,13 @@ def canonical_record(row: dict[str, object], metadata: dict[str, object]) -> dic
     }
 
 
-def _content(row: dict[str, object], metadata: dict[str, object]) -> tuple[int | None, str | None, str | None]:
+def shown_path(row: dict[str, object]) -> str:
+    """The path that a row says, for people; empty if it says none."""
+    path = row.get("path")
+    return path if isinstance(path, str) else ""
+
+
+def content_of(row: dict[str, object], metadata: dict[str, object]) -> tuple[int | None, str | None, str | None]:
     """The size and digest that a key can be made of, and what is wrong with either."""
     size = row.get("size")
     # JSON's true is an int to Python

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-import orjson
-
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.archive.listing import asset_pages
 from dandi_mirror.archive.names import Name
@@ -14,6 +12,7 @@ from dandi_mirror.archive.rows import json_object
 from dandi_mirror.errors import PartError, UsageError
 from dandi_mirror.mirror.admit import ContentHosts, Refusal, admit_row
 from dandi_mirror.mirror.contents import Contents, File, chosen, file_of, found_file
+from dandi_mirror.mirror.held import admit
 from dandi_mirror.mirror.zarrs import entries
 from dandi_mirror.model import DRAFT, Finding, Kind, is_asset_id
 
@@ -91,7 +90,7 @@ def _listed(row: object, hosts: ContentHosts) -> File:
     admitted = admit_row(row, hosts)
     if not isinstance(admitted, Refusal):
         asset, record = admitted
-        return replace(file_of(orjson.loads(record)), url=asset.content_url)
+        return replace(file_of(admit(record)), url=asset.content_url)
     facts = row if isinstance(row, dict) else {}
     size, zarr = facts.get("size"), facts.get("zarr")
     return replace(

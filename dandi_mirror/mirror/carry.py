@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import orjson
+from operator import attrgetter
 
 from dandi_mirror.mirror.fields import annex_fields
+from dandi_mirror.mirror.held import Record
 from dandi_mirror.mirror.kept import KeptRecords
 from dandi_mirror.mirror.records import is_asset_path
 from dandi_mirror.mirror.spool import Spool
@@ -24,10 +25,10 @@ def carried_assets(dataset: Dataset, old: OldTree, listing: Listing, spool: Spoo
     wanted = {path for path in refused if path in old and is_asset_path(path) and path not in listing.assets}
     if wanted:
         wanted -= set(conflicts([*listing.assets, *wanted]))
-    lines = sorted(KeptRecords(dataset, old, spool).lines(wanted))
-    return [_carried(path, line, Known(old[path][1], old[path][0]), spool) for path, line in lines]
+    found = sorted(KeptRecords(dataset, old, spool).records(wanted), key=attrgetter("path"))
+    return [_carried(record, Known(old[record.path][1], old[record.path][0]), spool) for record in found]
 
 
-def _carried(path: str, line: bytes, entry: Known, spool: Spool) -> Carried:
-    record = orjson.loads(line)
-    return Carried(path, entry, spool.put(line), record["size"], annex_fields(record["metadata"], path))
+def _carried(record: Record, entry: Known, spool: Spool) -> Carried:
+    fields = annex_fields(record.metadata, record.path)
+    return Carried(record.path, entry, spool.put(record.line), record.size, fields)

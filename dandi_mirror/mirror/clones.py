@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dandi_mirror.archive.names import Name, parse
+from dandi_mirror.below import read_file
 from dandi_mirror.errors import UsageError
 
 RECORD = "dandiset.yaml"
@@ -38,9 +39,9 @@ def clone_at(text: str) -> Clone | None:
     if top is None:
         return None
     try:
-        found = _ID.search((top / RECORD).read_text(errors="replace"))
+        found = _ID.search((read_file(top / RECORD) or b"").decode(errors="replace"))
         name = parse(found[1]) if found else None
-    except (OSError, UsageError):
+    except UsageError:
         return None
     inside = "" if path == top else str(path.relative_to(top))
     folder = "/" if inside and path.is_dir() and not path.is_symlink() else ""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import orjson
-
 from dandi_mirror.errors import UsageError
-from dandi_mirror.mirror.differences import SUMMARY, Changes, Totals, compare, field_changes, file_of, pair_renamed
+from dandi_mirror.mirror.differences import SUMMARY, Changes, Totals, compare, count, field_changes, pair_renamed
+from dandi_mirror.mirror.held import dandiset_record, lines
 from dandi_mirror.mirror.records import TOP
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.history import State
@@ -57,8 +56,7 @@ class Comparer:
             UsageError: it has no asset records.
         """
         parts, totals = self._parts(state), Totals()
-        for line in self._lines(parts.values()):
-            totals.add(file_of(line))
+        count(lines(self._reader, parts.values()), totals)
         return Held(parts, self._record(state), totals)
 
     def changes(self, before: Held, state: State) -> tuple[Changes, Held]:
@@ -70,7 +68,7 @@ class Comparer:
         parts, record = self._parts(state), self._record(state)
         changes = Changes(before=before.totals, after=before.totals.copy())
         for old, new in _groups(before.parts, parts):
-            compare(self._lines(old), self._lines(new), changes)
+            compare(lines(self._reader, old), lines(self._reader, new), changes)
         pair_renamed(changes)
         changes.dandiset = field_changes(before.record, record, SUMMARY) if before.record else ()
         return changes, Held(parts, record, changes.after)
@@ -85,15 +83,7 @@ class Comparer:
 
     def _record(self, state: State) -> dict[str, object]:
         (content,) = self._reader.read([f"{state.commit}:dandiset.yaml"])
-        try:
-            found = orjson.loads(content or b"{}")
-        except orjson.JSONDecodeError:
-            return {}  # a person's own, of which nothing is compared
-        return found if isinstance(found, dict) else {}
-
-    def _lines(self, oids: Iterable[str]) -> Iterator[bytes]:
-        for content in self._reader.read(list(oids)):
-            yield from (content or b"").splitlines()
+        return dandiset_record(content)
 
 
 def _groups(old: Parts, new: Parts) -> Iterator[tuple[list[str], list[str]]]:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from dandi_mirror.errors import DiskError, MirrorError
+from dandi_mirror.mirror.held import times
 from dandi_mirror.mirror.index import draft_of
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
-from dandi_mirror.mirror.records import times
 from dandi_mirror.mirror.wishes import pick
 from dandi_mirror.model import Finding, Kind, Report
 from dandi_mirror.own import OwnPath

@@ -6,19 +6,19 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode, urlsplit
-
-import orjson
 
 from dandi_mirror.archive.instances import KNOWN, LOOPBACK
 from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import NotFoundError
+from dandi_mirror.mirror import held
+from dandi_mirror.mirror.admit import Refusal
 from dandi_mirror.mirror.clones import clone_at
 from dandi_mirror.mirror.fields import annex_fields
+from dandi_mirror.mirror.held import Record, dandiset_record, refusal_of
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.records import is_asset_path, is_part, part_of
-from dandi_mirror.model import DRAFT, Finding, Kind, is_version_id
+from dandi_mirror.model import DRAFT, Finding, Kind, is_asset_id, is_version_id
 from dandi_mirror.repo.dataset import Dataset, Tree
 from dandi_mirror.repo.keys import annex_key, hash_dir_lower, hash_dir_mixed
 from dandi_mirror.repo.logs import present, url_path
@@ -107,13 +107,13 @@ def contents_here(name: Name, path: Path, folder: Path | None = None) -> Content
     tree = dataset.tree(commit)
     with dataset.reader() as reader:
         (content,) = reader.read([f"{commit}:dandiset.yaml"])
-        record = _object(content)
+        record = dandiset_record(content)
         if not _is_of(name.instance, record):
             return None
-        lines = (line for part in reader.read(_parts(name, tree)) for line in (part or b"").splitlines())
-        files = [file_of(orjson.loads(line)) for line in lines]
-        refused = [oid for path, (mode, oid) in tree.items() if path.startswith(REFUSED) and mode == FILE]
-        files += [_refused(_object(content)) for content in reader.read(refused)]
+        files = [file_of(record) for record in held.records(reader, _parts(name, tree))]
+        refused = {path: oid for path, (_, oid) in tree.items() if path.startswith(REFUSED) and path.endswith(".json")}
+        kept = zip(refused, reader.read(list(refused.values()), instead=b""), strict=True)
+        files += [file_of(refusal_of(*facts)) for facts in kept]
     files += _waiting(dataset, path, name, version, {file.path for file in files})
     files = chosen(name, version, files, filter(is_asset_path, tree))
     title = str(record.get("name", ""))
@@ -229,7 +229,9 @@ def _placed(dataset: Dataset, tree: Tree, files: Iterable[File]) -> list[File]:
     placed = []
     for file in files:
         mode, oid = tree.get(file.path, (b"", ""))
-        if mode == FILE:
+        if file.state:
+            pass
+        elif mode == FILE:
             file = replace(file, oid=oid)
         elif key := file.key:
             content = objects / hash_dir_mixed(key) / key / key
@@ -238,38 +240,24 @@ def _placed(dataset: Dataset, tree: Tree, files: Iterable[File]) -> list[File]:
     return placed
 
 
-def file_of(record: Mapping[str, Any]) -> File:
-    """The file that a canonical record is of."""
-    metadata, path = record["metadata"], record["path"]
-    fields = annex_fields(metadata, path)
-    digest, time = metadata.get("digest"), metadata.get("blobDateModified")
+def file_of(record: Record | Refusal) -> File:
+    """The file that a record is of."""
+    if isinstance(record, Refusal):
+        return replace(found_file(record.finding("")), size=record.size)
+    fields = annex_fields(record.metadata, record.path)
+    time = record.metadata.get("blobDateModified")
     return File(
-        path,
-        record["size"],
-        record["asset_id"],
-        str(digest.get("dandi:sha2-256") or "") if isinstance(digest, dict) else "",
+        record.path,
+        record.size,
+        record.asset_id,
+        record.sha256,
         tuple(value for field, value in fields if field == "subject"),
         next((value for field, value in fields if field == "session"), ""),
         time if isinstance(time, str) else "",
     )
 
 
-def _refused(facts: Mapping[str, Any]) -> File:
-    """What a mirror kept of a refused asset."""
-    record = facts.get("record")
-    size = record.get("size") if isinstance(record, dict) else None
-    file = found_file(Finding("", str(facts.get("path", "")), Kind.REFUSED, str(facts.get("reason", ""))))
-    return replace(file, asset_id=str(facts.get("asset_id", "")), size=size if type(size) is int else None)
-
-
 def found_file(finding: Finding) -> File:
     """The file of which a sync could say no more than this."""
-    return File(finding.path, None, finding.asset_id, state=finding.kind, reason=finding.reason)
-
-
-def _object(content: bytes | None) -> dict[str, Any]:
-    try:
-        found = orjson.loads(content or b"{}")
-    except orjson.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    asset_id = finding.asset_id if is_asset_id(finding.asset_id) else ""
+    return File(finding.path, None, asset_id, state=finding.kind, reason=finding.reason)

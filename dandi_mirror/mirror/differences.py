@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from dandi_mirror.mirror.fields import session_of
+from dandi_mirror.mirror.held import Record, admit
 
 BOOKKEEPING = frozenset({
     "@context", "blobDateModified", "citation", "contentSize", "dateModified", "datePublished", "digest", "doi", "id",
@@ -36,8 +37,8 @@ class File:
     @property
     def metadata(self) -> dict[str, object]:
         """What the archive says of it."""
-        found = orjson.loads(self.line)["metadata"]
-        return found if isinstance(found, dict) else {}
+        record = admit(self.line)
+        return record.metadata if isinstance(record, Record) else {}
 
 
 @dataclass(slots=True)
@@ -50,6 +51,8 @@ class Totals:
     subjects: Counter[str] = field(default_factory=Counter)
     sessions: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By subject and session."""
+    refused: int = 0
+    """Records that cannot be used; they count in nothing else."""
 
     def add(self, file: File, times: int = 1) -> None:
         """Count a file, or with -1 count it no more."""
@@ -63,7 +66,7 @@ class Totals:
 
     def copy(self) -> Totals:
         """The same, to be changed by itself; without what is counted no more."""
-        return Totals(self.files, self.size, +self.subjects, +self.sessions)
+        return Totals(self.files, self.size, +self.subjects, +self.sessions, self.refused)
 
     def facts(self) -> dict[str, int]:
         """The four numbers by their names."""
@@ -133,18 +136,27 @@ class Changes:
         return bool(self.counts() or self.dandiset)
 
 
-def file_of(line: bytes) -> File:
+def file_of(record: Record) -> File:
     """The file that a record is of."""
-    record = orjson.loads(line)
-    metadata = record["metadata"]
-    digest = metadata.get("digest")
-    sha256 = digest.get("dandi:sha2-256") if isinstance(digest, dict) else None
-    people = metadata.get("wasAttributedTo")
+    people = record.metadata.get("wasAttributedTo")
     named = (
         [person.get("identifier") for person in people if isinstance(person, dict)] if isinstance(people, list) else []
     )
     subjects = tuple(sorted({name for name in named if isinstance(name, str)}))
-    return File(record["path"], record["size"], str(sha256 or ""), subjects, session_of(record["path"]), line)
+    return File(record.path, record.size, record.sha256, subjects, session_of(record.path), record.line)
+
+
+def count(lines: Iterable[bytes], totals: Totals, times: int = 1) -> dict[str, File]:
+    """The files that records are of, by path, added to ``totals``; or with -1 taken off."""
+    files = {}
+    for record in map(admit, lines):
+        if isinstance(record, Record):
+            file = file_of(record)
+            totals.add(file, times)
+            files[file.path] = file
+        else:
+            totals.refused += times
+    return files
 
 
 def compare(old: Iterable[bytes], new: Iterable[bytes], changes: Changes) -> None:
@@ -153,12 +165,8 @@ def compare(old: Iterable[bytes], new: Iterable[bytes], changes: Changes) -> Non
     ``after`` must count the old records already.
     """
     old_lines, new_lines = set(old), set(new)
-    before = {file.path: file for file in map(file_of, old_lines - new_lines)}
-    after = {file.path: file for file in map(file_of, new_lines - old_lines)}
-    for file in before.values():
-        changes.after.add(file, -1)
-    for file in after.values():
-        changes.after.add(file)
+    before = count(old_lines - new_lines, changes.after, -1)
+    after = count(new_lines - old_lines, changes.after)
     changes.removed += [file for path, file in before.items() if path not in after]
     changes.added += [file for path, file in after.items() if path not in before]
     for path in sorted(before.keys() & after.keys()):

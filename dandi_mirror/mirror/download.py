@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -17,9 +18,11 @@ from pathlib import Path
 
 from dandi_mirror.archive.names import Name
 from dandi_mirror.archive.transfer import Access, Item, Meter, fetch
+from dandi_mirror.below import Below, InTheWay, new_file, read_file
 from dandi_mirror.digests import hasher
 from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.mirror.contents import Contents, File
+from dandi_mirror.mirror.tree import LARGEST_TEXT
 from dandi_mirror.model import Kind, parse_time
 from dandi_mirror.paths import conflicts, refuse_path
 from dandi_mirror.repo.disk import bring_files_to_disk, bring_folders_to_disk
@@ -87,7 +90,8 @@ def make_plan(
     clash = conflicts(file.path for file in contents.files if not file.state or file.state is Kind.ZARR)
     for file in contents.files:
         if reason := clash.get(file.path) or _refused(file):
-            message = f"{reason}; its content is at the archive: dandi-mirror ls --links {file.asset_id}"
+            where = f"; its content is at the archive: dandi-mirror ls --links {file.asset_id}" if file.asset_id else ""
+            message = f"{reason}{where}"
             plan.settled.append(Done(file, Path(), "impossible", message, PartError.exit_code))
             continue
         path = folder / place(name, file.path, contents.dandiset, preserve_tree=preserve_tree)
@@ -110,12 +114,11 @@ def _as_path(name: Name, contents: Contents) -> Name:
 
 
 def _refused(file: File) -> str | None:
-    """Why a file cannot become a plain one, if it cannot."""
-    if file.state is Kind.ZARR:
-        return refuse_path(file.path)
-    if file.state:
+    """Why a file cannot become a plain one, if it cannot; whoever has read it, a path that leads elsewhere is none."""
+    if file.state and file.state is not Kind.ZARR:
         return file.reason
-    return None if file.digest else "the archive has no SHA-256 for it"
+    known = file.state is Kind.ZARR or file.digest
+    return refuse_path(file.path) or (None if known else "the archive has no SHA-256 for it")
 
 
 def _identity(file: File) -> str:
@@ -152,8 +155,8 @@ def _is_same(file: File, path: Path, *, by_time: bool) -> bool:
         return True  # a link of git-annex, whether its content is here or not
     try:
         found = path.stat()
-        if found.st_size != file.size:
-            return False
+        if found.st_size != file.size or not stat.S_ISREG(found.st_mode):
+            return False  # a pipe, too, which could be waited for without end
         if by_time and (time := _seconds(file)) is not None:
             return abs(found.st_mtime - time) <= SAME_TIME
         with path.open("rb") as stream:
@@ -180,29 +183,33 @@ def bring(
         files.setdefault(file.digest, []).append((file, path))
     partials, placed = folder / PARTIALS, list[Path]()
     try:
-        partials.mkdir(parents=True, exist_ok=True)
-        for done in chain(_from_git(contents, files, partials), _fetched(files, urls, partials, access, meter, jobs)):
-            placed += [done.path] if done.status == "ok" else []
-            yield done
-        _sync(placed)
+        folder.mkdir(parents=True, exist_ok=True)
+        with Below(folder) as below:
+            with below.folder(PARTIALS, make=True):
+                pass  # a link of that name is refused
+            try:
+                own = _from_git(contents, files, below)
+                for done in chain(own, _fetched(files, urls, below, access, meter, jobs)):
+                    placed += [done.path] if done.status == "ok" else []
+                    yield done
+                _sync(placed)
+            finally:
+                below.remove_empty(PARTIALS)
     except OSError as error:
         raise DiskError.of(error.filename or partials, error) from error
-    finally:
-        if partials.is_dir() and not any(partials.iterdir()):
-            partials.rmdir()
 
 
 def _fetched(
-    files: Mapping[str, list[tuple[File, Path]]], urls: Mapping[str, tuple[str, ...]], partials: Path, access: Access,
+    files: Mapping[str, list[tuple[File, Path]]], urls: Mapping[str, tuple[str, ...]], below: Below, access: Access,
     meter: Meter, jobs: int,
 ) -> Iterator[Done]:  # fmt: skip
     """Fetch content by its digest, and put it where it belongs."""
-    items = (_item(members, urls, partials / digest) for digest, members in files.items())
+    items = (_item(members, urls, below.top / PARTIALS / digest) for digest, members in files.items())
     with closing(fetch(items, access, jobs=jobs, meter=meter)) as outcomes:
         for outcome in outcomes:
             members = files[outcome.item.digest]
             if outcome.error is None:
-                yield from _put(members, outcome.item.partial)
+                yield from _put(members, outcome.item.digest, below)
             else:
                 yield from (_failed(file, path, outcome.error) for file, path in members)
 
@@ -221,38 +228,56 @@ def _item(members: list[tuple[File, Path]], urls: Mapping[str, tuple[str, ...]],
     return Item(tuple(every), file.size or 0, file.digest, partial, copies)
 
 
-def _from_git(contents: Contents, files: dict[str, list[tuple[File, Path]]], partials: Path) -> Iterator[Done]:
+def _from_git(contents: Contents, files: dict[str, list[tuple[File, Path]]], below: Below) -> Iterator[Done]:
     """Put the files that git itself holds in their place, and strike them off."""
     held = {digest: members[0][0].oid for digest, members in files.items() if members[0][0].oid}
     if not held or not contents.dataset:
         return
     with contents.dataset.reader() as reader:
-        for digest, content in zip(held, reader.read(list(held.values())), strict=True):
+        contents_held = reader.read(list(held.values()), LARGEST_TEXT, b"")
+        for digest, content in zip(held, contents_held, strict=True):
             if content is None or sha256(content).hexdigest() != digest:
                 continue  # it is fetched
-            partial = partials / digest
-            partial.write_bytes(content)
-            yield from _put(files.pop(digest), partial)
+            below.write(f"{PARTIALS}/{digest}", content)
+            yield from _put(files.pop(digest), digest, below)
 
 
-def _put(members: list[tuple[File, Path]], partial: Path) -> Iterator[Done]:
+def _put(members: list[tuple[File, Path]], digest: str, below: Below) -> Iterator[Done]:
     """Put a whole content in its place, and copies of it where it is asked for more than once."""
+    partial = f"{PARTIALS}/{digest}"
     for number, (file, path) in enumerate(members, start=1):
         source = partial
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             if number < len(members):
-                source = Path(shutil.copyfile(partial, partial.with_name(f"{partial.name}.{number}")))
+                source = _copy(partial, f"{partial}.{number}", below)
             if (time := _seconds(file)) is not None:
-                os.utime(source, (time, time))
-            source.replace(path)
-        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+                with below.place(source) as (name, folder):
+                    os.utime(name, (time, time), dir_fd=folder, follow_symlinks=False)
+            below.move(source, str(path.relative_to(below.top)))
+        except (FileExistsError, NotADirectoryError, IsADirectoryError, InTheWay) as error:
             if source != partial:
-                source.unlink(missing_ok=True)
-            yield Done(file, path, "error", "a file stands where its folder would be, or a folder in its place", 3)
+                below.remove(source)
+            yield Done(file, path, "error", _way(error), PartError.exit_code)
             continue
         yield Done(file, path)
-    partial.unlink(missing_ok=True)
+    below.remove(partial)
+
+
+def _way(error: OSError) -> str:
+    """What is in the way of a file."""
+    if isinstance(error, InTheWay):
+        return f"{error.filename}: {error.strerror}; move it away, or choose another -o"
+    return "a file stands where its folder would be, or a folder in its place"
+
+
+def _copy(source: str, target: str, below: Below) -> str:
+    """Copy what has come, for a further place; the copy."""
+    below.remove(target)
+    with below.folder(PARTIALS) as folder:
+        read = os.open(source.rpartition("/")[2], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        with os.fdopen(read, "rb") as original, os.fdopen(new_file(target.rpartition("/")[2], folder), "wb") as copied:
+            shutil.copyfileobj(original, copied)
+    return target
 
 
 def _failed(file: File, path: Path, error: MirrorError) -> Done:
@@ -267,21 +292,23 @@ def _seconds(file: File) -> float | None:
         return None
 
 
-def put_record(content: bytes, path: Path, existing: str, *, dry_run: bool = False) -> Done:
-    """Write a Dandiset's record, unless it is there, or this is a dry run."""
+def put_record(content: bytes, folder: Path, place: str, existing: str, *, dry_run: bool = False) -> Done:
+    """Write a Dandiset's record to a place below a folder, unless it is there, or this is a dry run."""
+    path = folder / place
     file = File(RECORD, len(content), "", sha256(content).hexdigest())
     try:
         if os.path.lexists(path):
-            if existing == "skip" or (path.is_file() and path.read_bytes() == content):
+            if existing == "skip" or read_file(path) == content:
                 return Done(file, path, "notneeded")
             if existing == "error":
                 return Done(file, path, "error", "it is there already, and is another; see -e", PartError.exit_code)
         if dry_run:
             return Done(file, path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_bytes(content)
-        partial.replace(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        with Below(folder) as below:
+            below.write(place, content)
+    except InTheWay as error:
+        return Done(file, path, "error", _way(error), PartError.exit_code)
     except OSError as error:
         raise DiskError.of(path, error) from error
     return Done(file, path)

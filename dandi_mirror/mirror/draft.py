@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
-import orjson
-
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.archive.listing import Unstable, asset_pages
 from dandi_mirror.errors import UsageError
-from dandi_mirror.mirror.admit import ContentHosts, Refusal, admit_row
+from dandi_mirror.mirror.admit import LARGEST_RECORD, ContentHosts, Refusal, admit_row
+from dandi_mirror.mirror.held import Record, admit, records_at
 from dandi_mirror.mirror.read import TRIES
 from dandi_mirror.mirror.records import is_part
 from dandi_mirror.model import DRAFT, DandisetRow, There
@@ -61,9 +60,9 @@ def metadata_of(
     """
     wanted = {*sha256s, *older}
     found: dict[str, dict[str, object]] = {}
-    for _, there, record in _records(dataset, base.commit) if wanted else ():
+    for _, there, metadata in _records(dataset, base.commit) if wanted else ():
         if there.sha256 in wanted:
-            found.setdefault(there.sha256, record["metadata"])
+            found.setdefault(there.sha256, metadata)
     if missing := set(older) - found.keys():
         found |= _older(dataset, missing)
     return found
@@ -74,25 +73,28 @@ def _older(dataset: Dataset, missing: set[str]) -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = {}
     parts = [oid for path, oid in history.contents(dataset, ".dandi") if is_part(path)]
     with dataset.reader() as reader:
-        for content in reader.read(parts):
+        for content in reader.read(parts, LARGEST_RECORD + 1, b""):
             for match in _SHA256.finditer(content or b""):
                 if content and (sha256 := match[1].decode()) in missing and sha256 not in found:
-                    start, end = content.rfind(b"\n", 0, match.start()) + 1, content.index(b"\n", match.end())
-                    found[sha256] = orjson.loads(content[start:end])["metadata"]
+                    start, end = content.rfind(b"\n", 0, match.start()) + 1, content.find(b"\n", match.end())
+                    record = admit(content[start:end])
+                    if isinstance(record, Record) and record.sha256 == sha256:
+                        found[sha256] = record.metadata
             if len(found) == len(missing):
                 break
     return found
 
 
-def _records(dataset: Dataset, commit: str) -> Iterator[tuple[str, There, dict[str, dict[str, object]]]]:
-    parts = [oid for path, (_, oid) in dataset.tree(commit, ".dandi").items() if is_part(path)]
-    with dataset.reader() as reader:
-        for content in reader.read(parts):
-            for line in (content or b"").splitlines():
-                record = orjson.loads(line)
-                digest = record["metadata"].get("digest", {})
-                sha256, etag = digest.get("dandi:sha2-256", ""), digest.get("dandi:dandi-etag", "")
-                yield record["path"], There(record["asset_id"], record["size"], sha256, etag), record
+def _records(dataset: Dataset, commit: str) -> Iterator[tuple[str, There, dict[str, object]]]:
+    """Path, bytes and metadata of each asset."""
+    for record in records_at(dataset, commit):
+        if isinstance(record, Refusal):
+            raise UsageError(
+                f"{dataset.path}: the draft has a record that cannot be used, {record.path!a:.200}: {record.reason}; "
+                "no sync made it, so clone the Dandiset from a mirror that you trust"
+            )
+        there = There(record.asset_id, record.size, record.sha256, record.etag)
+        yield record.path, there, record.metadata
 
 
 def in_archive(archive: Archive, row: DandisetRow, base: Base) -> tuple[DandisetRow, dict[str, There]]:

@@ -56,6 +56,8 @@ class Choice:
     missing: list[Tracked] = field(default_factory=list)
     """In the order in which they are asked for; several may have one key."""
     here: list[Tracked] = field(default_factory=list)
+    odd: list[str] = field(default_factory=list)
+    """Files of which nothing can come: what their links name is no key."""
     nothing: list[str] = field(default_factory=list)
     """What was asked for and means no file."""
     near: dict[str, str] = field(default_factory=dict)
@@ -81,7 +83,8 @@ def choose(clone: Clone, wish: Wish, commit: str | None = None) -> Choice:
     """Which files of a commit, or of the index, a wish means."""
     listing = clone.listing(commit)
     chosen, nothing = matching(listing, wish.paths or (".",))
-    files = [file for file in clone.tracked(listing) if file.path in chosen]
+    meant = [file for file in clone.tracked(listing) if file.path in chosen]
+    files, odd = [file for file in meant if file.key], [file.path for file in meant if not file.key]
     unmet = ""
     if wish.where:
         known = clone.fields({file.key for file in files})
@@ -90,11 +93,11 @@ def choose(clone: Clone, wish: Wish, commit: str | None = None) -> Choice:
         files = fitting
     has = {key: clone.has(key) for key in {file.key for file in files}}
     near = {text: found for text in nothing if (found := nearest(text, listing))}
-    choice = Choice(here=[file for file in files if has[file.key]], nothing=nothing, near=near, unmet=unmet)
+    choice = Choice(here=[file for file in files if has[file.key]], odd=odd, nothing=nothing, near=near, unmet=unmet)
     missing = [file for file in files if not has[file.key]]
     when: Mapping[str, str] = {}
     if wish.newest and missing:
-        from dandi_mirror.mirror.records import times  # it needs much else
+        from dandi_mirror.mirror.held import times  # it needs much else
 
         when = times(clone.dataset, commit or "HEAD")
     sized = [Annexed(file.path, file.key, size_of(file.key)) for file in missing]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import orjson
-
+from dandi_mirror.errors import PartError
+from dandi_mirror.mirror import held
+from dandi_mirror.mirror.held import Record as Admitted
 from dandi_mirror.mirror.records import Record, RecordFile, in_order, is_asset_path, is_part, part_of, record_parts
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.repo.dataset import Dataset
@@ -40,7 +41,12 @@ class KeptRecords:
         kept = [path for path, handle in records if handle < 0]
         if len(kept) == len(records) and name in self._old and name not in gone:
             return AS_BEFORE
-        lines = dict(self.lines(kept))
+        lines = {record.path: record.line for record in self.records(kept)}
+        if lost := set(kept).difference(lines):
+            raise PartError(
+                f"{self._dataset.path}: the draft lacks the record of {min(lost)!a:.200} that a sync has made; "
+                f"run dandi-mirror sync {self._dataset.path.name} --mode verify"
+            )
         ordered = sorted(records, key=in_order)
         handles = (handle if handle >= 0 else self._spool.put(lines[path]) for path, handle in ordered)
         return RecordFile(self._spool, tuple(handles))
@@ -49,15 +55,13 @@ class KeptRecords:
         """The old parts in which the records of these paths stand."""
         return {part for path in paths if (part := part_of(path, self._old))}
 
-    def lines(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """The records of these paths in the old tree, as (path, line)."""
+    def records(self, paths: Iterable[str]) -> Iterator[Admitted]:
+        """The records of these paths in the old tree."""
         wanted = set(paths)
         needed = sorted(self._parts_of(wanted))
         if not needed:
             return
         with self._dataset.reader() as reader:
-            for content in reader.read([self._old[part] for part in needed]):
-                for line in (content or b"").splitlines():
-                    path = orjson.loads(line)["path"]
-                    if path in wanted:
-                        yield path, line
+            for record in held.records(reader, [self._old[part] for part in needed]):
+                if isinstance(record, Admitted) and record.path in wanted:
+                    yield record

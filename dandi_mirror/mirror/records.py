@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import accumulate
 
-import orjson
-
 from dandi_mirror.mirror.spool import Spool
-from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.stream import FILE, Made
 
 OWN_TOP = (".dandi/", ".datalad/")
@@ -112,11 +109,3 @@ def is_part(path: str) -> bool:
 def is_asset_path(path: str) -> bool:
     """Whether a path of a version's tree is an asset's, not one of the mirror's own files."""
     return not path.startswith(OWN_TOP) and path not in OWN_FILES
-
-
-def times(dataset: Dataset, commit: str) -> Mapping[str, str]:
-    """Path → when the archive was given the asset."""
-    parts = [oid for path, (_, oid) in dataset.tree(commit, ".dandi").items() if is_part(path)]
-    with dataset.reader() as reader:
-        records = [orjson.loads(line) for part in reader.read(parts) for line in (part or b"").splitlines()]
-    return {record["path"]: record["created"] for record in records}

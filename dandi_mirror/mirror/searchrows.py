@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from dandi_mirror.mirror import held
+from dandi_mirror.mirror.admit import Refusal
 from dandi_mirror.mirror.fields import annex_fields, session_of
+from dandi_mirror.mirror.held import Record
 from dandi_mirror.mirror.messages import one_line
 from dandi_mirror.mirror.records import TOP
 from dandi_mirror.mirror.tree import REFUSED
@@ -56,7 +59,7 @@ class Rows:
         self._database.executemany("DELETE FROM version WHERE dandiset = ? AND name = ?", gone)
         self._sweep()
         self._mark(states[-1].name if states else "")
-        self._describe(_record(content), states[-1:], versions[-1:])
+        self._describe(held.dandiset_record(content), states[-1:], versions[-1:])
         self._database.execute("UPDATE dandiset SET refs = ? WHERE number = ?", [refs, self._number])
 
     def forget(self) -> None:
@@ -86,18 +89,18 @@ class Rows:
         parts: dict[str, int] = dict(rows.fetchall())
         new = [oid for oid in wanted if oid not in parts]
         first = not parts
-        for oid, content in zip(new, reader.read(new), strict=True):
+        for oid in new:
             added = self._database.execute("INSERT INTO part (dandiset, oid) VALUES (?, ?)", [self._number, oid])
             assert added.lastrowid
             parts[oid] = added.lastrowid
-            self._take_part(parts[oid], wanted[oid], content or b"", first)
+            self._take_part(parts[oid], held.records_in(reader, wanted[oid], oid), first)
         holds = [(version, parts[oid]) for oid in wanted]
         self._database.executemany("INSERT INTO holds VALUES (?, ?)", holds)
 
-    def _take_part(self, part: int, name: str, content: bytes, first: bool) -> None:
+    def _take_part(self, part: int, records: Iterable[Record | Refusal], first: bool) -> None:
         (number,) = self._database.execute("SELECT coalesce(max(number), 0) FROM asset").fetchone()
         assets, words, members = [], [], []
-        for record in _records(name, content):
+        for record in records:
             row, pairs = self._row(record)
             known = None if first else self._known(row)
             if known is None:
@@ -120,20 +123,21 @@ class Rows:
         ).fetchone()
         return int(found[0]) if found else None
 
-    def _row(self, record: Mapping[str, Any]) -> tuple[Row, Pairs]:
-        metadata, path = _dict(record["metadata"]), str(record["path"])
-        pairs = [pair for pair in annex_fields(metadata, path) if pair[0] != "session"]
-        digest = _dict(metadata.get("digest")).get("dandi:sha2-256")
-        kind = metadata.get("encodingFormat")
+    def _row(self, record: Record | Refusal) -> tuple[Row, Pairs]:
+        """What is known of an asset; of one that is refused, where it would be."""
+        own, kind = Pairs(), object()
+        if isinstance(record, Record):
+            own = [pair for pair in annex_fields(record.metadata, record.path) if pair[0] != "session"]
+            kind = record.metadata.get("encodingFormat")
         row = (
-            path,
-            _bytes(str(record.get("asset_id", "")).replace("-", "")),
-            _bytes(digest if isinstance(digest, str) else ""),
-            int(record.get("size") or 0),
+            record.path,
+            bytes.fromhex(record.asset_id.replace("-", "")),
+            bytes.fromhex(record.sha256 or ""),
+            record.size or 0,
             kind if isinstance(kind, str) else "",
-            self._facts_number(orjson.dumps(pairs).decode()),
+            self._facts_number(orjson.dumps(own).decode()),
         )
-        return row, pairs
+        return row, own
 
     def _facts_number(self, text: str) -> int:
         if text not in self._facts:
@@ -203,17 +207,6 @@ class Rows:
         )
 
 
-def _records(name: str, content: bytes) -> Iterator[dict[str, Any]]:
-    """The asset records in a file of a version's tree; of a refused asset, at the path where its content is."""
-    if name.startswith(REFUSED):
-        record = _dict(_json(content).get("record"))
-        if "metadata" in record:
-            yield record | {"path": name.removesuffix(".json")}
-        return
-    for line in content.splitlines():
-        yield _json(line)
-
-
 def _words(path: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
     """An asset's words, column by column."""
     values: dict[str, list[str]] = {field: [] for field in FIELDS}
@@ -237,24 +230,5 @@ def _day(states: list[State]) -> str:
     return f"{datetime.fromtimestamp(states[0].seconds, UTC):%Y-%m-%d}" if states else ""
 
 
-def _record(content: bytes | None) -> dict[str, Any]:
-    """A Dandiset's own record; nothing of one that a person wrote in YAML."""
-    try:
-        return _json(content or b"{}")
-    except orjson.JSONDecodeError:
-        return {}
-
-
-def _json(content: bytes) -> dict[str, Any]:
-    return _dict(orjson.loads(content))
-
-
 def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _bytes(digits: str) -> bytes:
-    try:
-        return bytes.fromhex(digits)
-    except ValueError:
-        return b""

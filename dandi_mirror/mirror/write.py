@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice
 
-import orjson
-
 from dandi_mirror.mirror import messages
 from dandi_mirror.mirror.annexlogs import KeyLogs, Places, by_key, changed_logs, key_facts
 from dandi_mirror.mirror.early import EarlyLogs
 from dandi_mirror.mirror.fields import annex_fields
+from dandi_mirror.mirror.held import Record, admit, lines
 from dandi_mirror.mirror.plan import Plan
 from dandi_mirror.mirror.records import RecordFile, is_part
 from dandi_mirror.mirror.tree import Annexed, Listing, Tree, is_text
@@ -253,14 +252,13 @@ class Writer:
         old_parts = {path for path in (*new_parts, *branch.plan.removed) if path in branch.old and is_part(path)}
         old_lines: set[bytes] = set()
         with self._dataset.reader() as reader:
-            for content in reader.read([branch.old[path][1] for path in sorted(old_parts)]):
-                old_lines.update((content or b"").splitlines())
+            old_lines.update(lines(reader, [branch.old[path][1] for path in sorted(old_parts)]))
         for entry in new_parts.values():
             for line in entry.content().splitlines():
                 if line in old_lines:
                     old_lines.discard(line)
-                else:
-                    changed.add(orjson.loads(line)["asset_id"])
+                elif isinstance(record := admit(line), Record):
+                    changed.add(record.asset_id)
         for line in old_lines:
             gone.extend(_annexed(line))
         changed |= {refusal.asset_id for refusal in branch.listing.refusals}
@@ -269,9 +267,8 @@ class Writer:
 
 def _annexed(line: bytes) -> Iterator[Annexed]:
     """What a record that is there no more had on the git-annex branch."""
-    record = orjson.loads(line)
-    metadata = record["metadata"]
-    if is_text(record["path"], record["size"]) or "datePublished" in metadata:
+    record = admit(line)
+    if not isinstance(record, Record) or is_text(record.path, record.size) or "datePublished" in record.metadata:
         return
-    key = annex_key(record["size"], metadata["digest"]["dandi:sha2-256"], record["path"])
-    yield Annexed(key, record["asset_id"], None, annex_fields(metadata, record["path"]))
+    key = annex_key(record.size, record.sha256, record.path)
+    yield Annexed(key, record.asset_id, None, annex_fields(record.metadata, record.path))

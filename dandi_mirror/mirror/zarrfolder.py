@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.archive.transfer import Access, Meter
-from dandi_mirror.errors import DiskError
+from dandi_mirror.below import Below, InTheWay
+from dandi_mirror.errors import DiskError, PartError
 from dandi_mirror.mirror.contents import Contents, File
 from dandi_mirror.mirror.download import PARTIALS, Done, Plan, bring, judge
 from dandi_mirror.repo.disk import sync_to_disk
@@ -70,34 +73,43 @@ def bring_zarr(
         count, first = f"{len(failed):,} of its {len(filling.files):,} files", failed[0]
         return Done(zarr, path, "error", f"{count} did not come; {first.file.entry}: {first.message}", first.exit_code)
     try:
-        gone = _take_away(top, set(map(filling.place, filling.files)))
-        if top != path:
-            _put(top, path)
+        with Below(folder) as below:
+            gone = _take_away(below, filling)
+            if top != path:
+                _put(below, filling)
+    except InTheWay as error:
+        return Done(zarr, path, "error", f"{error.filename}: {error.strerror}; move it away", PartError.exit_code)
     except OSError as error:
         raise DiskError.of(path, error) from error
     return Done(zarr, path, "ok" if top != path or filling.plan.wanted or gone else "notneeded")
 
 
-def _put(top: Path, path: Path) -> None:
+def _put(below: Below, filling: Filling) -> None:
     """Put what has gathered in its place."""
-    top.mkdir(parents=True, exist_ok=True)  # a Zarr may hold nothing
-    path.parent.mkdir(parents=True, exist_ok=True)
-    top.rename(path)
-    sync_to_disk(path.parent)
-    if not any(top.parent.iterdir()):
-        top.parent.rmdir()
+    top, path = (str(place.relative_to(below.top)) for place in (filling.top, filling.path))
+    with below.folder(top, make=True):
+        pass  # a Zarr may hold nothing
+    below.move(top, path)
+    sync_to_disk(filling.path.parent)
+    below.remove_empty(PARTIALS)
 
 
-def _take_away(top: Path, kept: Collection[Path]) -> int:
-    """Remove the files that are not among ``kept``, and folders that are empty then; how many files those were."""
-    count = 0
-    for where, folders, names in os.walk(top, topdown=False):
-        for file in (Path(where, name) for name in names):
-            if file not in kept:
-                file.unlink()
-                count += 1
-        for inner in (Path(where, name) for name in folders):
-            # a link to a folder is followed, here as anywhere
-            if not inner.is_symlink() and not any(inner.iterdir()):
-                inner.rmdir()
+def _take_away(below: Below, filling: Filling) -> int:
+    """Remove the files that the archive does not have, and folders that are empty then; how many files those were."""
+    count, kept = 0, {file.path[len(filling.zarr.path) + 1 :] for file in filling.files}
+    try:
+        with below.folder(str(filling.top.relative_to(below.top))) as descriptor:
+            # links to folders are not followed, but are files that the archive does not have
+            for where, folders, names, folder in os.fwalk(".", topdown=False, dir_fd=descriptor):
+                for name in (*names, *folders):
+                    if os.path.normpath(f"{where}/{name}") in kept:
+                        continue
+                    if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                        os.unlink(name, dir_fd=folder)
+                        count += 1
+                    elif name in folders:
+                        with suppress(OSError):
+                            os.rmdir(name, dir_fd=folder)
+    except FileNotFoundError:
+        return 0  # nothing has gathered
     return count

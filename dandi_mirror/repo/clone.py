@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from dandi_mirror.errors import DiskError, UsageError
 from dandi_mirror.repo.dataset import ANNEX, Dataset, Tree
-from dandi_mirror.repo.keys import hash_dir_lower, hash_dir_mixed
+from dandi_mirror.repo.keys import hash_dir_lower, hash_dir_mixed, is_key
 from dandi_mirror.repo.logs import WEB, api_of, embargo_remote, fields, location_path, metadata_path, present, url_path
 from dandi_mirror.repo.process import git
 from dandi_mirror.repo.stream import FILE, LINK
@@ -21,7 +21,7 @@ from dandi_mirror.repo.stream import FILE, LINK
 _API = re.compile(r"^\S+ (?=.*\bexternaltype=dandi\b)(?:.* )?api=(\S+)", re.M)
 _OBJECTS = "annex/objects/"
 _POINTER = b"/annex/objects/"
-_LONGEST_POINTER = 32 << 10  # bytes, as git-annex has it
+LONGEST_POINTER = 32 << 10  # bytes, as git-annex has it
 _MANY = 50
 """Logs; to read more, the branch is listed first."""
 _UNUSUAL = (
@@ -37,6 +37,7 @@ class Tracked:
 
     path: str
     key: str
+    """Empty if what it names can be none."""
     pointer: bool
     """Whether it is a file that holds its content or a pointer to it (unlocked), not a link."""
 
@@ -147,11 +148,11 @@ class Clone:
         """The annexed files of a listing, sorted by path."""
         wanted = {path: entry for path, entry in tree.items() if entry[0] in {LINK, FILE} and _may_be_annexed(path)}
         with self.dataset.reader() as reader:
-            contents = reader.read([oid for _, oid in wanted.values()])
+            contents = reader.read([oid for _, oid in wanted.values()], LONGEST_POINTER, b"")
             found = [
-                Tracked(path, key, mode == FILE)
+                Tracked(path, name if is_key(name) and _stays(path) else "", mode == FILE)
                 for (path, (mode, _)), content in zip(wanted.items(), contents, strict=True)
-                if (key := key_of(mode, content or b""))
+                if (name := _named(mode, content or b""))
             ]
         return sorted(found, key=lambda file: file.path)
 
@@ -283,10 +284,20 @@ def _may_be_annexed(path: str) -> bool:
 
 def key_of(mode: bytes, content: bytes) -> str:
     """The key that a link or pointer names; empty if it is something else."""
+    return name if is_key(name := _named(mode, content)) else ""
+
+
+def _stays(path: str) -> bool:
+    """Whether a path of a tree stays below its top; git checks that only for what it checks out."""
+    return not {"", ".", ".."}.intersection(path.split("/"))
+
+
+def _named(mode: bytes, content: bytes) -> str:
+    """What a link or pointer to git-annex's objects names, whether that can be a key or not."""
     if mode == LINK:
         place, _, name = content.decode(errors="surrogateescape").rpartition("/")
         return name if f"{_OBJECTS}" in place + "/" else ""
-    if not content.startswith(_POINTER) or len(content) > _LONGEST_POINTER:
+    if not content.startswith(_POINTER) or len(content) > LONGEST_POINTER:
         return ""
     return content.split(b"\n", 1)[0].rpartition(b"/")[2].decode(errors="surrogateescape")
 

@@ -28,6 +28,7 @@ CHECKED_OUT = "refs/dandi-mirror/worktree"
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 ZERO = "0" * 40
+_DATE = re.compile(r"[0-9]{1,11}")
 _OBJECT = re.compile(r"[0-9a-f]{40}")
 
 Tree = dict[str, tuple[bytes, str]]
@@ -46,6 +47,11 @@ class RefChange:
     def line(self) -> str:
         """As ``git update-ref --stdin`` reads it."""
         return f"update {self.ref} {self.new} {self.old or ZERO}\n"
+
+
+def seconds_of(date: str) -> int:
+    """A date that git says, in seconds since 1970; 0 for one that no sync has written: none, or after the year 9999."""
+    return int(date) if _DATE.fullmatch(date) else 0
 
 
 class Dataset:
@@ -119,8 +125,8 @@ class Dataset:
     def tagged(self, name: str) -> tuple[str, int]:
         """The commit that an annotated tag names, and the tag's date in seconds since 1970."""
         form = "--format=%(*objectname) %(taggerdate:unix)"
-        commit, seconds = git(self.path, "for-each-ref", form, f"refs/tags/{name}").decode().split()
-        return commit, int(seconds)
+        commit, _, date = git(self.path, "for-each-ref", form, f"refs/tags/{name}").decode().strip("\n").partition(" ")
+        return commit, seconds_of(date)
 
     def edits(self) -> list[str]:
         """Paths of tracked files that differ from what is checked out, with git's two letters before each."""
@@ -132,7 +138,8 @@ class Dataset:
         form = "--format=%(refname:strip=2) %(*objectname)"
         without = [f"--no-merged={commit}"] if commit else []
         listing = git(self.path, "for-each-ref", "--sort=taggerdate", form, *without, "refs/tags")
-        return dict(line.split(" ") for line in listing.decode().splitlines() if not line.endswith(" "))
+        lines = listing.decode(errors="surrogateescape").split("\n")
+        return dict(line.split(" ", 1) for line in lines if line and not line.endswith(" "))
 
     def tree(self, commit: str | None, *folders: str) -> Tree:
         """Every file of a commit (below ``folders``, if any are named)."""

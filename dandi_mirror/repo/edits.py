@@ -82,7 +82,8 @@ def _tracked(dataset: Dataset, commit: str, tree: Tree) -> Iterator[Edit]:
         elif not _is_same(dataset, edit, tree):
             yield edit
     with dataset.reader() as reader:
-        for (path, _), content in zip(clean.items(), reader.read(list(clean.values())), strict=True):
+        contents = reader.read(list(clean.values()), _LONGEST_LINK, b"")
+        for (path, _), content in zip(clean.items(), contents, strict=True):
             # an unlocked file holds its content, and what git has of it is the pointer
             key = key_of(FILE, content or b"")
             if edit := Edit(path, _size_of(key), key, unlocked=True) if key else _look(dataset, path):

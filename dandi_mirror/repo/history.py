@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dandi_mirror.model import is_version_id
 from dandi_mirror.repo.changes import changes
-from dandi_mirror.repo.dataset import Dataset
+from dandi_mirror.repo.dataset import Dataset, seconds_of
 from dandi_mirror.repo.process import GitError, git
 
 BRANCHES = ("refs/heads/draft", "refs/heads/published", "refs/remotes/origin/draft", "refs/remotes/origin/published")
@@ -32,15 +32,17 @@ def versions(dataset: Dataset) -> list[State]:
     """The published versions, oldest first; only those that a sync has tagged."""
     form = "--format=%(objecttype) %(taggerdate:unix) %(*objectname) %(refname:strip=2)"
     listing = git(dataset.path, "for-each-ref", "--sort=taggerdate", form, "refs/tags").decode(errors="replace")
-    rows = [line.split(" ", 3) for line in listing.splitlines()]
-    return [State(name, oid, int(date)) for kind, date, oid, name in rows if kind == "tag" and is_version_id(name)]
+    rows = [line.split(" ", 3) for line in listing.split("\n")[:-1]]
+    return [
+        State(name, oid, seconds_of(date)) for kind, date, oid, name in rows if kind == "tag" and is_version_id(name)
+    ]
 
 
 def branch(dataset: Dataset) -> State | None:
     """The archive's newest state that is here: of the draft, or where only versions are mirrored of the newest one."""
     form = "--format=%(objectname) %(committerdate:unix) %(refname)"
     rows = [line.split(" ", 2) for line in git(dataset.path, "for-each-ref", form, *BRANCHES).decode().splitlines()]
-    found = {ref: State(ref.rpartition("/")[2], oid, int(date)) for oid, date, ref in rows}
+    found = {ref: State(ref.rpartition("/")[2], oid, seconds_of(date)) for oid, date, ref in rows}
     return next((found[ref] for ref in BRANCHES if ref in found), None)
 
 
@@ -53,7 +55,7 @@ def commits(dataset: Dataset, tip: State, most: int) -> list[State]:
     form = "--format=%H %h %ct"
     listing = git(dataset.path, "log", "--first-parent", f"--max-count={most}", form, tip.commit, "--").decode()
     rows = [line.split(" ") for line in reversed(listing.splitlines()) if line[:40] not in published]
-    return [State(tip.name if oid == tip.commit else short, oid, int(date)) for oid, short, date in rows]
+    return [State(tip.name if oid == tip.commit else short, oid, seconds_of(date)) for oid, short, date in rows]
 
 
 def find(dataset: Dataset, name: str) -> State | None:
@@ -67,7 +69,7 @@ def find(dataset: Dataset, name: str) -> State | None:
         found = git(dataset.path, "log", "-1", "--format=%H %ct", name, "--").decode().split()
     except GitError:
         return None
-    return State(name, found[0], int(found[1]))
+    return State(name, found[0], seconds_of(found[1]))
 
 
 def last_by(dataset: Dataset, committer: str, *trailers: str) -> str:

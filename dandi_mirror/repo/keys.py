@@ -8,6 +8,8 @@ from hashlib import md5
 
 _LONGEST_EXTENSION = 4
 _MOST_EXTENSIONS = 2
+_KEY = re.compile(r"[A-Z0-9_]+(?:-[a-zA-Z][0-9]+)*--[^/\x00-\x1f\x7f]+")
+_LONGEST_KEY = 255  # bytes: a file is called so
 _SHA256_KEY = re.compile(r"SHA256E?(?:-[smSC][0-9]+)*--([0-9a-f]{64})(?:\.[^/]*)?")
 _MIXED_LETTERS = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
 
@@ -19,6 +21,14 @@ def annex_key(size: int, sha256: str, path: str) -> str:
     whose extensions are ASCII, and with the official mirror's keys.
     """
     return f"SHA256E-s{size}--{sha256}{extension(path)}"
+
+
+def is_key(text: str) -> bool:
+    """Whether a link's last part can be a git-annex key: files and folders of git-annex are called by it."""
+    try:
+        return _KEY.fullmatch(text) is not None and len(text.encode()) <= _LONGEST_KEY
+    except UnicodeEncodeError:
+        return False  # bytes that are not UTF-8
 
 
 def sha256_of(key: str) -> str:

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dandi_mirror.below import read_file
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo.annexbranch import MANY, import_logs
-from dandi_mirror.repo.clone import Clone, Tracked
+from dandi_mirror.repo.clone import LONGEST_POINTER, Clone, Tracked
 from dandi_mirror.repo.dataset import ANNEX, TEMPORARY, ZERO, RefChange
 from dandi_mirror.repo.disk import bring_files_to_disk, bring_folders_to_disk
 from dandi_mirror.repo.keys import hash_dir_lower
@@ -174,11 +175,8 @@ def populate(clone: Clone, files: Iterable[Tracked]) -> None:
 
 def is_populated(clone: Clone, file: Tracked) -> bool:
     """Whether an unlocked file holds its content; one that is not there, or is edited, counts."""
-    try:
-        with (clone.path / file.path).open("rb") as content:
-            return content.read(15) != b"/annex/objects/"
-    except OSError:
-        return True
+    content = read_file(clone.path / file.path, LONGEST_POINTER)
+    return content is None or not content.startswith(b"/annex/objects/")
 
 
 def _journal_name(key: str) -> str:

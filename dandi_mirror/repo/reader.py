@@ -10,6 +10,9 @@ from dandi_mirror.repo import process
 from dandi_mirror.repo.process import GitError
 
 _BATCH = 1024
+LARGEST = 64 << 20
+"""Bytes of an object; what a repository from elsewhere holds may be larger than the memory."""
+_PIECE = 1 << 20
 
 
 class Reader:
@@ -19,10 +22,14 @@ class Reader:
         self._folder = folder
         self._child = process.start(folder, ["cat-file", "--batch-command", "--buffer"], stderr=subprocess.DEVNULL)
 
-    def read(self, names: list[str]) -> Iterator[bytes | None]:
-        """The content of each named object, None for one that is not there; in order.
+    def read(self, names: list[str], most: int = LARGEST, instead: bytes | None = None) -> Iterator[bytes | None]:
+        """The content of each named file, None for one that is not there, or is a folder; in order.
 
-        Names are object ids or ``ref:path`` without a newline.
+        Names are object ids or ``ref:path`` without a newline.  For a file of more than ``most`` bytes, ``instead`` is
+        given.
+
+        Raises:
+            GitError: a file is larger than that, and nothing is to be given instead.
         """
         assert self._child.stdin is not None
         for start in range(0, len(names), _BATCH):
@@ -32,20 +39,33 @@ class Reader:
                 self._child.stdin.flush()
             except BrokenPipeError:
                 raise self._cut_off() from None
-            yield from (self._one() for _ in batch)
+            yield from (self._one(name, most, instead) for name in batch)
 
-    def _one(self) -> bytes | None:
+    def _one(self, name: str, most: int, instead: bytes | None) -> bytes | None:
         assert self._child.stdout is not None
         header = self._child.stdout.readline()
         if header.endswith(b" missing\n") or header.endswith(b" ambiguous\n"):
             return None
         if not header.endswith(b"\n"):
             raise self._cut_off()
-        size = int(header.rsplit(b" ", 1)[1])
+        kind, size = header.split(b" ")[-2], int(header.split(b" ")[-1])
+        if kind != b"blob" or size > most:
+            self._pass_over(size + 1)
+            if kind == b"blob" and instead is None:
+                raise GitError(f"{self._folder}: {name:.200} has {size:,} bytes, and no sync makes a file of more than "
+                               f"{most:,} in git; do not use this repository, clone another")  # fmt: skip
+            return instead if kind == b"blob" else None
         content = self._child.stdout.read(size + 1)
         if len(content) <= size:
             raise self._cut_off()
         return content[:-1]
+
+    def _pass_over(self, count: int) -> None:
+        assert self._child.stdout is not None
+        while count:
+            if not (piece := self._child.stdout.read(min(count, _PIECE))):
+                raise self._cut_off()
+            count -= len(piece)
 
     def _cut_off(self) -> GitError:
         return GitError(f"{self._folder}: git cat-file ended before its work was done; run this again")

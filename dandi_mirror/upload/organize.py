@@ -85,8 +85,7 @@ def link(root: Path, planned: Iterable[Step], tracked: Container[str] = ()) -> I
             if reason := obstacle(root, step, SYMLINK, tracked):
                 raise FileError(reason)
             place = placing.make_folders(root, step.target)
-            if not os.path.lexists(place):
-                place.symlink_to(step.source)
+            if placing.put_link(step.source, root, step.target):
                 yield Organized(step.source, step.target)
             elif place.is_symlink() and place.readlink() == step.source:
                 yield Organized(step.source, step.target, "notneeded")
@@ -186,7 +185,7 @@ class _Run:
         made = self.folder / f"{next(_NUMBERS)}{place.suffix}"
         try:
             seen, sha256 = self._make(source, made, references, os.path.lexists(place))
-            fresh = made.exists() and placing.put(made, place)
+            fresh = made.exists() and placing.put(made, self.clone.path, target)
         finally:
             made.unlink(missing_ok=True)
         if not fresh and not _holds(place, sha256):

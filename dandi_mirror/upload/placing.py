@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dandi_mirror.below import Below, InTheWay
 from dandi_mirror.errors import DiskError
 from dandi_mirror.own import OwnPath
 from dandi_mirror.repo.files import Look, look
@@ -74,20 +75,53 @@ def unchanged(file: Path, seen: Seen) -> bool:
         return False
 
 
-def put(made: Path, target: Path) -> bool:
-    """Let a file have its name, unless there is something of that name; whether it has it now."""
-    try:
-        os.link(made, target)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        if os.path.lexists(target):
+def put(made: Path, root: Path, target: str) -> bool:
+    """Let a file have its name below ``root``, unless there is something of that name; whether it has it now.
+
+    Raises:
+        FileError: something on the way is no folder.
+    """
+    with _open(root, target) as (name, folder):
+        try:
+            os.link(made, name, dst_dir_fd=folder)
+        except FileExistsError:
             return False
-        made.rename(target)
-        return True
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if _is_there(name, folder):
+                return False
+            os.rename(made, name, dst_dir_fd=folder)
+            return True
     made.unlink()
+    return True
+
+
+def put_link(source: Path, root: Path, target: str) -> bool:
+    """The same with a link to a file elsewhere."""
+    with _open(root, target) as (name, folder):
+        try:
+            os.symlink(source, name, dir_fd=folder)
+        except FileExistsError:
+            return False
+    return True
+
+
+@contextmanager
+def _open(root: Path, target: str) -> Iterator[tuple[str, int]]:
+    """The name of a place below ``root``, and its folder, open; folders on the way to it are made."""
+    try:
+        with Below(root) as below, below.place(target, make=True) as place:
+            yield place
+    except InTheWay as error:
+        raise FileError(f"{error.filename} is in the way, it is no folder") from error
+
+
+def _is_there(name: str, folder: int) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
     return True
 
 
@@ -97,13 +131,8 @@ def make_folders(root: Path, target: str) -> Path:
     Raises:
         FileError: something on the way is no folder.
     """
-    place = root
-    for part in target.split("/")[:-1]:
-        place = place / part
-        if place.is_symlink() or (os.path.lexists(place) and not place.is_dir()):
-            raise FileError(f"{place} is in the way, it is no folder")
-        place.mkdir(exist_ok=True)
-    return root / target
+    with _open(root, target):
+        return root / target
 
 
 @contextmanager
