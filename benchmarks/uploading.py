@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.repo.process import child_environment
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
@@ -66,9 +67,8 @@ class _Ours:
 
     def __init__(self, work: Path, api_url: str) -> None:
         work.mkdir()
-        host = urlsplit(api_url).netloc
         self._work = work
-        self._environment = {f"{host.upper().replace('.', '_').replace(':', '_')}_API_KEY": TOKEN}
+        self._environment = {token_variable(api_url): TOKEN}
         self._where = ["-i", api_url]
         self.files = work / "mirror" / OURS / "sub-1"
         _measured([_program("dandi-mirror"), "sync", OURS, "-d", "mirror", *self._where], work, self._environment)

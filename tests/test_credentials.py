@@ -175,7 +175,7 @@ def test_a_token_that_the_archive_does_not_know_ends_with_4_and_is_not_shown(
     keep_in_plain_file(mirror.server, monkeypatch)
     archive.users.clear()
     done = mirror.cli("login", "--check", "-l", "debug", code=4)
-    assert "not valid" in done.stderr
+    assert "does not accept the API key" in done.stderr
     assert TOKEN not in done.stdout + done.stderr
 
 

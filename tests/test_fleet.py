@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 
 from dandi_mirror.archive.client import Archive as Client
 from dandi_mirror.archive.http import Session
+from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Request
 from dandi_mirror.mirror import lastsync
 from dandi_mirror.mirror.index import Index
@@ -392,8 +393,7 @@ def test_one_that_is_closed_and_opened_again_is_read_with_all_its_metadata(
     assert "forbidden" in many.cli("sync", "--all", code=3).stderr
     archive.add_user("owner", "a" * 40)
     dandiset.owners.append("owner")
-    host = many.server.origin.partition("://")[2].replace(".", "_").replace(":", "_")
-    token = {f"{host}_API_KEY": "a" * 40}
+    token = {token_variable(many.server.api_url): "a" * 40}
     set_verified(many, "000004", 0.0)
     assert "embargoed" in many.cli("sync", "--all", env=token, code=3).stderr
     assert word(many, "000004", offline=True) == "embargoed"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 from dandi_mirror.archive.instances import token_variable
@@ -26,18 +25,9 @@ def test_every_block_can_be_typed_as_it_stands(archive: Archive, mirror: MirrorO
     lab = tmp_path / "lab"
     for number in (1, 2):
         write_nwb(lab / f"recording-{number}.nwb", subject=f"m{number}", session="s1", day=number)
-    program = tmp_path / "bin" / "dandi-mirror"
-    program.parent.mkdir()
-    key = token_variable(mirror.server.api_url)  # begins with a digit, which a shell does not hand on
-    program.write_text(
-        f"#!{sys.executable}\nimport os\nos.environ[{key!r}] = {TOKEN!r}\n"
-        "from dandi_mirror.cli.main import main\nmain()\n"
-    )
-    program.chmod(0o755)
     typed = "\necho ---\n".join(blocks("sh")).replace("/data/lab", str(lab))
-    env = {"DANDI_INSTANCE": mirror.server.api_url}
-    path = run("printenv", "PATH").stdout.strip()
-    done = run("bash", "-euc", typed, cwd=tmp_path, env=env | {"PATH": f"{program.parent}:{path}"})
+    env = {"DANDI_INSTANCE": mirror.server.api_url, token_variable(mirror.server.api_url): TOKEN}
+    done = run("bash", "-euc", typed, cwd=tmp_path, env=env)
     said = dict(zip((block.splitlines()[0] for block in blocks("sh")), done.stdout.split("---\n"), strict=True))
     created = next(iter(said.values()))
     assert created.startswith("000123  in ")

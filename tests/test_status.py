@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.cli.config import TEMPLATE
 from dandi_mirror.embedded import Archive
 from dandi_mirror.repo.programs import PROGRAMS, Found, version_numbers
@@ -60,8 +61,7 @@ def test_status_tells_gone_forbidden_embargoed_and_not_mirrored_apart(archive: A
     assert word(mirror, code=3) == "forbidden"
     archive.add_user("owner", "a" * 40)
     dandiset.owners.append("owner")
-    host = mirror.server.origin.partition("://")[2].replace(".", "_").replace(":", "_")
-    done = mirror.cli("status", "-f", "json", env={f"{host}_API_KEY": "a" * 40}, code=3)
+    done = mirror.cli("status", "-f", "json", env={token_variable(mirror.server.api_url): "a" * 40}, code=3)
     assert json.loads(done.stdout.splitlines()[0])["word"] == "embargoed"
     dandiset.set_embargo("OPEN")
     archive.delete_dandiset("000123")

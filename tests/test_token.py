@@ -8,6 +8,7 @@ from pathlib import Path
 
 from starlette.responses import RedirectResponse, Response
 
+from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Request, Server, serve
 from tests.conftest import MirrorOfTest, run
 from tests.test_sync import seed
@@ -16,8 +17,7 @@ TOKEN = "0123456789abcdef0123456789abcdef01234567"
 
 
 def variable(server: Server) -> str:
-    host = server.origin.partition("://")[2]
-    return "".join(letter if letter.isalnum() else "_" for letter in host.upper()) + "_API_KEY"
+    return token_variable(server.api_url)
 
 
 def test_it_is_sent_to_the_api_only_and_stands_in_no_file_argument_or_output(

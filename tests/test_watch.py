@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.responses import JSONResponse
 
 from dandi_mirror import __version__
+from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive
 from dandi_mirror.mirror.runlog import RunLog, past_runs
 from tests.conftest import MirrorOfTest, run
@@ -102,9 +103,8 @@ def test_old_logs_go_and_what_was_counted_beside_them(tmp_path: Path) -> None:
 def test_no_token_is_in_log_or_metrics(archive: Archive, mirror: MirrorOfTest, tmp_path: Path) -> None:
     seed(archive)
     archive.add_user("owner", "a" * 40)
-    host = mirror.server.origin.partition("://")[2].replace(".", "_").replace(":", "_")
     metrics = tmp_path / "mirror.prom"
-    mirror.cli("sync", "000123", "--metrics", str(metrics), env={f"{host}_API_KEY": "a" * 40})
+    mirror.cli("sync", "000123", "--metrics", str(metrics), env={token_variable(mirror.server.api_url): "a" * 40})
     assert any("a" * 40 in request.headers.get("authorization", "") for request in mirror.server.requests)
     written = [metrics, *(path for path in (mirror.path / ".dandi-mirror").rglob("*") if path.is_file())]
     assert len(written) > 3

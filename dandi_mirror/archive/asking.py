@@ -9,10 +9,10 @@ import random
 import time
 from collections.abc import Iterator
 from typing import Protocol
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from dandi_mirror.addresses import NotFollowed, followed, refusal
 from dandi_mirror.archive.hosts import Host, Hosts, Source, Stopped, origin, shown
-from dandi_mirror.archive.instances import LOOPBACK
 from dandi_mirror.archive.patience import HOPS, LATER, REDIRECTED, RETRIED, retry_after
 from dandi_mirror.archive.wire import Chunked, Forbidden, Head, Wire, WireError
 from dandi_mirror.errors import CredentialsError, MirrorError, NotFoundError, PartError, TemporaryError
@@ -137,7 +137,7 @@ class Asker:
                     continue
                 if head.status in REDIRECTED and (location := head.headers.get("location")):
                     wire.close() if head.length is None or head.length > ENOUGH else _skip(wire)
-                    here = source.led[url] = self._followed(here, location)
+                    here = source.led[url] = _followed(here, location)
                     continue
             try:
                 self._check(head, source, url, here)
@@ -224,20 +224,10 @@ class Asker:
     def _wire(self, parts: SplitResult) -> Wire:
         place = f"{parts.scheme}://{parts.netloc}"
         if place not in self._wires:
-            self._wires[place] = Wire(parts, self._patience, self._hosts.access.addresses)
+            if self._hosts.access.allowed.refuses(place):
+                raise PartError(refusal(parts.hostname or ""))
+            self._wires[place] = Wire(parts, self._patience, self._hosts.access.allowed.at(place))
         return self._wires[place]
-
-    def _followed(self, here: str, location: str) -> str:
-        """Where a redirect leads; plain http only where the API, too, is on this machine."""
-        try:
-            there = urljoin(here, location)
-            parts = urlsplit(there)
-        except ValueError:
-            raise PartError(f"{shown(here)}: a redirect that leads nowhere") from None
-        plain = parts.hostname in LOOPBACK and urlsplit(here).hostname in LOOPBACK
-        if not parts.hostname or parts.scheme not in ({"https", "http"} if plain else {"https"}):
-            raise PartError(f"{shown(here)}: a redirect to what is not https")
-        return there
 
 
 def _pieces(wire: Wire, cursor: Cursor) -> Iterator[int]:
@@ -257,6 +247,13 @@ def _pieces(wire: Wire, cursor: Cursor) -> Iterator[int]:
             return
         yield filled
         left -= filled
+
+
+def _followed(here: str, location: str) -> str:
+    try:
+        return followed(here, location)
+    except NotFollowed as error:
+        raise PartError(f"{shown(here)}: {error}") from None
 
 
 def _skip(wire: Wire) -> None:

@@ -73,6 +73,14 @@ class Archive:
             raise BadAnswerError(f"{path} answers for {row.identifier!a}")
         return row
 
+    def active_uploads(self, identifier: str) -> int:
+        """Uploads to a Dandiset that somebody began and did not end; only its owners may ask."""
+        path = f"/dandisets/{identifier}/uploads/"
+        count = json_object(self.session.get(path), path).get("count")
+        if type(count) is not int:
+            raise BadAnswerError(f"{path} does not say how many uploads there are")
+        return count
+
     def dandisets(self, *, embargoed: bool = False) -> Rows:
         """The row of every open Dandiset by its id; None for one whose row is not as it should be.
 

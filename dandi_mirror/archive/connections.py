@@ -7,15 +7,19 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
 from dandi_mirror import __version__
+from dandi_mirror.addresses import Allowed, is_allowed, refusal
+from dandi_mirror.errors import PartError
 
 AT_ONCE = 6
 """Connections to one host, and so requests to it at a time, however many threads ask."""
@@ -26,8 +30,9 @@ HEAD = 2
 class Http(requests.Session):
     """Follows no redirect and so reads none: requests would read its body without any bound."""
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Allowed) -> None:
         super().__init__()
+        self.allowed = allowed
         self._settings: dict[str, Any] = {}
 
     def merge_environment_settings(self, url: Any, *others: Any) -> Any:
@@ -42,15 +47,15 @@ class Http(requests.Session):
         return None
 
 
-def http_session(headers: Mapping[str, str], at_once: int = AT_ONCE) -> Http:
-    """Connections that send these headers; at most so many to a host."""
-    session = Http()
+def http_session(headers: Mapping[str, str], allowed: Allowed, at_once: int = AT_ONCE) -> Http:
+    """Connections that send these headers; at most so many to a host; to addresses that may be asked."""
+    session = Http(allowed)
     session.headers["User-Agent"] = f"dandi-mirror/{__version__}"
     session.headers.update(headers)
     # a .netrc entry would replace the token, or send one of its own
     session.auth = _no_auth
     for scheme in ("https://", "http://"):
-        session.mount(scheme, FewConnections(at_once))
+        session.mount(scheme, FewConnections(at_once, allowed))
     return session
 
 
@@ -61,16 +66,51 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
 class FewConnections(HTTPAdapter):
     """Lets a thread wait for a free connection; never asks a second time by itself."""
 
-    def __init__(self, at_once: int) -> None:
+    def __init__(self, at_once: int, allowed: Allowed) -> None:
+        self._allowed = allowed
         super().__init__(pool_connections=8, pool_maxsize=at_once, pool_block=True)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """As requests does, with our connections."""
         super().init_poolmanager(*arguments, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        pools: dict[str, Any] = {
+            "http": partial(_Pool, allowed=self._allowed),
+            "https": partial(_SecurePool, allowed=self._allowed),
+        }
+        self.poolmanager.pool_classes_by_scheme = pools
 
 
-class _HeadInTime(HTTPConnection):
+class _Careful(HTTPConnection):
+    """Connects to addresses only that may be asked; to those beside the public ones in ``allowed``."""
+
+    allowed: frozenset[str] = frozenset()
+
+    def _new_conn(self) -> socket.socket:
+        host = self._dns_host
+        places = self._places(host)
+        try:
+            for number, self._dns_host in enumerate(places, start=1):
+                try:
+                    return super()._new_conn()
+                except HTTPError:
+                    if number == len(places):
+                        raise
+            raise PartError(refusal(host))
+        finally:
+            self._dns_host = host
+
+    def _places(self, host: str) -> list[str]:
+        """The addresses of a host that may be asked; the host itself where all may be, or it has none."""
+        if "all" in self.allowed:
+            return [host]
+        try:
+            found = socket.getaddrinfo(host.strip("[]"), self.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return [host]
+        return [place for place in dict.fromkeys(str(at[0]) for *_, at in found) if is_allowed(place, self.allowed)]
+
+
+class _HeadInTime(_Careful):
     """Ends itself when a head drips in: for http.client a byte a minute is no stall, and a head may have millions."""
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
@@ -92,11 +132,24 @@ class _SecureHeadInTime(_HeadInTime, HTTPSConnection):
     pass
 
 
-class _Pool(HTTPConnectionPool):
+class _CarefulPool(HTTPConnectionPool):
+    """Its connections know which addresses they may ask."""
+
+    def __init__(self, *arguments: Any, allowed: Allowed, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._addresses = allowed.at(f"{self.scheme}://{self.host}:{self.port}")
+
+    def _new_conn(self) -> Any:
+        connection = super()._new_conn()
+        connection.allowed = self._addresses  # type: ignore[attr-defined]
+        return connection
+
+
+class _Pool(_CarefulPool):
     ConnectionCls = _HeadInTime
 
 
-class _SecurePool(HTTPSConnectionPool):
+class _SecurePool(_CarefulPool, HTTPSConnectionPool):
     ConnectionCls = _SecureHeadInTime
 
 

@@ -1,8 +1,10 @@
 """The token for an archive: from its environment variable, or from the keyring.  The only door to keyring.
 
-Variable and entry of the keyring are those of the dandi client, so that both share them.  Without a terminal the
-keyring is asked in a process that has none, for a bounded time: it may want a password, or show a dialogue that
-nobody sees.
+Variable and entry of the keyring are those of the dandi client, so that both share them, as long as they stand for one
+origin (scheme, host and port) alone: a key goes to the origin for which it was stored and nowhere else.
+
+Without a terminal the keyring is asked in a process that has none, for a bounded time: it may want a password, or show
+a dialogue that nobody sees.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dandi_mirror.archive.instances import instance_name, token_variable
+from dandi_mirror.archive.instances import instance_name, stock_name, token_variables
 from dandi_mirror.errors import CredentialsError
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ class KeyringTrouble(CredentialsError):
 
 def service_name(instance: str) -> str:
     """The service under which the token stands in the keyring."""
-    return f"dandi-api-{instance_name(instance)}"
+    return f"dandi-api-{stock_name(instance) or instance_name(instance)}"
 
 
 def well_formed(value: str) -> bool:
@@ -52,13 +54,13 @@ def well_formed(value: str) -> bool:
 
 
 def from_variable(instance: str) -> Token | None:
-    """The token in the instance's environment variable; None when it is unset or empty.
+    """The token in the first of the instance's environment variables that is set; None when they are unset or empty.
 
     Raises:
         CredentialsError: it is set to something that is no token.
     """
-    name = token_variable(instance)
-    value = os.environ.get(name, "").strip()
+    found = {name: value for name in token_variables(instance) if (value := os.environ.get(name, "").strip())}
+    name, value = next(iter(found.items()), ("", ""))
     if value and not well_formed(value):
         raise CredentialsError(f"{name} does not hold a token (letters and digits); unset it for public data")
     return Token(value, name) if value else None

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
 
+from dandi_mirror.addresses import refusal
 from dandi_mirror.archive.answers import TooLarge, TooLate, detail, parse, read_body
 from dandi_mirror.archive.connections import Http
 from dandi_mirror.archive.patience import LATER, REDIRECTED, RETRIED, Patience, retry_after
@@ -109,8 +110,11 @@ class _Missed(Exception):
 class Door:
     """One of a session's ways out; safe to be used by several threads."""
 
-    def __init__(self, http: Http, patience: Patience, api_url: str = "") -> None:
-        """``api_url`` of the door to an API; the other one leads to any host."""
+    def __init__(self, http: Http, patience: Patience, api_url: str = "", key_from: str = "") -> None:
+        """``api_url`` of the door to an API; the other one leads to any host.
+
+        ``key_from``: where the API key was found that is sent, if that is known.
+        """
         self.requests = 0
         """How many answers were asked for (retries not counted)."""
         self.received = 0
@@ -118,6 +122,7 @@ class Door:
         self._http = http
         self._patience = patience
         self._api_url = api_url
+        self._key_from = key_from
         self._missed = 0  # answers in a row that did not come
         self._resume = 0.0  # the moment, of time.monotonic, before which it wants no request
 
@@ -172,6 +177,8 @@ class Door:
             time.sleep(pause + random.uniform(0, self._patience.backoff))
 
     def _once(self, asked: Asked) -> Answer:
+        if self._http.allowed.refuses(asked.url):
+            raise PartError(refusal(urlsplit(asked.url).hostname or ""))
         deadline = time.monotonic() + self._patience.whole
         whom = self._api_url or "{0.scheme}://{0.netloc}".format(urlsplit(asked.url))
         try:
@@ -225,8 +232,7 @@ class Door:
         if status in {404, 410}:
             raise NotFoundError(f"{whom} has no {shown} ({status}{said})")
         if status in {401, 403}:
-            why = "it is embargoed" if asked.method == "GET" else "you may not change it"
-            raise CredentialsError(f"{whom} refuses {shown} ({status}{said}); {why}, or the token is not valid")
+            raise CredentialsError(self._refusal(whom, asked, status, said))
         if status in RETRIED:
             pause = retry_after(answer.headers.get("retry-after"))
             raise _Missed(f"{whom} answers {shown} with {status}{said}", pause, unheard=status == 429)
@@ -234,6 +240,29 @@ class Door:
             raise TemporaryError(f"{whom} answers {shown} with {status}{said}; {LATER}")
         words = said.removeprefix(": ").strip('"')
         raise Refused(f"{whom} answers {shown} with {status}{said}", status, words, answer.headers.get("location", ""))
+
+    def _refusal(self, whom: str, asked: Asked, status: int, said: str) -> str:
+        """Why a request is refused (401, 403), and what to type."""
+        if not self._api_url:
+            return f"{whom} refuses {asked.shown} ({status}{said}); the link to it may have expired"
+        has_key = "Authorization" in self._http.headers
+        login = f"dandi-mirror login -i {self._api_url}"
+        if status == 401 and has_key:
+            origin = f" from {self._key_from}" if self._key_from else ""
+            return (
+                f"{whom} does not accept the API key{origin} ({status}{said}); "
+                f"copy a valid one from the archive's web page: {_new_key(self._key_from, login)}"
+            )
+        if status == 401:
+            return f"{whom} refuses {asked.shown} ({status}{said}) without an API key: {login}"
+        why = "it is embargoed" if asked.method == "GET" else "you may not change it"
+        whose = f"; see whose API key is used: {login} --check" if has_key else f" without an API key: {login}"
+        return f"{whom} refuses {asked.shown} ({status}{said}); {why}{whose}"
+
+
+def _new_key(source: str, login: str) -> str:
+    """How to replace an API key that was found there."""
+    return f"put it into {source}, or unset that and run {login}" if source.endswith("_API_KEY") else login
 
 
 def _is_unheard(error: Exception) -> bool:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
+from dandi_mirror.addresses import Allowed
 from dandi_mirror.archive.patience import Patience
 from dandi_mirror.errors import CredentialsError, MirrorError, PartError, TemporaryError
 
@@ -22,8 +23,8 @@ class Access:
     api_url: str = ""
     """The archive's API; the token goes there, and nowhere else."""
     token: str | None = None
-    addresses: frozenset[str] = frozenset()
-    """IP addresses on this machine or network that may be asked (``all``: any); those of the public network may."""
+    allowed: Allowed = field(default_factory=Allowed)
+    """What may be asked on this machine or network; the public network may be."""
     patience: Patience = field(default_factory=Patience)
     key: Callable[[], str | None] | None = None
     """Looks for a token, once, if the API refuses something and there was none."""

@@ -11,7 +11,9 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import orjson
 
+from dandi_mirror.addresses import Allowed, NotFollowed, followed, is_loopback
 from dandi_mirror.archive.connections import AT_ONCE, http_session
+from dandi_mirror.archive.credentials import Token
 from dandi_mirror.archive.doors import (
     LARGEST_ANSWER,
     MISSED,
@@ -23,7 +25,6 @@ from dandi_mirror.archive.doors import (
     Moved,
     Refused,
 )
-from dandi_mirror.archive.instances import LOOPBACK
 from dandi_mirror.archive.patience import HOPS, Patience
 from dandi_mirror.errors import BadAnswerError, PartError
 
@@ -34,19 +35,30 @@ class Session:
     """Requests to one API; safe to be used by several threads."""
 
     def __init__(
-        self, api_url: str, token: str | None = None, patience: Patience | None = None, *, at_once: int = AT_ONCE
+        self,
+        api_url: str,
+        token: str | Token | None = None,
+        patience: Patience | None = None,
+        *,
+        at_once: int = AT_ONCE,
+        allowed: Allowed | None = None,
     ) -> None:
-        """``at_once``: connections to a host where content is; to the API there are few in any case."""
+        """``at_once``: connections to a host where content is; to the API there are few in any case.
+
+        ``allowed``: what may be asked on this machine or network; without it the API itself, which a person named.
+        """
         self.api_url = api_url
         self.patience = patience or Patience()
-        self._token = token
-        self._api = Door(http_session(self._api_headers()), self.patience, api_url)
+        self._token = token.value if isinstance(token, Token) else token
+        allowed = allowed or Allowed.named(api_url)
+        key_from = token.source if isinstance(token, Token) else ""
+        self._api = Door(http_session(self._api_headers(), allowed), self.patience, api_url, key_from)
         # nothing of the API's session, its token least of all, is ever sent to where content is
-        self._content = Door(http_session({}, at_once), self.patience)
+        self._content = Door(http_session({}, allowed, at_once), self.patience)
 
     def _api_headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json"}
-        if urlsplit(self.api_url).hostname in LOOPBACK:
+        if is_loopback(urlsplit(self.api_url).hostname):
             # on one machine, to compress costs more than to send
             headers["Accept-Encoding"] = "identity"
         if self._token:
@@ -136,7 +148,7 @@ class Session:
             Refused: it is not as it should be.
             TemporaryError: no answer, or a server's error, after all attempts.
         """
-        there = self._followed(self.api_url, url)
+        there = _followed(self.api_url, url)
         shown = urlsplit(there).path
         try:
             return self._content.ask(Asked(there, shown, method=method, body=body))
@@ -154,7 +166,7 @@ class Session:
             try:
                 return door.ask(Asked(url, shown, most)).content
             except Moved as moved:
-                url, door = self._followed(url, str(moved)), self._content
+                url, door = _followed(url, str(moved)), self._content
         raise BadAnswerError(f"{shown}: more than {HOPS} redirects")
 
     def leads_to(self, url: str) -> str:
@@ -174,22 +186,17 @@ class Session:
     def _is_own(self, url: str) -> bool:
         return url.startswith(f"{self.api_url}/")
 
-    def _followed(self, url: str, location: str) -> str:
-        """Where a redirect leads; plain http only where the API, too, is on this machine.
 
-        Raises:
-            BadAnswerError: nowhere that is to be asked.
-        """
-        shown = urlsplit(url).path
-        try:
-            there = urljoin(url, location)
-            parts = urlsplit(there)
-        except ValueError:
-            raise BadAnswerError(f"{shown}: a redirect that leads nowhere") from None
-        plain = parts.hostname in LOOPBACK and urlsplit(self.api_url).hostname in LOOPBACK
-        if not parts.hostname or parts.scheme not in ({"https", "http"} if plain else {"https"}):
-            raise BadAnswerError(f"{shown}: a redirect to what is not https")
-        return there
+def _followed(here: str, location: str) -> str:
+    """Where a redirect leads.
+
+    Raises:
+        BadAnswerError: nowhere that is to be asked.
+    """
+    try:
+        return followed(here, location)
+    except NotFollowed as error:
+        raise BadAnswerError(f"{urlsplit(here).path}: {error}") from None
 
 
 __all__ = ["LARGEST_ANSWER", "MISSED", "Body", "LostAnswer", "Refused", "Session"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from difflib import get_close_matches
 from urllib.parse import urlsplit
 
+from dandi_mirror.addresses import is_loopback, origin
 from dandi_mirror.errors import UsageError
 from dandi_mirror.model import Instance
 
@@ -40,7 +40,8 @@ BUCKETS = {
     "ember-open-data-sandbox": "ember-dandi-sandbox",
 }
 """Where archives keep their content, and whose it is.  Source: the archives' public infrastructure and pages."""
-LOOPBACK = {"127.0.0.1", "localhost"}
+
+_SPELLED = {".": "_", "-": "_dash_"}
 
 
 def api_url(instance: str) -> str:
@@ -65,7 +66,7 @@ def api_url(instance: str) -> str:
         raise UsageError(f"no archive instance is called {instance!r}; {hint} a URL or one of: {', '.join(KNOWN)}")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError("the instance's URL must be plain: no user, query or fragment")
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise UsageError(f"{instance}: plain http is only for 127.0.0.1; use https")
     path = parts.path.rstrip("/") or "/api"
     return f"{parts.scheme}://{parts.netloc.lower()}{path}"
@@ -81,19 +82,63 @@ def at_host(host: str) -> str | None:
     return next((url for url in KNOWN.values() if urlsplit(url).netloc == host), None)
 
 
-def token_variable(instance: str) -> str:
-    """The environment variable that holds the token for an instance: ``DANDI_API_KEY``, …
-
-    Named as the dandi client names it; an instance given by URL uses the name it is known by, else
-    ``DANDI_API_KEY`` is **not** sent to it: its variable is its host's name in capitals.
-    """
-    return re.sub(r"[^A-Z0-9]", "_", instance_name(instance).upper()) + "_API_KEY"
-
-
 def instance_name(instance: str) -> str:
-    """What the dandi client calls an instance: the name that it is known by, else ``host[:port]``."""
+    """What people call an archive: a known one by its name, any other by scheme, host and port.
+
+    A known name stands for its exact URL only: ``https://dandi/api`` is not called ``dandi``.
+    """
     url = api_url(instance)
-    return next((name for name, known in KNOWN.items() if known == url), urlsplit(url).netloc)
+    return known_name(url) or origin(url)
+
+
+def known_name(url: str) -> str | None:
+    """The name of a known archive, by its API's exact URL."""
+    return next((name for name, known in KNOWN.items() if known == url), None)
+
+
+def stock_name(instance: str) -> str | None:
+    """What the dandi client calls an archive, if that is a name for one origin alone; else None.
+
+    It calls an archive that it does not know ``host:port``, without the scheme.  So the name counts for https only (on
+    this machine for http only), and never where it could be a known archive's name.
+    """
+    url = api_url(instance)
+    parts = urlsplit(url)
+    usual = "http" if is_loopback(parts.hostname) else "https"
+    is_own = parts.netloc.isascii() and "_" not in parts.netloc and not {".", ":"}.isdisjoint(parts.netloc)
+    return known_name(url) or (parts.netloc if is_own and parts.scheme == usual else None)
+
+
+def token_variables(instance: str) -> list[str]:
+    """The environment variables in which an API key may be, the first of them first.
+
+    For a known archive that of the dandi client.  For an archive that is given by its URL ours, which no other origin
+    shares and a shell can set; then that of the dandi client, if no other origin shares it.
+    """
+    url, stock = api_url(instance), stock_name(instance)
+    ours = [] if known_name(url) else [f"DANDI_AT_{_spelled(origin(url))}_API_KEY"]
+    return ours + ([f"{stock.upper().replace('-', '_')}_API_KEY"] if stock else [])
+
+
+def token_variable(instance: str) -> str:
+    """The environment variable to put an API key into: ``DANDI_API_KEY``, ``DANDI_AT_API_LAB_ORG_API_KEY``, …"""
+    return token_variables(instance)[0]
+
+
+def _spelled(origin: str) -> str:
+    """An origin in letters, digits and underscores, so that no two are spelt alike.
+
+    The host is in capitals and a dot is an underscore; what else there is stands in small letters.
+    """
+    parts = urlsplit(origin)
+    host = "".join(_SPELLED.get(letter) or _spell(letter) for letter in parts.hostname or "")
+    scheme = "" if parts.scheme == "https" else f"{parts.scheme}_"
+    return f"{scheme}{host}" + (f"_port_{parts.port}" if parts.port else "")
+
+
+def _spell(letter: str) -> str:
+    plain = letter.isascii() and letter.isalnum()
+    return letter.upper() if plain else "".join(f"_x{byte:02x}_" for byte in letter.encode())
 
 
 def agreed(said: str | None, given: str | None, default: str) -> str:
@@ -107,13 +152,16 @@ def agreed(said: str | None, given: str | None, default: str) -> str:
     if said is None:
         return given or default
     if given is None:
+        if "://" not in said and said not in KNOWN:
+            # the nearest name that is known is another archive, to which nothing of this one may go
+            raise UsageError(f"the archive called {said!r} is not known here; name its API: -i https://HOST/api")
         api_url(said)
         return said
     url = api_url(given)
     if "://" in said:
         same = api_url(said) == url
     else:
-        same = KNOWN.get(said) == url or url not in KNOWN.values() or urlsplit(url).hostname in LOOPBACK
+        same = KNOWN.get(said) == url or url not in KNOWN.values() or is_loopback(urlsplit(url).hostname)
     if not same:
         raise UsageError(f"a name says {said} and -i, or the settings, say {given}; two archives at once cannot be")
     return given
@@ -128,8 +176,3 @@ def check_called(said: str | None, instance: Instance) -> None:
     if said is None or "://" in said or KNOWN.get(said) == instance.api_url or said == instance.name.lower():
         return
     raise UsageError(f"a name says {said}, and the archive at {instance.api_url} is called {instance.name}; see -i")
-
-
-def addresses(url: str) -> frozenset[str]:
-    """IP addresses on this machine that may be asked for an archive's content: if it is here itself, by its ``url``."""
-    return frozenset({"127.0.0.1"}) if urlsplit(url).hostname in LOOPBACK else frozenset()

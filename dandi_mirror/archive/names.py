@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from dandi_mirror.archive.instances import BUCKETS, KNOWN, LOOPBACK, api_url, at_host
+from dandi_mirror.addresses import is_loopback
+from dandi_mirror.archive.instances import BUCKETS, KNOWN, api_url, at_host
 from dandi_mirror.errors import UsageError
 from dandi_mirror.model import DRAFT, is_dandiset_id, is_version_id
 
@@ -240,7 +241,7 @@ def _leading_on(text: str, parts: SplitResult, host: str) -> Name:
 
 
 def _plain_site(parts: SplitResult, host: str) -> str:
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise UsageError(f"http://{host} is not asked, for plain http is only for 127.0.0.1; use https")
     return f"{parts.scheme}://{host}"
 

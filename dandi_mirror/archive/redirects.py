@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from dandi_mirror.addresses import Allowed, inside, refusal
 from dandi_mirror.archive.http import Session
 from dandi_mirror.archive.instances import api_url
 from dandi_mirror.archive.names import Name, parse
@@ -21,13 +22,15 @@ def follow(name: Name, patience: Patience | None = None) -> Name:
         MirrorError: it could not be asked.
     """
     found = name
+    # where a link leads, nobody named: on this machine or network it is not asked
+    allowed = Allowed.named(name.ask) if name.ask else Allowed()
     for _ in range(HOPS):
         if not found.ask:
             return replace(found, text=name.text)
         if found.dandiset:
-            return replace(found, text=name.text, instance=_api_of(found.ask, patience), ask="")
+            return replace(found, text=name.text, instance=_api_of(found.ask, allowed, patience), ask="")
         parts = urlsplit(found.ask)
-        with closing(Session(f"{parts.scheme}://{parts.netloc}", patience=patience)) as session:
+        with closing(Session(f"{parts.scheme}://{parts.netloc}", patience=patience, allowed=allowed)) as session:
             there = session.leads_to(found.ask)
         if not there:
             raise UsageError(f"{name.text} names no Dandiset and leads nowhere; write 000004 or the link of its page")
@@ -37,15 +40,19 @@ def follow(name: Name, patience: Patience | None = None) -> Name:
     raise UsageError(f"{name.text} leads on and on; write 000004 or the link of its page")
 
 
-def _api_of(site: str, patience: Patience | None) -> str:
+def _api_of(site: str, allowed: Allowed, patience: Patience | None) -> str:
     """The API's URL of an archive's web site, as the site or the API beside it says."""
     reasons = []
     for root, path in ((site, "/server-info"), (f"{site}/api", "/info/")):
-        with closing(Session(root, patience=patience)) as session:
+        with closing(Session(root, patience=patience, allowed=allowed)) as session:
             try:
-                return _api_in(session.get(path))
+                url = _api_in(session.get(path))
             except MirrorError as error:
                 reasons.append(str(error))
+                continue
+        if inside(url, allowed):
+            raise UsageError(f"{site} says that its API is at {url}; {refusal(urlsplit(url).hostname or '')}")
+        return url
     raise UsageError(f"{site} does not say where its API is ({reasons[-1]}); name it by -i https://HOST/api")
 
 

@@ -7,7 +7,6 @@ is announced or ended by the connection.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 import sys
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from dandi_mirror import __version__
+from dandi_mirror.addresses import is_allowed, refusal
 from dandi_mirror.archive.patience import Patience
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ HEAD = 2
 """Times the stall timeout: until then the head of an answer must be whole."""
 SLOWEST = 256
 """Bytes a second; less, over a stall timeout, is a stall too."""
-ANY_ADDRESS = frozenset({"all"})
 
 
 class WireError(Exception):
@@ -205,9 +204,7 @@ class Wire:
                 sock.close()
                 failure = error
         if isinstance(failure, PermissionError):
-            raise Forbidden(
-                f"{host} is on this machine or network; allow it by git config annex.security.allowed-ip-addresses"
-            )
+            raise Forbidden(refusal(host))
         raise failure or OSError("no address")
 
     def _by_proxy(self, proxy: SplitResult, host: str, port: int) -> socket.socket:
@@ -242,12 +239,6 @@ class Wire:
         except BaseException:
             sock.close()
             raise
-
-
-def is_allowed(address: str, allowed: frozenset[str]) -> bool:
-    """Whether an address may be asked: one of the public network, or one of ``allowed`` (or ``all``)."""
-    bare = ipaddress.ip_address(address.partition("%")[0])
-    return bare.is_global or "all" in allowed or address in allowed
 
 
 def _parse(head: bytes) -> Head:

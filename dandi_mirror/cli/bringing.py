@@ -15,6 +15,7 @@ from dandi_mirror.cli import options, output, tokens
 from dandi_mirror.cli.options import Command
 
 if TYPE_CHECKING:
+    from dandi_mirror.addresses import Allowed
     from dandi_mirror.archive.transfer import Access, Meter
     from dandi_mirror.errors import MirrorError
 
@@ -34,14 +35,17 @@ def common(command: Command) -> Command:
     return command
 
 
-def access(instance: str, addresses: frozenset[str] = frozenset()) -> Access:
+def access(instance: str, allowed: Allowed) -> Access:
     """How content of an archive may be asked for; the keyring is opened when the API refuses something."""
-    from dandi_mirror.archive.instances import addresses as own
     from dandi_mirror.archive.instances import api_url
     from dandi_mirror.archive.transfer import Access
 
-    url = api_url(instance)
-    return Access(url, tokens.given(instance), addresses | own(url), key=lambda: tokens.stored(instance))
+    def stored() -> str | None:
+        token = tokens.stored(instance)
+        return token.value if token else None
+
+    token = tokens.given(instance)
+    return Access(api_url(instance), token.value if token else None, allowed, key=stored)
 
 
 @dataclass(slots=True)

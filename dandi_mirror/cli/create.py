@@ -49,8 +49,6 @@ def command(
     """
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.drafts import create_dandiset
-    from dandi_mirror.archive.http import Session
-    from dandi_mirror.archive.instances import api_url
     from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.mirror.options import Options
     from dandi_mirror.mirror.sync import sync_dandiset
@@ -61,7 +59,7 @@ def command(
     if contributors:
         metadata["contributor"] = _people(contributors)
     settings, mirror = naming.settings_for(mirror_path, [], instance=instance), Mirror(mirror_path.absolute())
-    with closing(Session(api_url(settings.instance), tokens.needed(settings.instance))) as session:
+    with closing(tokens.session(settings, tokens.needed(settings.instance))) as session:
         archive = Archive(session)
         # first: with a folder that cannot be a mirror, nothing is to be registered
         mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))

@@ -14,6 +14,7 @@ from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.client import Archive
+    from dandi_mirror.archive.hosts import Access
     from dandi_mirror.archive.names import Name
     from dandi_mirror.mirror.contents import Contents, File
     from dandi_mirror.mirror.download import Done, Plan
@@ -69,6 +70,8 @@ class _Run:
     telling: bringing.Telling
     taken: dict[Path, str] = field(default_factory=dict)
     """Where files go, and their digests."""
+    hosts: frozenset[str] = frozenset()
+    """Further hosts of content, from the settings."""
 
     def one(self, text: str, mirror_path: Path, instance: str | None) -> None:
         """All that one name means."""
@@ -80,7 +83,8 @@ class _Run:
 
         name, clone = naming.read_place(text, mirror_path=mirror_path)
         api = naming.api_here(name, mirror_path, clone)
-        archive = naming.settings_for(mirror_path, [name], api, instance=instance).instance
+        settings = naming.settings_for(mirror_path, [name], api, instance=instance)
+        archive, self.hosts = settings.instance, frozenset(settings.content_hosts)
         here = replace(name, instance=name.instance or instance)
         contents = contents_here(here, mirror_path, clone) or naming.known(
             name, mirror_path, lambda: _ask(name, archive, self._wants_record(name))
@@ -99,6 +103,12 @@ class _Run:
         for file, path in plan.zarrs:
             self._tell(self._bring_zarr(file, path, archive, name.instance), contents)
 
+    def _access(self, archive: str) -> Access:
+        from dandi_mirror.addresses import Allowed
+        from dandi_mirror.archive.instances import api_url
+
+        return bringing.access(archive, Allowed.named(api_url(archive), self.hosts))
+
     def _wants_record(self, name: Name) -> bool:
         return name.whole or self.preserve_tree
 
@@ -114,7 +124,7 @@ class _Run:
         from dandi_mirror.errors import MirrorError
         from dandi_mirror.mirror.download import bring
 
-        access, meter = bringing.access(archive), Meter()
+        access, meter = self._access(archive), Meter()
         with self.telling.progress(plan.size, meter):
             try:
                 for done in bring(plan, contents, urls, self.folder, access, meter, self.jobs or JOBS):
@@ -132,13 +142,13 @@ class _Run:
         from dandi_mirror.mirror.download import Done
         from dandi_mirror.mirror.zarrfolder import bring_zarr, plan_zarr
 
-        meter = Meter()
+        access, meter = self._access(archive), Meter()
         try:
             zarr, files = tokens.asked(archive, said, lambda asked: zarr_there(asked, zarr))
             filling = plan_zarr(zarr, files, path, self.folder, self.existing)
             where = urls(Contents("", "", "", files), api_url(archive))
             with self.telling.progress(filling.plan.size, meter):
-                return bring_zarr(filling, self.folder, where, bringing.access(archive), meter, self.jobs or JOBS)
+                return bring_zarr(filling, self.folder, where, access, meter, self.jobs or JOBS)
         except DiskError as error:
             self.telling.ended_by(error)
             raise

@@ -72,6 +72,7 @@ class _Run:
         self._mirror_path = mirror_path
         self._instance = instance or ""
         self._given = instance
+        self._hosts: frozenset[str] = frozenset()
         self._wish = wish
         self._jobs = jobs or JOBS
         self._dry_run = dry_run
@@ -91,6 +92,7 @@ class _Run:
 
         mirror = Mirror(self._mirror_path.absolute())
         settings = settings_for(self._mirror_path, names, instance=self._given)
+        self._hosts = frozenset(settings.content_hosts)
         found = read_places(what, read, mirror, settings.instance)
         self._instance = settings_for(self._mirror_path, names, instance=self._given).instance
         return found
@@ -164,11 +166,15 @@ class _Run:
         self._spend(choice)
 
     def _bring(self, clone: Clone, choice: Choice) -> None:
+        from dandi_mirror.addresses import Allowed
+        from dandi_mirror.archive.instances import api_url
         from dandi_mirror.archive.transfer import Meter
         from dandi_mirror.errors import MirrorError
         from dandi_mirror.mirror.get import bring
 
-        access, meter = bringing.access(clone.closed_api() or self._instance, clone.addresses), Meter()
+        # what the clone says of itself widens nothing: only what a person named, or lets git-annex ask
+        allowed = Allowed.named(api_url(self._instance), self._hosts, clone.addresses)
+        access, meter = bringing.access(clone.closed_api() or self._instance, allowed), Meter()
         with self.telling.progress(choice.size, meter):
             try:
                 for got in bring(clone, choice, access, self._jobs, meter):

@@ -34,7 +34,7 @@ def command(check: bool, mirror_path: Path, instance: str | None, output: str) -
     if check and not token:
         raise tokens.nothing(archive, trouble)
     if token:
-        _print(archive, tokens.who(archive, token.value), f"by {token.source}", token.source, output)
+        _print(archive, tokens.who(archive, token), f"by {token.source}", token.source, output)
         return
     if not tokens.on_terminal():
         raise tokens.nothing(archive, what="no terminal to type the key on")

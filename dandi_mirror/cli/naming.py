@@ -165,11 +165,19 @@ def dandisets(names: Iterable[Name]) -> list[str]:
 
 def api_here(name: Name, mirror_path: Path, folder: Path | None) -> str:
     """The API of the archive that a name's dataset on this machine is of, as it says itself; empty if it does not."""
+    from dandi_mirror.addresses import Allowed, inside
+    from dandi_mirror.archive.instances import known_name
     from dandi_mirror.mirror.contents import dataset_here
     from dandi_mirror.repo.clone import Clone
 
     dataset = dataset_here(name, mirror_path.absolute(), folder)
-    return Clone(dataset.path).api() if dataset else ""
+    clone = Clone(dataset.path) if dataset else None
+    api = clone.api() if clone else ""
+    if not clone or not api or known_name(api):
+        return api
+    # nobody named it but the repository: its host must be one that git-annex, too, would ask
+    clone.read_config()
+    return "" if inside(api, Allowed(addresses=clone.addresses)) else api
 
 
 def settings_for(
@@ -198,10 +206,19 @@ def settings_for(
 
 
 def _is_api_of(names: Iterable[Name], api: str) -> bool:
-    """Whether names do not say another archive than the one with this API."""
-    from dandi_mirror.archive.instances import agreed
+    """Whether names do not say another archive than the one with this API, which a repository says is its own.
+
+    A known name stands for its exact URL; on this machine it may stand for a stand-in that git-annex may ask.
+    """
+    from urllib.parse import urlsplit
+
+    from dandi_mirror.addresses import is_loopback
+    from dandi_mirror.archive.instances import KNOWN, agreed
     from dandi_mirror.errors import UsageError
 
+    names = list(names)
+    if not is_loopback(urlsplit(api).hostname) and any(KNOWN.get(name.instance or "", api) != api for name in names):
+        return False
     try:
         for name in names:
             agreed(name.instance, api, api)

@@ -39,8 +39,7 @@ def command(
     """
     end_by_signals()
     from dandi_mirror.archive.client import Archive
-    from dandi_mirror.archive.http import Session
-    from dandi_mirror.archive.instances import api_url, check_called
+    from dandi_mirror.archive.instances import check_called
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.mirror import Mirror
 
@@ -49,7 +48,7 @@ def command(
     if not yes and not dry_run and not tokens.on_terminal():
         raise UsageError(f"publishing cannot be undone, and nobody can be asked here; type: publish {identifier} --yes")
     settings, mirror = naming.settings_for(mirror_path, [name], instance=instance), Mirror(mirror_path.absolute())
-    with closing(Session(api_url(settings.instance), tokens.needed(settings.instance))) as session:
+    with closing(tokens.session(settings, tokens.needed(settings.instance))) as session:
         archive = Archive(session)
         check_called(name.instance, archive.instance)
         mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))

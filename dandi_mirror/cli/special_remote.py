@@ -75,16 +75,19 @@ class Remote:
 
     @cached_property
     def _access(self) -> Access:
+        from dandi_mirror.addresses import Allowed
         from dandi_mirror.archive.credentials import KeyringTrouble, from_keyring, from_variable
         from dandi_mirror.archive.hosts import Access
-        from dandi_mirror.archive.instances import addresses
+        from dandi_mirror.repo.clone import allowed_addresses
 
         self._token = from_variable(self._api)
         try:
             self._token = self._token or from_keyring(self._api, terminal=False)
         except KeyringTrouble as error:
             self._trouble = str(error)
-        return Access(self._api, self._token.value if self._token else None, addresses(self._api))
+        # the repository names this API, no person does: what git-annex may ask on this machine may be asked
+        allowed = Allowed(addresses=allowed_addresses(Path.cwd()))
+        return Access(self._api, self._token.value if self._token else None, allowed)
 
     def _urls(self, key: str) -> list[str]:
         """Where the API has a key's content; what else the git-annex branch may say is passed over."""

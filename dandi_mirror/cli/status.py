@@ -101,11 +101,10 @@ def _with_token(archive: Archive, settings: Settings) -> bool:
 def _archive(settings: Settings, said: str | None = None) -> Iterator[Archive]:
     """The archive; ``said`` is what names call it."""
     from dandi_mirror.archive.client import Archive
-    from dandi_mirror.archive.http import Session
-    from dandi_mirror.archive.instances import api_url, check_called
+    from dandi_mirror.archive.instances import check_called
 
     token = tokens.stored(settings.instance) if settings.embargoed else tokens.given(settings.instance)
-    with closing(Session(api_url(settings.instance), token)) as session:
+    with closing(tokens.session(settings, token)) as session:
         archive = Archive(session)
         check_called(said, archive.instance)
         yield archive

@@ -145,8 +145,7 @@ def _run(
     settings: Settings, mirror: Mirror, asked: _Asked, wanted: Options, pace: Pace, watch: Watch
 ) -> Iterable[Report]:
     from dandi_mirror.archive.client import Archive
-    from dandi_mirror.archive.http import Session
-    from dandi_mirror.archive.instances import api_url, check_called
+    from dandi_mirror.archive.instances import check_called
     from dandi_mirror.mirror.content import Wanted, with_content
     from dandi_mirror.mirror.fleet import list_all, sync_many
 
@@ -161,7 +160,7 @@ def _run(
         raise UsageError("workers are given no token: leave out --embargoed, or --scheduler")
     content = Wanted(settings.get, settings.get_budget_each, settings.get_budget, pace.deadline)
     token = tokens.needed(settings.instance) if wanted.embargoed else tokens.given(settings.instance)
-    with closing(Session(api_url(settings.instance), token)) as session:
+    with closing(tokens.session(settings, token)) as session:
         watch.session, archive, listed = session, Archive(session), None
         check_called(asked.instance, archive.instance)
         if not ids:

@@ -14,6 +14,8 @@ from dandi_mirror.errors import CredentialsError
 if TYPE_CHECKING:
     from dandi_mirror.archive.client import Archive, User
     from dandi_mirror.archive.credentials import Token
+    from dandi_mirror.archive.http import Session
+    from dandi_mirror.config import Settings
 
 Answer = TypeVar("Answer")
 
@@ -21,18 +23,29 @@ TRIES = 3
 """So many keys may be typed."""
 
 
-def given(instance: str) -> str | None:
+def session(settings: Settings, token: Token | None, at_once: int | None = None) -> Session:
+    """Connections to the archive of the settings; its content may also be at the hosts that they name."""
+    from dandi_mirror.addresses import Allowed
+    from dandi_mirror.archive.connections import AT_ONCE
+    from dandi_mirror.archive.http import Session
+    from dandi_mirror.archive.instances import api_url
+
+    url = api_url(settings.instance)
+    allowed = Allowed.named(url, frozenset(settings.content_hosts))
+    return Session(url, token, at_once=at_once or AT_ONCE, allowed=allowed)
+
+
+def given(instance: str) -> Token | None:
     """The token in the environment, for a command that may do without one; the keyring is not touched."""
     from dandi_mirror.archive.credentials import from_variable
 
-    token = from_variable(instance)
-    return token.value if token else None
+    return from_variable(instance)
 
 
-def stored(instance: str) -> str | None:
+def stored(instance: str) -> Token | None:
     """The token in the environment, else in the keyring if that gives it without a question; for who may do without."""
     token, _ = find(instance, terminal=False)
-    return token.value if token else None
+    return token
 
 
 def asked(instance: str, said: str | None, look: Callable[[Archive], Answer]) -> Answer:
@@ -52,10 +65,10 @@ def asked(instance: str, said: str | None, look: Callable[[Archive], Answer]) ->
     found, trouble = find(instance, terminal=False)
     if not found:
         raise nothing(instance, trouble, "it is under embargo, and there is no API key")
-    return _asked(instance, found.value, said, look)
+    return _asked(instance, found, said, look)
 
 
-def _asked(instance: str, token: str | None, said: str | None, look: Callable[[Archive], Answer]) -> Answer:
+def _asked(instance: str, token: Token | None, said: str | None, look: Callable[[Archive], Answer]) -> Answer:
     from dandi_mirror.archive.client import Archive
     from dandi_mirror.archive.http import Session
     from dandi_mirror.archive.instances import api_url, check_called
@@ -66,7 +79,7 @@ def _asked(instance: str, token: str | None, said: str | None, look: Callable[[A
         return look(archive)
 
 
-def needed(instance: str) -> str:
+def needed(instance: str) -> Token:
     """The token in the environment, else in the keyring, else as it is typed: then it is verified and kept.
 
     Raises:
@@ -74,16 +87,18 @@ def needed(instance: str) -> str:
     """
     token, trouble = find(instance, terminal=on_terminal())
     if token:
-        return token.value
+        return token
     if not on_terminal():
         raise nothing(instance, trouble)
+    from dandi_mirror.archive.credentials import Token
+
     value, user = ask(instance)
     try:
         click.echo(f"hello {shown(user)}; the key is kept in {keep(instance, value)}", err=True)
     except CredentialsError as error:
         # it will be asked for again, but now it is here
         click.echo(str(error), err=True)
-    return value
+    return Token(value, "what you typed")
 
 
 def find(instance: str, *, terminal: bool) -> tuple[Token | None, str]:
@@ -138,7 +153,7 @@ def ask(instance: str) -> tuple[str, User]:
     raise CredentialsError(f"{TRIES} keys that {name} does not know; nothing was kept")
 
 
-def who(instance: str, value: str) -> User:
+def who(instance: str, value: str | Token) -> User:
     """Who the archive takes a token for."""
     from dandi_mirror.archive.client import whoami
     from dandi_mirror.archive.http import Session

@@ -71,8 +71,7 @@ def command(
     if update and dry_run:
         raise click.UsageError("--update writes; leave it out, or --dry-run")
     from dandi_mirror.archive.client import Archive
-    from dandi_mirror.archive.http import Session
-    from dandi_mirror.archive.instances import api_url, check_called
+    from dandi_mirror.archive.instances import check_called
     from dandi_mirror.cli.uploading import Upload, Wanted
     from dandi_mirror.mirror.mirror import mirror_of
 
@@ -80,7 +79,7 @@ def command(
     mirror = mirror_of(folder, dandiset)
     hosts, versions = frozenset(settings.content_hosts), "" if mirror.alone else settings.versions
     wanted = Wanted(inside, sync, allow_deletes, validation == "require", jobs, wait, hosts, versions)
-    with closing(Session(api_url(settings.instance), tokens.needed(settings.instance), at_once=jobs)) as session:
+    with closing(tokens.session(settings, tokens.needed(settings.instance), jobs)) as session:
         archive = Archive(session)
         check_called(said, archive.instance)
         upload = Upload(archive, mirror, dandiset, wanted)
@@ -101,7 +100,8 @@ def _place(paths: tuple[str, ...], instance: str | None) -> tuple[Path, str, Set
         if clone.folder != clones[0].folder:
             raise UsageError(f"{path} is in {clone.folder}, not in {clones[0].folder}; upload from one at a time")
     name, folder = clones[0].name, clones[0].folder
-    settings = naming.settings_for(folder.parent, [name], instance=instance)
+    api = naming.api_here(name, folder.parent, folder)
+    settings = naming.settings_for(folder.parent, [name], api, instance=instance)
     chosen = tuple((clone.name.path or "").rstrip("/") for clone in clones)
     return folder, str(name.dandiset), settings, name.instance, () if "" in chosen else chosen
 
@@ -134,12 +134,14 @@ def _run(upload: Upload, telling: _Telling, dry_run: bool, update: bool) -> int:
             telling.outcome(outcome)
         if dry_run or planned.idle(upload.wanted.selects):
             telling.kept(upload.result.kept)
+            telling.unfinished(upload, planned)
             return telling.end(None)
         size = sum(step.size for step in planned.plan.changes)
         with telling.progress(size, upload) as upload.doing:
             for outcome in upload.carry_out(planned):
                 telling.outcome(outcome)
         telling.kept(upload.result.kept)
+        telling.unfinished(upload, planned)
         return telling.end(upload.result.report)
 
 
@@ -212,6 +214,17 @@ class _Telling:
         """Where a person's commits are."""
         if branch:
             self.say(f"what you had committed is kept on the branch {branch}")
+
+    def unfinished(self, upload: Upload, planned: Planned) -> None:
+        """Uploads at the archive that have no end, as a run that was killed leaves them."""
+        if not (count := upload.unfinished(planned)):
+            return
+        url = f"{upload.archive.session.api_url}/dandisets/{upload.dandiset}/uploads/"
+        self.say(
+            f"{count:,} unfinished upload{'' if count == 1 else 's'} at the archive, as an upload that was killed "
+            f"leaves behind; the embargo cannot be lifted before they are cleared. When nobody uploads to "
+            f"{upload.dandiset} any more, clear them: curl -X DELETE -H 'Authorization: token YOUR-API-KEY' {url}"
+        )
 
     def _report(self, report: Report) -> None:
         if self._form == "json":

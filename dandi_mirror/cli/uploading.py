@@ -240,6 +240,10 @@ class Upload:
             return sync_one(self.archive, self.mirror, Task(self.dandiset, options))
         return sync_dandiset(self.archive, self.mirror, self.dandiset, options)
 
+    def unfinished(self, planned: Planned) -> int:
+        """Uploads that somebody began and did not end, where they matter: while there is one, no embargo is lifted."""
+        return 0 if planned.row.is_open else self.archive.active_uploads(self.dandiset)
+
     def _versions(self, row: DandisetRow) -> str:
         """Of a mirror that has no versions, none are wanted here either."""
         dataset = self.clone.dataset

@@ -233,6 +233,13 @@ def _challenge(call: Call) -> str:
     return realm
 
 
+def _may_read(call: Call) -> bool:
+    """Whether a web page may read the answer: any page what is open to all, the archive's own page also with a key."""
+    origin, own = call.headers.get("origin"), call.archive.web_url.rstrip("/")
+    is_open = call.method in {"GET", "HEAD", "OPTIONS"} and not {"authorization", "cookie"} & set(call.headers)
+    return bool(origin) and (is_open or origin == own)
+
+
 def _dressed(call: Call, status: int, body: bytes, headers: dict[str, str], kind: str | None) -> Response:
     """The response with the headers that every view of the archive sends, compressed if it may be."""
     long = len(body) >= LEAST_GZIP
@@ -244,7 +251,7 @@ def _dressed(call: Call, status: int, body: bytes, headers: dict[str, str], kind
         "X-Frame-Options": "DENY",
         "X-Request-Username": call.user.username if call.user else "AnonymousUser",
     } | headers
-    if "origin" in call.headers:
+    if _may_read(call):
         made["Access-Control-Allow-Origin"] = call.headers["origin"]
     if long and call.archive.gzip and "gzip" in call.headers.get("accept-encoding", ""):
         packer = zlib.compressobj(1, wbits=31)

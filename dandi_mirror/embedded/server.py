@@ -24,6 +24,7 @@ from dandi_mirror.embedded.routes import parameters
 from dandi_mirror.embedded.store import Archive
 
 ROBOTS = "User-agent: *\nDisallow: /\n"
+MISDIRECTED = "Bad Request: this server answers under its own name and port only.\n"
 MOST_BODY = 64 * 1024 * 1024
 """Bytes of a request's body at most, unless it goes to the bucket."""
 _BUCKET = f"/{BUCKET}/"
@@ -63,6 +64,8 @@ class Server:
         self.archive = archive
         self.origin = f"http://{host}:{port}"
         self.api_url = f"{self.origin}/api"
+        self.names = {f"{name}:{port}" for name in (host, "localhost", "127.0.0.1", "[::1]")}
+        """What a request may call this server (``Host``): by another name a web page could reach loopback."""
         self.requests: list[Request] = []
         self.intercept: Intercept | None = None
 
@@ -72,6 +75,10 @@ class Server:
         query = scope["query_string"].decode("latin-1")
         request = Request(scope["method"], scope["path"], query, headers)
         self.requests.append(request)
+        if headers.get("host", "").lower() not in self.names:
+            request.status = 400
+            await PlainTextResponse(MISDIRECTED, 400, {"Connection": "close"})(scope, receive, send)
+            return
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dandi_mirror import canonical
+from dandi_mirror.addresses import is_loopback
 from dandi_mirror.digests import is_sha256
 from dandi_mirror.mirror.fields import annex_fields
 from dandi_mirror.model import Asset, Finding, Instance, Kind, is_asset_id
@@ -26,7 +27,6 @@ _URL = re.compile(
 )
 _VERSION_QUERY = re.compile(r"(?:^|&)(versionId=[A-Za-z0-9._~+/=-]+)")
 _UNREADABLE = "the record has no metadata that can be read"
-_LOOPBACK = {"127.0.0.1", "localhost"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class ContentHosts:
     def _admits_host(self, scheme: str, host: str) -> bool:
         own_scheme, _, own_rest = self.instance.api_url.partition("://")
         own_host = own_rest.partition("/")[0]
-        if scheme != "https" and own_host.partition(":")[0] not in _LOOPBACK:
+        if scheme != "https" and not is_loopback(own_host.partition(":")[0]):
             return False
         own = (scheme, host) == (own_scheme, own_host)
         return own or host in self.named or _S3_HOST.fullmatch(host) is not None

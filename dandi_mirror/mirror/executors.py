@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from dandi_mirror.addresses import Allowed
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.archive.http import Session
 from dandi_mirror.errors import DiskError, TemporaryError, UsageError
@@ -70,7 +71,7 @@ def sync_there(api_url: str, path: Path, task: Task) -> Report:
         mirror = Mirror(path)
         if not mirror.own.is_folder():
             raise DiskError(f"a worker does not see the mirror at {path}; it must be on a disk that all of them share")
-        report = sync_one(_archive(api_url), mirror, task)
+        report = sync_one(_archive(api_url, task.options.hosts), mirror, task)
     return report
 
 
@@ -80,6 +81,6 @@ def portable(task: Task) -> Task:
 
 
 @cache
-def _archive(api_url: str) -> Archive:
+def _archive(api_url: str, hosts: frozenset[str]) -> Archive:
     """One for each worker process, so that it keeps its connections."""
-    return Archive(Session(api_url))
+    return Archive(Session(api_url, allowed=Allowed.named(api_url, hosts)))

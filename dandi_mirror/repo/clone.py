@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from dandi_mirror.addresses import Allowed, is_loopback
 from dandi_mirror.errors import DiskError, UsageError
 from dandi_mirror.repo.dataset import ANNEX, Dataset, Tree
 from dandi_mirror.repo.keys import hash_dir_lower, hash_dir_mixed, is_key
@@ -19,6 +20,7 @@ from dandi_mirror.repo.process import git
 from dandi_mirror.repo.stream import FILE, LINK
 
 _API = re.compile(r"^\S+ (?=.*\bexternaltype=dandi\b)(?:.* )?api=(\S+)", re.M)
+_ADDRESSES = "annex.security.allowed-ip-addresses"
 _OBJECTS = "annex/objects/"
 _POINTER = b"/annex/objects/"
 LONGEST_POINTER = 32 << 10  # bytes, as git-annex has it
@@ -112,23 +114,27 @@ class Clone:
     @property
     def addresses(self) -> frozenset[str]:
         """IP addresses on this machine or network that git-annex may ask."""
-        return frozenset(self.config.get("annex.security.allowed-ip-addresses", "").split())
+        return frozenset(self.config.get(_ADDRESSES, "").split())
 
     def api(self) -> str:
         """The URL of the archive's API, as the dataset itself says; empty if it does not.
 
-        One on this machine counts only if git-annex may ask it.
+        One that is spelt as an address on this machine or network counts only if git-annex may ask it.
         """
         log = self.dataset.ref(ANNEX) or self.dataset.ref("refs/remotes/origin/git-annex")
         with self.dataset.reader() as reader:
             (content,) = reader.read([f"{log}:remote.log"]) if log else (None,)
         place = api_of(content or b"")
-        here = urlsplit(f"//{place}").hostname in {"127.0.0.1", "localhost"}
-        if here and not self.config:
-            self.read_config()
-        if here and not {"127.0.0.1", "all"} & self.addresses:
+        if not place:
             return ""
-        return place and f"{'http' if here else 'https'}://{place}"
+        try:
+            url = f"{'http' if is_loopback(urlsplit(f'//{place}').hostname) else 'https'}://{place}"
+            inside = Allowed().refuses(url)
+        except ValueError:
+            return ""
+        if inside and not self.config:
+            self.read_config()
+        return "" if inside and Allowed(addresses=self.addresses).refuses(url) else url
 
     def closed_api(self) -> str:
         """The API that has what is here under embargo, as its special remote says; empty if nothing is."""
@@ -254,6 +260,13 @@ class Clone:
                 git_dir = folder / ".git" if (folder / ".git").is_dir() else folder
                 found[uuid] = git_dir / _OBJECTS
         return found
+
+
+def allowed_addresses(folder: Path) -> frozenset[str]:
+    """IP addresses on this machine or network that git-annex may ask in a folder, by git's settings."""
+    listing = git(folder, "config", "--list", "-z").decode(errors="surrogateescape").split("\0")
+    found = [text.partition("\n")[2] for text in listing if text.partition("\n")[0] == _ADDRESSES]
+    return frozenset(found[-1].split()) if found else frozenset()
 
 
 def make_clone(source: str, folder: Path, branch: str) -> None:

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
+from dandi_mirror.embedded import Server
+
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, for no time: closing sends a reset."""
 
@@ -168,10 +170,11 @@ class Proxy:
 
 
 @contextmanager
-def proxy_of(origin: str) -> Iterator[Proxy]:
-    """A proxy before what is served at an origin, for as long as the block lasts."""
-    place = urlsplit(origin)
+def proxy_of(server: Server) -> Iterator[Proxy]:
+    """A proxy before a server, which answers under the proxy's name as well, for as long as the block lasts."""
+    place = urlsplit(server.origin)
     proxy = Proxy((place.hostname or "", place.port or 0))
+    server.names.add(f"127.0.0.1:{proxy.port}")
     try:
         yield proxy
     finally:

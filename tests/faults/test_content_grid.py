@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dandi_mirror.addresses import Allowed
 from dandi_mirror.archive.patience import Patience
 from dandi_mirror.archive.transfer import Access, Item, Outcome, fetch
 from dandi_mirror.embedded import Archive, serve
@@ -21,7 +22,7 @@ SIZE, THERE = 300_000, 1000
 """Bytes of the file, and those that an earlier run has left."""
 TOKEN = "a" * 40
 PATIENCE = Patience(attempts=2, backoff=0.01, connect=5, stall=0.4)
-LOOPBACK = frozenset({"127.0.0.1"})
+LOOPBACK = Allowed(addresses=frozenset({"127.0.0.1"}))
 
 
 def _bare(exchange: Exchange, head: str, body: bytes) -> None:
@@ -165,7 +166,7 @@ def place() -> Iterator[Place]:
     archive = Archive()
     archive.add_user("somebody", TOKEN)
     asset = archive.create_dandiset("000123").add_asset("a.nwb", blob := archive.add_blob(CONTENT))
-    with serve(archive) as server, proxy_of(server.origin) as proxy:
+    with serve(archive) as server, proxy_of(server) as proxy:
         archive.at(proxy.origin)
         urls = (f"{archive.s3_url}/{blob.key}", f"{proxy.api_url}/assets/{asset.asset_id}/download/")
         yield Place(proxy, urls, [])

@@ -146,7 +146,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         for name, value in own_home(folder / "home").items():
             patch.setenv(name, value)
         server, elsewhere = stack.enter_context(serve(archive)), stack.enter_context(serve(Archive()))
-        proxy = stack.enter_context(proxy_of(server.origin))
+        proxy = stack.enter_context(proxy_of(server))
         archive.at(proxy.origin)
         made = World(archive, proxy, elsewhere, MirrorOfTest(folder / "mirror", server))
         assert made.sync().code == 0

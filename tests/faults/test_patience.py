@@ -31,7 +31,7 @@ FAULTS = Path(__file__).parents[2] / "docs" / "faults.md"
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    with serve(Archive()) as server, proxy_of(server.origin) as made:
+    with serve(Archive()) as server, proxy_of(server) as made:
         yield made
 
 

@@ -179,7 +179,7 @@ class Place:
 @pytest.fixture
 def place() -> Iterator[Place]:
     archive = own_archive()
-    with serve(archive) as server, proxy_of(server.origin) as proxy:
+    with serve(archive) as server, proxy_of(server) as proxy:
         archive.at(proxy.origin)
         yield Place(archive, proxy, [])
 

@@ -1,166 +1,346 @@
-"""Guards that one line holds: each test fails as soon as that line is taken out, and none starts a program."""
+"""Rules that keep a hostile archive, server or clone out: each fails when its guard is taken out, and takes no time."""
 
 from __future__ import annotations
 
-import errno
-import os
+import io
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from starlette.responses import RedirectResponse, Response
 
-from dandi_mirror.archive.hosts import shown
-from dandi_mirror.archive.instances import api_url
-from dandi_mirror.archive.names import parse
-from dandi_mirror.below import Below, InTheWay, open_own, read_file
-from dandi_mirror.cli.output import printable
-from dandi_mirror.errors import UsageError
-from dandi_mirror.mirror.admit import ContentHosts, Refusal, admit_row
-from dandi_mirror.mirror.contents import found_file
-from dandi_mirror.model import Finding, Instance, Kind
-from dandi_mirror.paths import refuse_path
-from dandi_mirror.repo.keys import annex_key, is_key
-from dandi_mirror.upload import placing
-from dandi_mirror.upload.worker import FileError
-from tests.hostile.clones import ID, record
-from tests.test_special_remote import KEY, talk
+from dandi_mirror.addresses import Allowed, NotFollowed, followed
+from dandi_mirror.archive.asking import ENOUGH
+from dandi_mirror.archive.client import Archive as Client
+from dandi_mirror.archive.client import check_next
+from dandi_mirror.archive.hosts import API_AT_ONCE, Access, Hosts
+from dandi_mirror.archive.http import Session
+from dandi_mirror.archive.items import Hand, Item, Meter
+from dandi_mirror.archive.listing import Unstable, asset_pages
+from dandi_mirror.archive.patience import Patience
+from dandi_mirror.cli.special_remote import Line, serve
+from dandi_mirror.embedded import Archive, Request, Server
+from dandi_mirror.embedded import serve as serve_archive
+from dandi_mirror.errors import BadAnswerError, MirrorError
+from dandi_mirror.mirror.admit import ContentHosts
+from dandi_mirror.model import Instance
+from dandi_mirror.repo.process import git
+from tests.conftest import IMPATIENT
+from tests.hostile.serving import DANDISET, good_row, served
 
-API = "https://api.example.org/api"
-
-
-@pytest.mark.parametrize("path", ["\uff0edandi/x", "dandiset.\uff59aml", ".d\uff41talad/config", "\uff0eDANDI "])
-def test_a_name_that_unicode_folds_into_one_of_ours_is_refused(path: str) -> None:
-    assert str(refuse_path(path)).endswith("is the mirror's own")
-
-
-@pytest.mark.parametrize("path", ["\uff0egit/config", "a/.g\uff49t", "\uff47it~1/x"])
-def test_a_name_that_unicode_folds_into_one_of_gits_is_refused(path: str) -> None:
-    assert str(refuse_path(path)).endswith("is git's own")
+TOKEN = "0123456789abcdef0123456789abcdef01234567"
+ID = "6a2f0f40-0000-4000-8000-000000000000"
+HERE = Allowed(addresses=frozenset({"127.0.0.1"}))
+QUICK = Patience(attempts=2, backoff=0.01, connect=5, stall=5, whole=20)
 
 
-def test_an_admitted_asset_has_the_first_handle_until_its_record_is_stored() -> None:
-    # below zero, it would stand for a record that is in the branch already
-    admitted = admit_row(record(), ContentHosts(Instance("DANDI", API)))
-    assert not isinstance(admitted, Refusal)
-    assert admitted[0].record == 0
+@pytest.fixture
+def other() -> Iterator[Server]:
+    """Another server, which nobody named."""
+    with serve_archive(Archive()) as server:
+        yield server
 
 
-@pytest.mark.parametrize("asset_id", ["", "../users/me", ID.upper(), ID.replace("-", ""), ID + "/", 5, None, [ID]])
-def test_an_id_that_is_none_is_not_believed_of_a_row_or_a_finding(asset_id: object) -> None:
-    refused = admit_row(record(asset_id=asset_id), ContentHosts(Instance("DANDI", API)))
-    assert isinstance(refused, Refusal)
-    assert (refused.asset_id, refused.reason) == ("", "the asset id is not a UUID of version 4")
-    assert found_file(Finding("draft", "a", Kind.PENDING, "", asset_id)).asset_id == ""  # type: ignore[arg-type]
+def with_token(server: Server) -> list[str]:
+    """The paths that were asked for with a token."""
+    return [request.path for request in server.requests if "authorization" in request.headers]
+
+
+def bring(urls: list[str], content: bytes, folder: Path, access: Access) -> MirrorError | None:
+    """Fetch one file as `get` does; what went wrong."""
+    hand = Hand(Hosts(access), Meter())
+    with closing(hand.asker):
+        item = Item(tuple(urls), len(content), sha256(content).hexdigest(), folder / "partial")
+        return hand.one(item).error
+
+
+# --- the token ------------------------------------------------------------------------------------------------
+
+
+def leading_to(there: str) -> Callable[[Request], Response | None]:
+    return lambda request: RedirectResponse(there) if request.path.endswith("/download/") else None
+
+
+def test_the_token_is_not_sent_where_a_redirect_of_the_api_leads(server: Server, other: Server) -> None:
+    server.intercept = leading_to(f"{other.origin}/there")
+    other.intercept = lambda request: Response(b"bytes")
+    allowed = Allowed.named(server.api_url, frozenset({urlsplit(other.origin).netloc}))
+    with closing(Session(server.api_url, TOKEN, IMPATIENT, allowed=allowed)) as session:
+        assert session.content(f"{server.api_url}/assets/{ID}/download/", 10) == b"bytes"
+    assert with_token(server) == [f"/api/assets/{ID}/download/"]
+    assert [request.path for request in other.requests] == ["/there"]
+    assert with_token(other) == []
+
+
+def test_the_token_is_not_sent_back_to_the_api_by_a_redirect(server: Server, tmp_path: Path) -> None:
+    back = f"{server.api_url}/assets/{ID}/back/"
+    server.intercept = lambda request: (
+        RedirectResponse(back) if request.path.endswith("/download/") else Response(b"bytes")
+    )
+    url = f"{server.api_url}/assets/{ID}/download/"
+    assert bring([url], b"bytes", tmp_path, Access(server.api_url, TOKEN, HERE, QUICK)) is None
+    assert with_token(server) == [f"/api/assets/{ID}/download/"]
+    with closing(Session(server.api_url, TOKEN, IMPATIENT)) as session:
+        assert session.content(url, 10) == b"bytes"
+    assert f"/api/assets/{ID}/back/" not in with_token(server)
+
+
+def test_the_token_is_not_sent_to_another_host_that_has_content(server: Server, other: Server, tmp_path: Path) -> None:
+    other.intercept = lambda request: Response(b"bytes")
+    assert bring([f"{other.origin}/blob"], b"bytes", tmp_path, Access(server.api_url, TOKEN, HERE, QUICK)) is None
+    assert [request.path for request in other.requests] == ["/blob"]
+    assert with_token(other) == []
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        f"https://elsewhere.example/api/assets/{ID}/download/",
-        f"{API}/assets/../users/me/?/download/",
-        f"{API}/assets/{ID}/download/?redirect=https://elsewhere.example",
-        f"{API}/assets/{ID}/",
-        f"{API}/users/me/",
-        f"{API}/assets/{ID[:-1]}/download/",
+        "http://api.example.org/api/assets/x/",  # another scheme
+        "https://api.example.org:8443/api/assets/x/",  # another port
+        "https://api.example.org/apiary/assets/x/",  # another path that begins alike
+        "https://api.example.org.evil.example/api/assets/x/",
+        "https://s3.example.org/api/assets/x/",
     ],
 )
-def test_the_special_remote_takes_only_the_content_of_an_asset_of_its_own_api(url: str) -> None:
-    good = f"{API}/assets/{ID}/download/"
-    assert talk(f"WHEREIS {KEY}", f"VALUE {API}", f"VALUE {url}", "VALUE ")[-1] == "WHEREIS-FAILURE"
-    assert talk(f"WHEREIS {KEY}", f"VALUE {API}", f"VALUE {good}", "VALUE ")[-1] == f"WHEREIS-SUCCESS {good}"
+def test_a_url_is_the_apis_by_scheme_host_port_and_path(url: str) -> None:
+    hosts = Hosts(Access("https://api.example.org/api", TOKEN))
+    assert hosts.headers(urlsplit("https://api.example.org/api/assets/x/")) == {"Authorization": f"token {TOKEN}"}
+    assert hosts.headers(urlsplit(url)) == {}
 
 
-def test_no_message_says_what_stands_before_a_host() -> None:
-    assert shown("https://me:secret@host.example:8/a?token=secret#secret") == "https://host.example:8/a"
-    for text in ("https://me:secret@dandiarchive.org/dandiset/000004", "https://secret@dandiarchive.org/"):
-        for read in (parse, api_url):
-            with pytest.raises(UsageError) as raised:
-                read(text)
-            assert "secret" not in str(raised.value)
+def test_a_path_that_only_begins_as_the_apis_gets_no_token(server: Server) -> None:
+    server.intercept = lambda request: Response(b"bytes")
+    with closing(Session(server.api_url, TOKEN, IMPATIENT)) as session:
+        session.content(f"{server.origin}/apiary/x", 10)
+        session.content(f"{server.api_url}/x", 10)
+    assert with_token(server) == ["/api/x"]
+
+
+def test_programs_that_we_start_have_no_api_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DANDI_API_KEY", "DANDI_AT_http_127_0_0_1_port_8000_API_KEY", "127.0.0.1:8000_API_KEY"):
+        monkeypatch.setenv(name, TOKEN)
+    assert TOKEN not in git(tmp_path, "-c", "alias.tell=!env", "tell").decode()
+
+
+# --- where a redirect, a page or a record may lead ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "key", ["..", ".", "", "a/b", "SHA256E-s1--", "SHA256E-s1--a\n", "SHA256E-s1--\udcff", "x" * 256]
+    ("here", "location"),
+    [
+        ("https://api.example.org/x", "http://api.example.org/x"),
+        ("https://api.example.org/x", "http://127.0.0.1/x"),
+        ("http://127.0.0.1:8000/x", "http://api.example.org/x"),
+        ("https://api.example.org/x", "file:///etc/passwd"),
+        ("https://api.example.org/x", "https://[::1/x"),
+    ],
 )
-def test_what_can_be_no_key_is_none(key: str) -> None:
-    assert not is_key(key)
-    for good in (annex_key(1, "0" * 64, "a.nwb"), "URL--http&c%%x.org%a", "MD5E-s3-S1-C2--ü.nwb", "GIT--abc"):
-        assert is_key(good)
+def test_a_redirect_to_what_is_not_https_is_not_followed(here: str, location: str) -> None:
+    with pytest.raises(NotFollowed):
+        followed(here, location)
 
 
-@pytest.mark.parametrize("letter", ["\x00", "\x1b", "\x7f", "\x9b", "\xad", "\u061c", "\u115f", "\u200b", "\u200e",
-                                    "\u2028", "\u202e", "\u2066", "\u3164", "\ufe0f", "\ufeff", "\U000e0001",
-                                    "\U000e0100", "\ud800", "\n", "\r", "\t"])  # fmt: skip
-def test_a_letter_that_is_not_seen_or_moves_others_is_escaped(letter: str) -> None:
-    said = printable(f"a{letter}b")
-    assert said.isascii()
-    assert said.startswith("a\\")
-    assert printable("Mäuse 日本 e\u0301") == "Mäuse 日本 e\u0301"
+def test_both_ways_of_asking_keep_to_that(server: Server, other: Server, tmp_path: Path) -> None:
+    there = other.origin.replace("127.0.0.1", "127.0.0.2")
+    server.intercept = leading_to(f"{there}/x")
+    url = f"{server.api_url}/assets/{ID}/download/"
+    error = bring([url], b"bytes", tmp_path, Access(server.api_url, None, Allowed(addresses=frozenset({"all"})), QUICK))
+    assert "not https" in str(error)
+    with closing(Session(server.api_url, None, IMPATIENT)) as session, pytest.raises(BadAnswerError, match="not https"):
+        session.content(url, 10)
+    assert other.requests == []
 
 
-@pytest.mark.parametrize("path", ["../x", "/x", "a/../../x", "", ".", "a//b", "a/./b", "a\0"])
-def test_a_path_that_leads_out_of_an_open_folder_is_refused(path: str, tmp_path: Path) -> None:
-    top = tmp_path / "top"
-    top.mkdir()
-    with Below(top) as below:
-        with pytest.raises(InTheWay):
-            below.write(path, b"")
-        (top / "mine").write_bytes(b"")
-        with pytest.raises(InTheWay):
-            below.move("mine", path)
-    assert [found.name for found in top.iterdir()] == ["mine"]
-    assert not (tmp_path / "x").exists()
+@pytest.mark.parametrize("link", ["https://evil.example/api/x/?page=2", "https://h.example/api/y/?page=2", 7, "//["])
+def test_the_next_page_is_one_of_the_same_list_at_the_same_host(link: object) -> None:
+    assert check_next("https://h.example/api", "/x/", "https://h.example/api/x/?page=2", 1)
+    with pytest.raises(BadAnswerError):
+        check_next("https://h.example/api", "/x/", link, 1)
 
 
-def test_a_link_below_an_open_folder_is_not_followed(tmp_path: Path) -> None:
-    top, other = tmp_path / "top", tmp_path / "other"
-    for folder in (top, other):
-        folder.mkdir()
-    (other / "x").write_text("mine")
-    (top / "link").symlink_to(other)
-    (top / "file").symlink_to(other / "x")
-    with Below(top) as below:
-        with pytest.raises(InTheWay):
-            below.write("link/x", b"")
-        with pytest.raises(InTheWay):
-            below.remove("link/x")
-        with pytest.raises(InTheWay):
-            below.move("file", "link/y")
-        with pytest.raises(InTheWay), below.folder("link"):
-            pass
-        below.write("file", b"new")  # the link itself gives way
-    with pytest.raises(InTheWay):
-        open_own(top / "link" / "x", os.O_RDWR | os.O_CREAT)
-    assert ([found.name for found in other.iterdir()], (other / "x").read_text(), (top / "file").is_symlink()) == (
-        ["x"], "mine", False,
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    "url",
+    ["https://evil.example/x", "http://dandiarchive.s3.amazonaws.com/x", "https://s3.amazonaws.com.evil.example/x"],
+)
+def test_content_is_registered_at_s3_at_the_archive_and_at_named_hosts_only(url: str) -> None:
+    hosts = ContentHosts(Instance("DANDI", "https://api.example.org/api"), frozenset({"store.example.org"}))
+    for good in ("dandiarchive.s3.amazonaws.com", "api.example.org", "store.example.org"):
+        assert hosts.admit(f"https://{good}/x") == f"https://{good}/x"
+    assert hosts.admit(url) is None
 
 
-def test_what_is_no_file_is_neither_opened_nor_read(tmp_path: Path) -> None:
-    pipe, link, large = tmp_path / "pipe", tmp_path / "link", tmp_path / "large"
-    os.mkfifo(pipe)
-    link.symlink_to("/dev/zero")
-    large.write_bytes(b"x" * 11)
-    for path in (pipe, link, tmp_path, tmp_path / "nothing", Path("/dev/zero")):
-        assert read_file(path) is None
-    assert (read_file(large, 10), read_file(large, 11)) == (None, b"x" * 11)
-    for path in (pipe, link):
-        with pytest.raises(InTheWay) as raised:
-            open_own(path, os.O_RDWR)
-        assert raised.value.errno in {errno.ELOOP, errno.EINVAL}
+# --- the special remote ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", ["../x", "link/x", "/x", "a/../../x"])
-def test_organize_puts_no_file_outside_its_dandiset(target: str, tmp_path: Path) -> None:
-    top, other, made = tmp_path / "top", tmp_path / "other", tmp_path / "made"
-    for folder in (top, other):
-        folder.mkdir()
-    (top / "link").symlink_to(other)
-    made.write_text("data")
-    for act in (placing.put, placing.put_link):
-        with pytest.raises(FileError):
-            act(made, top, target)
-    assert (made.read_text(), list(other.iterdir()), (tmp_path / "x").exists()) == ("data", [], False)
-    assert placing.put_link(made, top, "a/b/link")
-    assert not placing.put(made, top, "a/b/link"), "never over another one"
-    assert placing.put(made, top, "a/b/c")
-    assert (top / "a/b/c").read_text() == "data"
+def retrieve(api: str, urls: list[str], file: Path) -> str:
+    """What the special remote answers to git-annex, which knows these URLs of a key."""
+    key = f"SHA256E-s5--{sha256(b'bytes').hexdigest()}.nwb"
+    lines = [f"TRANSFER RETRIEVE {key} {file}", f"VALUE {api}", *(f"VALUE {url}" for url in urls), "VALUE "]
+    said = io.BytesIO()
+    serve(Line(io.BytesIO("".join(f"{line}\n" for line in lines).encode()), said))
+    return said.getvalue().decode().splitlines()[-1]
+
+
+def test_the_special_remote_asks_its_own_api_only(server: Server, other: Server, tmp_path: Path) -> None:
+    server.intercept = other.intercept = lambda request: Response(b"bytes")
+    port, others = urlsplit(server.origin).port, urlsplit(other.origin).port
+    assert len(str(port)) == len(str(others)), "or another guard would pass over it"
+    said = retrieve(server.api_url, [f"{other.api_url}/assets/{ID}/download/"], tmp_path / "file")
+    assert said.startswith("TRANSFER-FAILURE")
+    assert other.requests == server.requests == []
+
+
+@pytest.mark.parametrize("path", ["all/download/", f"{ID}/download/?delete=1", f"{ID}/", f"{ID}/download/../../users/"])
+def test_the_special_remote_asks_for_nothing_but_an_assets_content(server: Server, tmp_path: Path, path: str) -> None:
+    server.intercept = lambda request: Response(b"bytes")
+    assert retrieve(server.api_url, [f"{server.api_url}/assets/{path}"], tmp_path / "file").startswith(
+        "TRANSFER-FAILURE"
+    )
+    assert server.requests == []
+    good = f"{server.api_url}/assets/{ID}/download/"
+    assert retrieve(server.api_url, [good], tmp_path / "file").startswith("TRANSFER-SUCCESS")
+
+
+# --- an archive is not overrun, and is not believed too soon --------------------------------------------------
+
+
+def at_a_time(count: int, ask: Callable[[threading.Barrier], object]) -> bool:
+    """Whether so many threads are let through together."""
+    barrier = threading.Barrier(count)
+    threads = [threading.Thread(target=ask, args=(barrier,)) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return not barrier.broken
+
+
+def test_the_api_is_asked_for_content_by_six_at_a_time() -> None:
+    hosts = Hosts(Access("https://api.example.org/api"))
+
+    def ask(barrier: threading.Barrier) -> None:
+        with hosts.turn(urlsplit("https://api.example.org/api/assets/x/")), suppress(threading.BrokenBarrierError):
+            barrier.wait(0.5)
+
+    assert not at_a_time(API_AT_ONCE + 1, ask)
+
+
+def test_the_api_is_asked_anything_by_six_at_a_time(server: Server) -> None:
+    barriers: list[threading.Barrier] = []
+
+    def wait(request: Request) -> Response:
+        with suppress(threading.BrokenBarrierError):
+            barriers[0].wait(0.5)
+        return Response(b"{}", media_type="application/json")
+
+    server.intercept = wait
+    with closing(Session(server.api_url, None, IMPATIENT, at_once=99)) as session:
+
+        def ask(barrier: threading.Barrier) -> None:
+            barriers.append(barrier)
+            session.get("/info/")
+
+        assert not at_a_time(API_AT_ONCE + 1, ask)
+
+
+def test_a_listing_in_which_an_asset_is_seen_twice_is_not_believed(server: Server) -> None:
+    row: dict[str, Any] = good_row("sub-1/a.nwb")
+    served(server, [row, row])
+    with closing(Session(server.api_url, None, IMPATIENT)) as session:
+        with pytest.raises(Unstable, match="seen twice"):
+            list(asset_pages(Client(session), DANDISET, "draft"))
+        assert sum(map(len, asset_pages(Client(session), DANDISET, "draft", repeats=True))) == 2
+
+
+# --- bytes ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def speaking(answer: Callable[[socket.socket, bytes], bool]) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that answers byte for byte, and the heads of its requests; ``answer`` says whether to hear on."""
+    heads: list[bytes] = []
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def hear() -> None:
+        while True:
+            try:
+                client, _ = listening.accept()
+            except OSError:
+                return
+            with client, suppress(OSError):
+                while head := client.recv(65536):
+                    heads.append(head)
+                    if not answer(client, head):
+                        break
+
+    thread = threading.Thread(target=hear, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", heads
+    finally:
+        with suppress(OSError):
+            listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join(10)
+
+
+def ok(content: bytes, length: int | None = None) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(content) if length is None else length) + content
+
+
+def test_bytes_beyond_an_answer_are_not_taken_for_the_next_answer(tmp_path: Path) -> None:
+    answers = iter([ok(b"first") + ok(b"wrong"), ok(b"right")])
+
+    def answer(client: socket.socket, head: bytes) -> bool:
+        client.sendall(next(answers))
+        return True
+
+    with speaking(answer) as (origin, heads):
+        hand = Hand(Hosts(Access("", None, HERE, QUICK)), Meter())
+        with closing(hand.asker):
+            for content in (b"first", b"right"):
+                item = Item((f"{origin}/x",), 5, sha256(content).hexdigest(), tmp_path / content.decode())
+                assert hand.one(item).error is None
+        assert len(heads) == 2
+
+
+def test_patience_begins_anew_when_much_has_come(tmp_path: Path) -> None:
+    content = bytes(range(256)) * (5 * ENOUGH // 256)
+
+    def answer(client: socket.socket, head: bytes) -> bool:
+        found = re.search(rb"Range: bytes=(\d+)-", head)
+        begin = int(found[1]) if found else 0
+        left = len(content) - begin
+        if found:
+            client.sendall(
+                b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n"
+                % (begin, len(content) - 1, len(content), left)
+            )
+        else:
+            client.sendall(ok(b"", left))
+        client.sendall(content[begin : begin + ENOUGH])
+        return False  # and the connection breaks
+
+    with speaking(answer) as (origin, heads):
+        access = Access("", None, HERE, QUICK)
+        assert bring([f"{origin}/x"], content, tmp_path, access) is None
+        assert len(heads) == 5 > QUICK.attempts
+
+
+def test_patience_ends_when_little_comes(tmp_path: Path) -> None:
+    def answer(client: socket.socket, head: bytes) -> bool:
+        client.sendall(ok(b"b", 5))
+        return False
+
+    with speaking(answer) as (origin, heads):
+        assert "run the command again later" in str(
+            bring([f"{origin}/x"], b"bytes", tmp_path, Access("", None, HERE, QUICK))
+        )
+        assert len(heads) == QUICK.attempts

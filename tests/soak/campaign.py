@@ -183,7 +183,7 @@ def begin(seed: int, folder: Path | None = None) -> Iterator[Campaign]:
             patch.setenv(variable, value)
         archive = Archive(seed=seed)
         server = stack.enter_context(serve(archive))
-        proxy = stack.enter_context(proxy_of(server.origin))
+        proxy = stack.enter_context(proxy_of(server))
         archive.at(proxy.origin)
         yield Campaign(Path(name), server, proxy, seed)
 

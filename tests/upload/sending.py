@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
+from dandi_mirror.addresses import Allowed
 from dandi_mirror.archive.http import Session
 from dandi_mirror.archive.patience import Patience
 from dandi_mirror.embedded import Archive, Objects, Server
@@ -31,6 +32,10 @@ def own_archive(s3: Objects | None = None) -> Archive:
     return archive
 
 
+HERE = Allowed(addresses=frozenset({"127.0.0.1"}))
+"""The bucket may be a server of its own on this machine."""
+
+
 class Desk:
     """From where a person uploads."""
 
@@ -38,7 +43,7 @@ class Desk:
         self.folder = folder
         self.state = folder / "state"
         self.meter = Meter()
-        self.session = Session(api_url, token, patience)
+        self.session = Session(api_url, token, patience, allowed=HERE)
 
     def __enter__(self) -> Self:
         return self

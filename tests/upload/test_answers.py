@@ -111,7 +111,7 @@ def test_parts_are_not_redirected(desk: Desk, server: Server) -> None:
 
 @pytest.fixture
 def proxy(server: Server) -> Iterator[Proxy]:
-    with proxy_of(server.origin) as made:
+    with proxy_of(server) as made:
         yield made
 
 

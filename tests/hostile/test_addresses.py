@@ -1,0 +1,241 @@
+"""Nothing that stands in a repository, a record or an answer widens which addresses are asked: a person does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from starlette.responses import RedirectResponse, Response
+
+from dandi_mirror.addresses import Allowed, inside, is_allowed, is_public
+from dandi_mirror.archive.hosts import Access, Hosts
+from dandi_mirror.archive.http import Session
+from dandi_mirror.archive.instances import token_variable
+from dandi_mirror.archive.items import Hand, Item, Meter
+from dandi_mirror.archive.names import Name
+from dandi_mirror.archive.redirects import follow
+from dandi_mirror.embedded import Archive, Server
+from dandi_mirror.embedded import serve as serve_archive
+from dandi_mirror.errors import MirrorError, PartError, UsageError
+from dandi_mirror.repo.clone import Clone
+from dandi_mirror.repo.keys import hash_dir_lower, hash_dir_mixed
+from dandi_mirror.repo.logs import WEB, api_remote, embargo_remote, location_path, url_path
+from tests.conftest import IMPATIENT, run
+from tests.hostile.test_guards import retrieve
+
+COMMANDS = [("ls", "."), ("download", ".", "-o", "../out"), ("upload", ".", "-n")]
+CONTENT = b"bytes"
+KEY = f"SHA256E-s5--{sha256(CONTENT).hexdigest()}.nwb"
+ID = "6a2f0f40-0000-4000-8000-000000000000"
+NOWHERE = "http://127.0.0.1:1/api"
+
+
+@pytest.fixture
+def inner() -> Iterator[Server]:
+    """What listens on this machine and has nothing to do with any archive; it would give bytes to anybody."""
+    with serve_archive(Archive()) as server:
+        server.intercept = lambda request: Response(CONTENT)
+        yield server
+
+
+@pytest.fixture
+def plain_home(home: Path) -> None:
+    """git as it is on most machines: git-annex may ask the public network only."""
+    run("git", "config", "--global", "--unset", "annex.security.allowed-ip-addresses")
+
+
+def hostile_clone(
+    folder: Path, *, url: str, remotes: list[tuple[str, str]], place: str = WEB, name: str = "DANDI"
+) -> Path:
+    """A clone whose git-annex branch says what somebody wants it to say."""
+    link = f".git/annex/objects/{hash_dir_mixed(KEY)}/{KEY}/{KEY}"
+    files = {
+        "remote.log": "".join(f"{uuid} {words} timestamp=1s\n" for uuid, words in remotes),
+        location_path(hash_dir_lower(KEY), KEY): f"1s 1 {place}\n",
+        url_path(hash_dir_lower(KEY), KEY): f"1s 1 {url}\n",
+    }
+    stream = ["commit refs/heads/draft", "committer A <a@b> 1 +0000", "data 0"]
+    stream += [f"M 120000 inline a.nwb\ndata {len(link)}\n{link}"]
+    record = f"id: {name}:000123/draft\nidentifier: {name}:000123\n"
+    stream += [f"M 100644 inline dandiset.yaml\ndata {len(record)}\n{record}"]
+    digest = {"dandi:sha2-256": sha256(CONTENT).hexdigest()}
+    asset = json.dumps({"asset_id": ID, "path": "a.nwb", "size": 5, "metadata": {"path": "a.nwb", "digest": digest}})
+    stream += [f"M 100644 inline .dandi/assets.jsonl\ndata {len(asset) + 1}\n{asset}\n"]
+    stream += ["commit refs/heads/git-annex", "committer A <a@b> 1 +0000", "data 0"]
+    stream += [f"M 100644 inline {path}\ndata {len(text)}\n{text}" for path, text in files.items()]
+    source = folder / "source"
+    run("git", "init", "-q", "-b", "draft", str(source))
+    subprocess.run(
+        ["git", "-C", str(source), "fast-import", "--quiet"], input="\n".join([*stream, ""]).encode(), check=True
+    )
+    run("git", "clone", "-q", "-b", "draft", str(source), str(folder / "clone"))
+    return folder / "clone"
+
+
+# --- the rule -------------------------------------------------------------------------------------------------
+
+INSIDE = [
+    "127.0.0.1", "127.8.9.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1",
+    "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
+    "64:ff9b::7f00:1", "2002:7f00:1::",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", INSIDE)
+def test_an_address_on_this_machine_or_network_is_not_asked_unless_allowed(address: str) -> None:
+    assert not is_public(address)
+    assert not is_allowed(address, frozenset())
+    assert is_allowed(address, frozenset({"all"})) and is_allowed(address, frozenset({address}))
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2600:1f18::1", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+def test_an_address_of_the_public_network_is_asked(address: str) -> None:
+    assert is_allowed(address, frozenset())
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "a.localhost", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::1]", "0"]
+)
+def test_every_spelling_of_such_an_address_is_known(host: str) -> None:
+    assert Allowed().refuses(f"https://{host}/x")
+    assert inside(f"https://{host}/x", Allowed())
+    assert not Allowed().refuses("https://dandiarchive.s3.amazonaws.com/x")
+
+
+def test_a_named_archive_allows_its_own_port_only() -> None:
+    allowed = Allowed.named("http://127.0.0.1:8000/api")
+    assert not allowed.refuses("http://127.0.0.1:8000/x")
+    for url in ("http://127.0.0.1:8490/x", "https://127.0.0.1:8000/x", "http://localhost:8000/x", "http://127.0.0.1/x"):
+        assert allowed.refuses(url)
+
+
+def test_gits_setting_counts_as_for_git_annex() -> None:
+    assert not Allowed(addresses=frozenset({"127.0.0.1"})).refuses("http://127.0.0.1:8490/x")
+    one = Allowed(addresses=frozenset({"[127.0.0.1]:80"}))
+    assert not one.refuses("http://127.0.0.1/x")
+    assert one.refuses("http://127.0.0.1:8490/x")
+    assert not Allowed(addresses=frozenset({"all"})).refuses("http://10.0.0.1/x")
+
+
+# --- who asks -------------------------------------------------------------------------------------------------
+
+
+def test_content_is_not_asked_for_at_another_port_of_a_named_archives_machine(
+    server: Server, inner: Server, tmp_path: Path
+) -> None:
+    """By a record's URL, and by a redirect; each way of asking."""
+    there = f"{inner.origin}/delete?all=1"
+    server.intercept = lambda request: RedirectResponse(there) if request.path.endswith("/download/") else None
+    access = Access(server.api_url, None, Allowed.named(server.api_url), IMPATIENT)
+    for url in (there, f"{server.api_url}/assets/{ID}/download/"):
+        hand = Hand(Hosts(access), Meter())
+        with closing(hand.asker):
+            error = hand.one(Item((url,), 5, sha256(CONTENT).hexdigest(), tmp_path / "partial")).error
+        assert "on this machine or network" in str(error)
+        with (
+            closing(Session(server.api_url, patience=IMPATIENT)) as session,
+            pytest.raises(PartError, match="is on this"),
+        ):
+            session.content(url, 10)
+    with closing(Session(server.api_url, patience=IMPATIENT)) as session, pytest.raises(PartError, match="is on this"):
+        session.store("PUT", there, b"x")
+    assert inner.requests == []
+
+
+def test_a_name_that_resolves_to_this_machine_is_not_asked_either(
+    server: Server, inner: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+
+    look_up = socket.getaddrinfo
+
+    def resolve(host: object, *others: object, **options: object) -> object:
+        return look_up("127.0.0.1" if host == "rebound.example.org" else host, *others, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    url = f"https://rebound.example.org:{urlsplit(inner.origin).port}/x"
+    assert inside(url, Allowed())
+    with closing(Session(server.api_url, patience=IMPATIENT)) as session, pytest.raises(PartError, match="is on this"):
+        session.content(url, 10)
+    assert inner.requests == []
+
+
+def test_a_host_of_content_that_the_settings_name_is_asked(server: Server, inner: Server) -> None:
+    allowed = Allowed.named(server.api_url, frozenset({urlsplit(inner.origin).netloc}))
+    with closing(Session(server.api_url, patience=IMPATIENT, allowed=allowed)) as session:
+        assert session.content(f"{inner.origin}/blob", 10) == CONTENT
+
+
+def test_a_link_that_leads_to_this_machine_is_not_asked(server: Server, inner: Server) -> None:
+    server.intercept = lambda request: RedirectResponse(f"{inner.origin}/delete?all=1")
+    with pytest.raises(MirrorError, match="is on this machine"):
+        follow(Name("a link", ask=f"{server.origin}/short"), IMPATIENT)
+    assert inner.requests == []
+
+
+def test_a_site_that_says_its_api_is_on_this_machine_is_not_believed(server: Server, inner: Server) -> None:
+    info = f'{{"services": {{"api": {{"url": "{inner.api_url}"}}}}}}'
+    server.intercept = lambda request: Response(info, media_type="application/json")
+    with pytest.raises(UsageError, match="name the archive itself by -i"):
+        follow(Name("a page", dandiset="000004", ask=server.origin), IMPATIENT)
+    assert inner.requests == []
+
+
+# --- hostile clones -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("plain_home")
+@pytest.mark.parametrize("closed", [False, True])
+def test_get_asks_nothing_on_this_machine_whatever_a_clone_says(tmp_path: Path, inner: Server, closed: bool) -> None:
+    api = inner.api_url if closed else NOWHERE
+    url = f"{api}/assets/{ID}/download/" if closed else f"{inner.origin}/delete?all=1"
+    uuid, words = embargo_remote(api)
+    place = uuid if closed else WEB
+    clone = hostile_clone(tmp_path, url=url, remotes=[(uuid, words)], place=place)
+    done = run("dandi-mirror", "get", "a.nwb", cwd=clone, code=None)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert inner.requests == []
+
+
+@pytest.mark.usefixtures("plain_home")
+def test_the_special_remote_asks_no_api_on_this_machine_that_a_clone_names(tmp_path: Path, inner: Server) -> None:
+    said = retrieve(inner.api_url, [f"{inner.api_url}/assets/{ID}/download/"], tmp_path / "file")
+    assert said.startswith("TRANSFER-FAILURE")
+    assert "on this machine or network" in said
+    assert inner.requests == []
+
+
+@pytest.mark.usefixtures("plain_home")
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433"])
+def test_no_command_asks_an_api_on_this_machine_that_a_clone_names(
+    tmp_path: Path, inner: Server, command: tuple[str, ...], host: str
+) -> None:
+    api = inner.api_url.replace("127.0.0.1", host)
+    clone = hostile_clone(tmp_path, url=f"{api}/assets/{ID}/download/", remotes=[api_remote(api)], name="DEV")
+    assert Clone(clone).api() == ""
+    done = run("dandi-mirror", *command, cwd=clone, code=None, env={token_variable(inner.api_url): "a" * 40})
+    assert "Traceback" not in done.stderr
+    assert inner.requests == []
+
+
+@pytest.mark.parametrize("command", COMMANDS[1:])
+def test_the_same_commands_ask_it_where_git_annex_may(tmp_path: Path, inner: Server, command: tuple[str, ...]) -> None:
+    """So that the test above means something."""
+    clone = hostile_clone(
+        tmp_path, url=f"{inner.api_url}/assets/{ID}/download/", remotes=[api_remote(inner.api_url)], name="DEV"
+    )
+    run("dandi-mirror", *command, cwd=clone, code=None, env={token_variable(inner.api_url): "a" * 40})
+    assert inner.requests
+
+
+def test_an_api_on_this_machine_counts_where_git_annex_may_ask_it(tmp_path: Path, inner: Server) -> None:
+    clone = hostile_clone(tmp_path, url="https://h.example/x", remotes=[api_remote(inner.api_url)])
+    assert Clone(clone).api() == inner.api_url
