@@ -84,7 +84,7 @@ def test_the_budget_of_a_dandiset_counts_what_is_there_and_then_it_is_done(dated
 def test_a_change_brings_what_is_new(archive: Archive, dated: MirrorOfTest) -> None:
     dated.cli("sync", "000123", "--get", "*.nwb")
     archive.dandisets["000123"].add_asset("d.nwb", archive.add_blob(b"new"))
-    assert "got 1 files, 3 bytes" in dated.cli("sync", "000123", "--get", "*.nwb").stdout
+    assert "got 1 file, 3 bytes" in dated.cli("sync", "000123", "--get", "*.nwb").stdout
 
 
 def test_content_that_does_not_come_is_a_finding_and_the_sync_stands(dated: MirrorOfTest) -> None:

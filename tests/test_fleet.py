@@ -117,7 +117,7 @@ def test_one_changed_dandiset_costs_its_own_requests_and_one_commit_of_the_super
     asked(many)
     archive.dandisets["000003"].delete_asset("a.nwb")
     before = many.git("rev-parse", "HEAD", dandiset=".")
-    assert many.cli("sync", "--all").stdout.startswith("000003  1 files")
+    assert many.cli("sync", "--all").stdout.startswith("000003  1 file")
     assert all("000003" in path for path in asked(many) if path not in {"info/", "dandisets/"})
     assert many.git("rev-parse", "HEAD~1", dandiset=".") == before
     assert many.git("log", "-1", "--format=%B", dandiset=".") == "000003: Test 000003"
@@ -330,7 +330,7 @@ def test_a_dandiset_that_is_new_renamed_or_fails_has_its_word(archive: Archive, 
     many.server.intercept = None
     assert [word(many, "000001"), word(many, "000002")] == ["up to date", "unanswered"]
     assert many.git("log", "-1", "--format=%s", dandiset=".") == "000001: Another name"
-    assert many.cli("sync").stdout.startswith("000002  1 files")
+    assert many.cli("sync").stdout.startswith("000002  1 file")
     assert word(many, "000002") == "up to date"
 
 

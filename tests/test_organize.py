@@ -8,7 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from dandi_mirror.repo.clone import Clone
 from dandi_mirror.repo.lock import hold
+from dandi_mirror.upload import organize, sources
+from dandi_mirror.upload.worker import Worker
 from tests.conftest import run
 from tests.nwb import truncated, videos_of, write_nwb
 from tests.working import THERE, Working, clone
@@ -170,3 +175,45 @@ def test_the_mirrors_own_dataset_takes_files_under_the_mirrors_own_lock(clone: W
     run("dandi-mirror", "organize", str(source), "--to", str(mirror / "000123"))
     shown = run("git", "-C", str(mirror / "000123"), "status", "--porcelain").stdout
     assert shown == "A  sub-m1/sub-m1_ses-s1.nwb\n"
+
+
+@pytest.mark.parametrize("where", ["everywhere", "exclude", "here"])
+def test_a_file_that_git_ignores_is_named_and_its_source_stays(clone: Working, tmp_path: Path, where: str) -> None:
+    rules = {"everywhere": tmp_path / "rules", "exclude": clone.path / ".git/info/exclude"}
+    file = rules.get(where, clone.path / "sub-m1" / ".gitignore")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("*_ses-s2.nwb\n")
+    if where == "everywhere":
+        run("git", "config", "--global", "core.excludesFile", str(file))
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    ignored, fine = write_nwb(lab / "a.nwb", session="s2"), write_nwb(lab / "b.nwb", session="s3")
+    content = ignored.read_bytes()
+    for mode in ("dry", "copy", "move"):
+        said = clone.cli("organize", str(lab), "-f", mode, code=3)
+        assert "git ignores it, by the rule '*_ses-s2.nwb' in line 1 of " in said
+        assert "organized 2" not in said
+        assert ignored.read_bytes() == content
+        assert not (clone.path / "sub-m1/sub-m1_ses-s2.nwb").exists()
+    assert not fine.exists() and (clone.path / "sub-m1/sub-m1_ses-s3.nwb").is_symlink()
+
+
+def test_a_source_is_kept_when_git_annex_did_not_take_its_copy_in(
+    clone: Working, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker: Worker
+) -> None:
+    (clone.path / ".git/info/exclude").write_text("*.nwb\n")
+    # as if the rule came after it was looked at
+    monkeypatch.setattr(organize, "ignored", lambda folder, paths: {})
+    source = write_nwb(tmp_path / "lab.nwb", session="s2")
+    repository = Clone(clone.path)
+    repository.prepare()
+    steps, _ = sources.plan(worker, [source], [], [])
+    (told,) = organize.carry_out(repository, worker, steps, sources.MOVE)
+    assert told.exit_code == 3 and "git-annex did not take it in; the source is kept" in told.message
+    assert source.exists()
+
+
+def test_validate_names_a_file_that_git_ignores(clone: Working) -> None:
+    (clone.path / ".git/info/exclude").write_text("*.nwb\n")
+    write_nwb(clone.path / "sub-m1_ses-s9.nwb")
+    assert "git ignores it, by the rule '*.nwb'" in clone.cli("validate", "sub-m1_ses-s9.nwb", code=3)

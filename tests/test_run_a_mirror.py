@@ -52,7 +52,7 @@ def test_every_block_can_be_typed_as_it_stands(srv: Path, mirror: MirrorOfTest) 
     everything = next(lines for block, lines in told.items() if block.startswith("dandi-mirror sync --all -d"))
     assert [line[:6] for line in everything] == ["000026"]
     brought = next(lines for block, lines in told.items() if block.startswith("dandi-mirror sync 000027 --get"))
-    assert brought == ["000027  got 1 files, 6 bytes"]
+    assert brought == ["000027  got 1 file, 6 bytes"]
     assert (srv / "mirror" / "000027" / "sub-1" / "sub-1_ecephys.nwb").read_text() == "000027"
     backup = next(lines for block, lines in told.items() if block.startswith("cp -a"))
     assert [line.split("  ")[1] for line in backup] == ["up to date"] * 3

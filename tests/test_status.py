@@ -137,7 +137,7 @@ def test_the_forms_for_reference_managers_can_be_read(cited: MirrorOfTest) -> No
 def test_a_draft_cannot_be_cited_and_a_version_that_is_not_there_names_those_that_are(cited: MirrorOfTest) -> None:
     assert "a draft changes" in cite(cited, "000123@draft", code=2)
     assert "name the version" in cite(cited, "000123", code=2)
-    assert f"it has {TAG}" in cite(cited, "000123@0.240101.0001", code=2)
+    assert f"there is 000123@{TAG}" in cite(cited, "000123@0.240101.0001", code=2)
     assert "mirror it first" in cite(cited, "000999@0.240101.0001", code=2)
 
 

@@ -77,7 +77,7 @@ def test_what_is_put_into_the_mirrors_dataset_goes_up_and_a_sync_has_nothing_to_
         "added 2; sent 1.1 kB",
         "000123  5 files, 1.1 kB  +2",
     ]
-    assert done.stderr == "1 hidden files are left out, as .DS_Store\n"
+    assert done.stderr == "1 hidden file is left out, as .DS_Store\n"
     assert mirror.git("status", "--porcelain") == f"D {FIRST}\n?? .DS_Store"
     mirror.git("restore", FIRST)
     assert mirror.asset_paths() == paths(mine)
@@ -113,6 +113,33 @@ def test_a_folder_takes_the_place_of_a_file(me: Person, mine: Dandiset) -> None:
     assert f"{FIRST}/inside.dat" in paths(mine)
     assert FIRST not in paths(mine)
     assert run("git", "status", "--porcelain", cwd=me.folder).stdout == ""
+
+
+@pytest.mark.parametrize("staged", [False, True])
+@pytest.mark.parametrize("size", [3, 300_000])
+def test_a_file_takes_the_place_of_a_folder(me: Person, mine: Dandiset, size: int, staged: bool) -> None:
+    run("rm", "-r", str(me.folder / "sub-0"))
+    me.write("sub-0", b"new" * size)
+    if staged:
+        run("git", "annex", "add", "--quiet", ".", cwd=me.folder)
+    done = me.upload(sync=True)
+    assert not done.failures
+    assert done.result.report and not done.result.report.findings
+    assert paths(mine) == ["sub-0", SECOND, THIRD]
+    assert me.git("status", "--porcelain") == ""
+    assert me.git("ls-files", "sub-0") == "sub-0"
+    assert (me.folder / "sub-0").read_bytes() == b"new" * size
+
+
+def test_a_link_without_content_takes_the_place_of_a_folder(elsewhere: Person, mine: Dandiset) -> None:
+    elsewhere.git("mv", SECOND, "moved.nwb")
+    run("rm", "-r", str(elsewhere.folder / "sub-0"))
+    elsewhere.git("mv", "moved.nwb", "sub-0")
+    done = elsewhere.upload(sync=True, allow_deletes=True)
+    assert done.steps == {"sub-0": "add", FIRST: "delete", SECOND: "delete"}
+    assert done.result.report and not done.result.report.findings
+    assert paths(mine) == ["sub-0", THIRD]
+    assert elsewhere.git("status", "--porcelain") == ""
 
 
 def test_from_a_new_dandiset_to_a_tag_in_the_mirror(
@@ -312,7 +339,7 @@ def test_files_that_are_deleted_here_stay_there_without_sync_and_most_of_them_wi
     me.server.requests.clear()
     run("rm", "-r", str(me.folder / "many"))
     assert set(me.upload().steps.values()) == {"kept"}
-    with pytest.raises(UnsafePlan, match=r"30 of 33 assets.*--allow-deletes"):
+    with pytest.raises(UnsafePlan, match=r"30 of 33 files.*many/0.dat, .* and 25 more.*--allow-deletes"):
         me.upload(sync=True)
     assert me.writes() == []
     assert me.upload(sync=True, allow_deletes=True).failures == {}
@@ -372,8 +399,8 @@ def test_behind_the_archive_nothing_is_sent_and_what_is_said_to_type_helps(
     assert me.writes() == []
     assert str(refused.value).endswith("bring that here first: dandi-mirror upload --update")
     where = ["-i", mirror.server.api_url, "--validation", "skip"]
-    done = run("dandi-mirror", "upload", "--update", "nothing", *where, cwd=me.folder, env=token)
-    assert done.stdout == "000123  4 files, 25 bytes  +1 ~1\n"
+    done = run("dandi-mirror", "upload", "--update", "nothing", *where, cwd=me.folder, env=token, code=3)
+    assert done.stdout.startswith("000123  4 files, 25 bytes  +1 ~1\n")
     assert "kept on the branch uploaded/" in done.stderr
     assert me.git("ls-files", "--", "theirs.dat") == "theirs.dat"
     assert me.upload().steps == {"new.dat": "add"}
@@ -435,3 +462,24 @@ def test_what_has_no_sha256_yet_is_pending_and_a_later_sync_completes_it(
     assert me.git("status", "--porcelain") == ""
     assert mirror.asset_paths() == paths(mine)
     assert me.upload().steps == {}
+
+
+def test_what_is_named_and_cannot_go_up_is_never_passed_over_in_silence(me: Person, token: dict[str, str]) -> None:
+    (me.folder / ".git/info/exclude").write_text("*.dat\n")
+    me.write("a.dat", b"a")
+    me.write("sub-0/b.dat", b"b")
+    (me.folder / "empty").mkdir()
+
+    def upload(*names: str, code: int) -> str:
+        where = [str(me.folder / name) for name in names]
+        done = run("dandi-mirror", "upload", *where, "-i", me.server.api_url, env=token, code=code)
+        return done.stdout + done.stderr
+
+    assert "a.dat: git ignores it, by the rule '*.dat' in line 1 of .git/info/exclude" in upload("a.dat", code=3)
+    assert "sub-0/typo.nwb: there is no such file, neither here nor in the arch" in upload("sub-0/typo.nwb", code=3)
+    assert "dandiset.yaml: it is one of the dataset's own files" in upload("dandiset.yaml", code=3)
+    assert "empty: there is no file in it" in upload("empty", code=3)
+    assert upload(FIRST, code=0).startswith("nothing to send: the archive has all of it as it is here\n")
+    for names in ((), ("sub-0",)):
+        assert "left out, because git ignores them: a.dat, sub-0/b.dat" in upload(*names or (".",), code=0)
+    assert me.writes() == []

@@ -170,7 +170,9 @@ def test_on_a_terminal_publishing_is_asked_about_and_an_upload_shows_how_far_it_
     for answer, published in (("n", 0), ("y", 1)):
         with on_terminal("publish", "000123", *where, "-d", str(mirror.path), env=token) as terminal:
             terminal.answer("(A test: 4 files, 3.0 kB)? It cannot be undone [y/N]", answer)
-            terminal.end()
+            assert terminal.end() == (0 if published else 3)
+        assert ("000123 was not published" in terminal.output) == (not published)
+        assert "interrupted" not in terminal.output
         assert len(mine.published) == published
 
 
@@ -232,3 +234,25 @@ def test_a_file_that_is_not_valid_is_refused_and_goes_up_when_nobody_looks(
     assert paths(mine) == [FIRST, SECOND, THIRD]
     assert me.upload().failures == {}
     assert PATH in paths(mine)
+
+
+def test_a_small_draft_is_emptied_only_by_a_yes_or_by_allow_deletes(
+    me: Person, mine: Dandiset, archive: Archive, token: dict[str, str]
+) -> None:
+    for path in (FIRST, SECOND, THIRD):
+        (me.folder / path).unlink()
+    command = ["upload", "--sync", str(me.folder), "-i", me.server.api_url]
+    refused = run("dandi-mirror", *command, env=token, code=3)
+    assert f"all 3 files of the archive's draft would be deleted: {FIRST}, {SECOND}, {THIRD}" in refused.stderr
+    with on_terminal(*command, env=token) as terminal:
+        terminal.answer("Delete them?", "n")
+        assert terminal.end() == 3
+    assert f"all 3 files of the archive's draft would be deleted: {FIRST}, {SECOND}, {THIRD}" in terminal.output
+    assert "nothing was sent, and nothing was deleted" in terminal.output
+    assert "interrupted" not in terminal.output
+    assert me.writes() == []
+    assert len(paths(mine)) == 3
+    with on_terminal(*command, env=token) as terminal:
+        terminal.answer("Delete them?", "y")
+        assert terminal.end() == 0
+    assert paths(mine) == []

@@ -167,6 +167,14 @@ def agreed(said: str | None, given: str | None, default: str) -> str:
     return given
 
 
+def may_be(instance: str | None, called: str) -> bool:
+    """Whether an archive may be the one that Dandisets' records call so, as far as one can tell without asking."""
+    name = next((known for known, url in KNOWN.items() if url == instance), instance)
+    if not name or "://" in name or is_loopback(urlsplit(KNOWN.get(name, "")).hostname):
+        return True  # what an archive at any URL is called, only it can say
+    return not called or called.lower() == name.lower()
+
+
 def check_called(said: str | None, instance: Instance) -> None:
     """See that an archive is the one that a name says.
 

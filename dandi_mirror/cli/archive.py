@@ -50,7 +50,12 @@ def serve_command(port: int, empty: bool, token: str | None, s3: str | None) -> 
     with serve(archive, port=port) as server:
         click.echo(server.api_url)
         click.echo(
-            "serving until Ctrl-C; try: " + f"dandi-mirror sync 000004 -d mirror -i {server.api_url}",
+            "serving until Ctrl-C; try: "
+            + (
+                f"dandi-mirror create --name NAME -i {server.api_url} -d mirror"
+                if empty
+                else f"dandi-mirror sync 000004 -d mirror -i {server.api_url}"
+            ),
             err=True,
         )
         if token is None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from dandi_mirror.cli import naming, options
 
-if TYPE_CHECKING:
-    from dandi_mirror.archive.names import Name
+SHOWN = 5
+"""So many versions are named."""
 
 
 @click.command("cite")
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 @options.mirror
 @options.log_level
 def command(version: str, form: str, mirror_path: Path) -> None:
-    """Print the citation of a published version, from the mirror; the archive is not asked.
+    """Print the citation of a published version, from the mirror or a clone (-d CLONE); the archive is not asked.
 
     It carries the DOI and the commit of the version's tag, which is the same in every mirror.
     """
@@ -31,17 +30,21 @@ def command(version: str, form: str, mirror_path: Path) -> None:
     from dandi_mirror.errors import PartError, UsageError
     from dandi_mirror.mirror.citation import Citation
     from dandi_mirror.mirror.held import dandiset_record
-    from dandi_mirror.mirror.mirror import Mirror
-    from dandi_mirror.model import is_version_id
+    from dandi_mirror.mirror.states import dataset_of
+    from dandi_mirror.model import DRAFT, is_version_id
 
-    dandiset, name = _cited(naming.read_name(version, offline=True))
-    dataset = Mirror(mirror_path.absolute()).dataset(dandiset)
+    named = naming.read_name(version, offline=True)
+    if not named.dandiset:
+        raise UsageError(f"{version} does not say of which Dandiset it is; write its id, an @ and the version")
+    naming.check_names(mirror_path, [named])
+    dataset = dataset_of(mirror_path.absolute(), named.dandiset)
     names = {ref.removeprefix("refs/tags/") for ref in dataset.refs() if ref.startswith("refs/tags/")}
     tags = sorted(name for name in names - dataset.light_tags() if is_version_id(name))
-    if name not in tags:
-        have = f"it has {', '.join(tags)}" if tags else f"mirror it first: dandi-mirror sync {dandiset}"
-        raise UsageError(f"{version}: no such version in {mirror_path}; {have}")
-    commit, seconds = dataset.tagged(name)
+    if named.version not in tags:
+        why = f"no such version in {mirror_path}" if named.version else "name the version to cite"
+        why = "a draft changes, so it cannot be cited" if named.version == DRAFT else why
+        raise UsageError(f"{version}: {why}; {_have(named.dandiset, named.version or '', tags)}")
+    commit, seconds = dataset.tagged(str(named.version))
     with dataset.reader() as reader:
         (content,) = reader.read([f"{commit}:dandiset.yaml"])
     if not (record := dandiset_record(content)):
@@ -49,20 +52,13 @@ def command(version: str, form: str, mirror_path: Path) -> None:
     say(Citation.of(record, commit, datetime.fromtimestamp(seconds, UTC)).form(form).rstrip("\n"))
 
 
-def _cited(name: Name) -> tuple[str, str]:
-    """The Dandiset and the version that a name says.
+def _have(dandiset: str, wanted: str, tags: list[str]) -> str:
+    """The published versions that are here: those most like the one that is wanted first, else the newest first."""
+    from difflib import SequenceMatcher
 
-    Raises:
-        UsageError: no published version is named.
-    """
-    from dandi_mirror.errors import UsageError
-    from dandi_mirror.model import DRAFT
-
-    text, dandiset = name.text, name.dandiset
-    if not dandiset or not name.version:
-        raise UsageError(f"{text}: name the version to cite, as {dandiset or '000004'}@0.220126.1852")
-    if name.version == DRAFT:
-        raise UsageError(
-            f"{text}: a draft changes, so it cannot be cited; cite a published version, as {dandiset}@0.220126.1852"
-        )
-    return dandiset, name.version
+    if not tags:
+        return f"{dandiset} has no published version here; see dandi-mirror status {dandiset}"
+    near = sorted(tags, reverse=True)
+    near.sort(key=lambda tag: SequenceMatcher(None, wanted, tag).ratio(), reverse=True)
+    shown = ", ".join(f"{dandiset}@{tag}" for tag in near[:SHOWN])
+    return f"there {'are' if len(tags) > 1 else 'is'} {shown}" + (", …" if len(tags) > SHOWN else "")

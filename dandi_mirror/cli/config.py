@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dandi_mirror.cli import options, output
+from dandi_mirror.cli import naming, options, output
 
 TEMPLATE = """\
 # Settings of this mirror.  Every line can be left out; a flag or an environment variable comes first.
@@ -81,6 +81,8 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
         click.echo(f"wrote {path}")
         return
     settings, sources = settings_at(mirror_path)
+    if sources["instance"] == "default" and (own := naming.own_archive(mirror_path)):
+        settings, sources["instance"] = settings.with_flags(instance=own), "what this is a mirror of"
     for name, source in sources.items():
         _show(name, getattr(settings, name.replace("-", "_")), source, output)
     if output == "json":
@@ -93,5 +95,6 @@ def _show(name: str, value: object, source: str, form: str) -> None:
     if form == "json":
         output.print_json({"action": "config", "status": "ok", "name": name, "value": value, "source": source})
         return
+    value = str(value).lower() if isinstance(value, bool) else value
     shown = " ".join(value) if isinstance(value, tuple) else "" if value in (None, {}) else str(value)
     click.echo(f"{name:15} {shown or '-':32} ({source})")

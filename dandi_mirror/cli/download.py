@@ -49,13 +49,13 @@ def command(
     Each NAME is a Dandiset, a version, a folder, a file or a glob, in any form: 000004@draft/sub-P10HMH, the link of
     a page, an asset's URL.  Content that the mirror has is copied from there; the rest comes from S3, or the API.
     Every file is verified by its SHA-256 before it is put in its place.  When a run ends before its time, run
-    it again with -e refresh: what is complete is kept, and a file that was under way goes on where it was.
+    it again: what is complete is kept, and a file that was under way goes on where it was.
     """
     end_by_signals()
     telling = bringing.Telling("download", ("downloaded", "download"), output, dry_run)
     run = _Run(Path(os.path.abspath(folder)), existing, preserve_tree, jobs, telling)  # noqa: PTH100
-    for text in names:
-        run.one(text, mirror_path.absolute(), instance)
+    for name, clone in [_read(text, mirror_path.absolute()) for text in names]:
+        run.one(name, clone, mirror_path.absolute(), instance)
     return telling.end()
 
 
@@ -73,15 +73,14 @@ class _Run:
     hosts: frozenset[str] = frozenset()
     """Further hosts of content, from the settings."""
 
-    def one(self, text: str, mirror_path: Path, instance: str | None) -> None:
-        """All that one name means."""
+    def one(self, name: Name, clone: Path | None, mirror_path: Path, instance: str | None) -> None:
+        """All that one name means; ``clone`` is where it is a path, if it is one."""
         from dataclasses import replace
 
         from dandi_mirror.archive.instances import api_url
         from dandi_mirror.mirror.contents import contents_here, urls
         from dandi_mirror.mirror.download import Done, make_plan
 
-        name, clone = naming.read_place(text, mirror_path=mirror_path)
         api = naming.api_here(name, mirror_path, clone)
         settings = naming.settings_for(mirror_path, [name], api, instance=instance)
         archive, self.hosts = settings.instance, frozenset(settings.content_hosts)
@@ -161,6 +160,18 @@ class _Run:
         facts |= {"sha256": done.file.sha256}
         known = done.file.path if done.message else os.path.relpath(done.path)
         self.telling.file(known, done.status, done.message, done.file.size or 0, done.exit_code, facts)
+
+
+def _read(text: str, mirror_path: Path) -> tuple[Name, Path | None]:
+    """One name, and the clone in which it is a path; of a folder, how one says that it is where files are to go."""
+    from dandi_mirror.errors import UsageError
+
+    try:
+        return naming.read_place(text, mirror_path=mirror_path)
+    except UsageError as error:
+        if Path(text).is_dir():
+            raise UsageError(f"{error}; to download into that folder: -o {text}") from None
+        raise
 
 
 def _ask(name: Name, archive: str, record: bool) -> Contents:

@@ -80,6 +80,7 @@ class _Run:
 
     def places(self, what: Iterable[str]) -> list[Place]:
         """The datasets that are meant."""
+        from dandi_mirror.archive.instances import instance_name
         from dandi_mirror.cli.naming import read_file, settings_for
         from dandi_mirror.mirror.mirror import Mirror
         from dandi_mirror.mirror.places import read_places
@@ -90,10 +91,12 @@ class _Run:
             names.append(read_file(text, self._mirror_path, self._given))
             return names[-1]
 
-        mirror = Mirror(self._mirror_path.absolute())
-        settings = settings_for(self._mirror_path, names, instance=self._given)
-        self._hosts = frozenset(settings.content_hosts)
-        found = read_places(what, read, mirror, settings.instance)
+        def archive_of(name):  # type: ignore[no-untyped-def]
+            settings = settings_for(self._mirror_path, [name], instance=self._given)
+            self._hosts = frozenset(settings.content_hosts)
+            return instance_name(settings.instance)
+
+        found = read_places(what, read, Mirror(self._mirror_path.absolute()), archive_of)
         self._instance = settings_for(self._mirror_path, names, instance=self._given).instance
         return found
 
@@ -111,6 +114,7 @@ class _Run:
         from dandi_mirror.mirror.get import choose
         from dandi_mirror.mirror.places import make
         from dandi_mirror.repo.clone import Clone
+        from dandi_mirror.repo.siblings import fetch_annex_branch, lacks_annex_branch
 
         new = place.source or place.member_of
         if new and self._dry_run:
@@ -121,14 +125,29 @@ class _Run:
             how = f"cloned from {place.source} into" if place.source else "installed in"
             self.telling.say(f"{place.dandiset} {how} {place.folder}")
         clone = Clone(place.folder)
+        if lacking := lacks_annex_branch(clone.dataset):
+            self.telling.say(f"{clone.path} was cloned without {lacking}, which says where content is; it is fetched")
+            if trouble := fetch_annex_branch(clone.dataset):
+                self.telling.say(trouble)
         clone.prepare()
         choice = choose(clone, replace(self._wish, paths=tuple(place.paths)), _commit(clone, place))
+        self._say_what_is_checked_out(clone, place)
         self._say_what_is_not(clone.path, choice)
         if self._dry_run:
             self._would(clone.path, choice)
         else:
             self._bring(clone, choice)
         self._spend(choice)
+
+    def _say_what_is_checked_out(self, clone: Clone, place: Place) -> None:
+        """That another version is checked out than the one whose content comes, so that some of it is not seen."""
+        commit = _commit(clone, place)
+        if commit and not clone.dataset.has_checked_out(commit):
+            what = clone.dataset.head_branch() or "another version"
+            self.telling.say(
+                f"{clone.path} has {what} checked out, not {place.version}; content comes, but to see the files of "
+                f"that version: git -C {clone.path} checkout {place.version}"
+            )
 
     def _spend(self, choice: Choice) -> None:
         """What is left of the budget for the next dataset."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import options, output
+from dandi_mirror.cli import naming, options, output
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.client import User
@@ -27,9 +27,8 @@ def command(check: bool, mirror_path: Path, instance: str | None, output: str) -
     (DANDI_SANDBOX_API_KEY, …), which always comes first.  Ends with 4 if there is no key that the archive knows.
     """
     from dandi_mirror.cli import tokens
-    from dandi_mirror.cli.settings import settings_at
 
-    archive = settings_at(mirror_path)[0].with_flags(instance=instance).instance
+    archive = instance or naming.settings_for(mirror_path, []).instance
     token, trouble = tokens.find(archive, terminal=tokens.on_terminal()) if check else (None, "")
     if check and not token:
         raise tokens.nothing(archive, trouble)

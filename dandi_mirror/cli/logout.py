@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dandi_mirror.cli import options, output
+from dandi_mirror.cli import naming, options, output
 
 
 @click.command("logout")
@@ -23,10 +23,9 @@ def command(mirror_path: Path, instance: str | None, output: str) -> None:
     from dandi_mirror.archive import credentials
     from dandi_mirror.archive.instances import instance_name, token_variable
     from dandi_mirror.cli import tokens
-    from dandi_mirror.cli.settings import settings_at
     from dandi_mirror.errors import CredentialsError
 
-    archive = settings_at(mirror_path)[0].with_flags(instance=instance).instance
+    archive = instance or naming.settings_for(mirror_path, []).instance
     name, variable = instance_name(archive), token_variable(archive)
     try:
         found = credentials.forget(archive, terminal=tokens.on_terminal())

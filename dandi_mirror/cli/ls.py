@@ -41,15 +41,17 @@ def command(
     https://dandiarchive.org/dandiset/000004/draft/files?location=sub-P10HMH    and any other link
 
     It is read from the mirror, or from the clone, when that has the version; else from the archive.
-    At the top of a mirror, '.' lists its Dandisets.
+    At the top of a mirror, or with -d MIRROR, '.' lists its Dandisets.
     """
     from dandi_mirror.cli.sync import exit_code
     from dandi_mirror.errors import MirrorError
+    from dandi_mirror.mirror.clones import clone_at
     from dandi_mirror.mirror.mirror import mirror_at
 
     codes, records = set(), list[dict[str, Any]]()
     for text in names:
-        if mirror := mirror_at(text):
+        # with -d, the mirror is that, and not the folder that somebody stands in
+        if mirror := mirror_at(str(mirror_path) if text == "." and not clone_at(".") else text):
             records += _mirrored(mirror, form)
             continue
         try:

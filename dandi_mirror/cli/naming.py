@@ -183,26 +183,85 @@ def api_here(name: Name, mirror_path: Path, folder: Path | None) -> str:
 def settings_for(
     mirror_path: Path, names: Iterable[Name], api: str = "", /, *, needed: bool = False, **flags: object
 ) -> Settings:
-    """The settings, with the archive that the names say where neither -i nor a setting says one.
+    """The settings, with the archive of the mirror, or the one that the names say where no -i and no setting says one.
 
     ``api`` comes before what the names say: it is the archive's that their dataset is of.  With ``needed``, a file
     that does not count is refused; see :mod:`dandi_mirror.cli.settings`.
 
     Raises:
-        UsageError: the names, or a name and -i or the settings, are of two archives.
+        UsageError: the mirror, the names, and -i or the settings, are not all of one archive.
     """
     from dandi_mirror.archive.instances import agreed
     from dandi_mirror.cli.settings import settings_at
 
     settings, sources = settings_at(mirror_path, needed=needed)
-    settings = settings.with_flags(**flags)
-    given = settings.instance if flags.get("instance") or sources["instance"] != "default" else None
-    names = list(names)
+    settings, names = settings.with_flags(**flags), list(names)
+    source = "-i" if flags.get("instance") else sources["instance"]
+    given = settings.instance if source != "default" else None
+    own = own_archive(mirror_path)
+    if own and (not api or _is_at(api, own)):
+        _check_is_of(mirror_path, own, source, given, names)
+        given = given or own
     if api and given is None and _is_api_of(names, api):
         given = api
     for said in dict.fromkeys(name.instance for name in names if name.instance):
         given = agreed(said, given, settings.instance)
     return settings.with_flags(instance=given)
+
+
+def own_archive(mirror_path: Path) -> str:
+    """The archive that a folder is a mirror of, by the name that it is known by, else its API; empty if it is none."""
+    from dandi_mirror.archive.instances import KNOWN
+    from dandi_mirror.mirror.mirror import Mirror
+
+    api = Mirror(mirror_path.absolute()).superdataset.archive()
+    return next((name for name, url in KNOWN.items() if url == api), api)
+
+
+def check_names(mirror_path: Path, names: Iterable[Name]) -> None:
+    """See that names are not of another archive than the mirror, where nothing is asked.
+
+    What an archive on this machine stands for, only it could say.
+
+    Raises:
+        UsageError: one is.
+    """
+    from urllib.parse import urlsplit
+
+    from dandi_mirror.addresses import is_loopback
+    from dandi_mirror.archive.instances import api_url
+
+    own = own_archive(mirror_path)
+    if own and not is_loopback(urlsplit(api_url(own)).hostname):
+        _check_is_of(mirror_path, own, "", None, names)
+
+
+def _check_is_of(mirror_path: Path, own: str, source: str, given: str | None, names: Iterable[Name]) -> None:
+    """See that -i or a setting (``source`` says ``given``), and names, say of which archive the mirror here is.
+
+    Raises:
+        UsageError: one says another.
+    """
+    from dandi_mirror.errors import UsageError
+
+    other = [(source, given)] if given and not _is_at(given, own) else []
+    other += [(name.text, name.instance) for name in names if name.instance and not _is_api_of([name], own)]
+    for who, archive in other:
+        raise UsageError(
+            f"{mirror_path.absolute()} is a mirror of {own}, and {who} says {archive}; "
+            "leave that out, or name a mirror of that archive, or a new folder: -d DIR"
+        )
+
+
+def _is_at(archive: str, own: str) -> bool:
+    """Whether two archives are at one place; on this machine, where ports change, any two may be."""
+    from urllib.parse import urlsplit
+
+    from dandi_mirror.addresses import is_loopback
+    from dandi_mirror.archive.instances import api_url
+
+    one, other = api_url(archive), api_url(own)
+    return one == other or all(is_loopback(urlsplit(url).hostname) for url in (one, other))
 
 
 def _is_api_of(names: Iterable[Name], api: str) -> bool:

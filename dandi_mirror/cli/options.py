@@ -68,9 +68,7 @@ get_budget = setting(
 get_budget_each = setting(
     "--get-budget-each", metavar="SIZE", help="At most so much for one Dandiset, with what is there already."
 )
-metrics = setting(
-    "--metrics", metavar="FILE", help="Write how the run went for Prometheus; node_exporter reads names in .prom."
-)
+metrics = setting("--metrics", metavar="FILE", help="Write how the run went for Prometheus; its name ends in .prom.")
 
 
 def _set_log_level(context: click.Context, parameter: click.Parameter, level: str) -> None:

@@ -27,6 +27,11 @@ def human_size(size: int) -> str:
     raise AssertionError("the last unit takes any amount")
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 file``, ``1,200 files``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     """Text of others as it may stand on a terminal: letters that are not seen, or move others, are escaped."""
     if text.isascii() and text.isprintable():
@@ -46,13 +51,13 @@ def report_line(report: Report, dry_run: bool) -> str:
         message = report.message.removeprefix(f"{report.dandiset}: ").removeprefix(f"{report.dandiset} ")
         return f"{report.dandiset}  {printable(message)}"
     if report.files:
-        words.append(f"{report.files:,} files, {human_size(report.size)}")
+        words.append(f"{counted(report.files, 'file')}, {human_size(report.size)}")
     changes = [f"{sign}{count}" for sign, count in
                (("+", report.added), ("~", report.changed), ("-", report.removed)) if count]  # fmt: skip
     words += [" ".join(changes)] if changes else []
     words += [f"tagged {', '.join(report.tags)}"] if report.tags else []
     if report.brought:
-        words.append(f"got {report.brought:,} files, {human_size(report.brought_size)}")
+        words.append(f"got {counted(report.brought, 'file')}, {human_size(report.brought_size)}")
         words += [f"({report.left:,} more are beyond the budget)"] if report.left else []
     words += [printable(report.message)] if report.message else []
     words += ["(nothing was written: --dry-run)"] if dry_run else []

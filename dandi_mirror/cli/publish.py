@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import naming, options, output, tokens
+from dandi_mirror.cli import asking, naming, options, output, tokens
 from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def command(
         if row is None or dry_run:
             return _told_only(identifier, row, output)
         if not yes:
-            click.confirm(f"publish {identifier} ({_what(row)})? It cannot be undone", abort=True, err=True)
+            asking.confirm(
+                f"publish {identifier} ({_what(row)})? It cannot be undone", f"{identifier} was not published"
+            )
         from dandi_mirror.upload.publishing import publish_draft
 
         version = publish_draft(archive, row, wait)

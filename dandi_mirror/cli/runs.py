@@ -28,8 +28,13 @@ def command(run: str | None, mirror_path: Path, output: str) -> None:
     from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.mirror.runlog import past_runs
 
-    folder = Mirror(mirror_path.absolute()).own / "log"
+    mirror = Mirror(mirror_path.absolute())
+    folder = mirror.own / "log"
+    if not mirror.own.is_dir():
+        raise UsageError(f"{mirror.path} is no mirror, or no sync has run in it on this machine; name one: -d DIR")
     found = list(past_runs(folder))
+    if not found and output == "text":
+        click.echo(f"no run has left a log in {mirror.path}", err=True)
     if run is None:
         _list(found, output)
         return

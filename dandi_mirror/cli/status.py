@@ -110,12 +110,21 @@ def _archive(settings: Settings, said: str | None = None) -> Iterator[Archive]:
         yield archive
 
 
+def _coloured(status: Status) -> str:
+    """The word, in red on a terminal where it ends the command with a failure; click takes colours out elsewhere."""
+    import os
+
+    plain = status.exit_code == 0 or "NO_COLOR" in os.environ
+    return str(status.word) if plain else click.style(str(status.word), fg="red")
+
+
 def _table(found: list[Status]) -> None:
     form = "{:8}  {:12}  {:>8}  {:>9}  {:10}  {}"
     output.say(form.format("dandiset", "status", "versions", "size", "modified", "name"))
     for status in found:
         size, day, name = output.human_size(status.size), status.modified[:10], output.printable(status.name)
-        output.say(form.format(status.dandiset, status.word, status.versions, size, day, name[:60]).rstrip())
+        line = form.format(status.dandiset, status.word, status.versions, size, day, name[:60]).rstrip()
+        output.say(line.replace(status.word, _coloured(status), 1))
 
 
 def _print(status: object, path: Path, form: str) -> None:
@@ -130,7 +139,7 @@ def _print(status: object, path: Path, form: str) -> None:
         return
     details = [f"{status.versions} version{'' if status.versions == 1 else 's'}"]
     details += [f"{status.edits} local edit{'' if status.edits == 1 else 's'}"] if status.edits else []
-    line = f"{status.dandiset}  {status.word}"
+    line = f"{status.dandiset}  {_coloured(status)}"
     output.say(line if status.word is Word.MISSING else f"{line}  {', '.join(details)}")
     if status.failure:
         output.say(f"  {output.printable(status.failure)}")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +32,7 @@ WORDS = {
 @click.command("upload")
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
 @click.option("--sync", is_flag=True, help="Delete from the archive what is gone here.")
-@click.option("--allow-deletes", is_flag=True, help="Also if that is most of the Dandiset.")
+@click.option("--allow-deletes", is_flag=True, help="Also if that is more than half of the Dandiset.")
 @click.option("--update", is_flag=True, help="First bring here what others have done in the archive.")
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; send and write nothing.")
 @click.option(
@@ -111,8 +110,9 @@ def _gone(path: str) -> Clone | None:
     from dataclasses import replace
 
     from dandi_mirror.mirror.clones import clone_at
+    from dandi_mirror.repo.files import place_of
 
-    full = Path(os.path.abspath(path))  # noqa: PTH100 (a link of git-annex is not to be followed)
+    full = place_of(path)
     there = next(folder for folder in full.parents if folder.exists())
     clone = clone_at(str(there))
     if clone is None:
@@ -128,8 +128,8 @@ def _run(upload: Upload, telling: _Telling, dry_run: bool, update: bool) -> int:
         if update and telling.synced(upload.update()):
             return telling.end(None)
         planned = upload.plan()
-        telling.plan(planned)
-        upload.check(planned)
+        telling.plan(planned, upload.wanted.paths)
+        _check(upload, planned, may_ask=not dry_run and telling.form == "text" and tokens.on_terminal())
         for outcome in untouched(planned.plan):
             telling.outcome(outcome)
         if dry_run or planned.idle(upload.wanted.selects):
@@ -145,12 +145,31 @@ def _run(upload: Upload, telling: _Telling, dry_run: bool, update: bool) -> int:
         return telling.end(upload.result.report)
 
 
+def _check(upload: Upload, planned: Planned, *, may_ask: bool) -> None:
+    """Refuse what is not to be done as it stands; where somebody is there, ask before much is deleted."""
+    from dandi_mirror.cli import asking
+    from dandi_mirror.errors import UnsafePlan
+
+    try:
+        upload.check(planned)
+    except UnsafePlan as error:
+        if not may_ask:
+            raise
+        what, _, _ = str(error).partition("; ")
+        asking.confirm(f"{output.printable(what)}. Delete them?", "nothing was sent, and nothing was deleted")
+
+
+def _some(paths: list[str]) -> str:
+    """The first of some paths, and how many more there are."""
+    return ", ".join(paths[:SHOWN]) + (f" and {len(paths) - SHOWN:,} more" if len(paths) > SHOWN else "")
+
+
 class _Telling:
     """What is told over an upload."""
 
     def __init__(self, folder: Path, form: str, dry_run: bool) -> None:
         self._folder = folder
-        self._form = form
+        self.form = form
         self._dry_run = dry_run
         self._codes: set[int] = set()
         self._did: Counter[str] = Counter()
@@ -158,10 +177,10 @@ class _Telling:
         self._sent = 0
         self._failures = 0
 
-    def plan(self, planned: Planned) -> None:
+    def plan(self, planned: Planned, paths: Collection[str]) -> None:
         """The plan: every step in a dry run or as JSON, else so many of each kind."""
         steps = planned.plan.steps
-        if self._form == "json":
+        if self.form == "json":
             for step in steps:
                 facts = {"do": step.do, "size": step.size, "sha256": step.sha256, "from": step.old}
                 self._record("plan", step.path, "impossible" if step.reason else "ok", step.reason, facts)
@@ -178,8 +197,12 @@ class _Telling:
         if kinds:
             counted = ", ".join(f"{kinds[kind]:,} {words}" for kind, words in WORDS.items() if kinds[kind])  # type: ignore[index]
             output.say(f"{counted}; {planned.plan.unchanged:,} unchanged")
-        if planned.ours.hidden:
-            self.say(f"{len(planned.ours.hidden):,} hidden files are left out, as {planned.ours.hidden[0]}")
+        elif paths:
+            self.say("nothing to send: the archive has all of it as it is here")
+        if hidden := planned.ours.hidden:
+            self.say(f"{len(hidden):,} hidden file{'s are' if len(hidden) > 1 else ' is'} left out, as {hidden[0]}")
+        if ignored := [path for path in planned.ours.ignored if path not in paths]:
+            self.say(f"left out, because git ignores {'them' if len(ignored) > 1 else 'it'}: {_some(ignored)}")
 
     def outcome(self, outcome: Outcome) -> None:
         """What became of a step."""
@@ -189,7 +212,7 @@ class _Telling:
         if outcome.status == "ok":
             self._did[step.do] += 1
             self._sent += outcome.sent
-        if self._form == "json":
+        if self.form == "json":
             facts = {"do": step.do, "size": outcome.size, "sha256": outcome.sha256, "asset_id": outcome.asset_id,
                      "from": step.old, "sent": outcome.sent, "exit_code": outcome.exit_code}  # fmt: skip
             self._record("upload", step.path, outcome.status, outcome.message, facts)
@@ -227,7 +250,7 @@ class _Telling:
         )
 
     def _report(self, report: Report) -> None:
-        if self._form == "json":
+        if self.form == "json":
             output.print_json(output.report_record(report, self._folder.parent, False))
         elif report.status != "notneeded" or report.message or report.findings:
             output.say(output.report_line(report, False), err=report.status in {"error", "impossible"})
@@ -236,12 +259,12 @@ class _Telling:
 
     def say(self, line: str) -> None:
         """Something that is no file, for people."""
-        if self._form == "text":
+        if self.form == "text":
             output.say(output.printable(line), err=True)
 
     def progress(self, total: int, upload: Upload) -> AbstractContextManager[Callable[[str], None]]:
         """What is done, bytes, rate and time left on a terminal; nothing anywhere else."""
-        if self._form == "json" or not sys.stderr.isatty():
+        if self.form == "json" or not sys.stderr.isatty():
             return nullcontext(lambda doing: None)
         from dandi_mirror.cli.progress import transferring
 
@@ -254,7 +277,7 @@ class _Telling:
         if report:
             self._codes.add(report.exit_code)
         code = exit_code(self._codes)
-        if self._form == "json":
+        if self.form == "json":
             if report:
                 self._report(report)
             output.print_summary(code, **self._statuses, sent=self._sent)

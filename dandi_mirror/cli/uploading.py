@@ -20,8 +20,10 @@ from dandi_mirror.repo import settle, worktree
 from dandi_mirror.repo.clone import Clone
 from dandi_mirror.repo.edits import read_edits
 from dandi_mirror.repo.files import Look
+from dandi_mirror.repo.ignored import ignored
 from dandi_mirror.repo.keys import annex_key
 from dandi_mirror.upload.execute import Outcome, Work, carry_out
+from dandi_mirror.upload.named import passed_over
 from dandi_mirror.upload.ours import Ours, read_ours, with_known
 from dandi_mirror.upload.plan import Do, Plan, make_plan
 from dandi_mirror.upload.send import Meter
@@ -125,7 +127,9 @@ class Upload:
         ours = read_ours(clone, base.assets, theirs, edits, self.wanted.names)
         theirs = with_known(theirs, ours)
         plan = make_plan(base.assets, theirs, ours.here, selected=self.wanted.selects, sync=self.wanted.sync)
-        return Planned(clone, base, row, theirs, ours, plan)
+        known = {*base.assets, *theirs, *ours.here}
+        passed = passed_over(clone.path, self.wanted.paths, known, ignored(clone.path, self.wanted.paths))
+        return Planned(clone, base, row, theirs, ours, plan.with_refused(passed))
 
     def update(self) -> Report:
         """Bring what others have done in the archive here first, around what is edited; it may stand in the way.
@@ -151,7 +155,8 @@ class Upload:
         """Refuse what is not to be done as it stands.
 
         Raises:
-            PartError: the archive has moved on, or much would be deleted.
+            PartError: the archive has moved on.
+            UnsafePlan: much would be deleted, and nobody has allowed it.
         """
         planned.plan.check_is_current(f"bring that here first: {UPDATE}")
         if not self.wanted.allow_deletes:

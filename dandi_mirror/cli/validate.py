@@ -79,6 +79,8 @@ def _selected(paths: Iterable[Path], everything: bool) -> Iterable[tuple[Path, S
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.clones import clone_at
     from dandi_mirror.repo.edits import files
+    from dandi_mirror.repo.files import place_of
+    from dandi_mirror.repo.ignored import ignored
     from dandi_mirror.upload.validate import belongs, select
 
     wanted: dict[Path, list[str]] = {}
@@ -87,7 +89,7 @@ def _selected(paths: Iterable[Path], everything: bool) -> Iterable[tuple[Path, S
         if not os.path.lexists(path):
             raise UsageError(f"there is no {path}")
         found = clone_at(str(path))
-        given = Path(os.path.abspath(path))  # noqa: PTH100 (a link of git-annex is not to be followed)
+        given = place_of(path)
         root = found.folder if found else _top(given)
         clones |= {root} if found else set()
         inside = (found.name.path or "") if found else str(given.relative_to(root))
@@ -97,7 +99,10 @@ def _selected(paths: Iterable[Path], everything: bool) -> Iterable[tuple[Path, S
         chosen = [name for name in candidates if any(_is_in(name, folder) for folder in below)]
         unchanged = set(files(root)) - set(chosen) if root in clones and not everything else set()
         passed = sum(belongs(name) and any(_is_in(name, folder) for folder in below) for name in unchanged)
-        yield root, select(root, chosen), passed
+        selection = select(root, chosen)
+        if root in clones:
+            selection.strange.update(ignored(root, filter(None, below)))
+        yield root, selection, passed
 
 
 def _changed(root: Path) -> list[str]:

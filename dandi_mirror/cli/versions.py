@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dandi_mirror.cli.naming import read_name
+from dandi_mirror.cli.naming import check_names, read_name
 
 if TYPE_CHECKING:
     from dandi_mirror.repo.dataset import Dataset
@@ -34,10 +34,11 @@ def read_versions(text: str, mirror_path: Path) -> tuple[Dataset, str, str]:
     clone = clone_at(base)
     if not name.dandiset or not (name.whole or clone):
         wanted = name.dandiset or "000004"
-        raise UsageError(f"{text}: this takes a Dandiset or a version of it, as {wanted} or {wanted}@0.220126.1852")
+        raise UsageError(f"{text}: this takes a Dandiset or a version of it; write {wanted} or {wanted}@VERSION")
     if clone and clone.name == name:
         # the version of its record is that of what is checked out, and nothing that was typed
         return Dataset(clone.folder), name.dandiset, versions
+    check_names(mirror_path, [name])
     if versions and name.version:
         raise UsageError(f"{text} says versions twice; write {name.dandiset}@{versions}")
     return dataset_of(mirror_path.absolute(), name.dandiset), name.dandiset, versions or name.version or ""

@@ -31,10 +31,12 @@ def watched(mirror: Mirror, settings: Settings, asked: Mapping[str, object], dry
     """Watch the run in this block; ``asked`` is what it was asked for.  A dry run leaves nothing.
 
     Raises:
-        UsageError: the file for Prometheus has no folder to stand in.
+        UsageError: the file for Prometheus has no folder to stand in, or a name that nobody reads.
     """
     first = {"release": __version__, "instance": settings.instance, "versions": settings.versions, **asked}
     metrics = Path(settings.metrics).absolute() if settings.metrics else None
+    if metrics and metrics.suffix != ".prom":
+        raise UsageError(f"{metrics}: node_exporter reads names in .prom only; call it {metrics.with_suffix('.prom')}")
     if metrics and not metrics.parent.is_dir():
         raise UsageError(f"{metrics.parent} is not a folder, so no metrics can be written there; make it first")
     watch = Watch(mirror, RunLog(mirror.own / "log", settings.keep_runs, first), metrics)

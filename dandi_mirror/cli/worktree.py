@@ -26,12 +26,13 @@ def command(version: str, folder: Path, mirror_path: Path, output: str) -> int:
     from dandi_mirror.cli.output import print_json, print_summary, say
     from dandi_mirror.cli.versions import read_versions
     from dandi_mirror.errors import DiskError, UsageError
-    from dandi_mirror.mirror.states import state_of
+    from dandi_mirror.mirror.states import state_of, states
     from dandi_mirror.repo import linked
 
     dataset, dandiset, name = read_versions(version, mirror_path)
     if not name:
-        raise UsageError(f"{version}: name a version, as {dandiset}@0.220126.1852 or {dandiset}@draft")
+        names = ", ".join(f"{dandiset}@{state.name}" for state in reversed(states(dataset)))
+        raise UsageError(f"{version}: name a version; there are {names or 'none yet'}")
     place, mirror = folder.absolute(), mirror_path.absolute()
     state = state_of(dataset, dandiset, name)
     top = mirror if dataset.path.parent == mirror else dataset.path

@@ -10,6 +10,7 @@ from pathlib import Path
 from dandi_mirror.archive.names import Name, parse
 from dandi_mirror.below import read_file
 from dandi_mirror.errors import UsageError
+from dandi_mirror.repo.files import place_of
 
 RECORD = "dandiset.yaml"
 # at the top level of what a mirror writes, and of what others do
@@ -32,7 +33,7 @@ def clone_at(text: str) -> Clone | None:
     """
     if not os.path.lexists(text):
         return None
-    given = Path(os.path.abspath(text))  # noqa: PTH100 (a link of git-annex is not to be followed)
+    given = place_of(text)
     # but the folder that it is in may be reached through one
     path = given.parent.resolve() / given.name if given.name else given
     top = next((folder for folder in (path, *path.parents) if os.path.lexists(folder / ".git")), None)

@@ -6,10 +6,9 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from dandi_mirror.addresses import is_loopback
-from dandi_mirror.archive.instances import KNOWN
+from dandi_mirror.archive.instances import may_be
 from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import NotFoundError
 from dandi_mirror.mirror import held
@@ -194,11 +193,7 @@ def dataset_here(name: Name, path: Path, folder: Path | None) -> Dataset | None:
 
 def _is_of(instance: str | None, record: Mapping[str, object]) -> bool:
     """Whether a Dandiset's record is of an archive, as far as one can tell without asking."""
-    called = next((known for known, url in KNOWN.items() if url == instance), instance)
-    if not called or "://" in called or is_loopback(urlsplit(KNOWN.get(called, "")).hostname):
-        return True  # what an archive at any URL is called, only it can say
-    prefix = str(record.get("identifier", "")).partition(":")[0]
-    return not prefix or prefix.lower() == called.lower()
+    return may_be(instance, str(record.get("identifier", "")).partition(":")[0])
 
 
 def chosen(name: Name, version: str, files: Iterable[File], paths: Iterable[str] = ()) -> list[File]:

@@ -86,7 +86,7 @@ def make_plan(
 
     ``taken`` has where files of the same call go, with their digests; those of this plan are added.
     """
-    plan, name = Plan(), _as_path(name, contents)
+    plan, name, unfinished = Plan(), _as_path(name, contents), (folder / PARTIALS).is_dir()
     clash = conflicts(file.path for file in contents.files if not file.state or file.state is Kind.ZARR)
     for file in contents.files:
         if reason := clash.get(file.path) or _refused(file):
@@ -95,7 +95,7 @@ def make_plan(
             plan.settled.append(Done(file, Path(), "impossible", message, PartError.exit_code))
             continue
         path = folder / place(name, file.path, contents.dandiset, preserve_tree=preserve_tree)
-        settled = _beside(file, path, taken) or judge(file, path, existing)
+        settled = _beside(file, path, taken) or judge(file, path, existing, unfinished=unfinished)
         taken.setdefault(path, _identity(file))
         if settled:
             plan.settled.append(settled)
@@ -135,14 +135,21 @@ def _beside(file: File, path: Path, taken: Mapping[Path, str]) -> Done | None:
     return Done(file, path, "error", "another file of this call goes there; see --preserve-tree", PartError.exit_code)
 
 
-def judge(file: File, path: Path, existing: str) -> Done | None:
-    """What becomes of a file, or a Zarr, without looking at the archive's; None if that is to be done."""
+def judge(file: File, path: Path, existing: str, *, unfinished: bool = False) -> Done | None:
+    """What becomes of a file, or a Zarr, without looking at the archive's; None if that is to be done.
+
+    Where a run before was cut off (``unfinished``), what is there and is the same has come by that run.
+    """
     if not os.path.lexists(path):
         return None
     is_folder, is_zarr = path.is_dir() and not path.is_symlink(), file.state is Kind.ZARR
     if is_folder != is_zarr:
         what = "folder" if is_folder else "file"
         return Done(file, path, "error", f"a {what} stands there; move it away", PartError.exit_code)
+    if existing == "error" and unfinished and not is_zarr:
+        if _is_same(file, path, by_time=True):
+            return Done(file, path, "notneeded")
+        return Done(file, path, "error", "it is there already, and is another file; see -e", PartError.exit_code)
     if existing == "error":
         return Done(file, path, "error", "it is there already; see -e", PartError.exit_code)
     differs = existing == "overwrite" or is_zarr or not _is_same(file, path, by_time=existing == "refresh")

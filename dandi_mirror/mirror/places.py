@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dandi_mirror.archive.instances import may_be
 from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.clones import clone_at
 from dandi_mirror.mirror.mirror import Mirror, mirror_at
 from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.clone import make_clone
+from dandi_mirror.repo.files import place_of
 from dandi_mirror.repo.siblings import install
 
 OFFICIAL = {"dandi": "https://github.com/dandisets/{dandiset}"}
@@ -37,14 +39,17 @@ class Place:
     """The clone of a mirror into which it is to be installed, as one of its Dandisets; None: it is none, or there."""
 
 
-def read_places(texts: Iterable[str], read_name: Callable[[str], Name], mirror: Mirror, instance: str) -> list[Place]:
+def read_places(
+    texts: Iterable[str], read_name: Callable[[str], Name], mirror: Mirror, archive_of: Callable[[Name], str]
+) -> list[Place]:
     """The datasets that are meant, each once for a version, in the order in which they are named.
 
     What is on this machine is a path, but for a folder called by its id; else it is a name if it can be; else a path
-    in the dataset that was named before it, or in the one around the current folder.
+    in the dataset that was named before it, or in the one around the current folder.  ``archive_of`` says of which
+    archive a name is, by the name that it is known by, else its API.
 
     Raises:
-        UsageError: something is neither, or a Dandiset is nowhere to be had.
+        UsageError: something is neither, or a Dandiset is nowhere to be had, or is another archive's here.
     """
     places: dict[tuple[Path, str | None], Place] = {}
     last: Place | None = None
@@ -67,7 +72,7 @@ def read_places(texts: Iterable[str], read_name: Callable[[str], Name], mirror: 
                 raise
             last.paths.append(text if last.dandiset else _from_top(last.folder, text))
             continue
-        made = _named(name, mirror, instance)
+        made = _named(name, mirror, archive_of(name))
         last = places.setdefault((made.folder, made.version), made)
         parts = [part for part in (name.path, name.prefix and name.prefix + "*", name.glob) if part]
         last.paths += parts
@@ -89,7 +94,7 @@ def _around(places: dict[tuple[Path, str | None], Place]) -> Place | None:
 
 def _from_top(folder: Path, text: str) -> str:
     """A path as it is typed here, from the top of a work tree; it need not be there."""
-    path = os.path.relpath(os.path.join(Path.cwd().resolve(), text), folder)  # noqa: PTH118
+    path = os.path.relpath(place_of(Path.cwd().resolve() / text), folder)
     if path.startswith("../"):
         raise UsageError(f"{text} is not in {folder}")
     return path
@@ -104,26 +109,48 @@ def _named(name: Name, mirror: Mirror, instance: str) -> Place:
     if name.asset or name.blob:
         raise UsageError(f"{name.text} is no file of a version by its path; name the path: {name.dandiset} PATH")
     here = Path.cwd().resolve()
-    has = name.dandiset in mirror.dandisets() and mirror.dataset(name.dandiset).exists()
+    known = name.dandiset in mirror.dandisets() and mirror.dataset(name.dandiset).exists()
+    has = known and _is_of(mirror.path / name.dandiset, name)
     if has and here.is_relative_to(mirror.path.resolve()):
         return Place(mirror.path / name.dandiset, name.dandiset, name.version)
-    if (around := clone_at(".")) and around.name.dandiset == name.dandiset:
+    if (around := clone_at(".")) and around.name.dandiset == name.dandiset and _is_of(around.folder, name):
         return Place(around.folder, name.dandiset, name.version)
     folder = here / name.dandiset
     if not has and name.dandiset in mirror.registered() and here.is_relative_to(top := mirror.path.resolve()):
         return Place(top / name.dandiset, name.dandiset, name.version, member_of=top)
-    if (clone := clone_at(str(folder))) and clone.folder == folder:
+    if (clone := clone_at(str(folder))) and clone.folder == folder and _is_of(folder, name):
         return Place(folder, name.dandiset, name.version)
     if folder.exists():
         raise UsageError(f"{folder} is there and is no clone of {name.dandiset}; go to another folder")
     if has:
         return Place(folder, name.dandiset, name.version, str(mirror.path.resolve() / name.dandiset))
-    if instance not in OFFICIAL:
-        raise UsageError(
-            f"no mirror of {name.dandiset} is known; make one (dandi-mirror sync {name.dandiset} -d DIR) and name it: "
-            "-d DIR"
-        )
-    return Place(folder, name.dandiset, name.version, OFFICIAL[instance].format(dandiset=name.dandiset))
+    return Place(folder, name.dandiset, name.version, _official(name, instance))
+
+
+def _official(name: Name, instance: str) -> str:
+    """Where others keep a mirror of a Dandiset."""
+    if instance in OFFICIAL:
+        return OFFICIAL[instance].format(dandiset=name.dandiset)
+    raise UsageError(
+        f"no mirror of {name.dandiset} of {instance} is known; make one "
+        f"(dandi-mirror sync {name.dandiset} -i {instance} -d DIR) and name it: -d DIR"
+    )
+
+
+def _is_of(folder: Path, name: Name) -> bool:
+    """Whether a dataset is of the archive that a name says.
+
+    Raises:
+        UsageError: it is another's of the same id.
+    """
+    clone = clone_at(str(folder))
+    called = (clone.name.instance if clone else "") or ""
+    if may_be(name.instance, called):
+        return True
+    raise UsageError(
+        f"{folder} is {called.upper()}:{name.dandiset}, and {name.text} says {name.instance}; go to another folder, or "
+        "name a mirror of that archive: -d DIR"
+    )
 
 
 def make(place: Place) -> None:

@@ -73,6 +73,7 @@ def _register(instance: Instance, mirror: Mirror) -> str:
         dates = [parse_time(modified) for then in moved.values() if (modified := draft_of(then.row).modified)]
         date = max(dates, default=datetime(1970, 1, 1, tzinfo=UTC))
         reason = superdataset.register(members, datalad_config(instance), date, _message(moved, held))
+        superdataset.note_archive(instance.api_url)
         commits = {dandiset: then.branch for dandiset, then in known.items()}
         mirror.index.register(commits, superdataset.head(), reason)
         superdataset.dataset.collect_garbage()

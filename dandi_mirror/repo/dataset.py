@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.paths import is_own
 from dandi_mirror.repo import garbage
 from dandi_mirror.repo.disk import sync_to_disk
 from dandi_mirror.repo.files import git_dir_of, is_filled, is_repository, locks_in, loose_refs, read_ref
@@ -117,6 +119,11 @@ class Dataset:
         """The branch that HEAD names, whether it is born or not; empty when HEAD is detached."""
         head = (self.git_dir / "HEAD").read_text().strip()
         return head.removeprefix("ref: refs/heads/") if head.startswith("ref: refs/heads/") else ""
+
+    def has_checked_out(self, commit: str) -> bool:
+        """Whether what is checked out has the assets of a commit."""
+        names = git(self.path, "diff-tree", "-r", "--name-only", "-z", commit, "HEAD").split(b"\0")[:-1]
+        return all(is_own(os.fsdecode(name)) for name in names)
 
     def message(self, commit: str) -> str:
         """A commit's message."""

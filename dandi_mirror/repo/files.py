@@ -12,6 +12,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 
+def place_of(text: str | Path) -> Path:
+    """Where a path as it is typed leads, without following what it names itself: a link of git-annex is meant.
+
+    A ``..`` after a link is the folder above the one that the link leads to, as it is to the system.
+    """
+    path = Path(text)
+    if ".." not in path.parts:
+        return Path(os.path.abspath(path))  # noqa: PTH100
+    return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
+
+
 class Look(NamedTuple):
     """By what a file that nobody has written to since is known again."""
 

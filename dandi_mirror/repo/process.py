@@ -99,11 +99,13 @@ def start(
     stderr: int | None = subprocess.PIPE,
     locks: bool = True,
     secrets: bool = False,
+    index: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start ``git -C folder arguments`` with pipes on its standard streams.
 
     The child inherits the ``locks`` that this process holds: while it lives, the dataset stays locked.
-    With ``secrets`` it has the API tokens of the environment, for who needs one to read content.
+    With ``secrets`` it has the API tokens of the environment, for who needs one to read content.  ``index`` is a file
+    that git uses instead of the repository's own index.
     """
     if LOG.isEnabledFor(logging.DEBUG):
         LOG.debug("git -C %s %s", folder, shlex.join(arguments))
@@ -112,7 +114,7 @@ def start(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
-        env=child_environment(secrets=secrets),
+        env=child_environment(secrets=secrets) | ({"GIT_INDEX_FILE": str(index)} if index else {}),
         close_fds=not locks,
     )
     _CHILDREN[child.pid] = child
@@ -132,14 +134,14 @@ def end_children() -> None:
             child.terminate()
 
 
-def git(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
-    """The standard output of ``git -C folder arguments``.
+def git(folder: Path, *arguments: str, stdin: bytes = b"", index: Path | None = None) -> bytes:
+    """The standard output of ``git -C folder arguments``; with ``index`` as in :func:`start`.
 
     Raises:
         DiskError: it failed because of the disk or of permissions.
         GitError: it failed otherwise.
     """
-    child = start(folder, arguments)
+    child = start(folder, arguments, index=index)
     output, errors = child.communicate(stdin)
     if child.returncode:
         raise failure(folder, arguments, child.returncode, errors)

@@ -14,8 +14,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dandi_mirror.config import HOSTS, Sibling
-from dandi_mirror.errors import DiskError, PartError
-from dandi_mirror.repo.dataset import Dataset
+from dandi_mirror.errors import DiskError, MirrorError, PartError
+from dandi_mirror.repo.dataset import ANNEX, Dataset
 from dandi_mirror.repo.files import locks_in
 from dandi_mirror.repo.lock import Unfinished
 from dandi_mirror.repo.process import LOG, child_environment, find_program, git, start
@@ -218,3 +218,27 @@ def _ask(dataset: Dataset, *arguments: str) -> str:
 def _last_words(text: str) -> str:
     """What a program said about its failure, in one line."""
     return " ".join(text.split())[-300:]
+
+
+_LACKING = "origin/git-annex"
+
+
+def lacks_annex_branch(dataset: Dataset) -> str:
+    """The branch that a clone lacks, as one of a single branch or a shallow one does; empty if it does not.
+
+    A mirror's own dataset is a clone of nothing; a clone whose own branch knows of any content has got that somehow.
+    """
+    if dataset.ref(f"refs/remotes/{_LACKING}") or dataset.folders(dataset.ref(ANNEX)):
+        return ""
+    config = git(dataset.path, "config", "--local", "--null", "--list").decode(errors="replace")
+    return _LACKING if "remote.origin.url" in {entry.partition("\n")[0] for entry in config.split("\0")} else ""
+
+
+def fetch_annex_branch(dataset: Dataset) -> str:
+    """Fetch the branch that says where content is, from what a clone was made of; what to type if it cannot be."""
+    fetch = ("fetch", "--quiet", "origin", f"+refs/heads/git-annex:refs/remotes/{_LACKING}")
+    try:
+        git(dataset.path, *fetch)
+    except MirrorError as error:
+        return f"{error}; bring it yourself: git -C {shlex.quote(str(dataset.path))} {' '.join(fetch)}"
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,10 +13,15 @@ from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.own import own_folder
 from dandi_mirror.repo import garbage, worktree
 from dandi_mirror.repo.dataset import TEMPORARY, Dataset, RefChange
+from dandi_mirror.repo.files import git_dir_of
 from dandi_mirror.repo.lock import Unfinished
+from dandi_mirror.repo.process import git
 from dandi_mirror.repo.stream import GITLINK, Commit, Entry, Inline, Known
 
 BRANCH = "draft"
+ARCHIVE = "dandi-mirror.archive"
+"""The setting of the mirror's own git, which no clone of it has, that names the API of the archive that it is of."""
+_ARCHIVE = re.compile(r"^\[dandi-mirror\]\n(?:[ \t].*\n)*?[ \t]+archive = (\S+)$", re.M)
 _REF = f"refs/heads/{BRANCH}"
 _ATTRIBUTES = b"* annex.backend=SHA256E\n* annex.largefiles=anything\n**/.git* annex.largefiles=nothing\n"
 IGNORED = b"/.dandi-mirror/\n/dandi-mirror.toml\n"
@@ -68,6 +74,22 @@ class Superdataset:
         with self.dataset.reader() as reader:
             (content,) = reader.read([f"{head}:.datalad/config"])
         return (content or b"").decode(errors="replace")
+
+    def archive(self) -> str:
+        """The API of the archive that this is a mirror of, as its first sync noted it; empty if none did.
+
+        Starts no git.
+        """
+        try:
+            found = _ARCHIVE.findall((git_dir_of(self.path) / "config").read_text(errors="replace"))
+        except OSError:
+            return ""
+        return found[-1] if found else ""
+
+    def note_archive(self, api_url: str) -> None:
+        """Remember which archive this is a mirror of."""
+        if self.archive() != api_url:
+            git(self.path, "config", ARCHIVE, api_url)
 
     def head(self) -> str:
         """The commit of its branch, read without starting git; empty when there is none."""

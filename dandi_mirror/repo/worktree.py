@@ -13,6 +13,7 @@ from dandi_mirror.own import own_path
 from dandi_mirror.repo.changes import Change, changes
 from dandi_mirror.repo.dataset import CHECKED_OUT, EMPTY_TREE, Dataset, RefChange
 from dandi_mirror.repo.disk import bring_files_to_disk, sync_to_disk
+from dandi_mirror.repo.ignored import in_index
 from dandi_mirror.repo.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.stream import FILE, blob_id
 
@@ -21,6 +22,9 @@ OTHER = {"draft": "published", "published": "draft"}
 
 _MARK = "dandi-mirror-checkout"
 """In the git folder while git writes a work tree: from which commit, and to which."""
+
+ABSENT = b"000000"
+"""The mode of what is not there."""
 
 _OURS = (b".dandi/", b"dandiset.yaml")
 """Where only a sync writes; whenever an asset changes into the first, when the Dandiset's metadata do the second."""
@@ -100,18 +104,22 @@ def _finish(dataset: Dataset) -> str:
 
 
 def _look_and_merge(dataset: Dataset, base: str, commit: str, *, cut_off: int | None = None) -> str:
-    taken = _take_in(dataset, list(_between(dataset, base, commit)), cut_off)
-    if reason := _merge(dataset, base, commit):
+    differ = list(_between(dataset, base, commit))
+    taken = _take_in(dataset, differ, cut_off)
+    if reason := _merge(dataset, base, commit, _without_replaced(dataset, base, differ)):
         # an index between two commits would be taken for a person's later
         _put(dataset, [(change.old, change.path) for change in taken])
     return reason
 
 
-def _merge(dataset: Dataset, base: str, commit: str) -> str:
-    """Take index and work tree from one commit to another; why git refused, having touched nothing."""
+def _merge(dataset: Dataset, base: str, commit: str, tree: str = "") -> str:
+    """Take index and work tree from one commit to another; why git refused, having touched nothing.
+
+    ``tree`` is what git is told that they are made from, if it is not ``base`` itself.
+    """
     _mark(dataset, base, commit)
     try:
-        git(dataset.path, *NO_FILTER, "read-tree", "-m", "-u", base, commit)
+        git(dataset.path, *NO_FILTER, "read-tree", "-m", "-u", tree or base, commit)
     except GitError as error:
         _, found, reason = str(error).partition("error: ")
         if _UNTOUCHED.search(str(error)):
@@ -123,6 +131,43 @@ def _merge(dataset: Dataset, base: str, commit: str) -> str:
     dataset.move_refs([RefChange(CHECKED_OUT, commit, dataset.ref(CHECKED_OUT))])
     _unmark(dataset)
     return ""
+
+
+def _without_replaced(dataset: Dataset, base: str, differ: Iterable[Change]) -> str:
+    """The tree of a commit without the files of folders in whose place the work tree and the index have a file.
+
+    These are gone already; git would look for them below that file, and take it for one that is in the way.  Empty
+    where there are none.
+    """
+    gone = [change for change in differ if change.new[0] == ABSENT and _is_below_a_file(dataset, change)]
+    paths = {change.path for change in gone} - {os.fsencode(path) for path in in_index(dataset.path, map(_path, gone))}
+    if not paths:
+        return ""
+    index = dataset.git_dir / "dandi-mirror-index"
+    try:
+        git(dataset.path, "read-tree", base, index=index)
+        lines = b"".join(path + b"\0" for path in paths)
+        git(dataset.path, "update-index", "-z", "--force-remove", "--stdin", stdin=lines, index=index)
+        return git(dataset.path, "write-tree", index=index).decode().strip()
+    finally:
+        index.unlink(missing_ok=True)
+
+
+def _path(change: Change) -> str:
+    return os.fsdecode(change.path)
+
+
+def _is_below_a_file(dataset: Dataset, change: Change) -> bool:
+    """Whether a folder of a path is a file or a link in the work tree."""
+    folder = str(dataset.path)
+    for part in _path(change).split("/")[:-1]:
+        folder = f"{folder}/{part}"
+        try:
+            if not stat.S_ISDIR(os.lstat(folder).st_mode):
+                return True
+        except FileNotFoundError:
+            return False
+    return False
 
 
 def _mark(dataset: Dataset, base: str, commit: str) -> None:

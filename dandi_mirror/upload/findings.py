@@ -121,4 +121,6 @@ def _finding_of(severity: str, name: str, message: str, path: str) -> dict[str, 
 def one_line(error: Exception) -> str:
     """An exception as a message."""
     said = " ".join(str(error).split())[:300]
+    if said and isinstance(error, OSError | ValueError):
+        return said  # in words of its own
     return f"{said} ({type(error).__name__})" if said else type(error).__name__

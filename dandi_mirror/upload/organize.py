@@ -18,10 +18,11 @@ from dandi_mirror.own import OwnPath
 from dandi_mirror.repo.adding import Adder, NotAdded, adding
 from dandi_mirror.repo.clone import Clone
 from dandi_mirror.repo.disk import bring_files_to_disk, bring_folders_to_disk
+from dandi_mirror.repo.ignored import ignored, in_index
 from dandi_mirror.upload import placing
 from dandi_mirror.upload.naming import Facts, Step
 from dandi_mirror.upload.placing import Seen
-from dandi_mirror.upload.sources import HARDLINK, MOVE, SYMLINK, obstacle
+from dandi_mirror.upload.sources import HARDLINK, MOVE, SYMLINK, obstacle, targets
 from dandi_mirror.upload.worker import FileError, Worker
 
 _BATCH = 50
@@ -49,8 +50,10 @@ class Organized:
 
 def preview(root: Path, planned: Iterable[Step], mode: str, tracked: Container[str]) -> Iterator[Organized]:
     """What would be done; nothing is written, and of files that are there already, only sizes are compared."""
+    planned = list(planned)
+    without = ignored(root, targets(planned))
     for step in planned:
-        reason = obstacle(root, step, mode, tracked)
+        reason = obstacle(root, step, mode, tracked, without)
         if reason:
             yield Organized(step.source, step.target, "impossible", reason)
             continue
@@ -80,9 +83,11 @@ def _occupied(place: Path) -> str:
 
 def link(root: Path, planned: Iterable[Step], tracked: Container[str] = ()) -> Iterator[Organized]:
     """Lay links to the sources out; git-annex is not told of them."""
+    planned = list(planned)
+    without = ignored(root, targets(planned)) if (root / ".git").exists() else {}
     for step in planned:
         try:
-            if reason := obstacle(root, step, SYMLINK, tracked):
+            if reason := obstacle(root, step, SYMLINK, tracked, without):
                 raise FileError(reason)
             place = placing.make_folders(root, step.target)
             if placing.put_link(step.source, root, step.target):
@@ -130,20 +135,38 @@ class _Brought:
 
 
 def _bring(
-    clone: Clone, worker: Worker, batch: Iterable[Step], mode: str, folder: Path, tracked: Container[str]
+    clone: Clone, worker: Worker, batch: Sequence[Step], mode: str, folder: Path, tracked: Container[str]
 ) -> list[_Brought]:
     """One batch; on the disk when this returns."""
     brought: list[_Brought] = []
+    without = ignored(clone.path, targets(batch))
     with adding(clone.path) as adder:
         run = _Run(clone, worker, adder, folder, mode)
         for step in batch:
-            brought += run.one(step, obstacle(clone.path, step, mode, tracked))
+            brought += run.one(step, obstacle(clone.path, step, mode, tracked, without))
+    brought = _taken_in(clone, brought)
     places = [clone.path / one.told.target for one in brought if one.seen]
     files = [Path(os.path.realpath(place)) for place in places]
     bring_files_to_disk([str(file) for file in files])
     folders = [*(place.parents[:2] for place in places), *(file.parents[:4] for file in files)]
     bring_folders_to_disk({str(folder) for above in folders for folder in above})
     return brought
+
+
+def _taken_in(clone: Clone, brought: list[_Brought]) -> list[_Brought]:
+    """The same, but for what git-annex, or git, did not take in: its source is kept, and that is told."""
+    has = in_index(clone.path, (one.told.target for one in brought if one.seen))
+    return [one if not one.seen or _is_kept(clone, one.told, has) else _not_kept(one) for one in brought]
+
+
+def _is_kept(clone: Clone, told: Organized, has: Container[str]) -> bool:
+    key = _key_at(clone.path / told.target)
+    return told.target in has and (clone.has(key) if key else (clone.path / told.target).is_file())
+
+
+def _not_kept(one: _Brought) -> _Brought:
+    words = f"it was copied to {one.told.target}, but git-annex did not take it in; the source is kept"
+    return replace(one, seen=None, told=replace(one.told, status="error", message=words))
 
 
 _NUMBERS = count()

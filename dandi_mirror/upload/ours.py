@@ -11,6 +11,7 @@ from dandi_mirror.model import There
 from dandi_mirror.paths import is_hidden, is_own
 from dandi_mirror.repo.clone import Clone
 from dandi_mirror.repo.edits import Edit
+from dandi_mirror.repo.ignored import ignored_files
 from dandi_mirror.repo.keys import sha256_of
 from dandi_mirror.upload.digest import Digests, digest
 from dandi_mirror.upload.plan import Here
@@ -28,6 +29,8 @@ class Ours:
     """What is not as in base, but for what git-annex has unlocked and nobody has written to."""
     hidden: list[str] = field(default_factory=list)
     """Untracked files that are left out, because their names begin with a dot."""
+    ignored: list[str] = field(default_factory=list)
+    """Files and folders that are left out, because git ignores them."""
 
 
 def read_ours(
@@ -57,6 +60,7 @@ def read_ours(
         else:
             ours.here[edit.path] = _here(clone, edit, ours.files, sizes)
             ours.edited += [] if edit.unlocked or edit.strange else [edit.path]
+    ours.ignored = [path for path in ignored_files(clone.path) if not is_own(path) and not is_hidden(path)]
     return ours
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -17,8 +17,6 @@ from dandi_mirror.errors import PartError, UnsafePlan
 from dandi_mirror.model import There
 from dandi_mirror.paths import conflicts, refuse_path
 
-SAFE_REMOVALS = 20
-"""So many assets may be deleted without a question, however few there are."""
 SAFE_SHARE = 0.5
 """Of the draft's assets, so large a part may be deleted without a question."""
 LONGEST_PATH = 512  # characters: the server's limit
@@ -93,6 +91,10 @@ class Plan:
         """The steps that change the archive."""
         return self.of(Do.ADD, Do.REPLACE, Do.RENAME, Do.DELETE)
 
+    def with_refused(self, steps: Iterable[Step]) -> Plan:
+        """The same, with further steps that are refused."""
+        return replace(self, steps=tuple(sorted([*self.steps, *steps], key=_path)))
+
     def check_is_current(self, remedy: str) -> None:
         """Refuse to go on where the archive has moved on since the last sync.
 
@@ -108,13 +110,15 @@ class Plan:
         """Refuse to empty much of a draft, as a work tree that is not whole would ask for.
 
         Raises:
-            UnsafePlan: more than half of the assets, and more than 20, would be deleted.
+            UnsafePlan: more than half of the assets would be deleted, however few there are.
         """
-        gone = len(self.of(Do.DELETE))
-        if gone > SAFE_REMOVALS and gone > self.held * SAFE_SHARE:
+        gone = [step.path for step in self.of(Do.DELETE)]
+        if len(gone) > self.held * SAFE_SHARE:
+            shown = ", ".join(gone[:_NAMED]) + (f" and {len(gone) - _NAMED:,} more" if len(gone) > _NAMED else "")
+            how_many = f"all {self.held:,}" if len(gone) == self.held else f"{len(gone):,} of {self.held:,}"
             raise UnsafePlan(
-                f"{gone:,} of {self.held:,} assets would be deleted from the archive; "
-                "look at them with --dry-run, then allow it: --allow-deletes"
+                f"{how_many} files of the archive's draft would be deleted: {shown}; nothing was sent; "
+                "if you mean it, run this again with --allow-deletes"
             )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from dandi_mirror.repo.files import place_of
 from dandi_mirror.upload.naming import Facts, Refused, Step, fields_in_use, nameable, steps
 from dandi_mirror.upload.worker import FileError, Worker
 
@@ -19,7 +20,7 @@ def find(sources: Iterable[Path], organized: Container[Path] = ()) -> tuple[list
     found: dict[Path, None] = {}
     refused = []
     for source in sources:
-        source = Path(os.path.abspath(source))  # noqa: PTH100 (links of git-annex are not to be followed)
+        source = place_of(source)
         inside = source.is_dir() and not source.name.endswith(_ZARR)
         for file in _below(source) if inside else [source]:
             if file in found or (inside and file in organized):
@@ -86,11 +87,21 @@ def plan(
     return made, sorted([*refused, *without, *clashing], key=lambda one: one.source)
 
 
-def obstacle(root: Path, step: Step, mode: str, tracked: Container[str]) -> str:
+def targets(planned: Iterable[Step]) -> Iterator[str]:
+    """Every path at which steps put a file."""
+    for step in planned:
+        yield step.target
+        yield from (media.target for media in step.media)
+
+
+def obstacle(root: Path, step: Step, mode: str, tracked: Container[str], ignored: Mapping[str, str]) -> str:
     """Why a file cannot be brought to its place in this way, as far as can be said without reading it."""
     place = root / step.target
     if step.source == place:
         return ""
+    for target in targets([step]):
+        if target in ignored:
+            return f"it would be {root / target}, and {ignored[target]}"
     if step.source.is_relative_to(root) and str(step.source.relative_to(root)) in tracked:
         return f"git has it already; rename it: git -C {root} mv {step.source.relative_to(root)} {step.target}"
     if step.media and mode in {HARDLINK, SYMLINK}:

@@ -133,3 +133,15 @@ def test_much_is_not_deleted_unasked() -> None:
     with pytest.raises(UnsafePlan, match="23 of 45"):
         plan.check_deletes()
     make_plan(there(base), there(base), here({path: base[path] for path in list(base)[:23]}), sync=True).check_deletes()
+
+
+@given(FILES, FILES)
+@QUICK
+def test_more_than_half_of_a_draft_is_never_deleted_unasked_however_small_it_is(base: Files, ours: Files) -> None:
+    plan = make_plan(there(base), there(base), here(ours), sync=True)
+    if 2 * len(plan.of(Do.DELETE)) <= len(base):
+        plan.check_deletes()
+        return
+    with pytest.raises(UnsafePlan, match="--allow-deletes") as refused:
+        plan.check_deletes()
+    assert plan.of(Do.DELETE)[0].path in str(refused.value)
