@@ -168,7 +168,7 @@ class Kind(StrEnum):
     """Why something that the archive lists is not in the tree as it should be, or is there in part."""
 
     PENDING = "pending"
-    """The archive has not computed its SHA-256 yet; the next run completes it."""
+    """The archive has not computed its SHA-256 yet, or its record did not come; the next run completes it."""
     REFUSED = "refused"
     """Its path or record must not reach git."""
     ZARR = "zarr"

@@ -14,6 +14,7 @@ import pytest
 from starlette.responses import JSONResponse, RedirectResponse
 
 from dandi_mirror.cli.main import COMMANDS, cli
+from dandi_mirror.cli.sync import exit_code
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.mirror.mirror import Mirror
@@ -308,3 +309,14 @@ def test_a_demo_that_finds_something_wrong_fails(tmp_path: Path) -> None:
     )
     done = run(sys.executable, "-c", program, code=7)
     assert "FAILED 000004's 87 keys" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("codes", "ends"),
+    [
+        (set(), 0), ({0}, 0), ({0, 5}, 5), ({3}, 3), ({0, 4, 5}, 3), ({2, 75}, 3), ({3, 5, 6}, 6), ({6, 7}, 7),
+        ({1, 3}, 1), ({1, 6}, 6), ({0, 75}, 75),
+    ],
+)  # fmt: skip
+def test_a_run_ends_with_what_its_failures_share_with_the_worst_or_with_3(codes: set[int], ends: int) -> None:
+    assert exit_code(codes) == ends

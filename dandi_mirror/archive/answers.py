@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from math import isfinite
 
@@ -13,6 +14,9 @@ from dandi_mirror.errors import BadAnswerError
 
 PIECE = 1 << 18  # bytes
 _DETAIL = 4096  # bytes
+_STEPS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_DEEP = 128
+"""Levels that every reader of JSON can read."""
 
 
 class TooLate(Exception):
@@ -21,6 +25,14 @@ class TooLate(Exception):
 
 class TooLarge(Exception):
     """The answer has more bytes than it may have."""
+
+
+class TooDeep(BadAnswerError):
+    """The archive has answered, with more levels of lists and objects than can be read."""
+
+
+class Unread:
+    """Stands for a record that did not come, though others of its page did."""
 
 
 def read_body(answer: requests.Response, most: int, deadline: float) -> bytes:
@@ -66,7 +78,8 @@ def parse(content: bytes, shown: str) -> object:
     the good ones beside it: such a value cannot be written canonically and its record is refused later.
 
     Raises:
-        BadAnswerError: not JSON, or nested too deeply to be read.
+        TooDeep: nested too deeply to be read, but whole.
+        BadAnswerError: not JSON.
     """
     try:
         value: object = orjson.loads(content)
@@ -79,9 +92,28 @@ def parse(content: bytes, shown: str) -> object:
         )
         return patient
     except (ValueError, RecursionError) as error:
+        if _is_deep(content):
+            raise TooDeep(f"{shown}: an answer of too many levels") from None
         raise BadAnswerError(
             f"{shown}: an answer that is not JSON ({type(error).__name__}); run the command again later"
         ) from None
+
+
+def _is_deep(content: bytes) -> bool:
+    """Whether all that opens is closed again, and there are more levels than every reader can read.
+
+    Half of such an answer is none, and neither is a page of something in between.
+    """
+    opened: list[bytes] = []
+    deepest = 0
+    for found in _STEPS.finditer(content):
+        step = found[0]
+        if step in b"[{":
+            opened.append(b"]" if step == b"[" else b"}")
+            deepest = max(deepest, len(opened))
+        elif step in b"]}" and (not opened or opened.pop() != step):
+            return False
+    return not opened and deepest > _DEEP
 
 
 def _float(digits: str) -> object:

@@ -48,6 +48,11 @@ def whoami(session: Session) -> User:
     return User(username, name, answer.get("admin") is True, answer.get("status") == "APPROVED")
 
 
+def _mints_dois(info: dict[str, object]) -> bool:
+    config = info.get("instance_config")
+    return isinstance(config, dict) and bool(config.get("doi_prefix"))
+
+
 class Archive:
     """An archive instance as a client sees it."""
 
@@ -57,6 +62,8 @@ class Archive:
         self.instance = self._instance(info)
         self.schema_version = str(info.get("schema_version", ""))
         """Of the metadata that it takes; empty if it does not say."""
+        self.mints_dois = _mints_dois(info)
+        """Whether its published versions get DOIs."""
 
     def _instance(self, info: dict[str, object]) -> Instance:
         config = info.get("instance_config")

@@ -119,6 +119,8 @@ class Door:
         """How many answers were asked for (retries not counted)."""
         self.received = 0
         """Bytes of these answers, decoded."""
+        self.date = ""
+        """When the last answer was made, as its head says; empty if it does not."""
         self._http = http
         self._patience = patience
         self._api_url = api_url
@@ -186,6 +188,7 @@ class Door:
                 self._check(answer, whom, asked, deadline)
                 content = read_body(answer, asked.most, deadline)
                 self.received += len(content)
+                self.date = answer.headers.get("date", "")
                 return Answer(asked, answer.status_code, answer.headers, content)
         except TooLarge:
             raise BadAnswerError(f"{asked.shown}: an answer of more than {asked.most} bytes") from None

@@ -52,8 +52,10 @@ def create_dandiset(
     return _once(session, post, look)
 
 
-def publish(session: Session, dandiset: str) -> None:
+def publish(session: Session, dandiset: str, notes: str = "") -> None:
     """Have the draft published, which the archive does some time later (the draft's status is ``Published`` then).
+
+    ``notes`` are its release notes.
 
     Raises:
         Refused: the archive does not; it says why (``said``).
@@ -64,7 +66,9 @@ def publish(session: Session, dandiset: str) -> None:
         return dandiset_row(session.get(path), path).draft.status in {"Publishing", "Published"} or None
 
     def post() -> bool:
-        session.send("POST", f"/dandisets/{dandiset}/versions/draft/publish/", {})
+        session.send(
+            "POST", f"/dandisets/{dandiset}/versions/draft/publish/", {"release_notes": notes} if notes else {}
+        )
         return True
 
     _once(session, post, look)

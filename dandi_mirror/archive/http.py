@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import orjson
@@ -79,6 +81,13 @@ class Session:
     def received(self) -> int:
         """Bytes of these answers, decoded."""
         return self._api.received + self._content.received
+
+    @property
+    def now(self) -> datetime:
+        """The time by the API's clock, as its last answer has it; by our own, if it does not say."""
+        with suppress(ValueError):
+            return parsedate_to_datetime(self._api.date).astimezone(UTC)
+        return datetime.now(UTC)
 
     def close(self) -> None:
         """Close the connections."""

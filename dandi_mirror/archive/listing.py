@@ -12,8 +12,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from math import ceil
+from typing import Any
 
 from dandi_mirror.archive import client
+from dandi_mirror.archive.answers import TooDeep, Unread
 from dandi_mirror.archive.client import Archive
 from dandi_mirror.errors import BadAnswerError, NotFoundError
 from dandi_mirror.model import is_asset_id
@@ -128,12 +130,28 @@ def _page(archive: Archive, path: str, metadata: bool, where: Mapping[str, str],
 
 
 def _read_singly(archive: Archive, answer: object) -> None:
-    """Put each row's metadata into a page that came without; a record that cannot be read stays away."""
+    """Put each row's metadata into a page that came without; ``Unread`` where a record did not come.
+
+    What the archive does not give this time may be there the next time, so nothing is concluded from it.
+    """
     results = answer.get("results") if isinstance(answer, dict) else None
     for row in results if isinstance(results, list) else []:
         if not isinstance(row, dict) or not is_asset_id(row.get("asset_id")):
             continue
-        try:
-            row["metadata"] = archive.session.get(f"/assets/{row['asset_id']}/")
-        except (BadAnswerError, NotFoundError):
-            row["metadata"] = None
+        row["metadata"] = _record(archive, row)
+
+
+def _record(archive: Archive, row: dict[str, Any]) -> object:
+    """The metadata of an asset, asked for alone; None if they are the archive's, and nobody can read them."""
+    asset_id = row["asset_id"]
+    try:
+        record = archive.session.get(f"/assets/{asset_id}/")
+    except TooDeep:
+        return None
+    except (BadAnswerError, NotFoundError):
+        return Unread()
+    if not isinstance(record, dict):
+        return Unread()
+    # an answer that is of something else, or of another asset
+    its_own = record.get("identifier", asset_id) == asset_id and record.get("path", row.get("path")) == row.get("path")
+    return record if its_own else Unread()

@@ -77,13 +77,15 @@ def command(
 def _mirrored(mirror: Mirror, form: str) -> Iterator[dict[str, Any]]:
     """A record for each Dandiset of a mirror; printed, where that is for people."""
     from dandi_mirror.mirror.index import draft_of
+    from dandi_mirror.model import is_version_id
+    from dandi_mirror.repo.dataset import TAGS
 
     here, memory = set(mirror.dandisets()), mirror.index.read().dandisets
     for dandiset in sorted(here | set(mirror.registered())):
         # one that stands elsewhere is named, and nothing of it is read
         strange = mirror.is_strange(dandiset)
         refs = {} if strange else mirror.dataset(dandiset).refs_in_files("refs/tags")
-        tags = [ref for ref in refs if ref.startswith("refs/tags/")]
+        tags = [ref for ref in refs if is_version_id(ref.removeprefix(TAGS))]
         draft = draft_of(memory[dandiset].row if dandiset in memory else "")
         if form == "text":
             known = f"{draft.asset_count:>9,} files  {output.printable(draft.name)[:70]}" if draft.name else ""

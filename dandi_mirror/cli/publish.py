@@ -14,8 +14,25 @@ from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.client import Archive
+    from dandi_mirror.config import Settings
     from dandi_mirror.mirror.mirror import Mirror
     from dandi_mirror.model import DandisetRow, Report
+
+
+def _notes(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Release notes, typed or from a file; too long ones are refused before the archive does."""
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.upload.publishing import LONGEST_NOTES
+
+    text = value
+    if value.startswith("@"):
+        try:
+            text = Path(value[1:]).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--notes: {value[1:]}: {getattr(error, 'strerror', None) or error}") from error
+    if len(text := text.strip()) > LONGEST_NOTES:
+        raise UsageError(f"--notes: {len(text):,} letters; the archive takes {LONGEST_NOTES:,}")
+    return text
 
 
 @click.command("publish")
@@ -26,12 +43,22 @@ if TYPE_CHECKING:
     "--wait", metavar="TIME", callback=options.seconds, default="10m", show_default=True,
     help="How long to wait for the archive to validate, and to publish.",
 )  # fmt: skip
+@click.option(
+    "--notes", metavar="TEXT|@FILE", callback=_notes, default="", help="Release notes: what is new in this version.",
+)  # fmt: skip
 @options.mirror
 @options.instance
 @options.output
 @options.log_level
 def command(
-    dandiset: str, yes: bool, dry_run: bool, wait: float, mirror_path: Path, instance: str | None, output: str
+    dandiset: str,
+    yes: bool,
+    dry_run: bool,
+    wait: float,
+    notes: str,
+    mirror_path: Path,
+    instance: str | None,
+    output: str,
 ) -> int:
     """Publish the draft of a Dandiset as a version with a DOI, which cannot be undone; then mirror it.
 
@@ -61,8 +88,8 @@ def command(
             )
         from dandi_mirror.upload.publishing import publish_draft
 
-        version = publish_draft(archive, row, wait)
-        report = _sync(archive, mirror, identifier, settings.versions)
+        version = publish_draft(archive, row, wait, notes)
+        report = _sync(archive, mirror, identifier, settings)
     return _tell(mirror, identifier, version, report, output)
 
 
@@ -96,11 +123,13 @@ def _what(row: DandisetRow) -> str:
     return f"{output.printable(row.draft.name)}: {row.draft.asset_count:,} files, {output.human_size(row.draft.size)}"
 
 
-def _sync(archive: Archive, mirror: Mirror, identifier: str, versions: str) -> Report:
+def _sync(archive: Archive, mirror: Mirror, identifier: str, settings: Settings) -> Report:
     from dandi_mirror.mirror.options import Options
     from dandi_mirror.mirror.sync import sync_dandiset
 
-    return sync_dandiset(archive, mirror, identifier, Options(versions="all" if versions == "draft" else versions))
+    versions = "all" if settings.versions == "draft" else settings.versions
+    wanted = Options(versions=versions, hosts=frozenset(settings.content_hosts))
+    return sync_dandiset(archive, mirror, identifier, wanted)
 
 
 def _tell(mirror: Mirror, identifier: str, version: str, report: Report, form: str) -> int:

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     help="auto: what the archive says has changed; force: read every draft again; verify: compare every tag too.",
 )  # fmt: skip
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+@click.option(
+    "--accept-changed", "accepted", metavar="VERSION", multiple=True,
+    help="Tag this version anew, as --mode verify found it changed at the archive; the old tag gets another name.",
+)  # fmt: skip
 @click.option("--allow-deletes", is_flag=True, help="Follow the archive where it removes most of a Dandiset.")
 @options.recheck_days
 @click.option(
@@ -58,6 +62,7 @@ def command(
     everything: bool,
     mode: str,
     dry_run: bool,
+    accepted: tuple[str, ...],
     allow_deletes: bool,
     time_limit: float | None,
     scheduler: str | None,
@@ -80,6 +85,7 @@ def command(
     names, mirror = naming.read_names(dandisets), Mirror(mirror_path.absolute())
     settings = naming.settings_for(mirror_path, names, needed=True, **flags)
     asked = _Asked(_chosen(settings.instance, names, everything, flags), everything, naming.said(names))
+    _check_accepted(accepted, asked.ids)
     pace = Pace(settings.jobs, scheduler or "", settings.recheck_days, deadline)
     with watched(mirror, settings, asked.words | {"mode": mode}, dry_run) as watch, _progress(output) as progress:
         wanted = Options(
@@ -89,6 +95,7 @@ def command(
             allow_deletes=allow_deletes,
             embargoed=settings.embargoed,
             hosts=frozenset(settings.content_hosts),
+            accepted=frozenset(accepted),
             progress=progress,
         )
         watch.code = _print(_run(settings, mirror, asked, wanted, pace, watch), mirror.path, wanted, output, watch)
@@ -139,6 +146,17 @@ def _chosen(instance: str, names: Iterable[Name], everything: bool, flags: Mappi
             "--include and --exclude choose where no Dandiset is named; name Dandisets, or rules, not both"
         )
     return ids
+
+
+def _check_accepted(versions: tuple[str, ...], ids: list[str]) -> None:
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.model import is_version_id
+
+    if versions and len(ids) != 1:
+        raise UsageError("--accept-changed is about a version of one Dandiset; name that, too")
+    for version in versions:
+        if not is_version_id(version):
+            raise UsageError(f"{version!a} is no published version; they are called as 0.220126.1852")
 
 
 def _run(

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 
 Job = Callable[[], None]
 
 
 class Jobs:
-    """Jobs in the order in which they were given, one at a time.
+    """Jobs in the order in which they are due, one at a time; those that are due together as they were given.
 
     ``delay`` is how long each waits at least, in seconds; with None it waits until :meth:`settle`.
     """
 
     def __init__(self, delay: float | None = 0.0) -> None:
         self.delay = delay
-        self._waiting: deque[tuple[float, Job]] = deque()
+        self._waiting: list[tuple[float, int, Job]] = []
+        self._given = count()
         self._changed = threading.Condition()
         self._at_work = threading.Lock()
         self._serving = 0
         self._failures: list[Exception] = []
 
-    def later(self, job: Job) -> None:
-        """Have ``job`` done, in another thread."""
+    def later(self, job: Job, after: float = 0.0) -> None:
+        """Have ``job`` done, in another thread; ``after``: so many seconds later than others."""
         with self._changed:
-            self._waiting.append((time.monotonic() + (self.delay or 0.0), job))
+            due = time.monotonic() + (self.delay or 0.0) + after
+            heapq.heappush(self._waiting, (due, next(self._given), job))
             self._changed.notify_all()
 
     def settle(self) -> None:
@@ -38,7 +41,7 @@ class Jobs:
                 with self._changed:
                     if not self._waiting:
                         return
-                    job = self._waiting.popleft()[1]
+                    job = heapq.heappop(self._waiting)[2]
                 job()
 
     @contextmanager
@@ -66,7 +69,7 @@ class Jobs:
         while self._wait():
             with self._at_work:
                 with self._changed:
-                    job = self._waiting.popleft()[1] if self._waiting else None
+                    job = heapq.heappop(self._waiting)[2] if self._waiting else None
                 if job is not None:
                     self._do(job)
 

@@ -29,7 +29,7 @@ def check(dandiset: Dandiset) -> None:
         raise Refused(400, "There have been no changes to the draft version since the last publish.")
     if status == "Pending":
         raise Refused(409, "Metadata validation is pending for this dandiset, please try again later.")
-    if status != "Valid":
+    if status != "Valid" or dandiset.draft.totals.pending or dandiset.draft.totals.invalid:
         raise Refused(400, "Dandiset metadata or asset metadata is not valid")
 
 
@@ -42,8 +42,11 @@ def publish(
     version.verbatim = metadata is not None
     version.release_notes = notes
     archive = dandiset.archive
-    doi = f"{archive.doi_prefix}/{archive.instance_name.lower()}.{dandiset.identifier}/{name}"
-    version.published = {"doi": doi} | _activity(dandiset, now) | ({"releaseNotes": notes} if notes else {})
+    version.published = _activity(dandiset, now) | ({"releaseNotes": notes} if notes else {})
+    if archive.doi_seconds == 0:
+        version.published |= {"doi": version.doi}
+    elif archive.doi_seconds is not None:
+        archive.jobs.later(version.mint_doi, after=archive.doi_seconds)
     _mark(dandiset, now)
     version.share_assets(dandiset.draft)
     version.status = "Valid"

@@ -73,6 +73,8 @@ class Archive:
         self.link_seconds = 6 * 3600
         """How long all other presigned URLs are good."""
         self.jobs = Jobs()
+        self.doi_seconds: float | None = 0.0
+        """How long after a version is there DataCite gives it its DOI; 0: at once; None: DataCite fails."""
         self.own_bucket = Bucket(self, "http://127.0.0.1")
         self.bucket: Objects = s3 or self.own_bucket
         self.at("http://127.0.0.1")

@@ -142,6 +142,16 @@ class Version:
             self._waiting = False
             self.validation_errors = version_errors(self.given)
 
+    @property
+    def doi(self) -> str:
+        """The DOI that a published version gets."""
+        of = self.dandiset
+        return f"{of.archive.doi_prefix}/{of.archive.instance_name.lower()}.{of.identifier}/{self.version}"
+
+    def mint_doi(self) -> None:
+        """Let DataCite's answer come: the record has a DOI from now on; no asset changes."""
+        self.published, self.modified = self.published | {"doi": self.doi}, self.dandiset.archive.now()
+
     def forget(self) -> None:
         """Drop what was computed from the assets; dates stay."""
         self._cache.clear()

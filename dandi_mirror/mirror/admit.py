@@ -11,6 +11,7 @@ from typing import Any
 
 from dandi_mirror import canonical
 from dandi_mirror.addresses import is_loopback
+from dandi_mirror.archive.answers import Unread
 from dandi_mirror.digests import is_sha256
 from dandi_mirror.mirror.fields import annex_fields
 from dandi_mirror.model import Asset, Finding, Instance, Kind, is_asset_id
@@ -27,6 +28,7 @@ _URL = re.compile(
 )
 _VERSION_QUERY = re.compile(r"(?:^|&)(versionId=[A-Za-z0-9._~+/=-]+)")
 _UNREADABLE = "the record has no metadata that can be read"
+_UNREAD = "its record did not come; the next run asks for it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ def admit_row(row: object, hosts: ContentHosts) -> tuple[Asset, bytes] | Refusal
     if row.get("zarr") is not None:
         url = _content_url(metadata, hosts) if isinstance(metadata, dict) else None
         return Refusal(Kind.ZARR, shown, "a Zarr: not mirrored by this release", asset_id, content_url=url)
+    if isinstance(metadata, Unread):
+        return Refusal(Kind.PENDING, shown, _UNREAD, asset_id)
     if not isinstance(metadata, dict):
         return Refusal(Kind.REFUSED, shown, _UNREADABLE, asset_id)
     size, sha256, reason = content_of(row, metadata)

@@ -16,7 +16,7 @@ BOOKKEEPING = frozenset({
     "identifier", "path", "publishedBy", "url", "version",
 })  # fmt: skip
 """Keys at the top of a record that follow from its content, its place or its publication: no change of their own."""
-SUMMARY = BOOKKEEPING | {"assetsSummary", "manifestLocation"}
+SUMMARY = BOOKKEEPING | {"assetsSummary", "manifestLocation", "releaseNotes"}
 """The same of a Dandiset's own record."""
 
 

@@ -51,19 +51,19 @@ def version_commit(instance: Instance, dandiset: str, listing: Listing) -> str:
         {
             "Dandiset": instance.identifier(dandiset),
             "Dandi-Version": listing.row.version,
-            **_doi(listing),
+            **_doi(listing.metadata),
             "Mirror-Format": str(FORMAT),
         },
     )
 
 
-def version_tag(instance: Instance, dandiset: str, listing: Listing) -> str:
-    """The message of a published version's tag: what to cite."""
-    identifier = f"{instance.identifier(dandiset)}/{listing.row.version}"
+def version_tag(instance: Instance, dandiset: str, version: str, record: Mapping[str, object]) -> str:
+    """The message of a published version's tag, of which ``record`` is the Dandiset's own: what to cite."""
+    identifier = f"{instance.identifier(dandiset)}/{version}"
     return _message(
-        f"Version {listing.row.version} of Dandiset {instance.identifier(dandiset)}",
-        one_line(listing.metadata.get("citation")) or identifier,
-        _doi(listing) or {"Dandiset": identifier},
+        f"Version {version} of Dandiset {instance.identifier(dandiset)}",
+        one_line(record.get("citation")) or identifier,
+        _doi(record) or {"Dandiset": identifier},
     )
 
 
@@ -116,8 +116,8 @@ def one_line(text: object) -> str:
     return _BLANKS.sub(" ", text.encode("utf-8", "replace").decode()).strip()
 
 
-def _doi(listing: Listing) -> Mapping[str, str]:
-    doi = one_line(listing.metadata.get("doi"))
+def _doi(record: Mapping[str, object]) -> Mapping[str, str]:
+    doi = one_line(record.get("doi"))
     return {"DOI": doi} if doi else {}
 
 

@@ -27,6 +27,8 @@ class Options:
     """Mirror what is under embargo, too, as far as the archive shows it."""
     hosts: frozenset[str] = frozenset()
     """Further hosts of content, from the settings."""
+    accepted: frozenset[str] = frozenset()
+    """Versions of which the archive's new answer is to be taken, though they are tagged otherwise."""
     progress: Progress = silent
 
     @property

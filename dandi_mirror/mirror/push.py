@@ -14,6 +14,7 @@ from dandi_mirror.mirror import messages
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.pushed import Notes
+from dandi_mirror.mirror.rewritten import superseded_by
 from dandi_mirror.mirror.sync import failed, make_good
 from dandi_mirror.model import DandisetRow, is_dandiset_id, is_version_id
 from dandi_mirror.repo import siblings
@@ -180,6 +181,11 @@ def _compare(
             reasons.append(f"{what} was deleted there; to bring it back: {here} push {name} {what}")
         elif has is None:
             wanted[ref] = oid
+        elif ref.startswith(TAGS) and (kept := superseded_by(dataset.refs_in_files("refs/tags"), what, has)):
+            reasons.append(
+                f"{what} is there as it was before its change was accepted here; to move it there too, and keep the "
+                f"old tag as {kept}: {here} push {name} {kept} +{ref}"
+            )
         elif ref.startswith(TAGS):
             reasons.append(f"{what} is another tag there; to see it: {here} ls-remote {name}")
         elif siblings.follows(dataset, oid, has):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from datetime import timedelta
 from itertools import chain, islice
 from typing import Any
 
@@ -22,6 +23,8 @@ WHILE_LOADING = 32
 """Pages that may come while what is known of a draft is loaded."""
 MOST_CHANGED = 400
 """With more changed assets than this, a draft is read whole."""
+DOI_WITHIN = timedelta(days=30)
+"""So long a version without a DOI is waited for, where the archive mints them."""
 TRIES = 3
 """How often a listing may change under the reader before the run gives up on it."""
 
@@ -63,36 +66,60 @@ class VersionReader:
             except (Unstable, NotFoundError):
                 listing = None
             again = self._archive.dandiset(self._dandiset)
-            if listing and (row.draft.modified, row.draft.asset_count) == (
-                again.draft.modified,
-                again.draft.asset_count,
-            ):
+            if listing and self._held_still(listing, again.draft):
                 return again, listing
             row = again
         raise Unstable(f"{self._dandiset}: the draft changed whenever it was read; the next run tries again")
 
-    def published(self, row: VersionRow) -> Listing:
-        """A published version.
+    def _held_still(self, listing: Listing, now: VersionRow) -> bool:
+        """Whether nothing has changed between the start of a listing and ``now``, which is after its end."""
+        if listing.row.asset_count != now.asset_count:
+            return False
+        if listing.row.modified == now.modified:
+            return True
+        # validation moves the draft's time and no row, and goes on for long: so the rows themselves are looked at
+        try:
+            pages = asset_pages(self._archive, self._dandiset, now.version, metadata=False)
+            return sum(map(_hash, chain.from_iterable(pages))) == listing.rows and self._yaml(now) == listing.yaml
+        except (Unstable, NotFoundError):
+            return False
+
+    def published(self, row: VersionRow, *, is_new: bool) -> Listing | None:
+        """A published version; None as long as it waits for its DOI, if it ``is_new`` here.
 
         Raises:
             Unstable: the pages never fitted together.
         """
-        for _ in range(1, TRIES):
+        for attempt in range(1, TRIES + 1):
             try:
-                return self._version(row, repeats=False)
+                return self._version(row, repeats=attempt == TRIES, with_doi=is_new)
+            except _WithoutDoi:
+                break
             except Unstable:
-                continue
-        return self._version(row, repeats=True)
+                if attempt == TRIES:
+                    raise
+        return None
+
+    def _lacks_doi(self, row: VersionRow, metadata: Mapping[str, object]) -> bool:
+        """Whether a version is to get a DOI, and the archive's record of it, which will change then, has none.
+
+        The clock is the archive's, so that no mirror's decides what a tag holds.
+        """
+        if metadata.get("doi") or not self._archive.mints_dois:
+            return False
+        return self._archive.session.now - row.created < DOI_WITHIN
 
     def _changed(self, row: VersionRow, loading: Future[dict[str, Asset]]) -> Listing | None:
         """A version, by what has changed since what is known; None when so much has that all is to be read."""
         metadata, yaml = self._metadata(row)
         found = _Found(self._spool, self._seen)
         unknown: set[str] = set()
+        rows = 0
         pages = asset_pages(self._archive, self._dandiset, row.version, metadata=False)
         first = list(islice(pages, WHILE_LOADING))
         known = loading.result()
         for item in chain.from_iterable(chain(first, pages)):
+            rows += _hash(item)
             asset = _still(item, known)
             if asset:
                 found.assets[asset.path] = asset
@@ -111,7 +138,7 @@ class VersionReader:
                 unknown.discard(asset_id)
                 found.add(admitted)
         try:
-            return None if unknown else Listing(row, metadata, yaml, found.assets, found.finish())
+            return None if unknown else Listing(row, metadata, yaml, found.assets, found.finish(), rows)
         except _NotRead:
             return None
 
@@ -123,22 +150,40 @@ class VersionReader:
             raise BadAnswerError(f"{self._dandiset}@{row.version}: the Dandiset's record: {error}") from None
         return metadata, yaml
 
-    def _version(self, row: VersionRow, *, repeats: bool) -> Listing:
+    def _yaml(self, row: VersionRow) -> bytes:
+        return self._metadata(row)[1]
+
+    def _version(self, row: VersionRow, *, repeats: bool, with_doi: bool = False) -> Listing:
         metadata, yaml = self._metadata(row)
+        if with_doi and self._lacks_doi(row, metadata):
+            raise _WithoutDoi
         found = _Found(self._spool, self._seen)
-        rows = 0
+        rows = hashes = 0
         for page in asset_pages(self._archive, self._dandiset, row.version, repeats=repeats):
             rows += len(page)
             for item in page:
+                hashes += _hash(item)
                 found.add(admit_row(item, self._hosts))
         if rows != row.asset_count:
             # an empty list from an archive in trouble, or a change since the row was read
             raise Unstable(f"{self._dandiset}@{row.version}: {rows} assets listed, {row.asset_count} announced")
-        return Listing(row, metadata, yaml, found.assets, found.finish())
+        return Listing(row, metadata, yaml, found.assets, found.finish(), hashes)
 
 
 class _NotRead(Exception):
     """A record is wanted that was not read again."""
+
+
+class _WithoutDoi(Exception):
+    """A version is not to be taken before it has its DOI."""
+
+
+def _hash(row: Any) -> int:
+    """Of what a row says besides its metadata; 0 of one that cannot be an asset's."""
+    try:
+        return hash((row["asset_id"], row["path"], row["size"], row["modified"], row.get("blob"), row.get("zarr")))
+    except (KeyError, TypeError, AttributeError):
+        return 0
 
 
 def _still(row: Any, known: Mapping[str, Asset]) -> Asset | None:

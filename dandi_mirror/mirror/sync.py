@@ -135,7 +135,7 @@ def as_left(mirror: Mirror, then: Remembered, options: Options, dandiset: str) -
 
     None if there may be something to do all the same.  No git is started.
     """
-    if options.mode != "auto" or then.unfinished or then.versions != options.versions:
+    if options.mode != "auto" or options.accepted or then.unfinished or then.versions != options.versions:
         return None
     branch = mirror.ref(dandiset, f"refs/heads/{options.branch}") or ""
     if then.branch != branch:

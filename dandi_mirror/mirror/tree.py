@@ -69,6 +69,8 @@ class Listing:
     assets: Mapping[str, Asset]
     """By path, each path once and none both file and folder."""
     refusals: tuple[Refusal, ...] = ()
+    rows: int = 0
+    """What its rows come to, in whatever order: another number after any change of them."""
 
 
 @dataclass(frozen=True, slots=True)

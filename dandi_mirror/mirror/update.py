@@ -11,18 +11,19 @@ from itertools import chain
 
 from dandi_mirror import __version__
 from dandi_mirror.archive.client import Archive
-from dandi_mirror.errors import PartError
+from dandi_mirror.errors import PartError, TemporaryError
 from dandi_mirror.mirror import messages
 from dandi_mirror.mirror.admit import ContentHosts
 from dandi_mirror.mirror.carry import carried_assets
 from dandi_mirror.mirror.early import LARGE, EarlyLogs, early_logs
-from dandi_mirror.mirror.index import Remembered, row_key
+from dandi_mirror.mirror.index import Failure, Remembered, row_key
 from dandi_mirror.mirror.kept import KeptRecords
 from dandi_mirror.mirror.members import check_id
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.plan import Plan, make_plan
 from dandi_mirror.mirror.read import VersionReader, unseen
+from dandi_mirror.mirror.rewritten import accept, alarm, kept_as
 from dandi_mirror.mirror.spool import Spool
 from dandi_mirror.mirror.texts import Texts
 from dandi_mirror.mirror.tree import FORMAT, Listing, version_tree
@@ -31,8 +32,6 @@ from dandi_mirror.model import Asset, DandisetRow, Finding, Kind, Report, Versio
 from dandi_mirror.repo import worktree
 from dandi_mirror.repo.dataset import ALARM, ANNEX, TAGS, Dataset
 from dandi_mirror.repo.dataset import Tree as OldTree
-
-DIFFERS = "the archive answers differently for it than when it was tagged"
 
 
 @dataclass(slots=True)
@@ -127,7 +126,11 @@ def _read_beside(run: Run, row: DandisetRow, beside: Executor) -> tuple[Dandiset
     listings = []
     for wanted in _to_read(run, rows):
         run.options.progress(run.dandiset, f"listing {wanted.version}")
-        listings.append(reader.published(wanted))
+        listing = reader.published(wanted, is_new=wanted.version not in run.state.tags)
+        if listing:
+            listings.append(listing)
+        else:
+            run.find(wanted.version, Kind.HELD, "not tagged: it waits for its DOI")
     draft = None
     if run.options.branch == "draft":
         run.options.progress(run.dandiset, "listing the draft")
@@ -170,9 +173,16 @@ def _read_state(run: Run) -> State:
         run.find(name, Kind.ALARM, "a tag that no sync made stands where this version's would be")
     if run.options.mode != "verify":
         # an alarm stands until a verification finds the archive of one mind with the tag again
-        for ref in sorted(ref for ref in refs if ref.startswith(ALARM)):
-            run.find(ref.removeprefix(ALARM), Kind.ALARM, DIFFERS)
+        standing = {ref.removeprefix(ALARM) for ref in refs if ref.startswith(ALARM)}
+        for version in sorted(standing - run.options.accepted):
+            _find_alarm(run, version)
+    renamed = {name: kept_as(refs, run.dandiset, name) for name in sorted(run.options.accepted)}
+    run.report.message = "; ".join(f"{name} is tagged anew, its old tag is {kept}" for name, kept in renamed.items())
     return State(branch, tags, messages.version_of(message))
+
+
+def _find_alarm(run: Run, version: str) -> None:
+    run.find(version, Kind.ALARM, alarm(run.dandiset, version))
 
 
 def _settled_versions(run: Run, announced: DandisetRow) -> list[VersionRow]:
@@ -196,13 +206,10 @@ def _settled_versions(run: Run, announced: DandisetRow) -> list[VersionRow]:
 
 
 def _to_read(run: Run, rows: list[VersionRow]) -> list[VersionRow]:
-    """Those not tagged yet, or all of them to verify; and the newest, where the branch follows it."""
+    """Those not tagged yet or tagged anew, or all of them to verify; and the newest, where the branch follows it."""
+    due = {row.version for row in rows} - (run.state.tags.keys() - run.options.accepted)
     follows = run.options.branch == "published" and rows and rows[-1].version != run.state.version
-    return [
-        row
-        for row in rows
-        if run.options.mode == "verify" or row.version not in run.state.tags or (follows and row is rows[-1])
-    ]
+    return [row for row in rows if run.options.mode == "verify" or row.version in due or (follows and row is rows[-1])]
 
 
 def _newest(run: Run, rows: list[VersionRow], versions: list[Version]) -> Listing | None:
@@ -259,7 +266,7 @@ def _fill_report(run: Run, versions: list[Version], branch: Branch | None) -> No
         report.files, report.size = branch.counts.files, branch.counts.size
         plan: Plan = branch.plan
         report.added, report.changed, report.removed = len(plan.added), len(plan.changed), len(plan.gone)
-    if report.tags or (branch and not branch.plan.empty):
+    if report.tags or run.options.accepted or (branch and not branch.plan.empty):
         report.status = "ok"
     report.findings.sort()
 
@@ -269,10 +276,19 @@ def _write(run: Run, row: DandisetRow, versions: list[Version], branch: Branch |
     if not dataset.exists():
         dataset.create(run.options.branch)
     run.options.progress(run.dandiset, "writing")
+    _accept(run)
     writer = Writer(run.archive.instance, run.dandiset, dataset, whole=whole, closed=run.closed)
-    for alarm in writer.write(run.state.tags, versions, branch, row.draft.modified, run.early):
-        run.find(alarm, Kind.ALARM, DIFFERS)
+    for version in writer.write(run.state.tags, versions, branch, row.draft.modified, run.early):
+        _find_alarm(run, version)
     run.report.commit = dataset.ref(f"refs/heads/{run.options.branch}") or ""
+
+
+def _accept(run: Run) -> None:
+    """Tag anew what a person has named; if the run is killed after it, the next one does the rest."""
+    if run.options.accepted:
+        run.mirror.remember_failure(run.dandiset, Failure(TemporaryError.exit_code, "cut off while tagging anew"))
+    new = {name: accept(run.dataset, run.archive.instance, run.dandiset, name) for name in run.options.accepted}
+    run.state.tags = {**run.state.tags, **new}
 
 
 def _hosts(versions: list[Version], branch: Branch | None) -> str:

@@ -176,7 +176,7 @@ class Writer:
 
     def _write_tag(self, version: Version, commit: str) -> str:
         row = version.listing.row
-        message = messages.version_tag(self._instance, self._dandiset, version.listing)
+        message = messages.version_tag(self._instance, self._dandiset, row.version, version.listing.metadata)
         return self._dataset.write_tag(tag_object(commit, row.version, row.created, message))
 
     # --- the git-annex branch ------------------------------------------------------------------------------

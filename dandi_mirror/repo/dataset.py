@@ -129,6 +129,10 @@ class Dataset:
         """A commit's message."""
         return git(self.path, "cat-file", "commit", commit).partition(b"\n\n")[2].decode(errors="replace")
 
+    def seconds(self, commit: str) -> int:
+        """A commit's date, in seconds since 1970."""
+        return int(git(self.path, "show", "--no-patch", "--format=%ct", commit))
+
     def tagged(self, name: str) -> tuple[str, int]:
         """The commit that an annotated tag names, and the tag's date in seconds since 1970."""
         form = "--format=%(*objectname) %(taggerdate:unix)"

@@ -130,3 +130,46 @@ PERSISTENT: Mapping[str, Fault] = {
 }
 ELSEWHERE = "redirect elsewhere"
 """Needs a place, see :func:`elsewhere`."""
+
+
+def html(exchange: Exchange) -> None:
+    """A page of something in between, called a success."""
+    exchange.send("200 OK", b"<!doctype html><title>Just a moment</title>", content_type="text/html")
+
+
+def missing(exchange: Exchange) -> None:
+    exchange.send("404 Not Found", b'{"detail": "Not found."}')
+
+
+def other_json(exchange: Exchange) -> None:
+    exchange.send("200 OK", b'{"detail": "Service under maintenance."}')
+
+
+def nothing(exchange: Exchange) -> None:
+    exchange.send("200 OK", b"null")
+
+
+def empty_list(exchange: Exchange) -> None:
+    exchange.send("200 OK", b"[]")
+
+
+def another_record(exchange: Exchange) -> None:
+    """The record of the asset that was asked for before, as a confused cache would give it."""
+    head, body = exchange.answer()
+    if not exchange.path.startswith("/api/assets/"):
+        exchange.client.sendall(head + body)
+        return
+    exchange.send("200 OK", _before[-1] if _before else body)
+    _before[:] = [body]
+
+
+_before: list[bytes] = []
+PASSING: Mapping[str, Fault] = {
+    "200 with HTML": html,
+    "404": missing,
+    "other JSON": other_json,
+    "null": nothing,
+    "empty list": empty_list,
+    "another record": another_record,
+}
+"""Answers that look as if the archive had given them, and that another request would not get."""

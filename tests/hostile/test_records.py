@@ -329,7 +329,7 @@ def test_one_record_that_is_not_json_does_not_hide_the_others(
     bad = hole(content)(good_row("bad.nwb"))
     served(server, [*(good_row(path) for path in good_paths()), bad])
     report = mirror.sync()
-    assert [(finding.path, finding.kind) for finding in report.findings] == [("bad.nwb", "refused")]
+    assert [(finding.path, finding.kind) for finding in report.findings] == [("bad.nwb", "pending")]
     assert sorted(mirror.asset_paths()) == sorted(good_paths())
 
 

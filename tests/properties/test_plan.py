@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dandi_mirror.errors import UnsafePlan
 from dandi_mirror.mirror.plan import Plan, make_plan
 from dandi_mirror.mirror.records import is_asset_path
+from dandi_mirror.mirror.tree import Link
 from dandi_mirror.paths import conflicts
 from dandi_mirror.repo.dataset import Dataset
 from dandi_mirror.repo.stream import FILE, LINK, Commit, Entry, Inline, Known
@@ -88,14 +89,49 @@ def test_a_file_that_becomes_a_folder_and_a_folder_that_becomes_a_file_are_both_
 
 
 @pytest.mark.parametrize(
-    ("held", "going", "refused"), [(20, 19, False), (20, 20, True), (1, 1, True), (100, 50, False), (100, 51, True)]
-)
+    ("held", "going", "refused"),
+    [
+        (20, 19, False), (20, 20, True), (1, 1, True), (100, 50, False), (100, 51, True),
+        (30, 20, False), (30, 21, True), (42, 21, False), (41, 21, True),
+    ],
+)  # fmt: skip
 def test_a_plan_that_would_empty_a_mirror_is_refused(held: int, going: int, refused: bool) -> None:
     old = {f"f{number}": (FILE, "1" * 40) for number in range(held)}
     new: dict[str, Entry] = {path: Known("1" * 40) for path in list(old)[going:]}
-    plan = make_plan(old, new)
+    check(make_plan(old, new), refused)
+
+
+def check(plan: Plan, refused: bool) -> None:
     if refused:
         with pytest.raises(UnsafePlan, match="--allow-deletes"):
             plan.check("000123")
     else:
         plan.check("000123")
+
+
+def test_when_all_go_and_one_comes_it_is_no_outage_but_of_many_it_is_asked_all_the_same() -> None:
+    for held, refused in ((20, False), (21, True)):
+        old = {f"f{number}": (FILE, "1" * 40) for number in range(held)}
+        check(make_plan(old, {"new": Known("2" * 40)}), refused)
+
+
+def link(number: int, depth: int) -> Link:
+    return Link(f"SHA256E-s{number}--{number:064x}.nwb", depth)
+
+
+@pytest.mark.parametrize(("gone", "moved", "refused"), [(21, 0, True), (21, 1, False), (22, 1, True), (30, 10, False)])
+def test_a_file_that_only_moves_is_not_counted_as_deleted(gone: int, moved: int, refused: bool) -> None:
+    old = facts({f"f{number}.nwb": link(number, 0) for number in range(30)})
+    kept = {f"f{number}.nwb": link(number, 0) for number in range(gone, 30)}
+    elsewhere = {f"sub/of/f{number}.nwb": link(number, 2) for number in range(moved)}
+    plan = make_plan(old, kept | elsewhere)
+    assert plan.moved() == {f"f{number}.nwb" for number in range(moved)}
+    check(plan, refused)
+
+
+def test_what_stands_at_a_path_that_was_there_or_is_no_link_has_not_moved() -> None:
+    entries: dict[str, Entry] = {"a.nwb": link(1, 0), "b.nwb": link(2, 0), "c": Inline(b"text")}
+    # the content of a.nwb now stands at b.nwb, and the text of c at d
+    plan = make_plan(facts(entries), {"b.nwb": link(1, 0), "d": Inline(b"text")})
+    assert plan.gone == ("a.nwb", "c")
+    assert plan.moved() == set()
