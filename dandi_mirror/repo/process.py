@@ -35,6 +35,8 @@ GIT_SETTINGS = (
     "-c", "core.fsync=all",
     "-c", "core.fsyncMethod=fsync",
     "-c", "core.hooksPath=/dev/null",
+    # a repository's own settings would name a program, which git runs at every look at the work tree
+    "-c", "core.fsmonitor=false",
     "-c", "core.logAllRefUpdates=false",
 )  # fmt: skip
 

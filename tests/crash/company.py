@@ -7,8 +7,10 @@ import random
 import re
 import signal
 import time
+from contextlib import suppress
 
 from dandi_mirror.archive.instances import token_variable
+from tests.moments import reaches
 
 from .judge import broken, next_run_heals, not_as_should_be, traceback
 from .world import REPOSITORIES, Outcome, World
@@ -54,10 +56,12 @@ def collect_garbage(world: World, scenario: str, chance: random.Random, *, after
     ``after_a_kill``: what a killed run has left is garbage too, and the sync would use it again.
     """
     with world.mirror(scenario) as mirror:
+        killed = True
         if after_a_kill:
             victim = world.start(mirror)
-            time.sleep(world.moment(scenario, chance))
-            os.killpg(victim.pid, signal.SIGKILL)
+            killed = reaches(victim, world.moment(scenario, chance))
+            with suppress(ProcessLookupError):  # it was faster
+                os.killpg(victim.pid, signal.SIGKILL)
             victim.communicate()
         child = world.start(mirror)
         collected = 0
@@ -72,4 +76,6 @@ def collect_garbage(world: World, scenario: str, chance: random.Random, *, after
         problems = traceback(errors) + broken(world, mirror)
         problems += next_run_heals(world, mirror, scenario)
     what = "git gc --prune=now beside" + (", after a kill" if after_a_kill else "")
-    return Outcome(what, f"{scenario}: {collected} times, sync ended with {child.returncode}", collected > 0, problems)
+    return Outcome(
+        what, f"{scenario}: {collected} times, sync ended with {child.returncode}", killed and collected > 0, problems
+    )

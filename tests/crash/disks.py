@@ -6,10 +6,11 @@ import os
 import random
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.moments import reaches
 
 from . import mounts
 from .judge import broken, next_run_heals, not_as_should_be, torn
@@ -30,7 +31,7 @@ def _folder(world: World) -> Iterator[Path]:
 
 
 def cut_power(world: World, scenario: str, moment: float | None) -> Outcome:
-    """Cut the power ``moment`` seconds into a sync, or (None) as soon as it has reported success."""
+    """Cut the power when a sync has computed ``moment`` seconds, or (None) as soon as it has reported success."""
     with _folder(world) as folder:
         image, left, disk = folder / "image", folder / "left", folder / "disk"
         mounts.copy(_prepared(world, scenario), image)
@@ -42,8 +43,9 @@ def cut_power(world: World, scenario: str, moment: float | None) -> Outcome:
                 problems += [f"reported done and lost: {lost}"
                              for lost in not_as_should_be(world, disk / scenario, scenario)]  # fmt: skip
             problems += next_run_heals(world, disk / scenario, scenario, deep=True)
-    where = f"at {moment:.3f} s" if moment is not None else "as it ended"
-    return Outcome("power cut on ext4", f"{scenario}: {where}", not reported, problems)
+    if moment is None:
+        return Outcome("power cut on ext4, as it ended", scenario, reported, problems)
+    return Outcome("power cut on ext4", f"{scenario}: when it had computed {moment:.2f} s", not reported, problems)
 
 
 def _prepared(world: World, scenario: str) -> Path:
@@ -67,7 +69,7 @@ def _run_until(world: World, mirror: Path, moment: float | None, image: Path, le
         if moment is None:
             child.wait(60)
         else:
-            time.sleep(moment)
+            reaches(child, moment)
         reported = child.poll() == 0
         if not reported:
             os.killpg(child.pid, signal.SIGSTOP)

@@ -23,7 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.embedded import Request
+from tests.moments import descendants, reaches
 
+from .counting import until_struck
 from .judge import next_run_catches_up, next_run_heals, torn, traceback
 from .world import FIRST, SECOND, Done, Outcome, World, begin_world, move_on, spread
 
@@ -45,6 +47,7 @@ if [ "$n" != "$CRASH_CHILD" ]; then exec {program} "$@"; fi
 kill="$CRASH_CALL:signal=SIGKILL:when=$CRASH_WHEN"
 $watch -o /dev/null -e trace="$CRASH_CALL" -e inject="$kill" {program} "$@"
 code=$?
+[ $code -gt 128 ] && printf x >"$CRASH_COUNT.struck"
 [ $code -gt 128 ] && [ -n "$CRASH_ALL" ] && kill -KILL 0
 exit $code
 """
@@ -152,41 +155,58 @@ def _changes_the_disk(call: str, arguments: str, mirror: Path) -> bool:
     return call != "write" or f"<{mirror}/" in arguments
 
 
-def strike(world: World, mirror: Path, point: Point, *, all_of_it: bool = True) -> Done:
-    """Sync, and kill the whole process group at a point, or the program alone."""
+def another(points: list[Point], place: int, attempt: int) -> Point:
+    """The point at a place; at each further attempt one far from there: neighbours are of the same program."""
+    return points[(place + attempt * (len(points) // 7 + 1)) % len(points)]
+
+
+def strike(world: World, mirror: Path, point: Point, *, all_of_it: bool = True) -> tuple[Done, bool]:
+    """Sync, and kill the whole process group at a point, or the program alone; and whether that was met.
+
+    A sync may well come to its end though one of its gits was killed.
+    """
     variables = Shim(world).variables(
         CRASH_CHILD=str(point.child), CRASH_CALL=point.call, CRASH_WHEN=str(point.when),
         CRASH_ALL="yes" if all_of_it else "",
     )  # fmt: skip
     if point.child:
-        return world.sync(mirror, **variables)
+        done = world.sync(mirror, **variables)
+        return done, Path(f"{variables['CRASH_COUNT']}.struck").exists()
     inject = f"inject={point.call}:signal=SIGKILL:when={point.when}"
     watch = ["strace", "-f", "-b", "execve", "-qq", "-o", "/dev/null", "-P", str(mirror / point.path)]
-    return world.sync(mirror, *watch, "-e", f"trace={point.call}", "-e", inject, **variables)
+    done = world.sync(mirror, *watch, "-e", f"trace={point.call}", "-e", inject, **variables)
+    return done, done.code in {-signal.SIGKILL, 128 + signal.SIGKILL}
 
 
 def kill_at(world: World, scenario: str, point: Point, *, all_of_it: bool = True, deep: bool = False) -> Outcome:
     """Kill at a point, then run once more."""
     with world.mirror(scenario) as mirror:
         before = world.refs(mirror)
-        done = strike(world, mirror, point, all_of_it=all_of_it)
+        done, struck = strike(world, mirror, point, all_of_it=all_of_it)
         problems = torn(world, mirror, before, scenario) + traceback(done.errors)
         problems += next_run_heals(world, mirror, scenario, deep=deep)
     whom = "the process group" if all_of_it else "the program alone"
-    return Outcome(f"kill -9 before a call: {whom}", f"{scenario}: {point}", done.code != 0, problems)
+    return Outcome(f"kill -9 before a call: {whom}", f"{scenario}: {point}", struck, problems)
 
 
 def overtaken(wanted: int) -> Iterator[Outcome]:
     """Kill while the work tree is written, and let the archive move on before the next run."""
     with begin_world() as (world, dandiset):
         links = [point for point in points(world, FIRST) if point.call in {"symlink", "write"}]
-        chosen = spread(links, wanted)
-        mirrors = [world.folder / f"overtaken-{number}" for number in range(len(chosen))]
-        codes = [strike(world, mirror, point).code for mirror, point in zip(mirrors, chosen, strict=True)]
+        places = spread(range(len(links)), wanted)
+        mirrors = []
+
+        def kill(number: int, attempt: int) -> Outcome:
+            point = another(links, places[number], attempt)
+            mirrors.append(world.folder / f"overtaken-{number}-{attempt}")
+            _, struck = strike(world, mirrors[-1], point)
+            return Outcome("kill -9, and the archive moves on", str(point), struck)
+
+        outcomes = list(until_struck(len(places), kill))
         move_on(world, dandiset)
-        for mirror, point, code in zip(mirrors, chosen, codes, strict=True):
-            problems = next_run_catches_up(world, mirror, SECOND)
-            yield Outcome("kill -9, and the archive moves on", str(point), code != 0, problems)
+        for mirror, outcome in zip(mirrors, outcomes, strict=True):
+            outcome.problems += next_run_catches_up(world, mirror, SECOND)
+            yield outcome
 
 
 WHOM = ("the process group", "the parent alone", "a child alone")
@@ -198,12 +218,11 @@ def kill_at_random(world: World, scenario: str, whom: str, chance: random.Random
         before = world.refs(mirror)
         moment = world.moment(scenario, chance)
         child = world.start(mirror)
-        time.sleep(moment)
-        struck = _kill(child, whom, chance)
+        struck = reaches(child, moment) and _kill(child, whom, chance)
         _, errors = child.communicate(timeout=120)
         problems = torn(world, mirror, before, scenario) + traceback(errors)
         problems += next_run_heals(world, mirror, scenario, deep=deep)
-    return Outcome(f"kill -9 at random: {whom}", f"{scenario}: at {moment:.3f} s", struck, problems)
+    return Outcome(f"kill -9 at random: {whom}", f"{scenario}: when it had computed {moment:.2f} s", struck, problems)
 
 
 def _kill(child: subprocess.Popen[str], whom: str, chance: random.Random) -> bool:
@@ -217,7 +236,7 @@ def _kill(child: subprocess.Popen[str], whom: str, chance: random.Random) -> boo
         return True
     # children live for milliseconds: the first that is seen
     while child.poll() is None:
-        if family := _descendants(child.pid):
+        if family := descendants(child.pid):
             try:
                 os.kill(chance.choice(family), signal.SIGKILL)
             except ProcessLookupError:
@@ -226,58 +245,47 @@ def _kill(child: subprocess.Popen[str], whom: str, chance: random.Random) -> boo
     return False
 
 
-def _descendants(process: int) -> list[int]:
-    found = []
-    for thread in _list(Path(f"/proc/{process}/task")):
-        try:
-            children = [int(word) for word in (thread / "children").read_text().split()]
-        except OSError:
-            continue
-        for one in children:
-            found += [one, *_descendants(one)]
-    return found
-
-
-def _list(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except OSError:
-        return []
-
-
-def stop(world: World, scenario: str, by: signal.Signals, after: float, *, hangs: bool) -> Outcome:
+def stop(world: World, scenario: str, by: signal.Signals, moment: float | None) -> Outcome:
     """Ask a sync to end, as systemd (SIGTERM) or Ctrl-C (SIGINT, to the group) does; it must in seconds.
 
-    ``hangs``: the archive does not answer when it is asked for a listing.
+    ``moment`` None: as soon as the archive does not answer when it is asked for a listing.
     """
     with world.mirror(scenario) as mirror:
-        with _silent(world) if hangs else nullcontext():
+        with _silent(world) if moment is None else nullcontext(threading.Event()) as asked:
             child = world.start(mirror)
-            time.sleep(after)
-            struck = child.poll() is None
+            struck = reaches(child, moment) if moment is not None else _is_asked(child, asked)
             with suppress(ProcessLookupError):
                 os.kill(child.pid if by is signal.SIGTERM else -child.pid, by)
             problems = _ends_soon(child)
         problems += next_run_heals(world, mirror, scenario)
-    what = f"{by.name}{', the archive silent' if hangs else ''}"
-    return Outcome(what, f"{scenario}: at {after:.3f} s", struck, problems)
+    what = f"{by.name}{', the archive silent' if moment is None else ''}"
+    where = "when it waited" if moment is None else f"when it had computed {moment:.2f} s"
+    return Outcome(what, f"{scenario}: {where}", struck, problems)
 
 
 @contextmanager
-def _silent(world: World) -> Iterator[None]:
-    """The archive keeps every listing to itself until the block ends."""
-    over = threading.Event()
+def _silent(world: World) -> Iterator[threading.Event]:
+    """The archive keeps every listing to itself until the block ends; says when it has been asked for one."""
+    over, asked = threading.Event(), threading.Event()
 
     def wait(request: Request) -> None:
         if request.path.endswith("/assets/"):
+            asked.set()
             over.wait(60)
 
     world.server.intercept = wait
     try:
-        yield
+        yield asked
     finally:
         over.set()
         world.server.intercept = None
+
+
+def _is_asked(child: subprocess.Popen[str], asked: threading.Event) -> bool:
+    while child.poll() is None:
+        if asked.wait(0.02):
+            return child.poll() is None
+    return False
 
 
 def _ends_soon(child: subprocess.Popen[str]) -> list[str]:

@@ -10,7 +10,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from dandi_mirror.archive.large import PART
 from dandi_mirror.embedded import Archive, Request
 from tests.conftest import MirrorOfTest, run
 from tests.crash import mounts
+from tests.moments import reaches
 
 FILES, SIZE, LARGE = 150, 20_000, 100 << 20
 JOBS, PARTS = 4, LARGE // PART + 1
@@ -35,23 +35,23 @@ def test_a_get_that_is_killed_again_and_again_completes(
         dandiset.add_asset(f"sub-{number}/sub-{number}.nwb", archive.add_blob(b"%d" % number * SIZE))
     dandiset.add_asset("sub-large/sub-large.nwb", archive.add_blob(pick.randbytes(1 << 20) * (LARGE >> 20)))
     assert mirror.sync().exit_code == 0
-    clone, struck, seconds = tmp_path / "clone", 0, 3.0
+    clone, struck, tried, takes = tmp_path / "clone", 0, 0, 3.0
     while struck < kills:
         _fresh(mirror, clone)
         mirror.server.requests.clear()
         before = struck
         while struck < kills:
-            began = time.monotonic()
+            assert tried < 3 * kills + 20, f"{struck} of {tried} kills struck; {kills} were wanted"
+            tried += 1
             child = subprocess.Popen(_command(mirror), cwd=clone, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            try:
-                assert child.wait(pick.uniform(0.15, seconds)) == 0
-                seconds = max(0.4, time.monotonic() - began)
-                break
-            except subprocess.TimeoutExpired:
+            if reaches(child, pick.uniform(0.1, 1.0) * takes):
                 child.send_signal(signal.SIGKILL)
-                child.wait()
-                struck += 1
-                _check_objects(clone)
+            if child.wait() == 0:
+                takes *= 0.7
+                break
+            assert child.returncode == -signal.SIGKILL
+            struck += 1
+            _check_objects(clone)
         assert subprocess.run(_command(mirror), cwd=clone, check=False).returncode == 0
         _check_complete(clone)
         # what a kill may cost: what each connection was at

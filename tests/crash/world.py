@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,8 @@ class Done:
     output: str
     errors: str
     seconds: float
+    computed: float = 0.0
+    """Seconds of the processor, of all that it started and waited for."""
 
     def __str__(self) -> str:
         return f"exit {self.code}: {(self.errors or self.output).strip()[-300:] or 'said nothing'}"
@@ -74,7 +77,7 @@ class World:
         self.goals: dict[str, Refs] = {}
         self.settings: dict[str, str] = {}
         self.lasts: dict[str, float] = {}
-        """Seconds of an undisturbed sync."""
+        """Seconds that an undisturbed sync computes, with all that it starts."""
         self.environment = _environment(folder / "home")
 
     def command(self, mirror: Path) -> list[str]:
@@ -91,10 +94,11 @@ class World:
 
     def sync(self, mirror: Path, *before: str, **variables: str) -> Done:
         """Run a sync to its end."""
-        began = time.monotonic()
+        began, computed = time.monotonic(), _computed_by_children()
         child = self.start(mirror, *before, **variables)
         output, errors = child.communicate(timeout=120)
-        return Done(child.returncode, output, errors, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        return Done(child.returncode, output, errors, seconds, _computed_by_children() - computed)
 
     def sync_after(self, mirror: Path) -> Done:
         """The next run; it comes again while orphans of the run before hold the lock, as cron would."""
@@ -124,7 +128,10 @@ class World:
         subprocess.run(["cp", "-a", str(self.old), str(mirror)], check=True)
 
     def moment(self, scenario: str, chance: random.Random) -> float:
-        """A random moment of a sync, after the first of it, in which only modules are read."""
+        """A random moment of a sync, after the first of it, in which only modules are read.
+
+        In seconds that it has computed, with all that it started: see :func:`tests.moments.reaches`.
+        """
         return chance.uniform(0.3, 1.0) * self.lasts[scenario]
 
     def refs(self, mirror: Path) -> Refs:
@@ -143,6 +150,11 @@ class World:
         # --git-dir, or a repository that is not yet one would answer for the folder above it
         listing = self.run(repository, "git", "--git-dir=.git", "for-each-ref", "--format=%(refname) %(objectname)")
         return dict(line.split(" ") for line in listing.output.splitlines())
+
+
+def _computed_by_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -196,7 +208,7 @@ def move_on(world: World, dandiset: Dandiset) -> None:
     for scenario in SCENARIOS:
         with world.mirror(scenario) as mirror:
             _check(done := world.sync(mirror))
-            world.lasts[scenario] = done.seconds
+            world.lasts[scenario] = done.computed
             world.goals[scenario] = world.refs(mirror)
             world.settings[scenario] = world.settings_of(mirror)
 

@@ -24,7 +24,7 @@ def main() -> int:
     given = parser.parse_args()
     for name in [name for name in os.environ if name.startswith(("GIT_", "DANDI", "XDG_", "DATALAD"))]:
         del os.environ[name]
-    done, problems, edits, kills, began = 0, 0, 0, 0, time.monotonic()
+    done, problems, edits, kills, tries, began = 0, 0, 0, 0, 0, time.monotonic()
     while done < given.rounds:
         seed = given.seed + done
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -32,13 +32,15 @@ def main() -> int:
             with begin(seed, Path(folder)) as loop:
                 (loop.killed_rounds if given.kills else loop.rounds)(min(given.each, given.rounds - done))
                 kills += loop.kills
+                tries += loop.tries
                 edits += sum(loop.edits.did.values())
                 for problem in loop.problems:
                     print(f"FAILED --seed {seed} --rounds {given.each}: {problem}", flush=True)
                 problems += bool(loop.problems)
             run_free(Path(folder))
         done += given.each
-    print(f"{done} rounds, {edits} edits, {kills} kills, {time.monotonic() - began:.0f} seconds, {problems} problems")
+    took = time.monotonic() - began
+    print(f"{done} rounds, {edits} edits, {kills}/{tries} kills struck, {took:.0f} seconds, {problems} problems")
     return int(bool(problems))
 
 

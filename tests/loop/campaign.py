@@ -24,9 +24,12 @@ from dandi_mirror.repo.clone import Clone
 from dandi_mirror.upload.worker import Worker
 from tests.conftest import MirrorOfTest, run
 from tests.loop.edits import Edits
+from tests.moments import reaches
 from tests.test_credentials import TOKEN
 
 DANDISET = "000123"
+ROUNDS_WITHOUT = 20
+"""Rounds that may go by without a kill that struck."""
 
 
 @dataclass(slots=True)
@@ -43,6 +46,10 @@ class Loop:
     problems: list[str] = field(default_factory=list)
     bytes_sent: int = 0
     kills: int = 0
+    """Those that came before the upload had ended."""
+    tries: int = 0
+    takes: float = 1.5
+    """Seconds that an upload computes; corrected by each that ended before it could be killed."""
 
     @property
     def folder(self) -> Path:
@@ -61,22 +68,38 @@ class Loop:
                 return
 
     def killed_rounds(self, number: int) -> None:
-        """The same, and each upload is killed once or twice before it may come to its end."""
-        for index in range(number):
+        """The same, and each upload is killed once or twice before it may come to its end.
+
+        A round counts if a kill struck in it.  The rounds go on until so many count; where too few do, that is a
+        problem.
+        """
+        counted = index = 0
+        while counted < number:
+            if index == number + ROUNDS_WITHOUT:
+                self.problems.append(f"kills struck in {counted} of {index} rounds; {number} were wanted")
+                return
+            index += 1
             self.edits.some()
             held = self.edits.held()
+            before = self.kills
             for _ in range(self.edits.dice.randint(1, 2)):
-                child = started(self.folder, self.server)
-                with suppress(subprocess.TimeoutExpired):
-                    child.communicate(timeout=self.edits.dice.uniform(0.5, 5.0))
-                with suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.communicate()
-                self.kills += child.returncode == -signal.SIGKILL
+                self._killed_upload()
+            counted += self.kills > before
             self.upload()
             self.problems += [f"round {index}: {problem}" for problem in self.wrong(held)]
             if self.problems:
                 return
+
+    def _killed_upload(self) -> None:
+        """An upload that is killed at a moment that does not depend on how busy the machine is."""
+        child = started(self.folder, self.server)
+        if not reaches(child, self.edits.dice.uniform(0.3, 1.0) * self.takes):
+            self.takes *= 0.9
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+        self.tries += 1
+        self.kills += child.returncode == -signal.SIGKILL
 
     def upload(self) -> Upload:
         """One upload, in this process."""
@@ -146,7 +169,7 @@ def started(folder: Path, server: Server) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "dandi_mirror", "upload", "--sync", "--allow-deletes", "--validation", "skip"]
     env = {**os.environ, token_variable(server.api_url): TOKEN}
     return subprocess.Popen(
-        [*command, "-i", server.api_url], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        [*command, "-i", server.api_url], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,
     )  # fmt: skip
 

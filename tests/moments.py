@@ -1,0 +1,66 @@
+"""Moments of a run that do not depend on how fast or how busy the machine is: by what the run has computed.
+
+A moment in seconds comes too late on an idle machine, or in the first tenth of the run on a busy one; a run that
+waits for its turn computes nothing meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_LOOK = 0.002
+PATIENCE = 300.0
+"""Seconds until a run is given up that neither ends nor computes."""
+
+
+def reaches(child: subprocess.Popen[str] | subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait until a run and all that it started have computed so many seconds; False: it ended before.
+
+    The run is alive when this says True, or has ended in the instant since.
+    """
+    until = time.monotonic() + PATIENCE
+    while child.poll() is None:
+        if computed(child.pid) >= seconds:
+            return child.poll() is None
+        if time.monotonic() > until:
+            raise TimeoutError(f"after {PATIENCE:.0f} s it has computed {computed(child.pid):.2f} s of {seconds:.2f}")
+        time.sleep(_LOOK)
+    return False
+
+
+def computed(process: int) -> float:
+    """Seconds that a process and all that it started have computed, what has ended included; 0 if it is gone."""
+    return sum(_ticks(one) for one in (process, *descendants(process))) / _TICK
+
+
+def _ticks(process: int) -> int:
+    try:
+        # the name, in parentheses, may hold anything
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return sum(int(field) for field in fields[11:15])
+
+
+def descendants(process: int) -> list[int]:
+    """The children of a process, and theirs."""
+    found = []
+    for thread in _list(Path(f"/proc/{process}/task")):
+        try:
+            children = [int(word) for word in (thread / "children").read_text().split()]
+        except OSError:
+            continue
+        for one in children:
+            found += [one, *descendants(one)]
+    return found
+
+
+def _list(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
