@@ -20,6 +20,12 @@ class UsageError(MirrorError):
     exit_code = 2
 
 
+class SetupError(MirrorError):
+    """The network on this machine has to be set up first: a proxy wants a password, a certificate is not trusted."""
+
+    exit_code = 2
+
+
 class PartError(MirrorError):
     """One Dandiset could not be brought up to date; others may have been."""
 

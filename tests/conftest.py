@@ -18,7 +18,7 @@ import pytest
 
 from dandi_mirror.archive.client import Archive as Client
 from dandi_mirror.archive.http import Session
-from dandi_mirror.archive.patience import Patience
+from dandi_mirror.archive.retrying import RetryPolicy
 from dandi_mirror.embedded import Archive, Server, serve
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
@@ -40,7 +40,7 @@ GIT_CONFIG = """\
 """
 ROOM = 4 << 30
 """Bytes; what is kept of failed tests, and what passing ones take at a time, is far less."""
-IMPATIENT = Patience(attempts=2, backoff=0.01, connect=5, stall=5, whole=20)
+IMPATIENT = RetryPolicy(attempts=2, backoff=0.01, connect_timeout=5, read_timeout=5, total_timeout=20)
 
 
 def pytest_configure() -> None:
@@ -72,13 +72,17 @@ def own_home(path: Path) -> dict[str, str]:
     }
 
 
+_NETWORK = ("_api_key", "_proxy", "_ca_bundle", "ssl_cert_file")
+"""Ends of variables that say how to reach an archive; of the machine, not of a test."""
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home, git config and keyring of the test's own."""
     path = tmp_path / "home"
     environment = own_home(path)
     for name in list(os.environ):
-        if name.startswith(("GIT_", "DANDI", "XDG_", "DATALAD")) or name.endswith("_API_KEY"):
+        if name.startswith(("GIT_", "DANDI", "XDG_", "DATALAD")) or name.lower().endswith(_NETWORK):
             monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -114,9 +118,9 @@ class MirrorOfTest:
     environment: Mapping[str, str] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
-    def sync(self, dandiset: str = "000123", patience: Patience = IMPATIENT, **options: Any) -> Report:
+    def sync(self, dandiset: str = "000123", patience: RetryPolicy = IMPATIENT, **options: Any) -> Report:
         """A sync in this process."""
-        with closing(Session(self.server.api_url, patience=patience)) as session:
+        with closing(Session(self.server.api_url, policy=patience)) as session:
             return sync_dandiset(Client(session), Mirror(self.path), dandiset, Options(**options))
 
     def cli(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 _BEGIN = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PATIENCE = 30.0
 
 
@@ -22,7 +24,25 @@ class Terminal:
         self._master = master
         self._process = process
         self._seen = 0
+        self._began = time.monotonic()
         self.output = ""
+
+    @property
+    def pid(self) -> int:
+        """Of the program."""
+        return self._process.pid
+
+    def wait_for(self, text: str) -> float:
+        """Wait until something is seen; how many seconds after the start of the program it came."""
+        end = time.monotonic() + PATIENCE
+        while text not in self.plain:
+            assert self._read(end), f"no {text!r} in {self.output!r}"
+        return time.monotonic() - self._began
+
+    @property
+    def plain(self) -> str:
+        """What was printed, on one line and without what moves the cursor."""
+        return " ".join(_CONTROL.sub("", self.output).split())
 
     def answer(self, question: str, answer: str) -> None:
         """Wait for a question, and type an answer and Enter."""

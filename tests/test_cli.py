@@ -136,7 +136,7 @@ def test_an_archive_that_is_down_is_temporary(mirror: MirrorOfTest) -> None:
     report = run(
         sys.executable, "-c",
         "import sys, dandi_mirror.archive.http as h\n"
-        "h.Session.__init__.__defaults__ = (None, h.Patience(attempts=2, backoff=0.01))\n"
+        "h.Session.__init__.__defaults__ = (None, h.RetryPolicy(attempts=2, backoff=0.01))\n"
         "from dandi_mirror.cli.main import main\nsys.argv[0] = 'dandi-mirror'\nmain()",
         "sync", "000123", "-d", str(mirror.path), "-i", mirror.server.api_url, code=5,
     )  # fmt: skip

@@ -66,7 +66,7 @@ def records(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, objec
 
 
 def word(mirror: MirrorOfTest, dandiset: str, *, offline: bool = False) -> str:
-    with closing(Session(mirror.server.api_url, patience=IMPATIENT)) as session:
+    with closing(Session(mirror.server.api_url, policy=IMPATIENT)) as session:
         ask = None if offline else Client(session).dandiset
         return str(status_of(Mirror(mirror.path), dandiset, ask).word)
 

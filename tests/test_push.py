@@ -50,7 +50,7 @@ class Published:
     def push(self, *ids: str, private: bool = False, ask: Any = None, **options: Any) -> dict[str, Pushed]:
         """A push in this process; the reports by Dandiset."""
         here = Mirror(self.mirror.path)
-        with closing(Session(self.mirror.server.api_url, patience=IMPATIENT)) as session:
+        with closing(Session(self.mirror.server.api_url, policy=IMPATIENT)) as session:
             sibling = Sibling("backup", str(self.target), "bare", private)
             asked = ask or Client(session).dandiset
             return {

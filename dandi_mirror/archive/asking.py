@@ -5,34 +5,26 @@ The token is sent with the API's own URLs only, never where a redirect leads.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from dandi_mirror.addresses import NotFollowed, followed, refusal
-from dandi_mirror.archive.hosts import Host, Hosts, Source, Stopped, origin, shown
-from dandi_mirror.archive.patience import HOPS, LATER, REDIRECTED, RETRIED, retry_after
-from dandi_mirror.archive.wire import Chunked, Forbidden, Head, Wire, WireError
+from dandi_mirror.archive.hosts import Hosts, Source, Stopped, origin, shown
+from dandi_mirror.archive.notices import NOTICES
+from dandi_mirror.archive.reasons import wants_password
+from dandi_mirror.archive.retrying import HOPS, LATER, REDIRECTED, RETRIED, Missed, ask_again, retry_after
+from dandi_mirror.archive.wire import Forbidden, Wire, WireError
 from dandi_mirror.errors import CredentialsError, MirrorError, NotFoundError, PartError, TemporaryError
 
-MISSED = 8
-"""After so many contents in a row that a host did not answer for, for all patience, it is not asked again."""
 ENOUGH = 1 << 20
-"""Bytes; when so many have come, patience begins anew."""
+"""Bytes; when so many have come, counting of attempts begins anew."""
 
 
 class RangeIgnored(Exception):
     """The server sends all of the content where a part was asked for."""
-
-
-class Missed(Exception):
-    """An answer did not come, and may come if asked for again; ``pause``: seconds that the server asks to wait."""
-
-    def __init__(self, message: str, pause: float = 0.0) -> None:
-        super().__init__(message)
-        self.pause = pause
 
 
 class Cursor(Protocol):
@@ -58,7 +50,7 @@ class Asker:
 
     def __init__(self, hosts: Hosts) -> None:
         self._hosts = hosts
-        self._patience = hosts.access.patience
+        self._policy = hosts.access.policy
         self._wires: dict[str, Wire] = {}
         self.waited = 0.0
         """Seconds from the last request until its answer's head was there."""
@@ -92,36 +84,25 @@ class Asker:
             wire.end()
 
     def _patiently(self, source: Source, url: str, cursor: Cursor) -> None:
-        """Ask one URL until the bytes have come or patience ends."""
-        host = self._hosts.host(origin(url))
-        if host.missed >= MISSED:
-            raise TemporaryError(f"{shown(url)} is not asked for: it did not answer for {MISSED} files before; {LATER}")
-        attempt, reached = 1, cursor.position
-        while True:
-            self._wait(host, url)
+        """Ask one URL until the bytes have come or the policy ends."""
+        reached = cursor.position
+
+        def once() -> None:
+            nonlocal reached
             try:
                 self._once(source, url, cursor)
-                host.missed = 0
-                return
-            except (Missed, WireError) as missed:
+            except Missed as missed:
                 if self._hosts.stopped.is_set():
                     raise Stopped from None
-                if cursor.position - reached >= ENOUGH:
-                    attempt, reached = 1, cursor.position
-                pause = getattr(missed, "pause", 0.0)
-                host.resume = max(host.resume, time.monotonic() + pause)
-                if attempt >= self._patience.attempts or pause > self._patience.longest:
-                    host.missed += 1
-                    raise TemporaryError(f"{shown(url)}: {missed}; {LATER}") from None
-                self._hosts.sleep(0 if pause else self._patience.pause(attempt))
-                attempt += 1
+                missed.advanced = cursor.position - reached >= ENOUGH
+                reached = cursor.position if missed.advanced else reached
+                raise
 
-    def _wait(self, host: Host, url: str) -> None:
-        pause = host.resume - time.monotonic()
-        if pause > self._patience.longest:
-            raise TemporaryError(f"{shown(url)}: no request is wanted for {pause:.0f} seconds; {LATER}")
-        if pause > 0:
-            self._hosts.sleep(pause + random.uniform(0, self._patience.backoff))
+        name = shown(url)
+        try:
+            ask_again(once, self._policy, self._hosts.host(origin(url)), name, self._hosts.sleep)
+        except Missed as missed:
+            raise TemporaryError(f"{name}: {missed}; {LATER}") from None
 
     def _once(self, source: Source, url: str, cursor: Cursor) -> None:
         """One request, redirects followed, and its answer into the cursor."""
@@ -140,6 +121,8 @@ class Asker:
                     here = source.led[url] = _followed(here, location)
                     continue
             try:
+                if head.status == 407:
+                    raise wants_password(wire.proxy)
                 self._check(head, source, url, here)
                 self._take(wire, head, source, cursor)
             except BaseException:
@@ -150,8 +133,7 @@ class Asker:
         source.led.pop(url, None)
         raise PartError(f"{shown(url)}: more than {HOPS} redirects")
 
-    def _asked(self, wire: Wire, parts: SplitResult, cursor: Cursor, *, own: bool) -> Head:
-        host = self._hosts.host(f"{parts.scheme}://{parts.netloc}")
+    def _asked(self, wire: Wire, parts: SplitResult, cursor: Cursor, *, own: bool) -> HTTPResponse:
         headers = self._hosts.headers(parts) if own else {}
         if cursor.position or not cursor.whole:
             headers["Range"] = f"bytes={cursor.position}-{cursor.stop - 1}"
@@ -159,13 +141,10 @@ class Asker:
         begun, again = time.monotonic(), wire.used
         while True:
             try:
-                head = wire.ask(target, headers, old=host.old)
+                with NOTICES.waiting(parts.netloc.rpartition("@")[2]):
+                    head = wire.ask(target, headers)
                 self.waited = time.monotonic() - begun
                 return head
-            except Chunked:
-                if host.old:
-                    raise
-                host.old = True
             except Forbidden as error:
                 raise PartError(str(error)) from None
             except WireError:
@@ -174,7 +153,7 @@ class Asker:
                     raise
                 again = False  # it had been idle for too long; a new one may do
 
-    def _check(self, head: Head, source: Source, url: str, here: str) -> None:
+    def _check(self, head: HTTPResponse, source: Source, url: str, here: str) -> None:
         status, name = head.status, shown(url)
         if status in {200, 206}:
             return
@@ -201,7 +180,7 @@ class Asker:
         why = "your API key does not open it" if check else "it is under embargo, and there is no API key"
         return f"{why}: dandi-mirror login{check} -i {self._hosts.access.api_url}"
 
-    def _take(self, wire: Wire, head: Head, source: Source, cursor: Cursor) -> None:
+    def _take(self, wire: Wire, head: HTTPResponse, source: Source, cursor: Cursor) -> None:
         """The body into the cursor, if it is of the bytes that are wanted."""
         if head.status == 206:
             wanted = f"bytes {cursor.position}-{cursor.stop - 1}/{source.size}"
@@ -226,7 +205,7 @@ class Asker:
         if place not in self._wires:
             if self._hosts.access.allowed.refuses(place):
                 raise PartError(refusal(parts.hostname or ""))
-            self._wires[place] = Wire(parts, self._patience, self._hosts.access.allowed.at(place))
+            self._wires[place] = Wire(parts, self._policy, self._hosts.access.allowed.at(place))
         return self._wires[place]
 
 

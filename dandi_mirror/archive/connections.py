@@ -19,6 +19,7 @@ from urllib3.response import HTTPResponse
 
 from dandi_mirror import __version__
 from dandi_mirror.addresses import Allowed, is_allowed, refusal
+from dandi_mirror.archive.environment import certificates, proxy_for
 from dandi_mirror.errors import PartError
 
 AT_ONCE = 6
@@ -36,10 +37,17 @@ class Http(requests.Session):
         self._settings: dict[str, Any] = {}
 
     def merge_environment_settings(self, url: Any, *others: Any) -> Any:
-        """As requests does it, once for each origin: it goes through all of the environment, twice."""
+        """As requests does it, once for each origin: it goes through all of the environment, twice.
+
+        Raises:
+            SetupError: the proxy or the certificates that a variable names cannot be used.
+        """
         origin = str(url).split("/", 3)[2]
         if origin not in self._settings:
-            self._settings[origin] = super().merge_environment_settings(url, *others)
+            proxy_for(str(url))  # says what is wrong with it
+            settings = super().merge_environment_settings(url, *others)
+            settings["verify"] = certificates() or settings["verify"]
+            self._settings[origin] = settings
         return dict(self._settings[origin])
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:

@@ -1,4 +1,4 @@
-"""A way out: its connections, and asking there until an answer comes or patience ends.
+"""A way out: its connections, and asking there until an answer comes or the policy ends.
 
 What is read is bounded in bytes and in time.  An answer that does not come is asked for again, later each time, and
 not for ever; when the other side says when it wants to be asked again, nothing is asked before.  No redirect is
@@ -8,7 +8,6 @@ followed.
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,18 +16,31 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
+from requests.exceptions import InvalidHeader, InvalidURL, MissingSchema
+from urllib3.exceptions import HTTPError, LocationParseError, MaxRetryError, NewConnectionError
 
 from dandi_mirror.addresses import refusal
 from dandi_mirror.archive.answers import TooLarge, TooLate, detail, parse, read_body
 from dandi_mirror.archive.connections import Http
-from dandi_mirror.archive.patience import LATER, REDIRECTED, RETRIED, Patience, retry_after
-from dandi_mirror.errors import BadAnswerError, CredentialsError, MirrorError, NotFoundError, PartError, TemporaryError
+from dandi_mirror.archive.environment import proxy_for
+from dandi_mirror.archive.notices import NOTICES
+from dandi_mirror.archive.reasons import place, reason, wants_password
+from dandi_mirror.archive.retrying import (
+    LATER,
+    REDIRECTED,
+    RETRIED,
+    Host,
+    Missed,
+    Moved,
+    RetryPolicy,
+    ask_again,
+    retry_after,
+)
+from dandi_mirror.errors import BadAnswerError, CredentialsError, NotFoundError, PartError, TemporaryError
 
 LOG = logging.getLogger("dandi_mirror")
 LARGEST_ANSWER = 64 * 1024 * 1024  # bytes, decoded
-MISSED = 8
-"""After so many answers in a row that did not come, for all patience, nothing more is asked for."""
+_UNUSABLE = (InvalidURL, InvalidHeader, MissingSchema, LocationParseError)
 _DONE = frozenset({200, 201, 202, 204})
 
 
@@ -85,32 +97,10 @@ class LostAnswer(TemporaryError):
     """No answer came to what is not to be asked twice: it may have been done, or not."""
 
 
-class Moved(PartError):
-    """It is at another URL, which is what this says; ``status`` is the answer's."""
-
-    def __init__(self, location: str, status: int) -> None:
-        super().__init__(location)
-        self.status = status
-
-
-class _Missed(Exception):
-    """An answer did not come.
-
-    ``pause``: seconds that the other side asks to wait; ``again``: whether to ask again; ``unheard``: whether
-    the request was certainly not acted upon.
-    """
-
-    def __init__(self, message: str, pause: float = 0.0, *, again: bool = True, unheard: bool = False) -> None:
-        super().__init__(message)
-        self.pause = pause
-        self.again = again
-        self.unheard = unheard
-
-
 class Door:
     """One of a session's ways out; safe to be used by several threads."""
 
-    def __init__(self, http: Http, patience: Patience, api_url: str = "", key_from: str = "") -> None:
+    def __init__(self, http: Http, policy: RetryPolicy, api_url: str = "", key_from: str = "") -> None:
         """``api_url`` of the door to an API; the other one leads to any host.
 
         ``key_from``: where the API key was found that is sent, if that is known.
@@ -122,18 +112,17 @@ class Door:
         self.date = ""
         """When the last answer was made, as its head says; empty if it does not."""
         self._http = http
-        self._patience = patience
+        self._policy = policy
         self._api_url = api_url
         self._key_from = key_from
-        self._missed = 0  # answers in a row that did not come
-        self._resume = 0.0  # the moment, of time.monotonic, before which it wants no request
+        self._host = Host(place(api_url) or "where content is")
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
     def ask(self, asked: Asked) -> Answer:
-        """The answer, asked for until it comes or patience ends.
+        """The answer, asked for until it comes or the policy ends.
 
         Raises:
             Moved: it is elsewhere.
@@ -143,45 +132,18 @@ class Door:
             TemporaryError: no answer, or a server's error, after all attempts.
             Refused: any other refusal.
         """
-        if self._missed >= MISSED:
-            raise TemporaryError(
-                f"{asked.shown} is not asked for: no answer to the {MISSED} requests before it; {LATER}"
-            )
+        self._host.check(asked.shown)
         self.requests += 1
-        for attempt in range(1, self._patience.attempts + 1):
-            self._wait(asked.shown)
-            try:
-                answer = self._once(asked)
-                self._missed = 0
-                return answer
-            except MirrorError as error:
-                # to be sent elsewhere says nothing of what is there
-                self._missed = self._missed if isinstance(error, Moved) else 0
-                raise
-            except _Missed as missed:
-                self._resume = max(self._resume, time.monotonic() + missed.pause)
-                last = attempt == self._patience.attempts or missed.pause > self._patience.longest
-                if last or not missed.again:
-                    self._missed += 1
-                    kind = TemporaryError if asked.again or missed.unheard else LostAnswer
-                    raise kind(f"{missed}; {LATER}") from None
-                if not asked.again and not missed.unheard:
-                    raise LostAnswer(f"{missed}; {LATER}") from None
-                time.sleep(0 if missed.pause else self._patience.pause(attempt))
-        raise AssertionError("every attempt returns or raises")
-
-    def _wait(self, shown: str) -> None:
-        """Wait until it wants to be asked again, which it may have told another thread."""
-        pause = self._resume - time.monotonic()
-        if pause > self._patience.longest:
-            raise TemporaryError(f"{shown} is not asked for: no request is wanted for {pause:.0f} seconds; {LATER}")
-        if pause > 0:
-            time.sleep(pause + random.uniform(0, self._patience.backoff))
+        try:
+            return ask_again(lambda: self._once(asked), self._policy, self._host, asked.shown)
+        except Missed as missed:
+            kind = TemporaryError if asked.again or missed.unheard else LostAnswer
+            raise kind(f"{missed}; {LATER}") from None
 
     def _once(self, asked: Asked) -> Answer:
         if self._http.allowed.refuses(asked.url):
             raise PartError(refusal(urlsplit(asked.url).hostname or ""))
-        deadline = time.monotonic() + self._patience.whole
+        deadline = time.monotonic() + self._policy.total_timeout
         whom = self._api_url or "{0.scheme}://{0.netloc}".format(urlsplit(asked.url))
         try:
             with self._answer(asked) as answer:
@@ -194,34 +156,48 @@ class Door:
             raise BadAnswerError(f"{asked.shown}: an answer of more than {asked.most} bytes") from None
         except TooLate:
             # to try again would take as long
-            raise _Missed(
-                f"{asked.shown}: no whole answer in {self._patience.whole:.0f} seconds", again=False
+            raise Missed(
+                f"{asked.shown}: no whole answer in {self._policy.total_timeout:.0f} seconds", again=False
             ) from None
-        except ValueError as error:
+        except _UNUSABLE as error:
             raise BadAnswerError(f"{asked.shown}: a URL that cannot be asked ({type(error).__name__})") from None
         except (requests.RequestException, HTTPError) as error:
-            # the text of these errors can hold presigned URLs: it is not passed on
-            raise _Missed(
-                f"{whom} did not answer {asked.shown} ({type(error).__name__})", unheard=_is_unheard(error)
-            ) from None
+            raise self._missed(error, asked, whom) from None
+
+    def _missed(self, error: Exception, asked: Asked, whom: str) -> Missed:
+        """What to make of an error, whose text can hold presigned URLs and is not passed on.
+
+        Raises:
+            SetupError: to ask again will not help.
+        """
+        host = place(asked.url)
+        found = reason(error, host, proxy_for(asked.url))
+        unheard = found.away or _is_unheard(error)
+        message = f"{whom} did not answer {asked.shown}: {found.words}"
+        return Missed(
+            message, why=found.what, host=host, again=asked.again or unheard, unheard=unheard, away=found.away
+        )
 
     @contextmanager
     def _answer(self, asked: Asked) -> Iterator[requests.Response]:
         """An answer while it is read; the log gets no query but that of the API, which is ours and has no secret."""
         begun, status = time.monotonic(), 0
-        timeout = (self._patience.connect, self._patience.stall)
+        host = place(asked.url)
+        timeout = (self._policy.connect_timeout, self._policy.read_timeout)
         body: Any = asked.body  # requests takes pieces of any kind
         try:
-            with self._http.request(
-                asked.method, asked.url, data=body, headers=asked.headers, timeout=timeout, stream=True,
-                allow_redirects=False,
-            ) as answer:  # fmt: skip
+            with NOTICES.waiting(host):
+                answer = self._http.request(
+                    asked.method, asked.url, data=body, headers=asked.headers, timeout=timeout, stream=True,
+                    allow_redirects=False,
+                )  # fmt: skip
+            with answer:
                 status = answer.status_code
                 yield answer
         finally:
-            place = asked.url.removeprefix(self._api_url) if self._api_url else asked.shown
+            where = asked.url.removeprefix(self._api_url) if self._api_url else asked.shown
             spent = (time.monotonic() - begun) * 1000
-            LOG.debug("%s %s %s %.0f ms", asked.method, place, status or "no answer", spent)
+            LOG.debug("%s %s %s %.0f ms", asked.method, where, status or "no answer", spent)
 
     def _check(self, answer: requests.Response, whom: str, asked: Asked, deadline: float) -> None:
         status, shown = answer.status_code, asked.shown
@@ -231,6 +207,8 @@ class Door:
             if "location" in answer.headers:
                 raise Moved(answer.headers["location"], status)
             raise PartError(f"{whom} sends {shown} elsewhere ({status}) and does not say where")
+        if status == 407:
+            raise wants_password(proxy_for(asked.url))
         said = detail(answer, deadline)
         if status in {404, 410}:
             raise NotFoundError(f"{whom} has no {shown} ({status}{said})")
@@ -238,7 +216,10 @@ class Door:
             raise CredentialsError(self._refusal(whom, asked, status, said))
         if status in RETRIED:
             pause = retry_after(answer.headers.get("retry-after"))
-            raise _Missed(f"{whom} answers {shown} with {status}{said}", pause, unheard=status == 429)
+            raise Missed(
+                f"{whom} answers {shown} with {status}{said}", pause, why=f"it answers with {status}",
+                again=asked.again or status == 429, unheard=status == 429,
+            )  # fmt: skip
         if status >= 500:
             raise TemporaryError(f"{whom} answers {shown} with {status}{said}; {LATER}")
         words = said.removeprefix(": ").strip('"')

@@ -163,14 +163,14 @@ def delete_asset(session: Session, dandiset: str, asset_id: str) -> None:
 
 def _once(session: Session, do: Callable[[], _T], look: Callable[[], _T | None]) -> _T:
     """Have something done once: when the answer is lost, look whether it has been done before it is asked again."""
-    for attempt in range(1, session.patience.attempts + 1):
+    for attempt in range(1, session.policy.attempts + 1):
         try:
             return do()
         except LostAnswer:
-            time.sleep(session.patience.pause(attempt))
+            time.sleep(session.policy.pause(attempt))
             if (found := look()) is not None:
                 return found
-            if attempt == session.patience.attempts:
+            if attempt == session.policy.attempts:
                 raise
     raise AssertionError("the last attempt returns or raises")
 

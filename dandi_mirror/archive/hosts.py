@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
 from dandi_mirror.addresses import Allowed
-from dandi_mirror.archive.patience import Patience
+from dandi_mirror.archive.reasons import place
+from dandi_mirror.archive.retrying import LATER, Host, RetryPolicy
 from dandi_mirror.errors import CredentialsError, MirrorError, PartError, TemporaryError
 
 API_AT_ONCE = 6
@@ -25,7 +26,7 @@ class Access:
     token: str | None = None
     allowed: Allowed = field(default_factory=Allowed)
     """What may be asked on this machine or network; the public network may be."""
-    patience: Patience = field(default_factory=Patience)
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
     key: Callable[[], str | None] | None = None
     """Looks for a token, once, if the API refuses something and there was none."""
 
@@ -62,19 +63,9 @@ class Source:
             error for kind in (TemporaryError, CredentialsError) for error in self.errors if isinstance(error, kind)
         ]
         kind = type([*hopeful, self.errors[-1]][0])
-        return kind("; ".join(dict.fromkeys(map(str, self.errors))))
-
-
-@dataclass(slots=True)
-class Host:
-    """How it went with one origin."""
-
-    missed: int = 0
-    """Contents in a row that it did not answer for."""
-    resume: float = 0.0
-    """The moment, of :func:`time.monotonic`, before which it wants no request."""
-    old: bool = False
-    """Whether it is to be asked by HTTP/1.0."""
+        said = [str(error) for error in self.errors]
+        later = f"; {LATER}" if any(words.endswith(LATER) for words in said) else ""
+        return kind("; ".join(dict.fromkeys(words.removesuffix(f"; {LATER}") for words in said)) + later)
 
 
 class Hosts:
@@ -92,7 +83,7 @@ class Hosts:
 
     def host(self, origin: str) -> Host:
         """Of one origin."""
-        return self._hosts.setdefault(origin, Host())
+        return self._hosts.get(origin) or self._hosts.setdefault(origin, Host(place(origin)))
 
     def is_api(self, parts: SplitResult) -> bool:
         """Whether a URL is the API's own: same origin, and below its path."""
@@ -130,4 +121,4 @@ def origin(url: str) -> str:
 def shown(url: str) -> str:
     """A URL without what may be secret."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return f"{parts.scheme}://{place(url)}{parts.path}"

@@ -18,16 +18,14 @@ from dandi_mirror.archive.connections import AT_ONCE, http_session
 from dandi_mirror.archive.credentials import Token
 from dandi_mirror.archive.doors import (
     LARGEST_ANSWER,
-    MISSED,
     Answer,
     Asked,
     Body,
     Door,
     LostAnswer,
-    Moved,
     Refused,
 )
-from dandi_mirror.archive.patience import HOPS, Patience
+from dandi_mirror.archive.retrying import HOPS, MISSED, Moved, RetryPolicy
 from dandi_mirror.errors import BadAnswerError, PartError
 
 _PAGE = 64 * 1024  # bytes of a page that is no redirect; it is not used
@@ -40,7 +38,7 @@ class Session:
         self,
         api_url: str,
         token: str | Token | None = None,
-        patience: Patience | None = None,
+        policy: RetryPolicy | None = None,
         *,
         at_once: int = AT_ONCE,
         allowed: Allowed | None = None,
@@ -50,13 +48,13 @@ class Session:
         ``allowed``: what may be asked on this machine or network; without it the API itself, which a person named.
         """
         self.api_url = api_url
-        self.patience = patience or Patience()
+        self.policy = policy or RetryPolicy()
         self._token = token.value if isinstance(token, Token) else token
         allowed = allowed or Allowed.named(api_url)
         key_from = token.source if isinstance(token, Token) else ""
-        self._api = Door(http_session(self._api_headers(), allowed), self.patience, api_url, key_from)
+        self._api = Door(http_session(self._api_headers(), allowed), self.policy, api_url, key_from)
         # nothing of the API's session, its token least of all, is ever sent to where content is
-        self._content = Door(http_session({}, allowed, at_once), self.patience)
+        self._content = Door(http_session({}, allowed, at_once), self.policy)
 
     def _api_headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json"}
@@ -137,7 +135,7 @@ class Session:
                 if not asked.again:
                     raise
                 # half an answer, or a page of something in between: seldom so a second time
-                time.sleep(self.patience.pause(1))
+                time.sleep(self.policy.pause(1))
                 return self._api.ask(asked).json
         except Moved as moved:
             # not repeated: where it leads may be signed

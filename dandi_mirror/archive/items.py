@@ -194,7 +194,7 @@ def is_there(urls: Sequence[str], size: int, access: Access) -> bool:
         TemporaryError, PartError: it cannot be told.
     """
     # who asks has a person waiting, and may ask again
-    asker = Asker(Hosts(replace(access, patience=replace(access.patience, attempts=TWICE))))
+    asker = Asker(Hosts(replace(access, policy=replace(access.policy, attempts=TWICE))))
     try:
         if urls:
             asker.bring(Source(list(urls), size), _First(size))

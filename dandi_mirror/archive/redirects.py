@@ -10,11 +10,11 @@ from dandi_mirror.addresses import Allowed, inside, refusal
 from dandi_mirror.archive.http import Session
 from dandi_mirror.archive.instances import api_url
 from dandi_mirror.archive.names import Name, parse
-from dandi_mirror.archive.patience import HOPS, Patience
+from dandi_mirror.archive.retrying import HOPS, RetryPolicy
 from dandi_mirror.errors import BadAnswerError, MirrorError, UsageError
 
 
-def follow(name: Name, patience: Patience | None = None) -> Name:
+def follow(name: Name, policy: RetryPolicy | None = None) -> Name:
     """The name with nothing left to ask; no token is sent, and no page that names a Dandiset is asked for.
 
     Raises:
@@ -28,9 +28,9 @@ def follow(name: Name, patience: Patience | None = None) -> Name:
         if not found.ask:
             return replace(found, text=name.text)
         if found.dandiset:
-            return replace(found, text=name.text, instance=_api_of(found.ask, allowed, patience), ask="")
+            return replace(found, text=name.text, instance=_api_of(found.ask, allowed, policy), ask="")
         parts = urlsplit(found.ask)
-        with closing(Session(f"{parts.scheme}://{parts.netloc}", patience=patience, allowed=allowed)) as session:
+        with closing(Session(f"{parts.scheme}://{parts.netloc}", policy=policy, allowed=allowed)) as session:
             there = session.leads_to(found.ask)
         if not there:
             raise UsageError(f"{name.text} names no Dandiset and leads nowhere; write 000004 or the link of its page")
@@ -40,11 +40,11 @@ def follow(name: Name, patience: Patience | None = None) -> Name:
     raise UsageError(f"{name.text} leads on and on; write 000004 or the link of its page")
 
 
-def _api_of(site: str, allowed: Allowed, patience: Patience | None) -> str:
+def _api_of(site: str, allowed: Allowed, policy: RetryPolicy | None) -> str:
     """The API's URL of an archive's web site, as the site or the API beside it says."""
     reasons = []
     for root, path in ((site, "/server-info"), (f"{site}/api", "/info/")):
-        with closing(Session(root, patience=patience, allowed=allowed)) as session:
+        with closing(Session(root, policy=policy, allowed=allowed)) as session:
             try:
                 url = _api_in(session.get(path))
             except MirrorError as error:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from dandi_mirror.archive.doors import Body
 from dandi_mirror.archive.http import LostAnswer, Refused, Session
-from dandi_mirror.archive.patience import LATER
+from dandi_mirror.archive.retrying import LATER
 from dandi_mirror.archive.rows import json_object
 from dandi_mirror.digests import is_sha256
 from dandi_mirror.errors import BadAnswerError, CredentialsError, NotFoundError, PartError
@@ -129,7 +129,7 @@ def put_part(session: Session, part: Part, body: Body) -> str:
         else:
             if match := _MD5.fullmatch(tag):
                 return match[1]
-        time.sleep(session.patience.pause(attempt))
+        time.sleep(session.policy.pause(attempt))
     raise BadAnswerError(f"S3 does not say what has arrived (no ETag); {LATER}")
 
 
@@ -155,7 +155,7 @@ def finish(session: Session, upload_id: str, parts: Sequence[tuple[int, str]], e
                 raise Closed("the archive has forgotten the upload") from None
             if attempt == _FINISH or not _may_help(error):
                 raise
-            time.sleep(session.patience.pause(attempt))
+            time.sleep(session.policy.pause(attempt))
     raise AssertionError("the last attempt raises")
 
 

@@ -1,105 +1,84 @@
-"""One kept-alive HTTP/1.1 connection for content, read into the caller's own memory.
+"""One kept-alive connection for content, by the standard library's client, read into the caller's own memory.
 
-For thousands of small files, what a general client does around each answer takes several times as long as the
-transfer itself (decision 0018 has the measurement).  Only what content needs is here: GET, ranges, bodies whose length
-is announced or ended by the connection.
+What is ours: which addresses may be asked, which proxy, that a host which all but stalls is given up, and the words
+for what went wrong.  The rest (heads, chunked bodies, tunnels, TLS) is :mod:`http.client` (decision 0029).
 """
 
 from __future__ import annotations
 
-import os
+import io
+import select
 import socket
-import sys
 import time
-from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote, urlsplit
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Any
+from urllib.parse import SplitResult
 
 from dandi_mirror import __version__
 from dandi_mirror.addresses import is_allowed, refusal
-from dandi_mirror.archive.patience import Patience
+from dandi_mirror.archive.environment import Proxy, proxy_for, trust
+from dandi_mirror.archive.reasons import ConnectTimeout, Stalled, place, reason
+from dandi_mirror.archive.retrying import Missed, RetryPolicy
 
-if TYPE_CHECKING:
-    import ssl
-
-LARGEST_HEAD = 1 << 16  # bytes
-HEAD = 2
-"""Times the stall timeout: until then the head of an answer must be whole."""
 SLOWEST = 256
-"""Bytes a second; less, over a stall timeout, is a stall too."""
+"""Bytes a second; less, over a read timeout, is a stall too."""
 
 
-class WireError(Exception):
+class WireError(Missed):
     """The connection cannot be made, broke, stalled, or said what HTTP does not."""
 
 
-class Forbidden(WireError):
+class Forbidden(Exception):
     """The host is at an address on this machine or network that is not allowed."""
-
-
-class Chunked(WireError):
-    """The body's length is not announced but comes in pieces; asked by HTTP/1.0 it does not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The head of an answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    """By lower-case name; of one that is repeated, the last."""
-    length: int | None
-    """Bytes of the body; None: until the connection ends."""
 
 
 class Wire:
     """A connection to one origin; used by one thread, ended by any."""
 
-    def __init__(self, origin: SplitResult, patience: Patience, addresses: frozenset[str] = frozenset()) -> None:
-        """``addresses`` are those on this machine or network that may be asked."""
-        self._origin = origin
-        self._patience = patience
-        self._addresses = addresses
-        self._sock: socket.socket | None = None
-        self._buffer = bytearray(LARGEST_HEAD)
-        self._start = self._stop = 0  # of what is in the buffer and not taken yet
-        self._left: int | None = 0
-        self._keep = False
-        self._prefix = ""
-        self._mark, self._since = 0.0, 0
+    def __init__(self, origin: SplitResult, policy: RetryPolicy, addresses: frozenset[str] = frozenset()) -> None:
+        """``addresses`` are those on this machine or network that may be asked.
+
+        Raises:
+            SetupError: the proxy that is to be asked cannot be used.
+        """
+        self._host = place(origin.geturl())
+        self._connection = _Connection(origin, policy, addresses)
+        self._answer: HTTPResponse | None = None
         self.used = False
         """Whether an answer has come on it before: then its end may only mean that it was idle too long."""
 
-    def ask(self, target: str, headers: Mapping[str, str], *, old: bool = False) -> Head:
-        """Send a GET and read the head of the answer; ``old``: by HTTP/1.0.
+    @property
+    def proxy(self) -> Proxy | None:
+        """The proxy that is asked in place of the host."""
+        return self._connection.proxy
+
+    def ask(self, target: str, headers: Mapping[str, str]) -> HTTPResponse:
+        """Send a GET and read the head of the answer.
 
         Raises:
             WireError: it did not come.
+            SetupError: it will not come as the network is set up here.
+            Forbidden: the host is not to be asked.
         """
-        lines = [
-            f"GET {self._prefix}{target} HTTP/1.{0 if old else 1}",
-            f"Host: {self._origin.netloc.rpartition('@')[2]}",
-        ]
-        lines += [f"User-Agent: dandi-mirror/{__version__}", "Accept-Encoding: identity"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
+        connection = self._connection
+        if self.used and _speaks(connection.sock):
+            self.close()  # it has ended, or sends what would pass for the next answer
         try:
-            self._socket().sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
-            head = self._head()
-            while 100 <= head.status < 200:
-                head = self._head()
-        except (OSError, UnicodeEncodeError) as error:
-            raise WireError(_words(error)) from None
-        if "transfer-encoding" in head.headers:
+            connection.putrequest("GET", connection.prefix + target, skip_accept_encoding=True)
+            for name, value in {**_HEADERS, **connection.headers_for_proxy, **headers}.items():
+                connection.putheader(name, value)
+            connection.endheaders()
+            self._answer = answer = connection.getresponse()
+        except BaseException as error:
             self.close()
-            raise Chunked("a body without its length")
-        self._left = head.length
-        self._keep = head.length is not None and not old and "close" not in head.headers.get("connection", "").lower()
-        self._mark, self._since = time.monotonic(), 0
-        return head
+            if isinstance(error, (OSError, HTTPException, ValueError)):
+                raise self._error(error) from None
+            raise
+        if isinstance(answer.fp, _Reader):
+            answer.fp.begin()
+        return answer
 
     def take(self, view: memoryview) -> int:
         """Bytes of the body into ``view``, as many as there are; 0 at its end.
@@ -107,184 +86,162 @@ class Wire:
         Raises:
             WireError: it broke or stalled before its end.
         """
-        room = len(view) if self._left is None else min(len(view), self._left)
-        if room == 0:
+        answer = self._answer
+        if answer is None or answer.isclosed() or not len(view):
             return 0
-        if waiting := min(room, self._stop - self._start):
-            view[:waiting] = memoryview(self._buffer)[self._start : self._start + waiting]
-            self._start += waiting
-            count = waiting
-        else:
-            count = self._receive(view[:room])
-        if self._left is not None:
-            self._left -= count
-            if not count:
-                raise WireError(f"it ended {self._left} bytes early")
+        try:
+            if answer.chunked:
+                piece = answer.read1(len(view))
+                view[: len(piece)] = piece
+                return len(piece)
+            count = answer.readinto(view)
+        except (OSError, HTTPException, ValueError) as error:
+            raise self._error(error) from None
+        if not count and answer.length:
+            raise WireError(f"it ended {answer.length} bytes early")
         return count
 
     def done(self) -> None:
         """The answer has been read: the connection is kept for the next one, or ended if it is of no use any more."""
-        self.used = True
-        if not self._keep or self._left or self._stop > self._start:
-            # more than was announced would pass for the next answer
+        if self._answer is not None and not self._answer.isclosed() and self._answer.chunked:
+            with suppress(WireError):
+                self.take(memoryview(bytearray(1)))  # the end of the last chunk
+        if self._answer is None or not self._answer.isclosed():
             self.close()
+        self.used = self._connection.sock is not None
 
     def close(self) -> None:
         """End the connection; the next request makes a new one."""
-        sock, self._sock = self._sock, None
-        self._start = self._stop = 0
         self.used = False
-        if sock is not None:
-            sock.close()
+        self._connection.close()
 
     def end(self) -> None:
         """From another thread: let whoever reads see the end."""
-        if (sock := self._sock) is not None:
+        if (base := self._connection.base) is not None:
             with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                base.shutdown(socket.SHUT_RDWR)
 
-    def _receive(self, view: memoryview) -> int:
-        assert self._sock is not None
-        try:
-            count = self._sock.recv_into(view)
-        except OSError as error:
-            raise WireError(_words(error)) from None
-        self._since += count
-        if self._since < SLOWEST * self._patience.stall and time.monotonic() - self._mark > self._patience.stall:
-            raise WireError("it has all but stalled")
-        if self._since >= SLOWEST * self._patience.stall:
-            self._mark, self._since = time.monotonic(), 0
+    def _error(self, error: Exception) -> WireError:
+        found = reason(error, self._host, self.proxy)
+        return WireError(found.words, why=found.what, host=self._host, away=found.away)
+
+
+_HEADERS = {"User-Agent": f"dandi-mirror/{__version__}", "Accept-Encoding": "identity"}
+
+
+class _Steady(io.RawIOBase):
+    """A socket's bytes, given up when they all but stall: for a socket alone, a byte a minute is no stall."""
+
+    def __init__(self, raw: io.RawIOBase, timeout: float) -> None:
+        self._raw = raw
+        self._timeout = timeout
+        self.begin()
+
+    def begin(self) -> None:
+        """Count anew: how long a host thinks before it answers is no stall of its answer."""
+        self._since, self._count = time.monotonic(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        count = self._raw.readinto(buffer)
+        self._count += count or 0
+        now = time.monotonic()
+        if now - self._since > self._timeout:
+            if self._count < SLOWEST * self._timeout:
+                raise Stalled
+            self.begin()
         return count
 
-    def _head(self) -> Head:
-        """The next head, of what is in the buffer and what comes."""
-        assert self._sock is not None
-        self._buffer[: self._stop - self._start] = self._buffer[self._start : self._stop]
-        self._start, self._stop = 0, self._stop - self._start
-        deadline, view = time.monotonic() + HEAD * self._patience.stall, memoryview(self._buffer)
-        while (end := self._buffer.find(b"\r\n\r\n", 0, self._stop)) < 0:
-            if self._stop == LARGEST_HEAD or time.monotonic() > deadline:
-                raise WireError("an endless head")
-            count = self._sock.recv_into(view[self._stop :])
-            if not count:
-                raise WireError("it ended before it answered")
-            self._stop += count
-        self._start = end + 4
-        return _parse(bytes(view[:end]))
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
-    def _socket(self) -> socket.socket:
-        if self._sock is None:
-            self._sock = self._dial()
-        return self._sock
+
+class _Reader(io.BufferedReader):
+    """Gives what has come and does not wait for more."""
+
+    def __init__(self, steady: _Steady) -> None:
+        super().__init__(steady)
+        self.begin = steady.begin
+
+    def readinto(self, buffer: Any) -> int:
+        return self.readinto1(buffer)
+
+
+class _Answer(HTTPResponse):
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        bare: Any = self.fp
+        self.fp = _Reader(_Steady(bare.detach(), sock.gettimeout() or 0.0))
+
+
+class _Connection(HTTPConnection):
+    """Connects where it may, by a proxy where one is to be asked."""
+
+    response_class = _Answer
+
+    def __init__(self, origin: SplitResult, policy: RetryPolicy, addresses: frozenset[str]) -> None:
+        host, self._secure = origin.hostname or "", origin.scheme == "https"
+        self.default_port = 443 if self._secure else 80
+        port, there = origin.port or self.default_port, place(origin.geturl())
+        self.proxy = proxy_for(f"{origin.scheme}://{there}/")
+        super().__init__(*((self.proxy.host, self.proxy.port) if self.proxy else (host, port)))
+        self._server = host
+        self._policy = policy
+        self._addresses = addresses
+        self.base: socket.socket | None = None
+        """What is shut down to end it."""
+        self.prefix = ""
+        self.headers_for_proxy: Mapping[str, str] = {}
+        """Sent with each request; by a tunnel, they are sent once, to the proxy alone."""
+        if self.proxy and self._secure:
+            self.set_tunnel(host, port, self.proxy.headers)
+        elif self.proxy:
+            self.prefix, self.headers_for_proxy = f"http://{there}", self.proxy.headers
+
+    def connect(self) -> None:
+        """As http.client does, to an address that may be asked, and as safely."""
+        self.sock = self.base = self._dial()
+        if self.proxy and self.proxy.scheme == "https":
+            self.sock = self.base = trust().wrap_socket(self.sock, server_hostname=self.proxy.host)
+        if self.proxy and self._secure:
+            self._tunnel()  # type: ignore[attr-defined]
+        if self._secure and self.proxy and self.proxy.scheme == "https":
+            from urllib3.util.ssltransport import SSLTransport
+
+            self.sock = SSLTransport(self.sock, trust(), self._server)
+        elif self._secure:
+            self.sock = self.base = trust().wrap_socket(self.sock, server_hostname=self._server)
 
     def _dial(self) -> socket.socket:
-        host, secure = self._origin.hostname or "", self._origin.scheme == "https"
-        port = self._origin.port or (443 if secure else 80)
-        proxy = _proxy(self._origin.scheme, host)
-        if proxy:
-            return self._by_proxy(urlsplit(proxy if "://" in proxy else f"http://{proxy}"), host, port)
-        sock = self._connect(host, port)
-        return self._secured(sock, host) if secure else sock
-
-    def _connect(self, host: str, port: int) -> socket.socket:
-        """Connect to the first address that may be asked and answers."""
-        failure: OSError | None = None
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            if not is_allowed(str(address[0]), self._addresses):
-                failure = failure or PermissionError()
+        """Connect to the first address that may be asked and answers; a proxy may be anywhere."""
+        failure: Exception = OSError("no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
+            if not self.proxy and not is_allowed(str(address[0]), self._addresses):
+                failure = Forbidden(refusal(self.host))
                 continue
             sock = socket.socket(family, kind, protocol)
             try:
-                sock.settimeout(self._patience.connect)
+                sock.settimeout(self._policy.connect_timeout)
                 sock.connect(address)
-                sock.settimeout(self._patience.stall)
+                sock.settimeout(self._policy.read_timeout)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return sock
+            except TimeoutError:
+                sock.close()
+                failure = ConnectTimeout()
             except OSError as error:
                 sock.close()
                 failure = error
-        if isinstance(failure, PermissionError):
-            raise Forbidden(refusal(host))
-        raise failure or OSError("no address")
-
-    def _by_proxy(self, proxy: SplitResult, host: str, port: int) -> socket.socket:
-        """Through a proxy: a tunnel for https, the whole URL for http."""
-        sock = socket.create_connection((proxy.hostname or "", proxy.port or 80), self._patience.connect)
-        sock.settimeout(self._patience.stall)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._origin.scheme == "http":
-            self._prefix = f"http://{self._origin.netloc}"
-            return sock
-        who = (
-            b64encode(f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()).decode()
-            if proxy.username
-            else ""
-        )
-        more = f"Proxy-Authorization: Basic {who}\r\n" if who else ""
-        sock.sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n{more}\r\n".encode())
-        self._sock, head = sock, None
-        try:
-            head = self._head()
-        finally:
-            self._sock = None
-            if head is None or head.status != 200:
-                sock.close()
-        if head.status != 200:
-            raise WireError(f"the proxy answers with {head.status}")
-        return self._secured(sock, host)
-
-    def _secured(self, sock: socket.socket, host: str) -> socket.socket:
-        try:
-            return _trust().wrap_socket(sock, server_hostname=host)
-        except BaseException:
-            sock.close()
-            raise
+        raise failure
 
 
-def _parse(head: bytes) -> Head:
-    """A head from its bytes.
-
-    Raises:
-        WireError: it is not one.
-    """
-    first, *lines = head.decode("latin-1").split("\r\n")
-    version, _, rest = first.partition(" ")
-    status = rest[:3]
-    if not version.startswith("HTTP/1.") or not (status.isascii() and status.isdigit()):
-        raise WireError("an answer that is not HTTP")
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    text = headers.get("content-length")
-    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise WireError("a length that is no number")
-    if version == "HTTP/1.0" and "keep-alive" not in headers.get("connection", "").lower():
-        headers["connection"] = "close"
-    none = status in {"204", "304"} or status.startswith("1")
-    return Head(int(status), headers, 0 if none else None if text is None else int(text))
-
-
-def _proxy(scheme: str, host: str) -> str | None:
-    """The URL of the proxy that is to be asked in place of a host."""
-    if sys.platform == "linux" and not any(name.lower().endswith("_proxy") for name in os.environ):
-        return None
-    from urllib.request import getproxies, proxy_bypass  # brings a whole HTTP client
-
-    return None if proxy_bypass(host) else getproxies().get(scheme)
-
-
-@cache
-def _trust() -> ssl.SSLContext:
-    """Whom requests would trust."""
-    import ssl
-
-    import certifi
-
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
-    folder = os.path.isdir(bundle)  # noqa: PTH112
-    return ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)
-
-
-def _words(error: Exception) -> str:
-    """What happened, without a URL."""
-    if isinstance(error, TimeoutError):
-        return "no byte came in time"
-    return getattr(error, "strerror", None) or type(error).__name__
+def _speaks(sock: socket.socket | None) -> bool:
+    """Whether something comes though nothing was asked for, an end above all."""
+    if sock is None:
+        return True
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))

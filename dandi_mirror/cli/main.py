@@ -108,6 +108,7 @@ def main() -> None:
         if "_DANDI_MIRROR_COMPLETE" in os.environ:
             importlib.import_module("dandi_mirror.cli.completion")  # has bash's
             cli.main(prog_name="dandi-mirror", complete_var="_DANDI_MIRROR_COMPLETE")
+        _tell_of_waiting()
         code = cli.main(standalone_mode=False, prog_name="dandi-mirror")
         end(code if isinstance(code, int) else 0)
     except click.ClickException as error:
@@ -123,6 +124,16 @@ def main() -> None:
         sys.exit(1)
     except Exception as error:
         _fail(f"unexpected: {type(error).__name__}: {error}; run again with -l debug and report it", 1)
+
+
+def _tell_of_waiting() -> None:
+    """Tell somebody at a terminal when a host does not answer; a run by the clock stays silent, and tries longer."""
+    if sys.stderr and sys.stderr.isatty():
+        from dandi_mirror.archive.notices import NOTICES
+        from dandi_mirror.cli.logging_setup import plain
+
+        # not click.echo: a live line on the terminal puts itself in the place of sys.stderr, and makes room
+        NOTICES.listen(lambda line: print(f"dandi-mirror: {plain(line)}", file=sys.stderr, flush=True))
 
 
 def _fail(message: str, code: int) -> NoReturn:

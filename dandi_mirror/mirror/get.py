@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dandi_mirror.archive.transfer import Access, Item, Meter, Outcome, fetch
-from dandi_mirror.errors import DiskError, MirrorError
+from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.mirror.wishes import Wish, fits, matching, nearest, pick
 from dandi_mirror.repo import content, objects
 from dandi_mirror.repo.clone import Clone, Facts, Tracked, copies
@@ -234,13 +234,13 @@ class _Work:
         """What has no URL, or none that gives it: git-annex may have other ways."""
         for key, reason in content.get(self._clone.path, self._left, None) if self._left else ():
             if reason:
-                yield from self._failed(key, self._left[key] or MirrorError(_without_queries(reason)), 3)
+                yield from self._failed(key, self._left[key] or PartError(_without_queries(reason)))
             else:
                 yield from (Got(file.path, key, size_of(key)) for file in self._files[key])
 
-    def _failed(self, key: str, error: MirrorError, code: int | None = None) -> Iterator[Got]:
+    def _failed(self, key: str, error: MirrorError) -> Iterator[Got]:
         for file in self._files[key]:
-            yield Got(file.path, key, size_of(key), "error", str(error), code or error.exit_code)
+            yield Got(file.path, key, size_of(key), "error", str(error), error.exit_code)
 
 
 def _last(url: str) -> bool:

@@ -87,8 +87,10 @@ def plain_bomb(exchange: Exchange) -> None:
 def elsewhere(place: str) -> Fault:
     """A redirect to another place, with a body that is a bomb of its own."""
 
+    bomb = _bomb()  # takes longer to make than a request may take
+
     def redirect(exchange: Exchange) -> None:
-        exchange.send("302 Found", _bomb(), content_encoding="gzip", location=place + exchange.path)
+        exchange.send("302 Found", bomb, content_encoding="gzip", location=place + exchange.path)
 
     return redirect
 

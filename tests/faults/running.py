@@ -14,12 +14,12 @@ import pytest
 
 from dandi_mirror.archive import client
 from dandi_mirror.archive.http import Session
-from dandi_mirror.archive.patience import Patience
+from dandi_mirror.archive.retrying import RetryPolicy
 from dandi_mirror.cli.main import cli
 from dandi_mirror.errors import MirrorError
 
-STEADY = Patience(attempts=2, backoff=0.1)
-QUICK = Patience(attempts=2, backoff=0.1, stall=0.5, whole=1.0)
+STEADY = RetryPolicy(attempts=2, backoff=0.1)
+QUICK = RetryPolicy(attempts=2, backoff=0.1, read_timeout=0.5, total_timeout=1.0)
 """For faults that are a matter of time; a busy machine must not look like one elsewhere."""
 PAGE = 4
 
@@ -55,7 +55,7 @@ def sync(mirror: Path, api_url: str, *arguments: str) -> Ran:
 
 
 @contextmanager
-def impatient(patience: Patience, page: int = PAGE) -> Iterator[None]:
+def impatient(patience: RetryPolicy, page: int = PAGE) -> Iterator[None]:
     """Let every session in this process try for a moment only, and every list have many pages."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Session.__init__, "__defaults__", (None, patience))

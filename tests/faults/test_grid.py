@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.patience import Patience
+from dandi_mirror.archive.retrying import RetryPolicy
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
 from tests.conftest import MirrorOfTest, own_home
 from tests.faults import kinds
@@ -92,7 +92,7 @@ class World:
             if dandiset.identifier == HIT:
                 texts_of_hit.add(f"/dandi-dandisets/{text.key}")
 
-    def sync(self, patience: Patience = STEADY) -> Ran:
+    def sync(self, patience: RetryPolicy = STEADY) -> Ran:
         with impatient(patience):
             return sync(self.mirror.path, self.proxy.api_url, "--all", "-J", "1")
 

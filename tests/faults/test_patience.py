@@ -18,14 +18,15 @@ from dandi_mirror.archive.client import MOST_PAGES
 from dandi_mirror.archive.client import Archive as Client
 from dandi_mirror.archive.connections import AT_ONCE, HEAD
 from dandi_mirror.archive.http import LARGEST_ANSWER, MISSED, Session
-from dandi_mirror.archive.patience import HOPS, Patience
+from dandi_mirror.archive.notices import ENOUGH
+from dandi_mirror.archive.retrying import HOPS, RetryPolicy
 from dandi_mirror.canonical import DEEPEST
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import BadAnswerError, MirrorError, PartError, TemporaryError
 from tests.faults import kinds
 from tests.faults.proxy import Exchange, Fault, Proxy, proxy_of
 
-QUICK = Patience(attempts=3, backoff=0.02, longest=5, stall=0.5, whole=1)
+QUICK = RetryPolicy(attempts=3, backoff=0.02, max_retry_after=5, read_timeout=0.5, total_timeout=1)
 FAULTS = Path(__file__).parents[2] / "docs" / "faults.md"
 
 
@@ -43,8 +44,8 @@ def throttled(seconds: str) -> Fault:
     return lambda asked: asked.send("429 Too Many Requests", b"{}", retry_after=seconds)
 
 
-def session(proxy: Proxy, patience: Patience = QUICK) -> closing[Session]:
-    return closing(Session(proxy.api_url, patience=patience))
+def session(proxy: Proxy, patience: RetryPolicy = QUICK) -> closing[Session]:
+    return closing(Session(proxy.api_url, policy=patience))
 
 
 def fails(ask: Callable[[], object], kind: type[MirrorError] = TemporaryError) -> str:
@@ -118,7 +119,7 @@ def test_a_retry_after_that_says_nothing_is_passed_over(proxy: Proxy, spelled: s
 
 
 def test_the_waits_grow_and_are_never_the_same_for_two() -> None:
-    pauses = [[Patience().pause(attempt) for attempt in range(1, 7)] for _ in range(50)]
+    pauses = [[RetryPolicy().pause(attempt) for attempt in range(1, 7)] for _ in range(50)]
     for place, wanted in enumerate([1, 2, 4, 8, 16, 32]):
         here = {row[place] for row in pauses}
         assert len(here) > 40
@@ -127,7 +128,7 @@ def test_the_waits_grow_and_are_never_the_same_for_two() -> None:
 
 def test_an_archive_that_comes_back_is_told_by_nobody(proxy: Proxy) -> None:
     proxy.choose = lambda asked: kinds.refused_once if len(proxy.asked) == 1 else None
-    with session(proxy, Patience(attempts=5, backoff=0.05)) as asking:
+    with session(proxy, RetryPolicy(attempts=5, backoff=0.05)) as asking:
         assert asking.get("/info/")
     assert len(proxy.asked) == 2
 
@@ -145,8 +146,10 @@ def test_an_archive_that_is_away_ends_a_run_and_not_each_request_of_it(proxy: Pr
 
 
 def test_a_redirect_is_no_sign_that_the_content_will_come(proxy: Proxy) -> None:
+    elsewhere = kinds.elsewhere(f"{proxy.origin}/there?")
+
     def choose(asked: Exchange) -> Fault:
-        return kinds.error if asked.path == "/there" else kinds.elsewhere(f"{proxy.origin}/there?")
+        return kinds.error if asked.path == "/there" else elsewhere
 
     proxy.choose = choose
     with session(proxy) as asking:
@@ -256,16 +259,17 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     )
     table = {what: re.search(r"\d[\d,]*", says) for what, says in rows}
     said = {what: int(number[0].replace(",", "")) for what, number in table.items() if number}
-    patience = Patience()
+    patience = RetryPolicy()
     assert said == {
         "requests for one answer": patience.attempts,
         "before the second request": patience.backoff,
-        "`Retry-After`": patience.longest,
-        "a connection": patience.connect,
-        "without a byte": patience.stall,
-        "until the head of an answer is whole": HEAD * patience.stall,
-        "one whole answer": patience.whole,
+        "`Retry-After`": patience.max_retry_after,
+        "a connection": patience.connect_timeout,
+        "without a byte": patience.read_timeout,
+        "until the head of an answer is whole": HEAD * patience.read_timeout,
+        "one whole answer": patience.total_timeout,
         "answers in a row that did not come, for all of this": MISSED,
+        "at a terminal, a host that is not found, refuses the connection or cannot be reached": ENOUGH,
         "connections to one host": AT_ONCE,
         "one answer, unpacked": LARGEST_ANSWER,
         "redirects of one content URL": HOPS - 1,

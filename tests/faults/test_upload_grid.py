@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from dandi_mirror.archive.http import Session
-from dandi_mirror.archive.patience import Patience
+from dandi_mirror.archive.retrying import RetryPolicy
 from dandi_mirror.digests import dandi_etag
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import MirrorError
@@ -26,8 +26,8 @@ from tests.faults.proxy import Exchange, Fault, Proxy, proxy_of
 from tests.upload.sending import DANDISET, TOKEN, own_archive
 
 STALL = 0.4
-STEADY = Patience(attempts=2, backoff=0.1)
-QUICK = Patience(attempts=2, backoff=0.1, stall=STALL)
+STEADY = RetryPolicy(attempts=2, backoff=0.1)
+QUICK = RetryPolicy(attempts=2, backoff=0.1, read_timeout=STALL)
 """For the fault that is a matter of time."""
 CONTENT = bytes(range(256)) * 2000
 PATH = "sub-1/a.nwb"
@@ -159,7 +159,7 @@ class Place:
     heads: list[bytes]
     """Of all requests."""
 
-    def upload(self, folder: Path, patience: Patience = STEADY) -> MirrorError | None:
+    def upload(self, folder: Path, patience: RetryPolicy = STEADY) -> MirrorError | None:
         """Send and register the file; why it failed."""
         file = folder / "a.nwb"
         file.write_bytes(CONTENT)

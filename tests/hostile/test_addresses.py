@@ -139,11 +139,11 @@ def test_content_is_not_asked_for_at_another_port_of_a_named_archives_machine(
             error = hand.one(Item((url,), 5, sha256(CONTENT).hexdigest(), tmp_path / "partial")).error
         assert "on this machine or network" in str(error)
         with (
-            closing(Session(server.api_url, patience=IMPATIENT)) as session,
+            closing(Session(server.api_url, policy=IMPATIENT)) as session,
             pytest.raises(PartError, match="is on this"),
         ):
             session.content(url, 10)
-    with closing(Session(server.api_url, patience=IMPATIENT)) as session, pytest.raises(PartError, match="is on this"):
+    with closing(Session(server.api_url, policy=IMPATIENT)) as session, pytest.raises(PartError, match="is on this"):
         session.store("PUT", there, b"x")
     assert inner.requests == []
 
@@ -161,14 +161,14 @@ def test_a_name_that_resolves_to_this_machine_is_not_asked_either(
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     url = f"https://rebound.example.org:{urlsplit(inner.origin).port}/x"
     assert inside(url, Allowed())
-    with closing(Session(server.api_url, patience=IMPATIENT)) as session, pytest.raises(PartError, match="is on this"):
+    with closing(Session(server.api_url, policy=IMPATIENT)) as session, pytest.raises(PartError, match="is on this"):
         session.content(url, 10)
     assert inner.requests == []
 
 
 def test_a_host_of_content_that_the_settings_name_is_asked(server: Server, inner: Server) -> None:
     allowed = Allowed.named(server.api_url, frozenset({urlsplit(inner.origin).netloc}))
-    with closing(Session(server.api_url, patience=IMPATIENT, allowed=allowed)) as session:
+    with closing(Session(server.api_url, policy=IMPATIENT, allowed=allowed)) as session:
         assert session.content(f"{inner.origin}/blob", 10) == CONTENT
 
 

@@ -13,7 +13,7 @@ import pytest
 from starlette.responses import Response
 
 from dandi_mirror.archive.http import LARGEST_ANSWER
-from dandi_mirror.archive.patience import Patience
+from dandi_mirror.archive.retrying import RetryPolicy
 from dandi_mirror.embedded import Archive, Request, Server, serve
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.model import Report
@@ -309,7 +309,7 @@ class Place:
     server: Server
     refs: dict[str, str]
 
-    def sync(self, path: str, answer: Answer, patience: Patience = IMPATIENT) -> Report | MirrorError:
+    def sync(self, path: str, answer: Answer, patience: RetryPolicy = IMPATIENT) -> Report | MirrorError:
         """A sync in which one path answers badly; the archive says that something has changed."""
         answers = served(self.server, [good_row(name) for name in good_paths()])
         answers.modified = f"2024-03-01T00:00:00.{next(_moments):06d}Z"
@@ -333,7 +333,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield Place(mirror, server, mirror.refs())
 
 
-PATIENCE = Patience(attempts=2, backoff=0.001, connect=5, stall=5, whole=20)
+PATIENCE = RetryPolicy(attempts=2, backoff=0.001, connect_timeout=5, read_timeout=5, total_timeout=20)
 
 
 @pytest.mark.parametrize(("name", "path", "answer", "code"), CASES, ids=[f"{n} {c[0]}" for n, c in enumerate(CASES)])

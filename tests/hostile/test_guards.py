@@ -24,7 +24,7 @@ from dandi_mirror.archive.hosts import API_AT_ONCE, Access, Hosts
 from dandi_mirror.archive.http import Session
 from dandi_mirror.archive.items import Hand, Item, Meter
 from dandi_mirror.archive.listing import Unstable, asset_pages
-from dandi_mirror.archive.patience import Patience
+from dandi_mirror.archive.retrying import RetryPolicy
 from dandi_mirror.cli.special_remote import Line, serve
 from dandi_mirror.embedded import Archive, Request, Server
 from dandi_mirror.embedded import serve as serve_archive
@@ -38,7 +38,7 @@ from tests.hostile.serving import DANDISET, good_row, served
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 ID = "6a2f0f40-0000-4000-8000-000000000000"
 HERE = Allowed(addresses=frozenset({"127.0.0.1"}))
-QUICK = Patience(attempts=2, backoff=0.01, connect=5, stall=5, whole=20)
+QUICK = RetryPolicy(attempts=2, backoff=0.01, connect_timeout=5, read_timeout=5, total_timeout=20)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.patience import Patience
+from dandi_mirror.archive.retrying import RetryPolicy
 from dandi_mirror.embedded import Archive, Request, Server, serve
 from dandi_mirror.mirror import update
 from dandi_mirror.mirror.early import LARGE
@@ -26,7 +26,7 @@ from tests.soak import judge
 from tests.soak.life import Life
 
 PAGE = 5
-HASTY = Patience(attempts=2, backoff=0.02, stall=0.4, whole=0.8)
+HASTY = RetryPolicy(attempts=2, backoff=0.02, read_timeout=0.4, total_timeout=0.8)
 NEEDS_NO_HAND = {0, 3, 4, 5}
 """Exit codes of runs after which the next one is all it takes."""
 SETTLES = 3
@@ -100,7 +100,7 @@ class Campaign:
         self.life.settle()
         before = judge.tags_of(self.mirror)
         for number in range(1, SETTLES + 1):
-            with impatient(Patience(attempts=2, backoff=0.1), PAGE):
+            with impatient(RetryPolicy(attempts=2, backoff=0.1), PAGE):
                 ran = sync(self.mirror.path, self.proxy.api_url, "--all")
             self.soaked.problems += [f"at rest, run {number}: {problem}" for problem in _wrong(ran)]
             if self._at_rest(ran):
@@ -123,7 +123,7 @@ class Campaign:
 
     def judge(self) -> None:
         """Compare with the archive, and with a mirror that was made now."""
-        with impatient(Patience(attempts=2, backoff=0.1), PAGE):
+        with impatient(RetryPolicy(attempts=2, backoff=0.1), PAGE):
             ran = sync(self.fresh.path, self.proxy.api_url, "--all")
         if ran.code:
             self.soaked.problems.append(f"a fresh mirror: {_told(ran)}")

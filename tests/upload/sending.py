@@ -10,7 +10,7 @@ from typing import Self
 
 from dandi_mirror.addresses import Allowed
 from dandi_mirror.archive.http import Session
-from dandi_mirror.archive.patience import Patience
+from dandi_mirror.archive.retrying import RetryPolicy
 from dandi_mirror.embedded import Archive, Objects, Server
 from dandi_mirror.upload.send import Meter, Sent, Source, Unsent, send_blobs
 from tests.embedded.asking import OWNER
@@ -21,7 +21,7 @@ TOKEN = OWNER
 SMALL_PART = 5 * MIB
 """The least that S3 takes; for tests that set it."""
 DANDISET = "000123"
-PATIENCE = Patience(attempts=3, backoff=0.01, connect=5, stall=5, whole=20)
+PATIENCE = RetryPolicy(attempts=3, backoff=0.01, connect_timeout=5, read_timeout=5, total_timeout=20)
 
 
 def own_archive(s3: Objects | None = None) -> Archive:
@@ -39,7 +39,7 @@ HERE = Allowed(addresses=frozenset({"127.0.0.1"}))
 class Desk:
     """From where a person uploads."""
 
-    def __init__(self, api_url: str, folder: Path, patience: Patience = PATIENCE, token: str = TOKEN) -> None:
+    def __init__(self, api_url: str, folder: Path, patience: RetryPolicy = PATIENCE, token: str = TOKEN) -> None:
         self.folder = folder
         self.state = folder / "state"
         self.meter = Meter()
