@@ -75,7 +75,7 @@ class _Ours:
 
     def upload(self) -> tuple[float, float]:
         """Seconds, and MiB of memory at most."""
-        command = [_program("dandi-mirror"), "upload", "--validation", "skip", *self._where]
+        command = [_program("dandi-mirror"), "upload", "--validation", "skip", "--include", "*.dat", *self._where]
         return _measured(command, self.files.parent, self._environment)
 
 

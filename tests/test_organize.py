@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import pytest
 
+from dandi_mirror.repo.adding import NotAdded, adding
 from dandi_mirror.repo.clone import Clone
 from dandi_mirror.repo.lock import hold
 from dandi_mirror.upload import organize, sources
@@ -217,3 +219,42 @@ def test_validate_names_a_file_that_git_ignores(clone: Working) -> None:
     (clone.path / ".git/info/exclude").write_text("*.nwb\n")
     write_nwb(clone.path / "sub-m1_ses-s9.nwb")
     assert "git ignores it, by the rule '*.nwb'" in clone.cli("validate", "sub-m1_ses-s9.nwb", code=3)
+
+
+def test_what_cannot_be_named_is_told_with_its_file_and_its_reason(clone: Working, tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    number, long = write_nwb(lab / "number.nwb"), write_nwb(lab / "long.nwb", subject="m" * 240)
+    with h5py.File(number, "a") as file:
+        del file["general/subject/subject_id"]
+        file["general/subject/subject_id"] = 12
+    write_nwb(lab / "good.nwb", session="s2")
+    said = clone.cli("organize", str(lab), code=3)
+    assert f"{number}: it cannot be read: " in said
+    assert "incorrect type for 'subject_id' (got 'int64', expected 'str')" in said
+    assert f"{long}: its name would be longer than 240 bytes; shorten its subject_id" in said
+    assert [line[:9] for line in clone.status()] == ["A  sub-m1"]
+
+
+def test_one_file_that_git_annex_does_not_take_in_is_that_files_error(clone: Working) -> None:
+    (clone.path / "one.dat").write_bytes(b"one")
+    (clone.path / "two.dat").write_bytes(b"two")
+    long = clone.path / ("m" * 251 + ".dat")  # as long as a name may be, and git-annex makes a longer one of it
+    long.write_bytes(b"long")
+    with adding(clone.path) as adder:
+        adder.add("one.dat")
+        with pytest.raises(NotAdded):
+            adder.add(long.name)
+        adder.add("two.dat")
+    assert clone.status() == ["A  one.dat", "A  two.dat", f"?? {long.name}"]
+
+
+def test_media_files_whose_names_were_written_on_windows_are_found(clone: Working, tmp_path: Path) -> None:
+    film = tmp_path / "lab" / "films" / "left.mp4"
+    film.parent.mkdir(parents=True)
+    film.write_bytes(b"a film")
+    write_nwb(tmp_path / "lab" / "a.nwb", videos=("films\\left.mp4",))
+    clone.cli("organize", str(tmp_path / "lab"))
+    placed = clone.path / "sub-m1" / "sub-m1_ses-s1_image.nwb"
+    (name,) = videos_of(placed)
+    assert (placed.parent / name).read_bytes() == b"a film"
+    assert "\\" not in name

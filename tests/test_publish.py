@@ -224,7 +224,7 @@ def test_the_archives_clock_says_how_old_a_version_is_not_the_mirrors(
         _, body = asked.answer()
         asked.send("200 OK", body, date="Wed, 25 Dec 2019 00:00:00 GMT")
 
-    with proxy_of(mirror.server.origin) as proxy:
+    with proxy_of(mirror.server) as proxy:
         archive.at(proxy.origin)
         proxy.choose = lambda asked: earlier if asked.path.startswith("/api/") else None
         ran = sync(mirror.path, proxy.api_url, "000123")

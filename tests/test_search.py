@@ -20,6 +20,7 @@ from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.query import OPERATORS, Term, parse
 from dandi_mirror.mirror.search import Answer, near, search
 from dandi_mirror.mirror.searchindex import bring_up, opened, path_of
+from dandi_mirror.own import OwnPath
 from tests.conftest import MirrorOfTest, only_asked, run
 from tests.test_sync import participant
 
@@ -249,7 +250,7 @@ def test_an_index_that_came_step_by_step_says_what_one_made_at_once_does(archive
     assert contents(path_of(mirror)) == stepwise
 
 
-def contents(path: Path) -> dict[str, list[Any]]:
+def contents(path: OwnPath) -> dict[str, list[Any]]:
     """What an index says, without its own numbers."""
     held = (
         "SELECT dandiset.id, version.name, path, asset.id, asset.sha256, size, type, text, current FROM asset"

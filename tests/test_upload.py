@@ -68,7 +68,8 @@ def test_what_is_put_into_the_mirrors_dataset_goes_up_and_a_sync_has_nothing_to_
     (folder / "README").write_text("words\n")
     (folder / ".DS_Store").write_bytes(b"junk")
     (folder / FIRST).unlink()
-    done = run("dandi-mirror", "upload", "-i", mirror.server.api_url, "--validation", "skip", cwd=folder, env=token)
+    options = ["-i", mirror.server.api_url, "--validation", "skip", "--include", "README", "--include", "sub-9"]
+    done = run("dandi-mirror", "upload", *options, cwd=folder, env=token)
     assert done.stdout.splitlines() == [
         "     add    6 bytes  README",
         "     add     1.1 kB  sub-9/sub-9_data.dat",
@@ -77,7 +78,9 @@ def test_what_is_put_into_the_mirrors_dataset_goes_up_and_a_sync_has_nothing_to_
         "added 2; sent 1.1 kB",
         "000123  5 files, 1.1 kB  +2",
     ]
-    assert done.stderr == "1 hidden file is left out, as .DS_Store\n"
+    assert done.stderr == (
+        "left out: 1 hidden file or leftover of programs, as .DS_Store (--include PATTERN sends such)\n"
+    )
     assert mirror.git("status", "--porcelain") == f"D {FIRST}\n?? .DS_Store"
     mirror.git("restore", FIRST)
     assert mirror.asset_paths() == paths(mine)
@@ -191,7 +194,7 @@ def test_a_dry_run_says_it_all_and_sends_and_writes_nothing(me: Person, token: d
     me.git("mv", FIRST, "elsewhere.nwb")
     before = me.git("for-each-ref"), me.git("status", "--porcelain"), sorted(me.folder.rglob(".git/*"))
     where = ["-i", me.server.api_url, "-f", "json"]
-    done = run("dandi-mirror", "upload", "--dry-run", *where, cwd=me.folder, env=token, code=3)
+    done = run("dandi-mirror", "upload", "--dry-run", "--include", "*.dat", *where, cwd=me.folder, env=token, code=3)
     *steps, refused, summary = map(json.loads, done.stdout.splitlines())
     assert [(step["action"], step["do"], step["file"], step["from"]) for step in steps] == [
         ("plan", "rename", "elsewhere.nwb", FIRST),

@@ -163,7 +163,8 @@ def test_on_a_terminal_publishing_is_asked_about_and_an_upload_shows_how_far_it_
 ) -> None:
     where = ["-i", mirror.server.api_url]
     me.write("new.dat", b"new" * 1000)
-    with on_terminal("upload", str(me.folder), "--validation", "skip", *where, env=token) as terminal:
+    command = ("upload", str(me.folder), "--validation", "skip", "--include", "new.dat", *where)
+    with on_terminal(*command, env=token) as terminal:
         assert terminal.end() == 0
         assert "waiting for the archive's checksums" in terminal.output
     mine.set_metadata(dict(mine.draft.given) | {"license": ["spdx:CC0-1.0"], "contributor": [{"name": "A"}]})

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from dandi_mirror.upload.worker import FileError, Worker
+from dandi_mirror.upload.checks import NOT_CHECKED
+from dandi_mirror.upload.findings import MOST_OF_DATASET, NOT_RUN, TOO_MANY, of_dataset
+from dandi_mirror.upload.worker import FileError, Limits, Worker
 from tests.conftest import run
 from tests.nwb import write_nwb
 
@@ -56,3 +58,31 @@ def _lasting(record: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in record.items() if name not in {"dateModified", "digest", "schemaKey"}}
     kept["wasGeneratedBy"] = [one for one in record.get("wasGeneratedBy", []) if one["schemaKey"] != "Activity"]
     return kept
+
+
+def test_nwb_files_in_a_bids_dataset_are_described_and_no_reader_calls_the_other_without_end(tmp_path: Path) -> None:
+    # dandi's reader of NWB and its reader of BIDS ask each other; that took minutes, where it came to an end at all
+    (tmp_path / "dandiset.yaml").write_text("identifier: '000123'\n")
+    (tmp_path / "dataset_description.json").write_text('{"Name": "a study", "BIDSVersion": "1.9.0"}')
+    path = "sub-01/ieeg/sub-01_task-rest_ieeg.nwb"
+    write_nwb(tmp_path / path, subject="01")
+    with Worker(limits=Limits(seconds=60)) as worker:
+        digests = {"dandi:dandi-etag": ETAG}
+        record = worker.asset_metadata(tmp_path / path, path, tmp_path, digests, worker.schema_version())
+        assert worker.nwb_facts(tmp_path / path)["subject_id"] == "01"
+    assert record["path"] == path
+    assert record["wasAttributedTo"][0]["identifier"] == "01"
+    assert record["encodingFormat"] == "application/x-nwb"
+
+
+def test_of_a_bids_dataset_the_errors_are_told_before_its_many_hints_and_that_there_are_more() -> None:
+    def found(count: int, severity: str, path: str = "sub-01/x.json") -> list[dict[str, str]]:
+        return [{"severity": severity, "id": f"{severity}-{number}", "path": path} for number in range(count)]
+
+    hints, errors = found(MOST_OF_DATASET, "HINT"), found(3, "ERROR")
+    told = of_dataset([*hints, *errors, *found(1, "ERROR", "dandiset.yaml")], "dataset_description.json")
+    assert told[:3] == errors and len(told) == MOST_OF_DATASET
+    assert not any(one["path"] == "dandiset.yaml" for one in told), "which is the mirror's own"
+    told = of_dataset([*hints, *found(MOST_OF_DATASET + 1, "ERROR")], "dataset_description.json")
+    assert told[-1]["id"] == TOO_MANY and TOO_MANY in NOT_CHECKED
+    assert NOT_RUN in NOT_CHECKED

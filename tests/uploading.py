@@ -10,7 +10,8 @@ from typing import Any
 
 from dandi_mirror.archive.client import Archive as Client
 from dandi_mirror.archive.http import Session
-from dandi_mirror.cli.uploading import Planned, Result, Upload, Wanted
+from dandi_mirror.cli.planned import Planned
+from dandi_mirror.cli.uploading import Result, Upload, Wanted
 from dandi_mirror.embedded import Request, Server
 from dandi_mirror.mirror.mirror import mirror_of
 from dandi_mirror.upload.execute import Outcome, untouched
@@ -56,9 +57,10 @@ class Person:
     def upload(
         self, *, token: str = TOKEN, update: bool = False, meanwhile: Callable[[], object] = bool, **how: Any
     ) -> Uploaded:
-        """An upload of what is in the folder; ``meanwhile`` is done after each file."""
+        """An upload of what is in the folder, whatever its kind; ``meanwhile`` is done after each file."""
         with closing(Session(self.server.api_url, token, IMPATIENT)) as session:
-            wanted = Wanted(**{"validate": False, "wait": 10.0} | how)
+            usual: dict[str, Any] = {"validate": False, "wait": 10.0, "include": ("*",)}
+            wanted = Wanted(**usual | how)
             mirror = mirror_of(self.folder, self.dandiset)
             upload = Upload(Client(session), mirror, self.dandiset, wanted, worker=self.worker)
             with upload.held():
@@ -66,7 +68,7 @@ class Person:
                     assert upload.update().exit_code == 0
                 planned = upload.plan()
                 upload.check(planned)
-                outcomes = list(untouched(planned.plan))
+                outcomes = list(untouched(planned.plan, wanted.names_itself))
                 if not planned.idle(wanted.selects):
                     for outcome in upload.carry_out(planned):
                         outcomes.append(outcome)

@@ -30,7 +30,7 @@ def command(run: str | None, mirror_path: Path, output: str) -> None:
 
     mirror = Mirror(mirror_path.absolute())
     folder = mirror.own / "log"
-    if not mirror.own.is_dir():
+    if not mirror.own.is_folder():
         raise UsageError(f"{mirror.path} is no mirror, or no sync has run in it on this machine; name one: -d DIR")
     found = list(past_runs(folder))
     if not found and output == "text":

@@ -15,7 +15,8 @@ from dandi_mirror.cli import naming, options, output, tokens
 from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
-    from dandi_mirror.cli.uploading import Planned, Upload
+    from dandi_mirror.cli.planned import Planned
+    from dandi_mirror.cli.uploading import Upload
     from dandi_mirror.config import Settings
     from dandi_mirror.mirror.clones import Clone
     from dandi_mirror.model import Report
@@ -26,6 +27,7 @@ SHOWN = 10
 WORDS = {
     "add": "to add", "replace": "to replace", "rename": "to rename", "delete": "to delete", "done": "there already",
     "kept": "gone here, and kept there (--sync deletes)", "refused": "refused",
+    "left out": "left out, as DANDI knows no such kind of file (--include PATTERN sends them)",
 }  # fmt: skip
 
 
@@ -34,6 +36,11 @@ WORDS = {
 @click.option("--sync", is_flag=True, help="Delete from the archive what is gone here.")
 @click.option("--allow-deletes", is_flag=True, help="Also if that is more than half of the Dandiset.")
 @click.option("--update", is_flag=True, help="First bring here what others have done in the archive.")
+@click.option(
+    "--include", metavar="PATTERN", multiple=True,
+    help="Send also what DANDI does not know, or a program left behind: a path, a name, a folder, or a glob "
+    "as '*.csv'; may be repeated.",
+)  # fmt: skip
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be done; send and write nothing.")
 @click.option(
     "--validation", type=click.Choice(["require", "skip"]), default="require", show_default=True,
@@ -53,6 +60,7 @@ def command(
     sync: bool,
     allow_deletes: bool,
     update: bool,
+    include: tuple[str, ...],
     dry_run: bool,
     validation: str,
     wait: float,
@@ -65,6 +73,15 @@ def command(
     What is new, changed or renamed since the last sync goes up, whether it is committed or not; PATHs choose among
     it.  Content that the archive has is not sent.  Afterwards everything stands as a sync would have made it, and what
     you had committed is kept on a branch uploaded/DATE-N.
+
+    New files go up by themselves if DANDI knows their kind: NWB files with their videos and images, and the files of a
+    BIDS dataset.  Others are named and left out, unless you --include them, or say yes to them on a terminal.
+
+    \b
+      dandi-mirror upload -n                        what would be done
+      dandi-mirror upload sub-m1                    what is new or changed in a folder
+      dandi-mirror upload --include README.md       a file of another kind, too
+      dandi-mirror upload --include 'analysis/*'    those of a folder
     """
     end_by_signals()
     if update and dry_run:
@@ -77,7 +94,7 @@ def command(
     folder, dandiset, settings, said, inside = _place(paths, instance)
     mirror = mirror_of(folder, dandiset)
     hosts, versions = frozenset(settings.content_hosts), "" if mirror.alone else settings.versions
-    wanted = Wanted(inside, sync, allow_deletes, validation == "require", jobs, wait, hosts, versions)
+    wanted = Wanted(inside, sync, allow_deletes, validation == "require", jobs, wait, hosts, versions, include)
     with closing(tokens.session(settings, tokens.needed(settings.instance), jobs)) as session:
         archive = Archive(session)
         check_called(said, archive.instance)
@@ -128,9 +145,11 @@ def _run(upload: Upload, telling: _Telling, dry_run: bool, update: bool) -> int:
         if update and telling.synced(upload.update()):
             return telling.end(None)
         planned = upload.plan()
+        if not dry_run and telling.confirms(planned):
+            planned = upload.taking(planned)
         telling.plan(planned, upload.wanted.paths)
         _check(upload, planned, may_ask=not dry_run and telling.form == "text" and tokens.on_terminal())
-        for outcome in untouched(planned.plan):
+        for outcome in untouched(planned.plan, upload.wanted.names_itself):
             telling.outcome(outcome)
         if dry_run or planned.idle(upload.wanted.selects):
             telling.kept(upload.result.kept)
@@ -176,10 +195,22 @@ class _Telling:
         self._statuses: Counter[str] = Counter()
         self._sent = 0
         self._failures = 0
+        self._junk = 0
+
+    def confirms(self, planned: Planned) -> bool:
+        """Whether somebody at a terminal wants what would be left out to go up, too."""
+        left = [step.path for step in planned.plan.steps if step.do == "left out"]
+        if not left or self.form == "json" or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
+        click.echo("DANDI does not know these as data:", err=True)
+        for path in left[:SHOWN]:
+            click.echo(f"    {output.printable(path)}", err=True)
+        more = f" ({len(left) - SHOWN:,} more are not shown; -n names all)" if len(left) > SHOWN else ""
+        return click.confirm(f"send {'it' if len(left) == 1 else f'all {len(left):,}'} all the same?{more}", err=True)
 
     def plan(self, planned: Planned, paths: Collection[str]) -> None:
         """The plan: every step in a dry run or as JSON, else so many of each kind."""
-        steps = planned.plan.steps
+        steps, self._junk = planned.plan.steps, len(planned.ours.junk)
         if self.form == "json":
             for step in steps:
                 facts = {"do": step.do, "size": step.size, "sha256": step.sha256, "from": step.old}
@@ -199,8 +230,9 @@ class _Telling:
             output.say(f"{counted}; {planned.plan.unchanged:,} unchanged")
         elif paths:
             self.say("nothing to send: the archive has all of it as it is here")
-        if hidden := planned.ours.hidden:
-            self.say(f"{len(hidden):,} hidden file{'s are' if len(hidden) > 1 else ' is'} left out, as {hidden[0]}")
+        if junk := planned.ours.junk:
+            what = "1 hidden file or leftover" if len(junk) == 1 else f"{len(junk):,} hidden files or leftovers"
+            self.say(f"left out: {what} of programs, as {junk[0]} (--include PATTERN sends such)")
         if ignored := [path for path in planned.ours.ignored if path not in paths]:
             self.say(f"left out, because git ignores {'them' if len(ignored) > 1 else 'it'}: {_some(ignored)}")
 
@@ -216,7 +248,7 @@ class _Telling:
             facts = {"do": step.do, "size": outcome.size, "sha256": outcome.sha256, "asset_id": outcome.asset_id,
                      "from": step.old, "sent": outcome.sent, "exit_code": outcome.exit_code}  # fmt: skip
             self._record("upload", step.path, outcome.status, outcome.message, facts)
-        elif outcome.message:
+        elif outcome.message and outcome.exit_code:
             self._failures += 1
             if self._failures <= SHOWN or self._dry_run:
                 output.say(f"{output.printable(step.path)}: {output.printable(outcome.message)}", err=True)
@@ -280,7 +312,7 @@ class _Telling:
         if self.form == "json":
             if report:
                 self._report(report)
-            output.print_summary(code, **self._statuses, sent=self._sent)
+            output.print_summary(code, **self._statuses, sent=self._sent, junk=self._junk)
             return code
         if self._failures > SHOWN and not self._dry_run:
             output.say(f"… and {self._failures - SHOWN:,} more (-f json names all)", err=True)

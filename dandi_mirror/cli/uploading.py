@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from glob import escape
 from pathlib import Path
 
 from dandi_mirror.archive.client import Archive
+from dandi_mirror.cli.planned import Planned
 from dandi_mirror.errors import PartError, UsageError
 from dandi_mirror.mirror import draft
 from dandi_mirror.mirror.mirror import Mirror
 from dandi_mirror.mirror.options import Options
 from dandi_mirror.mirror.sync import Task, make_good, sync_dandiset, sync_one
 from dandi_mirror.mirror.tree import is_text
-from dandi_mirror.model import DRAFT, DandisetRow, Report, There
+from dandi_mirror.model import DRAFT, DandisetRow, Report
 from dandi_mirror.repo import settle, worktree
 from dandi_mirror.repo.clone import Clone
 from dandi_mirror.repo.edits import read_edits
@@ -23,9 +25,10 @@ from dandi_mirror.repo.files import Look
 from dandi_mirror.repo.ignored import ignored
 from dandi_mirror.repo.keys import annex_key
 from dandi_mirror.upload.execute import Outcome, Work, carry_out
+from dandi_mirror.upload.kinds import Kinds, is_included, why_unasked
 from dandi_mirror.upload.named import passed_over
-from dandi_mirror.upload.ours import Ours, read_ours, with_known
-from dandi_mirror.upload.plan import Do, Plan, make_plan
+from dandi_mirror.upload.ours import read_ours, with_known
+from dandi_mirror.upload.plan import Do, make_plan
 from dandi_mirror.upload.send import Meter
 from dandi_mirror.upload.waiting import until_known
 from dandi_mirror.upload.worker import Worker, worthwhile
@@ -51,6 +54,8 @@ class Wanted:
     """Further hosts of content, from the settings."""
     versions: str = ""
     """Which versions are mirrored, from the settings; empty: those that the clone has."""
+    include: tuple[str, ...] = ()
+    """Patterns of what goes up though DANDI does not know its kind."""
 
     def selects(self, path: str) -> bool:
         """Whether a path was asked for."""
@@ -59,6 +64,14 @@ class Wanted:
     def names(self, path: str) -> bool:
         """Whether a path was asked for by a name of its own, or of its folder."""
         return any(path == name or path.startswith(f"{name}/") for name in self.paths)
+
+    def names_itself(self, path: str) -> bool:
+        """Whether a path was asked for by a name of its own."""
+        return path in self.paths
+
+    def includes(self, path: str) -> bool:
+        """Whether a path goes up of whatever kind it is."""
+        return is_included(path, self.include)
 
 
 @dataclass(slots=True)
@@ -124,12 +137,34 @@ class Upload:
             )
         edits = read_edits(clone.dataset, base.commit)
         row, theirs = draft.in_archive(self.archive, self.archive.dandiset(self.dandiset), base)
-        ours = read_ours(clone, base.assets, theirs, edits, self.wanted.names)
-        theirs = with_known(theirs, ours)
-        plan = make_plan(base.assets, theirs, ours.here, selected=self.wanted.selects, sync=self.wanted.sync)
-        known = {*base.assets, *theirs, *ours.here}
-        passed = passed_over(clone.path, self.wanted.paths, known, ignored(clone.path, self.wanted.paths))
-        return Planned(clone, base, row, theirs, ours, plan.with_refused(passed))
+        kinds = Kinds.of({*base.assets, *theirs, *(edit.path for edit in edits if not edit.gone)})
+        wanted = self.wanted
+        ours = read_ours(clone, base.assets, theirs, edits, kinds, named=wanted.names_itself, included=wanted.includes)
+        return self._planned(Planned(clone, base, row, with_known(theirs, ours), ours, kinds))
+
+    def taking(self, planned: Planned) -> Planned:
+        """The same, with what was left out."""
+        paths = tuple(escape(step.path) for step in planned.plan.of(Do.LEFT))
+        self.wanted = replace(self.wanted, include=self.wanted.include + paths)
+        return self._planned(planned)
+
+    def _planned(self, made_of: Planned) -> Planned:
+        kinds, ours = made_of.kinds, made_of.ours
+
+        def selected(path: str) -> bool:
+            # of a Zarr, whatever was asked for in it
+            return self.wanted.selects(path) or any(kinds.zarr(name) == path for name in self.wanted.paths)
+
+        def unasked(path: str) -> str:
+            return why_unasked(path, kinds, ours.junk, self.wanted.include)
+
+        base, theirs, sync = made_of.base.assets, made_of.theirs, self.wanted.sync
+        plan = make_plan(base, theirs, ours.here, selected=selected, sync=sync, unasked=unasked)
+        known = {*base, *theirs, *ours.here}
+        passed = passed_over(
+            made_of.clone.path, self.wanted.paths, known, ignored(made_of.clone.path, self.wanted.paths)
+        )
+        return replace(made_of, plan=plan.with_refused(passed))
 
     def update(self) -> Report:
         """Bring what others have done in the archive here first, around what is edited; it may stand in the way.
@@ -255,37 +290,3 @@ class Upload:
         return (
             "all" if row.published is None or any(ref.startswith("refs/tags/0.") for ref in dataset.refs()) else DRAFT
         )
-
-
-@dataclass(slots=True)
-class Planned:
-    """A plan, and what it was made of."""
-
-    clone: Clone
-    base: draft.Base
-    row: DandisetRow
-    theirs: Mapping[str, There]
-    ours: Ours
-    plan: Plan
-    new: set[str] = field(default_factory=set)
-    """Ids of assets that this run has made."""
-
-    @property
-    def tip(self) -> str:
-        """What is checked out."""
-        return self.clone.dataset.ref(f"refs/heads/{DRAFT}") or ""
-
-    def copies(self, selects: Callable[[str], bool]) -> Iterator[tuple[str, There]]:
-        """Files with the bytes that the archive has there, in another form: no links, or links by another name."""
-        for path in filter(selects, self.ours.edited):
-            there = self.theirs.get(path)
-            if there and there.sha256 and there.sha256 == self.ours.here[path].sha256:
-                yield path, there
-
-    def idle(self, selects: Callable[[str], bool]) -> bool:
-        """Whether there is nothing to do: nothing to send, nothing to bring here, nothing to put aside."""
-        if self.plan.changes or self.tip != self.base.commit or any(self.copies(selects)):
-            return False
-        here = {path: there.asset_id for path, there in self.base.assets.items()}
-        there = {path: there.asset_id for path, there in self.theirs.items() if there.sha256}
-        return here == there

@@ -81,6 +81,7 @@ def _selected(paths: Iterable[Path], everything: bool) -> Iterable[tuple[Path, S
     from dandi_mirror.repo.edits import files
     from dandi_mirror.repo.files import place_of
     from dandi_mirror.repo.ignored import ignored
+    from dandi_mirror.upload.kinds import Kinds
     from dandi_mirror.upload.validate import belongs, select
 
     wanted: dict[Path, list[str]] = {}
@@ -95,11 +96,11 @@ def _selected(paths: Iterable[Path], everything: bool) -> Iterable[tuple[Path, S
         inside = (found.name.path or "") if found else str(given.relative_to(root))
         wanted.setdefault(root, []).append("" if inside == "." else inside.rstrip("/"))
     for root, below in wanted.items():
-        candidates = _listing(root) if root not in clones else files(root) if everything else _changed(root)
+        there = files(root) if root in clones else _listing(root)
+        candidates = _changed(root) if root in clones and not everything else there
         chosen = [name for name in candidates if any(_is_in(name, folder) for folder in below)]
-        unchanged = set(files(root)) - set(chosen) if root in clones and not everything else set()
-        passed = sum(belongs(name) and any(_is_in(name, folder) for folder in below) for name in unchanged)
-        selection = select(root, chosen)
+        passed = sum(belongs(name) and any(_is_in(name, folder) for folder in below) for name in {*there} - {*chosen})
+        selection = select(root, chosen, Kinds.of(there))
         if root in clones:
             selection.strange.update(ignored(root, filter(None, below)))
         yield root, selection, passed

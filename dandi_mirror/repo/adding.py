@@ -25,6 +25,7 @@ class Adder:
     def __init__(self, child: Popen[bytes], folder: Path) -> None:
         self._child = child
         self._folder = folder
+        self._refused = False
 
     def add(self, path: str) -> str:
         """Take in a file, by the rules of ``.gitattributes``; its key, or empty if git keeps the file itself.
@@ -49,6 +50,7 @@ class Adder:
         if said and not said.get("success"):
             messages = " ".join(said.get("error-messages") or ["no message"])
             error = failure(self._folder, _ADD, 1, messages.encode())
+            self._refused = True
             raise error if isinstance(error, DiskError) else NotAdded(str(error))
         return str(said.get("key") or "")
 
@@ -62,7 +64,8 @@ class Adder:
         with suppress(BrokenPipeError):
             self._child.stdin.close()
         errors = self._child.stderr.read() if self._child.stderr else b""
-        if self._child.wait():
+        # what it did not take has been told, file by file
+        if self._child.wait() and not self._refused:
             raise failure(self._folder, _ADD, self._child.returncode, errors)
 
     def _failure(self) -> MirrorError:

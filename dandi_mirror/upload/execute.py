@@ -13,6 +13,7 @@ from dandi_mirror.errors import MirrorError, PartError
 from dandi_mirror.model import There
 from dandi_mirror.own import OwnPath
 from dandi_mirror.repo.files import Look
+from dandi_mirror.upload.checks import Checks
 from dandi_mirror.upload.plan import Do, Plan, Step, in_order
 from dandi_mirror.upload.register import Change, Registered, Removal, Unregistered, register
 from dandi_mirror.upload.send import Meter, Sent, Source, Unsent, send_blobs
@@ -22,7 +23,6 @@ _COMPUTED = frozenset(
     {"id", "identifier", "access", "path", "contentUrl", "contentSize", "digest", "datePublished", "publishedBy"}
 )
 """What the archive says of an asset by itself."""
-_GRAVE = {"ERROR", "CRITICAL"}
 _LEFT = "left for the next run, as not all before it went well"
 
 
@@ -143,6 +143,7 @@ class _Puts:
         self._steps = {step.path: step for step in steps}
         self._sent: dict[str, Sent] = {}
         self._failed: list[Outcome] = []
+        self._checks = Checks(work.worker, work.root)
 
     def outcomes(self) -> Iterator[Outcome]:
         yield from _registered(self._work, self._steps, self._changes(), self._sent)
@@ -191,9 +192,7 @@ class _Puts:
     def _is_valid(self, step: Step) -> bool:
         if not self._work.validate:
             return True
-        found = self._work.worker().findings(self._work.root / step.path, step.path, self._work.root)
-        grave = [finding for finding in found if finding["severity"] in _GRAVE]
-        if grave:
+        if grave := self._checks.errors(step.path):
             more = f" and {len(grave) - 1} more" if len(grave) > 1 else ""
             raise PartError(
                 f"not valid: {grave[0]['message']}{more}; see them: dandi-mirror validate {step.path}, "
@@ -235,8 +234,14 @@ def _failed(step: Step, error: MirrorError) -> Outcome:
     return Outcome(step, "error", str(error), error.exit_code)
 
 
-def untouched(plan: Plan) -> Iterator[Outcome]:
-    """What is told of the steps that ask for nothing, or for what cannot be."""
+def untouched(plan: Plan, named: Callable[[str], bool] = lambda path: False) -> Iterator[Outcome]:
+    """What is told of the steps that ask for nothing, or for what cannot be.
+
+    What is left out is a failure only where it was ``named``.
+    """
+    for step in plan.of(Do.LEFT):
+        status, code = ("impossible", PartError.exit_code) if named(step.path) else ("notneeded", 0)
+        yield Outcome(step, status, step.reason, code)
     for step in plan.of(Do.DONE):
         yield Outcome(step, "notneeded", asset_id=step.asset_id, sha256=step.sha256, size=step.size)
     for step in plan.of(Do.REFUSED):

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from dandi_mirror.paths import is_own
 
 UNKNOWN_FILE = "DANDI.UNKNOWN_FILE"
 UNREADABLE = "HDF5.UNREADABLE"
 NOT_RUN = "BIDS.VALIDATOR_ERROR"
+TOO_MANY = "BIDS.TOO_MANY_ERRORS"
 LONGEST = 2000
 """Characters of a message or a field."""
+_LONGEST_LINE = 300
+"""Characters of an exception's words."""
 _DEEPEST = 100
 """Groups in groups; what walks them by their paths takes the square of that, or more."""
 MOST = 500
 """Findings of one file."""
+MOST_OF_DATASET = 20_000
+"""Findings of a BIDS dataset, of which each file may have dozens of hints."""
 _Object = tuple[int, int]
 
 
 def findings(asset: Any, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     """See :meth:`dandi_mirror.upload.worker.Worker.findings`; ``asset`` is the file as dandi sees it."""
-    from dandi.files import BIDSAsset, GenericAsset, LocalAsset, NWBAsset
+    from dandi.files import BIDSAsset, BIDSDatasetDescriptionAsset, GenericAsset, LocalAsset, NWBAsset
 
     present = asked["present"]
     if type(asset) is GenericAsset:
@@ -38,7 +46,23 @@ def findings(asset: Any, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     if present and isinstance(asset, NWBAsset):
         # dandi looks either at the file or at what the archive would be told of it
         results += LocalAsset.get_validation_errors(asset)
-    return first + [_finding(result, Path(asked["root"]), asked["path"]) for result in results[:MOST]]
+    found = (_finding(result, Path(asked["root"]), asked["path"]) for result in results)
+    if isinstance(asset, BIDSDatasetDescriptionAsset):
+        return of_dataset(found, asked["path"])
+    return first + list(islice(found, MOST))
+
+
+def of_dataset(found: Iterable[dict[str, Any]], path: str) -> list[dict[str, Any]]:
+    """What is said of a dataset's files, the errors first; what the dataset holds of the mirror's own is none of it."""
+    errors, others = list[dict[str, Any]](), list[dict[str, Any]]()
+    for one in found:
+        if not is_own(one["path"]):
+            (errors if one["severity"] in {"ERROR", "CRITICAL"} else others).append(one)
+    if len(errors) > MOST_OF_DATASET:
+        errors = errors[:MOST_OF_DATASET]
+        message = f"more than {MOST_OF_DATASET:,} errors in this dataset; the others are not named"
+        errors.append(_finding_of("CRITICAL", TOO_MANY, message, path))
+    return [*errors, *others][: max(MOST_OF_DATASET, len(errors))]
 
 
 def is_nwb(asset: Any) -> bool:
@@ -119,8 +143,9 @@ def _finding_of(severity: str, name: str, message: str, path: str) -> dict[str, 
 
 
 def one_line(error: Exception) -> str:
-    """An exception as a message."""
-    said = " ".join(str(error).split())[:300]
+    """An exception as a message; of a long one the beginning and the end, where libraries say the reason."""
+    said = " ".join(str(error).split())
+    said = said if len(said) <= _LONGEST_LINE else f"{said[:100]} … {said[-(_LONGEST_LINE - 103) :]}"
     if said and isinstance(error, OSError | ValueError):
         return said  # in words of its own
     return f"{said} ({type(error).__name__})" if said else type(error).__name__

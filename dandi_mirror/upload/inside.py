@@ -39,7 +39,11 @@ def main() -> bool:
     _limit(limits)
     try:
         import dandi.files
-        import dandi.metadata.nwb  # noqa: F401
+        import dandi.metadata.nwb
+
+        # dandi reads what an NWB file says, and what its BIDS dataset says of it, one after the other (NWBBIDSAsset);
+        # but its reader of NWB would ask for the dataset by itself, which asks that reader again, and so on
+        dandi.metadata.nwb.find_bids_dataset_description = lambda *_: None
     except Exception as error:
         _say(answers, {"error": one_line(error)})
         return False

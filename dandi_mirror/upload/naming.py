@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dandi_mirror.upload.kinds import refuse_upload
+
 Facts = Mapping[str, Any]
 """What a file says of itself: see :meth:`dandi_mirror.upload.worker.Worker.nwb_facts`."""
 
-LONGEST_NAME = 255
-"""Bytes of a file's or a folder's name, on every file system in use."""
+LONGEST_NAME = 240
+"""Bytes of a file's or a folder's name: file systems take 255, and git-annex needs some for names of its own."""
 FIELDS = {"ses": "session_id", "tis": "tissue_sample_id", "slice": "slice_id", "cell": "cell_id"}
 """Parts of a name that it has when files differ in them, by dandi's names for the fields."""
 _PARTS = re.compile(rf"_({'|'.join(FIELDS)})-")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_SOURCES = "subject_id, session_id, description, or what else the name is made of"
 _SUBJECT = "it names no subject; set subject.subject_id of the NWBFile (pynwb.file.Subject) and write it again"
 
 
@@ -108,6 +111,7 @@ def _targets(step: Step) -> list[str]:
 def _step(facts: Facts, target: str) -> Step:
     source, path = Path(facts["path"]), PurePosixPath(target)
     media, references = [], []
+    found = facts.get("found", {})
     for one in facts["media"]:
         renamed = []
         for number, name in enumerate(one["files"]):
@@ -117,7 +121,7 @@ def _step(facts: Facts, target: str) -> Step:
             # as dandi names them
             new = f"{path.stem}/{one['id']}_external_file_{number}{PurePosixPath(name).suffix.lower()}"
             renamed.append(new)
-            media.append(Media(source.parent / name, str(path.parent / new)))
+            media.append(Media(source.parent / found.get(name, name), str(path.parent / new)))
         references.append({**one, "renamed": renamed})
     return Step(source, target, tuple(media), tuple(references) if media else ())
 
@@ -135,7 +139,9 @@ def unfit(path: str) -> str:
     if not path.isprintable():
         return f"it would be called {path[:300]!a}, with characters that cannot be printed"
     if any(len(part.encode(errors="surrogateescape")) > LONGEST_NAME for part in parts):
-        return f"its name would be longer than {LONGEST_NAME} bytes; shorten its session_id, description and the like"
+        return f"its name would be longer than {LONGEST_NAME} bytes; shorten its {_SOURCES}"
+    if reason := refuse_upload(path):
+        return f"it would be called {path}, and {reason}; write it again with another {_SOURCES}"
     return ""
 
 

@@ -14,7 +14,14 @@ from dandi_mirror.repo.edits import Edit
 from dandi_mirror.repo.ignored import ignored_files
 from dandi_mirror.repo.keys import sha256_of
 from dandi_mirror.upload.digest import Digests, digest
+from dandi_mirror.upload.kinds import ZARR, Kinds, is_junk
 from dandi_mirror.upload.plan import Here
+
+RECORD = "dandiset.yaml"
+RECORD_EDITED = (
+    "the Dandiset's record is edited here, and this release does not send it; edit it on the Dandiset's page in the "
+    f"archive, and take your edits back: git restore --staged --worktree {RECORD}"
+)
 
 
 @dataclass(slots=True)
@@ -27,8 +34,8 @@ class Ours:
     """Where the bytes of edited files are, if they are here."""
     edited: list[str] = field(default_factory=list)
     """What is not as in base, but for what git-annex has unlocked and nobody has written to."""
-    hidden: list[str] = field(default_factory=list)
-    """Untracked files that are left out, because their names begin with a dot."""
+    junk: list[str] = field(default_factory=list)
+    """New files that are left out, because programs leave such behind."""
     ignored: list[str] = field(default_factory=list)
     """Files and folders that are left out, because git ignores them."""
 
@@ -38,12 +45,16 @@ def read_ours(
     base: Mapping[str, There],
     theirs: Mapping[str, There],
     edits: Iterable[Edit],
+    kinds: Kinds,
+    *,
     named: Callable[[str], bool] = lambda path: False,
+    included: Callable[[str], bool] = lambda path: False,
 ) -> Ours:
     """The files of a work tree that differs by ``edits`` from ``base``.
 
-    The SHA-256 of a plain file is computed where an asset has as many bytes.  ``named`` says whether a path was asked
-    for by name, so that it counts though it is hidden.
+    The SHA-256 of a plain file is computed where an asset has as many bytes.  What programs leave
+    behind is not even looked at, unless it is ``included``, or ``named`` and so to be told of.  A Zarr counts as one
+    file, of the path of its folder.
 
     Raises:
         DiskError: a file cannot be read.
@@ -51,17 +62,29 @@ def read_ours(
     ours = Ours({path: Here(there.size, there.sha256) for path, there in base.items()})
     sizes = {there.size for there in (*base.values(), *theirs.values())}
     for edit in edits:
-        if is_own(edit.path):
+        if edit.path == RECORD:
+            ours.here[RECORD] = Here(edit.size, "", RECORD_EDITED)
+        elif is_own(edit.path):
             continue
-        if edit.gone:
+        elif edit.gone:
             ours.here.pop(edit.path, None)
-        elif is_hidden(edit.path) and not edit.tracked and not named(edit.path):
-            ours.hidden.append(edit.path)
+        elif zarr := kinds.zarr(edit.path):
+            so_far = ours.here.get(zarr, Here(0, "")).size
+            ours.here[zarr] = Here(so_far + max(edit.size, 0), "", ZARR)
         else:
+            if is_leftover(edit) and edit.path not in base and edit.path not in theirs and not included(edit.path):
+                ours.junk.append(edit.path)
+                if not named(edit.path):
+                    continue
             ours.here[edit.path] = _here(clone, edit, ours.files, sizes)
             ours.edited += [] if edit.unlocked or edit.strange else [edit.path]
     ours.ignored = [path for path in ignored_files(clone.path) if not is_own(path) and not is_hidden(path)]
     return ours
+
+
+def is_leftover(edit: Edit) -> bool:
+    """Whether a program left a file behind, or git does not know it and its name begins with a dot."""
+    return is_junk(edit.path) or (is_hidden(edit.path) and not edit.tracked)
 
 
 def _here(clone: Clone, edit: Edit, files: dict[str, Path], sizes: set[int]) -> Here:

@@ -7,22 +7,18 @@ theirs is neither, somebody else was at work, and nothing is sent at all.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dandi_mirror.errors import PartError, UnsafePlan
 from dandi_mirror.model import There
-from dandi_mirror.paths import conflicts, refuse_path
+from dandi_mirror.paths import conflicts
+from dandi_mirror.upload.kinds import refuse_upload
 
 SAFE_SHARE = 0.5
 """Of the draft's assets, so large a part may be deleted without a question."""
-LONGEST_PATH = 512  # characters: the server's limit
-
-# what the server takes in a path; the letters between Z and a are its own slip
-_SERVER_PATH = re.compile(r"(?:/?\.?[A-z0-9(),&\s#+~_=-])+", re.ASCII)
 _NAMED = 5
 """So many paths are named in an error."""
 
@@ -40,6 +36,8 @@ class Do(StrEnum):
     KEPT = "kept"
     """It is gone here, and stays in the archive."""
     REFUSED = "refused"
+    LEFT = "left out"
+    """It is new, and nothing that goes up unasked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class Step:
     old: str = ""
     """The path that a renamed asset has now."""
     reason: str = ""
-    """Why it is refused."""
+    """Why it is refused, or left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +120,6 @@ class Plan:
             )
 
 
-def refuse_upload(path: str) -> str:
-    """Why a path can be no asset's; empty if it can."""
-    if reason := refuse_path(path):
-        return reason
-    if not _SERVER_PATH.fullmatch(path):
-        strange = sorted({letter for letter in path if not re.fullmatch(r"[A-z0-9(),&\s#+~_=./-]", letter, re.ASCII)})
-        shown = (letter if letter.isprintable() else f"U+{ord(letter):04X}" for letter in strange)
-        return f"the archive takes no {' '.join(shown) if strange else 'such dots'} in a path"
-    if len(path) > LONGEST_PATH:
-        return f"the archive takes no path of more than {LONGEST_PATH} characters"
-    return ""
-
-
 def make_plan(
     base: Mapping[str, There],
     theirs: Mapping[str, There],
@@ -142,11 +127,13 @@ def make_plan(
     *,
     selected: Callable[[str], bool] = lambda path: True,
     sync: bool = False,
+    unasked: Callable[[str], str] = lambda path: "",
 ) -> Plan:
     """The plan for the ``selected`` paths; where the archive has moved on is looked for at all of them.
 
     ``ours`` has every file of the work tree, also those that are as in ``base``.  With ``sync``, what is gone
-    here is deleted there.
+    here is deleted there; never, if its bytes are refused or left out at another path.  ``unasked`` says why what is
+    new at a path does not go up unless somebody asks for it; empty where it does.
     """
     steps, behind = {}, []
     for path in {*base, *theirs, *ours}:
@@ -156,12 +143,8 @@ def make_plan(
         elif found and selected(path):
             steps[path] = found
     steps = _with_renames(steps, theirs)
-    # what was moved over another file is gone from its old place by the same intent
-    moved = {step.sha256 for step in steps.values() if step.do in {Do.ADD, Do.REPLACE}}
-    for path, step in steps.items():
-        if step.do is Do.DELETE and not sync and step.sha256 not in moved:
-            steps[path] = replace(step, do=Do.KEPT)
-    steps = _without_conflicts(steps, theirs)
+    steps = _without_unasked(steps, {*base, *theirs}, ours, unasked)
+    steps = _without_conflicts(_with_kept(steps, sync), theirs)
     touched = {path for step in steps.values() for path in (step.path, step.old)}
     unchanged = sum(path not in touched and path in ours for path in theirs)
     return Plan(tuple(sorted(steps.values(), key=_path)), tuple(sorted(behind)), unchanged, len(theirs))
@@ -241,9 +224,35 @@ def _with_renames(steps: dict[str, Step], theirs: Mapping[str, There]) -> dict[s
     return steps
 
 
+def _without_unasked(
+    steps: Mapping[str, Step], known: Collection[str], ours: Mapping[str, Here], unasked: Callable[[str], str]
+) -> dict[str, Step]:
+    """Leave out what is new and was not asked for; what is known by its path, or moved from one, is not new."""
+    gone = {step.sha256 for step in steps.values() if step.do is Do.DELETE and step.sha256}
+    found = dict(steps)
+    for path, step in steps.items():
+        refused = step.do is Do.REFUSED and not ours[path].strange and step.sha256 not in gone
+        if path not in known and (step.do is Do.ADD or refused) and (reason := unasked(path)):
+            found[path] = replace(step, do=Do.LEFT, reason=reason)
+    return found
+
+
+def _with_kept(steps: Mapping[str, Step], sync: bool) -> dict[str, Step]:
+    """Keep in the archive what is gone here: all of it without ``sync``, and what does not go up elsewhere."""
+    # what was moved over another file is gone from its old place by the same intent
+    moved = {step.sha256 for step in steps.values() if step.do in {Do.ADD, Do.REPLACE}}
+    stuck = {step.sha256 for step in steps.values() if step.do in {Do.REFUSED, Do.LEFT}}
+    return {
+        path: replace(step, do=Do.KEPT)
+        if step.do is Do.DELETE and (step.sha256 in stuck - moved or not (sync or step.sha256 in moved))
+        else step
+        for path, step in steps.items()
+    }
+
+
 def _blocked(path: str, old: str, theirs: Mapping[str, There], below: Mapping[str, int]) -> bool:
     """Whether a folder of ``path`` is a file there, or ``path`` a folder; ``old`` is the asset that moves."""
-    if below.get(path, 0) > old.startswith(f"{path}/"):
+    if below.get(path, 0) > (1 if old.startswith(f"{path}/") else 0):
         return True
     return any(folder in theirs and folder != old for folder in _folders(path))
 

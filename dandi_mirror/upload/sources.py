@@ -8,11 +8,11 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from pathlib import Path
 
 from dandi_mirror.repo.files import place_of
-from dandi_mirror.upload.naming import Facts, Refused, Step, fields_in_use, nameable, steps
+from dandi_mirror.upload.kinds import ZARR, ZARR_MARKS, is_zarr
+from dandi_mirror.upload.naming import Facts, Refused, Step, fields_in_use, is_url, nameable, steps
 from dandi_mirror.upload.worker import FileError, Worker
 
 COPY, MOVE, HARDLINK, SYMLINK = "copy", "move", "hardlink", "symlink"
-_ZARR = (".zarr", ".ngff")
 
 
 def find(sources: Iterable[Path], organized: Container[Path] = ()) -> tuple[list[Path], list[Refused]]:
@@ -21,7 +21,7 @@ def find(sources: Iterable[Path], organized: Container[Path] = ()) -> tuple[list
     refused = []
     for source in sources:
         source = place_of(source)
-        inside = source.is_dir() and not source.name.endswith(_ZARR)
+        inside = source.is_dir() and not _in_zarr(source / "file")
         for file in _below(source) if inside else [source]:
             if file in found or (inside and file in organized):
                 continue
@@ -35,17 +35,26 @@ def find(sources: Iterable[Path], organized: Container[Path] = ()) -> tuple[list
 def _below(folder: Path) -> Iterator[Path]:
     """The files that may be NWB files, and folders that are one."""
     for top, folders, files in os.walk(folder):
-        whole = [name for name in folders if name.endswith(_ZARR)]
+        whole = [name for name in folders if is_zarr(name, _marks(Path(top, name)))]
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in whole)
         for name in sorted([*whole, *(name for name in files if name.lower().endswith(".nwb"))]):
             if not name.startswith("."):
                 yield Path(top, name)
 
 
+def _in_zarr(file: Path) -> bool:
+    """Whether a file is in a Zarr, at any depth."""
+    return any(is_zarr(folder.name, _marks(folder)) for folder in file.parents)
+
+
+def _marks(folder: Path) -> list[str]:
+    return [name for name in ZARR_MARKS if os.path.lexists(folder / name)]
+
+
 def _unreadable(file: Path) -> str:
     """Why a file is not even opened; empty if it is."""
-    if file.name.endswith(_ZARR):
-        return "it is a Zarr; not organized by this release"
+    if _in_zarr(file / "file" if file.is_dir() else file):
+        return ZARR
     if not os.path.lexists(file):
         return "there is no such file"
     if not file.name.endswith(".nwb"):
@@ -83,7 +92,7 @@ def plan(
     refused = [one for one in answers if isinstance(one, Refused)]
     facts, without = nameable([one for one in answers if not isinstance(one, Refused)])
     names = worker.nwb_names(facts, sorted({*required, *fields_in_use(paths)})) if facts else {}
-    made, clashing = steps(facts, names)
+    made, clashing = steps(map(_with_slashes, facts), names)
     return made, sorted([*refused, *without, *clashing], key=lambda one: one.source)
 
 
@@ -92,6 +101,20 @@ def targets(planned: Iterable[Step]) -> Iterator[str]:
     for step in planned:
         yield step.target
         yield from (media.target for media in step.media)
+
+
+def _with_slashes(facts: Facts) -> Facts:
+    """The same facts, and where media files are: a name that Windows wrote is tried with slashes, too."""
+    folder = Path(facts["path"]).parent
+
+    def found(name: str) -> str:
+        other = name.replace("\\", "/")
+        return other if not (folder / name).exists() and (folder / other).exists() else name
+
+    return {
+        **facts,
+        "found": {name: found(name) for one in facts["media"] for name in one["files"] if not is_url(name)},
+    }
 
 
 def obstacle(root: Path, step: Step, mode: str, tracked: Container[str], ignored: Mapping[str, str]) -> str:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dandi_mirror.upload.kinds import DESCRIPTION, ZARR, Kinds, is_junk, is_zarr, refuse_upload
 from dandi_mirror.upload.worker import FileError, Worker
 
 SEVERITIES = ("INFO", "HINT", "WARNING", "ERROR", "CRITICAL")
-DESCRIPTION = "dataset_description.json"
-"""What makes a folder a BIDS dataset."""
 UNREADABLE = "DANDI_MIRROR.UNREADABLE"
+ZARR_FOUND = "DANDI_MIRROR.ZARR"
+PATH_FOUND = "DANDI_MIRROR.PATH"
+UNKNOWN_FILE = "DANDI.UNKNOWN_FILE"
+_NO_MEDIUM = "it is in no folder of an NWB file that could refer to it"
 _OWN = (".dandi/", ".datalad/", ".git")
-_ZARR = re.compile(r"^(?:[^/]*/)*?([^/]+\.(?:zarr|ngff))/")
 _POINTER = b"/annex/objects/"
 _OF_CONTENT = {"BIDS.NIFTI_HEADER_UNREADABLE", "BIDS.EMPTY_FILE"}
 """What is found of a link whose content is not here, and says no more than that."""
@@ -26,11 +27,13 @@ _REMEDIES = {
     "DANDI.NON_DANDI_FILENAME": "let dandi-mirror organize name it",
     "DANDI.NON_DANDI_FOLDERNAME": "let dandi-mirror organize bring it to its folder",
     "DANDI.METADATA_MISMATCH_SUBJECT": "git mv it to the folder of its subject, or let dandi-mirror organize name it",
-    "DANDI.UNKNOWN_FILE": "nothing, if it is meant to be there; the dandi client would leave it out",
+    UNKNOWN_FILE: "nothing; it is left out of an upload, unless you name it: dandi-mirror upload --include PATTERN",
     "DANDI.BIDSIGNORE_DANDISET_YAML": "add the line dandiset.yaml to .bidsignore at the top of the BIDS dataset",
     "HDF5.UNREADABLE": "write or copy the file again; the program that writes it may not have closed it",
     "NWBI.check_subject_exists": "set subject of the NWBFile (pynwb.file.Subject) and write it again",
     "BIDS.VALIDATOR_ERROR": "it was not checked: see what bids-validator-deno says (below /dev it may read nothing)",
+    ZARR_FOUND: "until then, keep it outside of the clone, or name it in .git/info/exclude",
+    PATH_FOUND: "git mv it to a path of letters A-Z, digits, blanks and _ - + . ~ # & ( )",
     UNREADABLE: "write the file again; if it is only large, give it more: --file-time, --file-memory",
 }
 _REMEDIES_BY_KIND = (
@@ -79,6 +82,10 @@ class Selection:
     """Those whose content is not here: only their names are looked at."""
     strange: dict[str, str]
     """Those that are not even opened, and why."""
+    refused: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Those that no upload takes, whatever they hold: the check's name, and why."""
+    unknown: set[str] = field(default_factory=set)
+    """Those that no upload takes unasked."""
 
 
 def belongs(path: str) -> bool:
@@ -86,23 +93,25 @@ def belongs(path: str) -> bool:
     return not path.startswith(_OWN) and path != "dandiset.yaml"
 
 
-def select(root: Path, paths: Iterable[str]) -> Selection:
-    """The files among ``paths`` that belong to a Dandiset, with the description of each BIDS dataset that one is in."""
-    paths = {_whole(path) for path in paths if belongs(path)}
-    datasets = {found for path in paths if (found := bids_dataset(root, path))}
+def select(root: Path, paths: Iterable[str], kinds: Kinds) -> Selection:
+    """The files among ``paths`` that an upload would look at, with the description of each BIDS dataset that one is in.
+
+    ``kinds`` are those of all files below ``root``.
+    """
     selection = Selection([], [], {})
-    for path in sorted({*paths, *datasets}):
-        name = path.rpartition("/")[2]
-        if name.startswith(".") or not os.path.lexists(root / path):
+    whole = {path: kinds.zarr(path) for path in paths if belongs(path) and os.path.lexists(root / path)}
+    selection.refused.update((zarr, (ZARR_FOUND, ZARR)) for zarr in whole.values() if zarr)
+    wanted = {zarr or path for path, zarr in whole.items()}
+    datasets = {found for path in wanted if (found := bids_dataset(root, path))}
+    for path in sorted({*wanted, *datasets}):
+        if path.rpartition("/")[2].startswith(".") or is_junk(path):
             continue
+        if reason := refuse_upload(path):
+            selection.refused.setdefault(path, (PATH_FOUND, reason))
         _sort_in(root / path, path, selection)
+    others = wanted - selection.refused.keys()
+    selection.unknown.update(path for path in others if not is_zarr(path, ()) and not kinds.is_known(path))
     return selection
-
-
-def _whole(path: str) -> str:
-    """A path; of what is in a Zarr, the Zarr's."""
-    found = _ZARR.search(path)
-    return path[: found.end(1)] if found else path
 
 
 def _sort_in(file: Path, path: str, selection: Selection) -> None:
@@ -115,8 +124,8 @@ def _sort_in(file: Path, path: str, selection: Selection) -> None:
             selection.strange[path] = str(error.strerror)
         return
     if stat.S_ISDIR(facts.st_mode):
-        # else it is a repository in the repository
-        if _whole(f"{path}/") == path:
+        # else it is a repository in the repository, or dandi does not know that it is a Zarr
+        if is_zarr(file.name, ()):
             selection.present.append(path)
     elif not stat.S_ISREG(facts.st_mode):
         selection.strange[path] = "it is no regular file"
@@ -153,13 +162,16 @@ def check(
 
     def look(path: str) -> Sequence[Found]:
         try:
-            return _findings(worker, root, path, path not in missing)
+            found = _findings(worker, root, path, path not in missing)
+            silent = path in selection.unknown and all(one.id != UNKNOWN_FILE for one in found)
+            return [*found, Found("WARNING", UNKNOWN_FILE, path, _NO_MEDIUM)] if silent else found
         except FileError as error:
             return [Found("CRITICAL", UNREADABLE, path, str(error))]
         finally:
             heard(root / path)
 
     yield from (Found("ERROR", UNREADABLE, path, reason) for path, reason in selection.strange.items())
+    yield from (Found("ERROR", check, path, reason) for path, (check, reason) in selection.refused.items())
     for found in worker.each(look, sorted([*selection.present, *selection.missing])):
         yield from (one for one in found if one.id not in _OF_CONTENT or (root / one.path).exists())
 

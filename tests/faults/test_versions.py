@@ -71,7 +71,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         for name, value in own_home(folder / "home").items():
             patch.setenv(name, value)
         server = stack.enter_context(serve(archive))
-        proxy = stack.enter_context(proxy_of(server.origin))
+        proxy = stack.enter_context(proxy_of(server))
         archive.at(proxy.origin)
         made = World(proxy, folder, {})
         undisturbed = made.mirror("undisturbed")

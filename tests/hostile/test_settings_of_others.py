@@ -11,7 +11,7 @@ import pytest
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import UsageError
 from dandi_mirror.paths import is_own, refuse_path
-from dandi_mirror.upload.plan import refuse_upload
+from dandi_mirror.upload.kinds import refuse_upload
 from tests.conftest import MirrorOfTest, run
 from tests.hostile.test_own_files import fill
 

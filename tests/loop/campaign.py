@@ -104,7 +104,7 @@ class Loop:
     def upload(self) -> Upload:
         """One upload, in this process."""
         with closing(Session(self.server.api_url, TOKEN)) as session:
-            wanted = Wanted(sync=True, allow_deletes=True, validate=False)
+            wanted = Wanted(sync=True, allow_deletes=True, validate=False, include=("*",))
             upload = Upload(Client(session), mirror_of(self.folder, DANDISET), DANDISET, wanted, worker=self.worker)
             with upload.held():
                 planned = upload.plan()
@@ -167,6 +167,7 @@ class Loop:
 def started(folder: Path, server: Server) -> subprocess.Popen[bytes]:
     """An upload in a process of its own, and its group."""
     command = [sys.executable, "-m", "dandi_mirror", "upload", "--sync", "--allow-deletes", "--validation", "skip"]
+    command += ["--include", "*"]
     env = {**os.environ, token_variable(server.api_url): TOKEN}
     return subprocess.Popen(
         [*command, "-i", server.api_url], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

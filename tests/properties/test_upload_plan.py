@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from dandi_mirror.errors import PartError, UnsafePlan
 from dandi_mirror.model import There
 from dandi_mirror.paths import conflicts
-from dandi_mirror.upload.plan import Do, Here, Plan, in_order, make_plan, refuse_upload
+from dandi_mirror.upload.kinds import refuse_upload
+from dandi_mirror.upload.plan import Do, Here, Plan, in_order, make_plan
 from tests.properties.values import PATHS, QUICK
 
 PLACES = ("a", "a/b", "a/b/c", "d/e", "d/f", "x", "y", "z/z")
@@ -145,3 +146,47 @@ def test_more_than_half_of_a_draft_is_never_deleted_unasked_however_small_it_is(
     with pytest.raises(UnsafePlan, match="--allow-deletes") as refused:
         plan.check_deletes()
     assert plan.of(Do.DELETE)[0].path in str(refused.value)
+
+
+def rename_of(base: Files, ours: Files) -> dict[str, str]:
+    plan = make_plan(there(base), there(base), here(ours), sync=True)
+    return {step.old: step.path for step in plan.of(Do.RENAME)}
+
+
+def test_of_files_with_the_same_bytes_the_one_that_keeps_its_name_is_renamed() -> None:
+    base = {"a/one.nwb": 1, "a/two.nwb": 1, "a/z.nwb": 1}
+    assert rename_of(base, {"b/two.nwb": 1}) == {"a/two.nwb": "b/two.nwb"}
+    assert rename_of(base, {"b/z.nwb": 1, "b/two.nwb": 1}) == {"a/two.nwb": "b/two.nwb", "a/z.nwb": "b/z.nwb"}
+
+
+def test_no_rename_goes_where_the_archive_has_a_folder_or_a_file_in_the_way() -> None:
+    # a becomes a folder, and b/c a file where the archive has two files below
+    assert rename_of({"a": 1, "x": 2}, {"a/new": 2, "a/own": 1}) == {"a": "a/own"}
+    assert rename_of({"x": 1, "b/c/d": 2, "b/c/e": 3}, {"b/c": 1}) == {}
+    # it moves out of the folder that becomes a file, and nothing else is there
+    assert rename_of({"b/c/d": 1}, {"b/c": 1}) == {"b/c/d": "b/c"}
+    assert rename_of({"b/c/d": 1, "b/c/e": 3}, {"b/c": 1}) == {}
+
+
+def left_out(path: str) -> str:
+    return "nobody asked for it" if path.endswith(".txt") else ""
+
+
+def test_what_is_new_and_not_asked_for_is_left_out_and_what_is_known_is_not() -> None:
+    base = {"known.txt": 1, "old.txt": 2}
+    ours = {"known.txt": 3, "moved.txt": 2, "new.txt": 4, "new.nwb": 5}
+    plan = make_plan(there(base), there(base), here(ours), unasked=left_out)
+    assert {step.path: step.do for step in plan.steps} == {
+        "known.txt": Do.REPLACE, "moved.txt": Do.RENAME, "new.txt": Do.LEFT, "new.nwb": Do.ADD,
+    }  # fmt: skip
+    assert all(step.reason for step in plan.of(Do.LEFT))
+
+
+def test_what_cannot_go_up_at_its_new_path_is_not_deleted_at_its_old_one() -> None:
+    base = {"a": 1, "b": 2, "c": 3}
+    # a has another name now, which the archive does not take; c is gone for good
+    ours = {"\u00e9": 1, "b": 4}
+    plan = make_plan(there(base), there(base), here(ours), sync=True)
+    assert {step.path: step.do for step in plan.steps} == {
+        "a": Do.KEPT, "b": Do.REPLACE, "c": Do.DELETE, "\u00e9": Do.REFUSED
+    }  # fmt: skip
