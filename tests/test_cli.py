@@ -234,7 +234,7 @@ def test_debug_shows_where_an_error_comes_from_and_leaves_the_exit_code(tmp_path
 def test_what_nobody_expected_is_one_line_and_ends_with_1() -> None:
     program = (
         "import sys, dandi_mirror.config as config\n"
-        "def read_settings(path): raise KeyError('x\\n\\x1b https://a.example.org/b?signature=sealed')\n"
+        "def read_settings(path, **more): raise KeyError('x\\n\\x1b https://a.example.org/b?signature=sealed')\n"
         "config.settings_and_sources = read_settings\n"
         "from dandi_mirror.cli.main import main\nmain()"
     )

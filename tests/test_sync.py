@@ -384,7 +384,7 @@ def test_an_embargoed_dandiset_is_not_mirrored(archive: Archive, mirror: MirrorO
     seed(archive).set_embargo("EMBARGOED")
     report = mirror.sync()
     assert report.exit_code == 4
-    assert "embargo" in report.message
+    assert "without an API key: dandi-mirror login" in report.message
     assert not mirror.path.exists()
 
 

@@ -12,6 +12,7 @@ import pytest
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import PartError
 from dandi_mirror.model import Kind
+from dandi_mirror.upload.plan import Do
 from dandi_mirror.upload.worker import Worker
 from tests.conftest import MirrorOfTest, run
 from tests.embedded.test_dandi_client import dandi, files
@@ -75,7 +76,7 @@ def test_edits_that_a_sync_left_behind_undo_nothing(
     (me.folder / "aside.nwb").rename(me.folder / FIRST)
     archive.jobs.settle()
     planned = me.upload(paths=("nothing",)).planned
-    assert [(step.do, step.path) for step in planned.plan.steps] == []
+    assert [(step.do, step.path) for step in planned.plan.steps] == [(Do.REFUSED, "nothing")]
 
 
 def test_an_edit_made_while_an_upload_runs_is_kept_and_never_taken_for_what_was_sent(
@@ -143,7 +144,7 @@ def test_what_would_not_be_published_is_said_in_words_before_it_is_tried(
     assert "its record: license: 'license' is a required property; edit it on the Dandiset's page" in said
     mine.draft.validation_errors = []
     mine.add_asset("x.zarr", zarr=mine.add_zarr("x.zarr", size=3, checksum=f"{'0' * 32}-1--3"))
-    assert "it holds Zarrs" in mirror.cli("publish", "000123", "--yes", env=token, code=3).stderr
+    assert "it has a Zarr (x.zarr)" in mirror.cli("publish", "000123", "--yes", env=token, code=3).stderr
     mine.delete_asset("x.zarr")
     archive.zarrs.clear()
     archive.jobs.delay = None

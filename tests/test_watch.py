@@ -162,7 +162,7 @@ def test_runs_lists_and_shows_one(archive: Archive, mirror: MirrorOfTest) -> Non
     assert [record["action"] for record in mirror_runs(mirror, "last")] == ["run", "sync"]
     done = run("dandi-mirror", "runs", "first", "-d", str(mirror.path), code=2)
     assert "has no log of a run 'first'" in done.stderr
-    assert run("dandi-mirror", "runs", "-d", str(mirror.path.parent)).stdout == ""
+    assert run("dandi-mirror", "runs", "-d", str(mirror.path.parent), code=2).stdout == ""
 
 
 def test_the_keys_of_logs_are_those_that_are_described(archive: Archive, mirror: MirrorOfTest) -> None:

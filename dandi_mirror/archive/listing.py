@@ -152,6 +152,7 @@ def _record(archive: Archive, row: dict[str, Any]) -> object:
         return Unread()
     if not isinstance(record, dict):
         return Unread()
-    # an answer that is of something else, or of another asset
-    its_own = record.get("identifier", asset_id) == asset_id and record.get("path", row.get("path")) == row.get("path")
-    return record if its_own else Unread()
+    # an answer may be of something else, or of another asset; the archive's records say which they are of
+    own = {"identifier": asset_id, "path": row.get("path")}
+    said = [record[name] == value for name, value in own.items() if name in record]
+    return record if said and all(said) else Unread()

@@ -214,7 +214,7 @@ def own_archive(mirror_path: Path) -> str:
     from dandi_mirror.archive.instances import KNOWN
     from dandi_mirror.mirror.mirror import Mirror
 
-    api = Mirror(mirror_path.absolute()).superdataset.archive()
+    api = Mirror(mirror_path.absolute()).archive()
     return next((name for name, url in KNOWN.items() if url == api), api)
 
 
@@ -242,10 +242,11 @@ def _check_is_of(mirror_path: Path, own: str, source: str, given: str | None, na
     Raises:
         UsageError: one says another.
     """
+    from dandi_mirror.archive.instances import api_url
     from dandi_mirror.errors import UsageError
 
     other = [(source, given)] if given and not _is_at(given, own) else []
-    other += [(name.text, name.instance) for name in names if name.instance and not _is_api_of([name], own)]
+    other += [(name.text, name.instance) for name in names if name.instance and not _is_api_of([name], api_url(own))]
     for who, archive in other:
         raise UsageError(
             f"{mirror_path.absolute()} is a mirror of {own}, and {who} says {archive}; "

@@ -124,7 +124,7 @@ def _table(found: list[Status]) -> None:
     for status in found:
         size, day, name = output.human_size(status.size), status.modified[:10], output.printable(status.name)
         line = form.format(status.dandiset, status.word, status.versions, size, day, name[:60]).rstrip()
-        output.say(line.replace(status.word, _coloured(status), 1))
+        click.echo(line.replace(status.word, _coloured(status), 1))
 
 
 def _print(status: object, path: Path, form: str) -> None:
@@ -140,7 +140,7 @@ def _print(status: object, path: Path, form: str) -> None:
     details = [f"{status.versions} version{'' if status.versions == 1 else 's'}"]
     details += [f"{status.edits} local edit{'' if status.edits == 1 else 's'}"] if status.edits else []
     line = f"{status.dandiset}  {_coloured(status)}"
-    output.say(line if status.word is Word.MISSING else f"{line}  {', '.join(details)}")
+    click.echo(line if status.word is Word.MISSING else f"{line}  {', '.join(details)}")
     if status.failure:
         output.say(f"  {output.printable(status.failure)}")
     for finding in output.finding_lines(status.findings):

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import click
@@ -70,6 +71,8 @@ class Watch:
     troubled: bool = False
     """Whether the disk is in the way, and that has been said."""
     began: float = field(default_factory=time.time)
+    waiting: list[tuple[dict[str, object], bool]] = field(default_factory=list)
+    """Records for the log, and whether each is news, as long as the whole run may be refused."""
     refused: bool = True
     """Whether all that was heard so far is that what was asked for cannot be: then nothing is written."""
     counts: Counter[str] = field(default_factory=Counter)
@@ -91,7 +94,12 @@ class Watch:
         said = report.status != "notneeded" or bool(report.message) or report.news
         if (said or report.exit_code) and self.mirror.own.is_folder():
             record = output.report_record(report, self.mirror.path, dry_run=False)
-            self._try(lambda: self.log.add(record, news=said))
+            self.waiting.append((record, said))
+        if not self.refused:
+            # only now: a run that is refused as a whole leaves nothing
+            waiting, self.waiting = self.waiting, []
+            for record, news in waiting:
+                self._try(partial(self.log.add, record, news=news))
 
     def end(self, error: BaseException | None) -> None:
         """Write it all; ``error`` is what ended the run before its time."""

@@ -108,6 +108,10 @@ class Mirror:
             raise UsageError(f"{self.path} is no mirror of its own: {why}; name another folder: -d DIR")
         return Superdataset(self.path)
 
+    def archive(self) -> str:
+        """The API of the archive that this is a mirror of; empty where that is not known.  Starts no git."""
+        return "" if why_strange_git(str(self.path)) else Superdataset(self.path).archive()
+
     def dataset(self, dandiset: str) -> Dataset:
         """The repository of one Dandiset.
 

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,7 +143,16 @@ def _size_of(key: str) -> int:
 
 
 def is_tracked(file: Path) -> bool:
-    """Whether git tracks a file, whoever owns the repository; false where there is none."""
+    """Whether git tracks a file, whoever owns the repository; false where there is none.
+
+    Starts no git where the index does not have the file's name at all.
+    """
+    with suppress(OSError):
+        index = (file.parent / ".git" / "index").read_bytes()
+        # version 4 of the index shortens its paths, and a split index ("link") has some of them in another file
+        whole = index[:4] == b"DIRC" and index[4:8] < b"\0\0\0\4" and b"link" not in index
+        if whole and os.fsencode(file.name) not in index:
+            return False
     # what its settings would have git start is not started
     settings = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false")
     try:

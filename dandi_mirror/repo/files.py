@@ -83,7 +83,8 @@ def loose_refs(git_dir: str, folder: str) -> Iterator[tuple[str, str]]:
 
 def _held(file: str) -> str | None:
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        # of a .git that somebody else made: a link could lead to any file, and what it holds into a message
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             return os.read(descriptor, 4096).decode(errors="replace").strip()
         finally:

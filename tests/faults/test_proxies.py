@@ -88,6 +88,7 @@ def network(tmp_path: Path, certificate: Path) -> Iterator[Network]:
         tls_before(port_of(server), certificate) as secure,
         recording_proxy(port_of(server), secure) as proxy,
     ):
+        server.names |= {HOST, f"{HOST}:8443", f"127.0.0.1:{secure}", f"localhost:{secure}"}
         path = f"{archive.s3_url}/{blob.key}".removeprefix(server.origin)
         yield Network(server, proxy, secure, certificate, path, tmp_path)
 

@@ -25,7 +25,7 @@ SYNCS = 3
 """Under faults; then one without."""
 RATES = (1, 2, 5, 10, 20, 35, 50)
 """Of a hundred requests, so many meet the fault."""
-SHORT = [("404", 5), ("200 with HTML", 35), ("half the JSON", 35), ("another record", 20)]
+SHORT = [("404", 5), ("200 with HTML", 35), ("half the JSON", 35), ("another record", 20), ("other JSON", 10)]
 """What spoils single records, as often as spoils some and not all."""
 FAULTS = {**kinds.PERSISTENT, "connection refused": kinds.refused_once, **kinds.PASSING}
 IN_TIME = {"no answer", "slow drip", "slow drip of headers"}

@@ -22,10 +22,10 @@ from tests.hostile.repositories.stage import (
     OWN_TOKEN,
     Stage,
     World,
-    begin,
     staged,
 )
 from tests.hostile.repositories.watching import watch
+from tests.hostile.repositories.world import begin
 
 pytestmark = pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 FEW = 7
@@ -85,6 +85,16 @@ def test_a_program_that_the_settings_of_a_repository_name_is_not_run(world: Worl
             assert list(judge.problems(seen)) == [], command
 
 
+def test_a_branch_that_is_a_link_to_a_secret_is_not_read_and_the_secret_is_not_printed(world: World) -> None:
+    with staged(world, CLONE, "branch-link") as stage:
+        CATALOGUE["ref: the branch is a link"].change(stage)
+        judge = Judge(stage)
+        judge.begin()
+        seen = watch(["ls", "."], stage.top, environment(stage), stage.folder / "trace")
+        found = {problem.kind for problem in judge.problems(seen)}
+    assert not found & {"a secret was printed", "a file elsewhere was opened"}
+
+
 def test_the_same_seed_makes_the_same_repositories_and_each_kind_of_harm_stands_alone_in_enough_of_them() -> None:
     assert chosen(300, 1) == chosen(300, 1) != chosen(300, 2)
     everything = chosen(1000, 1)
@@ -124,6 +134,7 @@ HARM: dict[str, tuple[str, Callable[[Stage], str]]] = {
     "prints the key": ("a token left", lambda stage: f"print({FOREIGN_TOKEN!r})"),
     "runs a program": ("a program of the repository was run", lambda stage: f"os.system({stage.tool!r})"),
     "fails": ("exit code 1", lambda stage: "raise SystemExit(1)"),
+    "fails, and says why": ("git does not read it", lambda stage: "raise SystemExit('git ended')"),
     "fails in its own words": ("a traceback", lambda stage: "raise ValueError('x')"),
     "prints what turns text around": ("a control character was printed", lambda stage: "print(chr(0x202e))"),
     "takes memory": ("it took too much memory", lambda stage: "bytearray(400 << 20)"),

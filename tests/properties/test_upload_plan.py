@@ -163,6 +163,7 @@ def test_no_rename_goes_where_the_archive_has_a_folder_or_a_file_in_the_way() ->
     # a becomes a folder, and b/c a file where the archive has two files below
     assert rename_of({"a": 1, "x": 2}, {"a/new": 2, "a/own": 1}) == {"a": "a/own"}
     assert rename_of({"x": 1, "b/c/d": 2, "b/c/e": 3}, {"b/c": 1}) == {}
+    assert rename_of({"x": 1, "b/c/e": 3}, {"b/c": 1}) == {}
     # it moves out of the folder that becomes a file, and nothing else is there
     assert rename_of({"b/c/d": 1}, {"b/c": 1}) == {"b/c/d": "b/c"}
     assert rename_of({"b/c/d": 1, "b/c/e": 3}, {"b/c": 1}) == {}

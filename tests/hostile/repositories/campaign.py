@@ -12,14 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.hostile.repositories import in_commits, in_folders, in_git
+from tests.hostile.repositories import in_commits, in_folders, in_git, in_settings
 from tests.hostile.repositories.catalogue import CATALOGUE, in_order
 from tests.hostile.repositories.commands import commands
 from tests.hostile.repositories.judge import Judge, Problem
-from tests.hostile.repositories.stage import CLONE, MIRROR, Stage, World, begin, staged
+from tests.hostile.repositories.stage import CLONE, MIRROR, Stage, World, staged
 from tests.hostile.repositories.watching import watch
+from tests.hostile.repositories.world import begin
 
-__all__ = ["in_commits", "in_folders", "in_git"]
+__all__ = ["in_commits", "in_folders", "in_git", "in_settings"]
 KINDS = (CLONE, MIRROR)
 MOST = 4
 """Mutations of one repository."""
@@ -69,7 +70,7 @@ def examine(world: World, hostile: Hostile, most: int | None = None) -> Found:
     with staged(world, hostile.kind, hostile.seed) as stage:
         for mutation in in_order(list(hostile.mutations)):
             # what one has made may be in the way of another
-            with suppress(OSError, subprocess.CalledProcessError, KeyError, TypeError, ValueError):
+            with suppress(OSError, subprocess.CalledProcessError, LookupError, TypeError, ValueError, RecursionError):
                 mutation.change(stage)
         granted = {kind for name in hostile.mutations for kind in CATALOGUE[name].granted}
         judge = Judge(stage)

@@ -13,6 +13,8 @@ from tests.hostile.repositories.stage import CLONE, MIRROR
 Change = Callable[..., object]
 """Called with a :class:`Stage`; further arguments have what they need as their default."""
 BOTH = (CLONE, MIRROR)
+GITS = ("git config: ", "ref: ", "object: ", ".git: ")
+"""Git itself may end at once where these are wrong, and says why; no command can do more than to repeat it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ def add(
 ) -> None:
     """Have one more in the catalogue."""
     assert name not in CATALOGUE, name
+    if late and name.startswith(GITS):
+        granted |= {"git does not read it"}
     CATALOGUE[name] = Mutation(name, kinds, change, late, granted)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from tests.hostile.repositories.stage import FOREIGN_TOKEN, MARKER, OWN_TOKEN, Stage
 from tests.hostile.repositories.watching import MEMORY, Seen, files_of
 
+GIT_FAILED = "git does not read it"
+"""The exit code 1 and one line: a program failed for a reason of its own."""
 ENDS = {0, 2, 3, 4, 5, 6, 7, 75}
 """Exit codes that say what happened; ``doctor`` says by 1 that something is too old."""
 HARMLESS = ("/dev/null", "/dev/tty", "/dev/urandom", "/dev/random", "/dev/pts/", "/dev/shm/")
@@ -124,7 +126,8 @@ def _ended(seen: Seen) -> Iterator[Problem]:
     if seen.late:
         yield Problem("it did not end in time", " ".join(seen.command))
     elif seen.code not in ENDS and not (seen.code == 1 and seen.command[0] == "doctor"):
-        yield Problem(f"exit code {seen.code}", seen.errors.strip()[-300:])
+        own = seen.code == 1 and seen.errors.strip() and "unexpected" not in seen.errors
+        yield Problem(GIT_FAILED if own else f"exit code {seen.code}", seen.errors.strip()[-300:])
     if seen.memory > MEMORY:
         yield Problem("it took too much memory", f"{seen.memory >> 20} MiB")
 

@@ -17,7 +17,6 @@ import json
 import os
 import random
 import shutil
-import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,9 +26,9 @@ from types import MappingProxyType
 from typing import Any
 
 from dandi_mirror.archive.instances import token_variable
-from dandi_mirror.embedded import Archive, Server, serve
-from tests.conftest import own_home, run
-from tests.hostile.repositories.listening import Listener, listening
+from dandi_mirror.embedded import Server
+from tests.conftest import own_home
+from tests.hostile.repositories.listening import Listener
 
 DANDISET, OTHER = "000123", "000124"
 MARKER = "CANARY-7f3a"
@@ -252,69 +251,11 @@ def _spelt(record: Record | bytes) -> bytes:
 _VARIABLES: dict[str, str] = {}
 
 
-@contextmanager
-def begin(folder: Path) -> Iterator[World]:
-    """Serve an archive, mirror it, clone it, and let it go on."""
-    _VARIABLES.update(own_home(folder / "home"))
+def live_in(home: Path) -> dict[str, str]:
+    """Make a home, and have all commands of git and of the stage run by somebody who lives in one like it."""
+    _VARIABLES.update(own_home(home))
     _VARIABLES.pop("TMPDIR", None)
-    archive = Archive(instance_name="DANDI", doi_prefix="10.48324")
-    archive.add_user("me@example.org", OWN_TOKEN, name="Olive Owner")
-    dandisets = [archive.create_dandiset(name, owners=("me@example.org",)) for name in (DANDISET, OTHER)]
-    with serve(archive) as server, listening() as listener, listening() as proxy:
-        for dandiset in dandisets:
-            for number in range(3):
-                _add(dandiset, number)
-            dandiset.add_asset("participants.tsv", archive.add_blob(b"participant_id\nsub-0\n"))
-            dandiset.publish()
-        version = dandisets[0].published[0].version
-        world = World(folder, server, listener, proxy, version)
-        _make_honest(world)
-        _add(dandisets[0], 3)
-        yield world
-
-
-def _add(dandiset: Any, number: int) -> None:
-    subject = {"schemaKey": "Participant", "identifier": f"sub-{number}"}
-    metadata = {"encodingFormat": "application/x-nwb", "wasAttributedTo": [subject]}
-    blob = dandiset.archive.add_blob(b"%d" % number * 2000)
-    dandiset.add_asset(f"sub-{number}/sub-{number}_behavior.nwb", blob, metadata)
-
-
-def _make_honest(world: World) -> None:
-    env = dict(_VARIABLES)
-    mirror, clone = world.honest / MIRROR, world.honest / CLONE
-    world.honest.mkdir()
-    run("dandi-mirror", "sync", DANDISET, OTHER, "-d", str(mirror), "-i", world.server.api_url, env=env)
-    run("dandi-mirror", "search", "sub", "-d", str(mirror), env=env)
-    run("git", "clone", "-q", str(mirror / DANDISET), str(clone), env=env)
-    run("git", "-C", str(clone), "annex", "init", "-q", env=env)
-    # the clone came from elsewhere: no folder beside it is its remote
-    run("git", "-C", str(clone), "remote", "set-url", "origin", f"{world.listener.origin}/gone.git", env=env)
-    run("git", "-C", str(clone), "config", "remote.origin.annex-ignore", "true", env=env)
-    _make_victims(world.folder / "victims", env)
-
-
-def _make_victims(folder: Path, env: dict[str, str]) -> None:
-    home, victim, tools = folder / "home", folder / "victim", folder / "tools"
-    shutil.copytree(folder.parent / "home", home)
-    for name in (".bashrc", ".bash_profile", ".ssh/id_rsa", ".netrc.old", "Documents/patients.csv"):
-        (home / name).parent.mkdir(exist_ok=True)
-        (home / name).write_text(f"{MARKER} {name}\n")
-    for name in ("repository", "files", "empty"):
-        (victim / name).mkdir(parents=True)
-    for name in ("secret.txt", "settings.toml", "sub-0_behavior.nwb"):
-        (victim / "files" / name).write_text(f"# {MARKER} {name}\n")
-    database = sqlite3.connect(victim / "files" / "zotero.sqlite")
-    database.executescript(f"CREATE TABLE items (title TEXT); INSERT INTO items VALUES ('{MARKER}');")
-    database.close()
-    run("git", "init", "-q", "-b", "main", str(victim / "repository"), env=env)
-    (victim / "repository" / "mine.txt").write_text(f"{MARKER}\n")
-    for command in (["add", "."], ["commit", "-q", "-m", "mine"]):
-        run("git", "-C", str(victim / "repository"), *command, env=env)
-    tools.mkdir()
-    for name in ("ran.sh", "ssh", "git-remote-evil", "git-annex-remote-evil"):
-        (tools / name).write_text('#!/bin/sh\necho "$0 $*" >>"${0%/*}/../ran"\nexit 1\n')
-        (tools / name).chmod(0o755)
+    return dict(_VARIABLES)
 
 
 @contextmanager

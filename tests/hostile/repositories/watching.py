@@ -17,8 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SECONDS = 90
-"""For one command; undisturbed ones take one."""
+SECONDS = 240
+"""For one command; undisturbed ones take one, and a host that does not answer is asked for a minute or two."""
 MEMORY = 1 << 30
 """Bytes that a command may hold; undisturbed ones hold a tenth."""
 _ADDRESSES = 6 << 30
