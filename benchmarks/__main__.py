@@ -22,8 +22,8 @@ from benchmarks.archive import served, sha256_of
 from benchmarks.child import measure
 from benchmarks.peer import record
 from dandi_mirror import __version__
-from dandi_mirror.repo.process import child_environment
-from dandi_mirror.repo.programs import look_all
+from dandi_mirror.repo.git.process import child_environment
+from dandi_mirror.repo.git.programs import look_all
 
 Row = tuple[str, ...]
 

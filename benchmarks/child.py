@@ -30,11 +30,11 @@ def measure(api_url: str, mirror: Path, *more: str) -> dict[str, Any]:
 
 
 def _sync(api_url: str, path: Path) -> dict[str, Any]:
-    from dandi_mirror.archive.client import Archive
-    from dandi_mirror.archive.http import Session
-    from dandi_mirror.mirror.mirror import Mirror
-    from dandi_mirror.mirror.options import Options
-    from dandi_mirror.mirror.sync import sync_dandiset
+    from dandi_mirror.archive.api.client import Archive
+    from dandi_mirror.archive.http.session import Session
+    from dandi_mirror.mirror.state.layout import Mirror
+    from dandi_mirror.mirror.state.options import Options
+    from dandi_mirror.mirror.sync.dandiset import sync_dandiset
 
     began: list[tuple[str, float]] = []
     start = time.monotonic()
@@ -52,12 +52,12 @@ def _sync(api_url: str, path: Path) -> dict[str, Any]:
 
 
 def _capture(stream: Path) -> None:
-    from dandi_mirror.mirror import write
-    from dandi_mirror.repo import annexbranch
-    from dandi_mirror.repo import stream as module
+    from dandi_mirror.mirror.sync import writer
+    from dandi_mirror.repo.annex import branch
+    from dandi_mirror.repo.git import stream as module
 
     # one stream, for one git
-    annexbranch.MOST_NAMES = write.SHARED = sys.maxsize
+    branch.MOST_NAMES = writer.SHARED = sys.maxsize
     file = stream.open("ab")
     flush = module.Importer._flush
 
@@ -94,21 +94,22 @@ class Stopwatch:
 
 
 def _watch_all() -> Stopwatch:
-    from dandi_mirror.archive import listing
-    from dandi_mirror.mirror import early, known, read, update, write
-    from dandi_mirror.mirror.spool import Spool
-    from dandi_mirror.repo import stream
+    from dandi_mirror.archive.api import listing
+    from dandi_mirror.mirror.format.record_spool import Spool
+    from dandi_mirror.mirror.state import asset_cache
+    from dandi_mirror.mirror.sync import eager_logs, steps, version_reader, writer
+    from dandi_mirror.repo.git import stream
 
     watch = Stopwatch()
     watch.watch(listing, "_page", "fetching and parsing pages")
-    watch.watch(read, "admit_row", "admission and canonical records")
+    watch.watch(version_reader, "admit_row", "admission and canonical records")
     watch.watch(Spool, "put", "records to the spool")
-    watch.watch(early.EarlyLogs, "_write", "annex logs")
-    watch.watch(update, "version_tree", "tree and plan")
-    watch.watch(update, "make_plan", "tree and plan")
-    watch.watch(write.Writer, "_import_branch", "links and records")
+    watch.watch(eager_logs.EarlyLogs, "_write", "annex logs")
+    watch.watch(steps, "version_tree", "tree and plan")
+    watch.watch(steps, "make_plan", "tree and plan")
+    watch.watch(writer.Writer, "_import_branch", "links and records")
     watch.watch(stream.Importer, "_flush", "writing to git's pipe")
-    watch.watch(known.Known, "store", "remembering assets")
+    watch.watch(asset_cache.Known, "store", "remembering assets")
     return watch
 
 

@@ -52,11 +52,11 @@ def serve_forever(count: int, large: int, assets: int) -> None:
 
 def run(api_url: str, path: Path, jobs: int) -> dict[str, Any]:
     """One ``sync --all``, and a bare loop over the same pages of the list, in this process."""
-    from dandi_mirror.archive.client import Archive
-    from dandi_mirror.archive.http import Session
-    from dandi_mirror.mirror.fleet import list_all, sync_many
-    from dandi_mirror.mirror.mirror import Mirror
-    from dandi_mirror.mirror.options import Options, Pace
+    from dandi_mirror.archive.api.client import Archive
+    from dandi_mirror.archive.http.session import Session
+    from dandi_mirror.mirror.state.layout import Mirror
+    from dandi_mirror.mirror.state.options import Options, Pace
+    from dandi_mirror.mirror.sync.run import list_all, sync_many
 
     started = _count_children()
     bare = _bare(api_url)

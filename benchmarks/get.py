@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.archive import DANDISET
 from benchmarks.content import origin, served
-from dandi_mirror.repo.process import child_environment, find_program
+from dandi_mirror.repo.git.process import child_environment, find_program
 
 PATIENCE = 1800  # seconds for one program
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from benchmarks.archive import row
-from dandi_mirror.repo.process import child_environment, find_program
+from dandi_mirror.repo.git.process import child_environment, find_program
 
 # git-annex commits what it has noted when it likes, and dies if git does not know who it is
 _IDENTITY = {"GIT_AUTHOR_NAME": "peer", "GIT_AUTHOR_EMAIL": "peer@example.org",

@@ -13,12 +13,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dandi_mirror.archive.instances import token_variable
-from dandi_mirror.repo.process import child_environment
+from dandi_mirror.repo.git.process import child_environment
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 OURS, THEIRS, BARE = "000001", "000002", "000003"
 _DIGESTS = {
-    "dandi-mirror: etag and SHA-256": "from dandi_mirror.upload.digest import digest; digest(file)",
+    "dandi-mirror: etag and SHA-256": "from dandi_mirror.upload.send.digest import digest; digest(file)",
     "dandi: etag": "from dandi.support.digests import get_dandietag; get_dandietag(file)",
     "dandi: etag, then SHA-256": "from dandi.support.digests import Digester, get_dandietag; "
     "get_dandietag(file); Digester(['sha256'])(file)",
@@ -116,9 +116,9 @@ class _Bare:
 
 
 def _send(api_url: str, work: Path) -> None:
-    from dandi_mirror.archive.http import Session
-    from dandi_mirror.upload.register import Change, register
-    from dandi_mirror.upload.send import Sent, Source, send_blobs
+    from dandi_mirror.archive.http.session import Session
+    from dandi_mirror.upload.change.register import Change, register
+    from dandi_mirror.upload.send.send import Sent, Source, send_blobs
 
     files = sorted((work / "sub-1").iterdir())
     with closing(Session(api_url, TOKEN)) as session:

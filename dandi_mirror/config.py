@@ -77,7 +77,7 @@ class Settings:
     recheck_days: int = 7
     """Each Dandiset is read in full once in so many days, 0 (never) to 3650."""
     include: tuple[str, ...] = ()
-    """Rules of which Dandisets to take where none is named; see :mod:`dandi_mirror.mirror.rules`."""
+    """Rules of which Dandisets to take where none is named; see :mod:`dandi_mirror.mirror.sync.filters`."""
     exclude: tuple[str, ...] = ()
     """Rules of which not to take."""
     get: tuple[str, ...] = ()

@@ -78,3 +78,12 @@ class NotFoundError(PartError):
 
 class BadAnswerError(TemporaryError):
     """The archive's answer is not what its API promises: wrong type, too large, too deep, not JSON."""
+
+
+def exit_code(codes: set[int]) -> int:
+    """One code for a run: an alarm or a full disk wins; else what all failures share; else 3."""
+    failures = codes - {0}
+    for worst in (7, 6, 1):
+        if worst in failures:
+            return worst
+    return 0 if not failures else failures.pop() if len(failures) == 1 else 3

@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 
-from dandi_mirror.archive.client import Archive as Client
-from dandi_mirror.archive.http import Session
-from dandi_mirror.archive.retrying import RetryPolicy
+from dandi_mirror.archive.api.client import Archive as Client
+from dandi_mirror.archive.http.retry import RetryPolicy
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.embedded import Archive, Server, serve
-from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.mirror.options import Options
-from dandi_mirror.mirror.sync import sync_dandiset
+from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.mirror.state.options import Options
+from dandi_mirror.mirror.sync.dandiset import sync_dandiset
 from dandi_mirror.model import Report
-from dandi_mirror.repo.dataset import Tree
-from dandi_mirror.upload.worker import Worker
+from dandi_mirror.repo.git.dataset import Tree
+from dandi_mirror.upload.read.worker import Worker
 
 GIT_CONFIG = """\
 [user]

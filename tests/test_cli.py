@@ -14,11 +14,10 @@ import pytest
 from starlette.responses import JSONResponse, RedirectResponse
 
 from dandi_mirror.cli.main import COMMANDS, cli
-from dandi_mirror.cli.sync import exit_code
 from dandi_mirror.embedded import Archive, Server
-from dandi_mirror.errors import MirrorError
-from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.repo.process import child_environment, find_program
+from dandi_mirror.errors import MirrorError, exit_code
+from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.repo.git.process import child_environment, find_program
 from tests.conftest import MirrorOfTest, run
 from tests.test_sync import seed
 
@@ -135,7 +134,7 @@ def test_an_archive_that_is_down_is_temporary(mirror: MirrorOfTest) -> None:
     mirror.server.intercept = lambda _: JSONResponse({"detail": "down"}, 503)
     report = run(
         sys.executable, "-c",
-        "import sys, dandi_mirror.archive.http as h\n"
+        "import sys, dandi_mirror.archive.http.session as h\n"
         "h.Session.__init__.__defaults__ = (None, h.RetryPolicy(attempts=2, backoff=0.01))\n"
         "from dandi_mirror.cli.main import main\nsys.argv[0] = 'dandi-mirror'\nmain()",
         "sync", "000123", "-d", str(mirror.path), "-i", mirror.server.api_url, code=5,

@@ -14,9 +14,9 @@ import pytest
 from starlette.responses import Response
 
 from dandi_mirror.embedded import Archive, Request
-from dandi_mirror.mirror.runlog import past_runs
-from dandi_mirror.mirror.wishes import pick
-from dandi_mirror.repo.content import Annexed
+from dandi_mirror.mirror.contents.selection import pick
+from dandi_mirror.mirror.monitor.run_log import past_runs
+from dandi_mirror.repo.annex.content import Annexed
 from tests.conftest import MirrorOfTest, run
 
 SIZE = 1000

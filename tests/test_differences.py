@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from dandi_mirror.embedded import Archive, Dandiset
-from dandi_mirror.mirror.compare import NOTHING, Comparer
-from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.mirror.states import range_of
+from dandi_mirror.mirror.history.diff_reader import NOTHING, Comparer
+from dandi_mirror.mirror.locate.versions import range_of
+from dandi_mirror.mirror.state.layout import Mirror
 from tests.conftest import MirrorOfTest, only_asked, run
 from tests.test_sync import participant
 

@@ -17,20 +17,22 @@ import click
 import pytest
 
 from dandi_mirror import canonical, errors, paths
+from dandi_mirror.cli.commands.push import push_record
 from dandi_mirror.cli.main import COMMANDS, EXIT_CODES, cli
-from dandi_mirror.cli.output import report_record
-from dandi_mirror.cli.push import push_record
 from dandi_mirror.config import VARIABLES, Settings
-from dandi_mirror.mirror import admit, read
-from dandi_mirror.mirror.index import Remembered
-from dandi_mirror.mirror.push import Pushed
-from dandi_mirror.mirror.records import path_digest
-from dandi_mirror.mirror.status import Status
-from dandi_mirror.mirror.tree import git_attributes
+from dandi_mirror.mirror.format import admission
+from dandi_mirror.mirror.format.records import path_digest
+from dandi_mirror.mirror.format.tree import git_attributes
+from dandi_mirror.mirror.monitor.status import Status
+from dandi_mirror.mirror.push.push import Pushed
+from dandi_mirror.mirror.state.index import Remembered
+from dandi_mirror.mirror.sync import version_reader
 from dandi_mirror.model import Finding, Instance, Kind, Report
 from dandi_mirror.paths import refuse_path
-from dandi_mirror.repo import keys, logs, process
-from dandi_mirror.repo.programs import PROGRAMS
+from dandi_mirror.repo.annex import keys, logs
+from dandi_mirror.repo.git import process
+from dandi_mirror.repo.git.programs import PROGRAMS
+from dandi_mirror.workflows.reports import report_record
 from tests.test_corpus import FROZEN
 
 TOP = Path(__file__).parent.parent
@@ -263,7 +265,7 @@ def test_the_reasons_in_the_format_are_those_that_are_written() -> None:
     named = {word for row in rows(text, f"{REFUSED}its path") for word in words(row[2])}
     given = [re.sub(r"U\+[0-9A-F]+", "U+XXXX", str(refuse_path(path))) for path in BAD_PATHS]
     assert {re.sub(r"the name .* is", "the name NAME is", reason) for reason in given} == named
-    source = "".join(map(inspect.getsource, (admit, paths, read)))
+    source = "".join(map(inspect.getsource, (admission, paths, version_reader)))
     for heading in ("its record", "what it", "others; all"):
         for row in rows(text, REFUSED + heading):
             assert words(row[-1])[0].removesuffix(" WHY") in source

@@ -18,8 +18,8 @@ from yaml import safe_load as load
 
 from dandi_mirror.archive.names import parse
 from dandi_mirror.embedded import Archive, Request
-from dandi_mirror.mirror.contents import Contents, File
-from dandi_mirror.mirror.download import PARTIALS, make_plan, place
+from dandi_mirror.mirror.contents.local import Contents, File
+from dandi_mirror.mirror.fetch.plain_files import PARTIALS, make_plan, place
 from tests.conftest import MirrorOfTest, run
 from tests.test_token import TOKEN, variable
 

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from dandi_mirror.demo.replay import play, read_history
 from dandi_mirror.embedded import Archive, Dandiset, Request, Server
-from dandi_mirror.mirror import update
-from dandi_mirror.repo import annexbranch
+from dandi_mirror.mirror.sync import steps
+from dandi_mirror.repo.annex import branch
 from tests.conftest import MirrorOfTest
 from tests.test_corpus import HISTORIES
 from tests.test_sync import participant, seed
@@ -22,7 +22,7 @@ def early(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> Ca
     """From its call on, every first sync is taken for a large one; gives the mirror to try it with."""
 
     def begin() -> MirrorOfTest:
-        monkeypatch.setattr(update, "LARGE", 0)
+        monkeypatch.setattr(steps, "LARGE", 0)
         return MirrorOfTest(tmp_path / "early", server)
 
     return begin
@@ -41,7 +41,7 @@ def many_kinds(archive: Archive) -> Dandiset:
     return dandiset
 
 
-@pytest.mark.parametrize("names", [4, annexbranch.MOST_NAMES], ids=["one git after another", "one git"])
+@pytest.mark.parametrize("names", [4, branch.MOST_NAMES], ids=["one git after another", "one git"])
 def test_every_ref_is_that_of_a_sync_which_read_all_before_it_wrote(
     archive: Archive,
     mirror: MirrorOfTest,
@@ -49,7 +49,7 @@ def test_every_ref_is_that_of_a_sync_which_read_all_before_it_wrote(
     monkeypatch: pytest.MonkeyPatch,
     names: int,
 ) -> None:
-    monkeypatch.setattr(annexbranch, "MOST_NAMES", names)
+    monkeypatch.setattr(branch, "MOST_NAMES", names)
     many_kinds(archive)
     plain = mirror.sync()
     other = early()
@@ -102,7 +102,7 @@ def test_a_listing_that_breaks_off_leaves_nothing_and_the_next_run_is_whole(
     many_kinds(archive)
     mirror.sync()
     other = early()
-    monkeypatch.setattr("dandi_mirror.archive.client.PAGE", 2)
+    monkeypatch.setattr("dandi_mirror.archive.api.client.PAGE", 2)
 
     def breaking(request: Request) -> Response | None:
         return Response("no", 500) if request.params.get("page") == "2" and "assets" in request.path else None
@@ -126,7 +126,7 @@ def test_very_many_logs_are_joined_to_those_of_the_branch(
         dandiset.add_asset(f"new/{number}.nwb", archive.add_blob(b"new %d" % number), metadata=participant("m1"))
     dandiset.delete_asset("sub-0/sub-0_ses-1_ecephys.nwb")
     mirror.sync()
-    monkeypatch.setattr(annexbranch, "MANY", 1)
-    monkeypatch.setattr(annexbranch, "MOST_NAMES", 5)
+    monkeypatch.setattr(branch, "MANY", 1)
+    monkeypatch.setattr(branch, "MOST_NAMES", 5)
     other.sync()
     assert other.refs() == mirror.refs()

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Dandiset, Request, Server
 from dandi_mirror.model import Kind
-from dandi_mirror.repo import logs
+from dandi_mirror.repo.annex import logs
 from tests.conftest import MirrorOfTest, run
 from tests.test_credentials import PLAIN, TOKEN, keep_in_plain_file
 from tests.test_datalad import quiet

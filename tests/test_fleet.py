@@ -20,15 +20,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response
 
-from dandi_mirror.archive.client import Archive as Client
-from dandi_mirror.archive.http import Session
+from dandi_mirror.archive.api.client import Archive as Client
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Request
-from dandi_mirror.mirror import lastsync
-from dandi_mirror.mirror.index import Index
-from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.mirror.recheck import DAY, due
-from dandi_mirror.mirror.status import status_of
+from dandi_mirror.mirror.monitor.status import status_of
+from dandi_mirror.mirror.state import last_sync
+from dandi_mirror.mirror.state.index import Index
+from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.mirror.sync.recheck import DAY, due
 from tests.conftest import IMPATIENT, MirrorOfTest, run
 
 TAG = "0.240101.0000"
@@ -209,7 +209,7 @@ def test_without_index_and_what_the_datasets_say_no_asset_is_read_again_with_its
     before = all_refs(many)
     lose_the_index(many)
     for number, identifier in enumerate(IDS):
-        left = many.path / identifier / ".git" / lastsync.NAME
+        left = many.path / identifier / ".git" / last_sync.NAME
         left.unlink() if number % 2 else left.write_text('{"schema": 2, "row": ')
     many.server.requests.clear()
     assert many.cli("sync", "--all").stdout == ""
@@ -628,7 +628,7 @@ def test_a_worker_that_is_killed_is_replaced_and_what_it_left_is_completed(many:
 
 
 def archives_of_worker() -> int:
-    from dandi_mirror.mirror import executors
+    from dandi_mirror.mirror.sync import executors
 
     return executors._archive.cache_info().currsize
 

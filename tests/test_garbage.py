@@ -7,8 +7,8 @@ from itertools import count, islice
 from pathlib import Path
 
 from dandi_mirror.embedded import Archive
-from dandi_mirror.repo.garbage import MOST_LOOSE, MOST_PACKS, pays
-from dandi_mirror.repo.stream import blob_id
+from dandi_mirror.repo.git.garbage import MOST_LOOSE, MOST_PACKS, pays
+from dandi_mirror.repo.git.stream import blob_id
 from tests.conftest import MirrorOfTest
 from tests.test_sync import seed
 

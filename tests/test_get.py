@@ -17,8 +17,8 @@ import pytest
 from starlette.responses import Response
 
 from dandi_mirror.embedded import Archive, Request
-from dandi_mirror.repo import objects
-from dandi_mirror.repo.clone import Clone
+from dandi_mirror.repo.annex import objects
+from dandi_mirror.repo.annex.clone import Clone
 from tests.conftest import MirrorOfTest, run
 
 SIZE = 1000

@@ -12,7 +12,7 @@ import pytest
 
 from dandi_mirror.embedded import Archive
 from dandi_mirror.errors import LockedError
-from dandi_mirror.repo import lock
+from dandi_mirror.repo.git import lock
 from tests.conftest import MirrorOfTest
 
 HOOKS = ("reference-transaction", "post-checkout", "post-index-change", "pre-auto-gc", "pre-commit", "post-merge")
@@ -39,7 +39,7 @@ HOLDER = """
 import os, sys
 from pathlib import Path
 from dandi_mirror.repo import lock
-from dandi_mirror.repo.process import start
+from dandi_mirror.repo.git.process import start
 with lock.hold(Path(sys.argv[1]), "it"):
     child = start(Path(sys.argv[2]), ["-c", f"alias.wait=!echo > {sys.argv[3]}; read line < {sys.argv[4]}", "wait"])
     open(sys.argv[3]).read()  # the child is at work

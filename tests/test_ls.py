@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from starlette.responses import RedirectResponse, Response
 
+from dandi_mirror.archive.api.follow_names import follow
 from dandi_mirror.archive.instances import KNOWN
 from dandi_mirror.archive.names import Name, parse
-from dandi_mirror.archive.redirects import follow
-from dandi_mirror.cli.naming import settings_for
 from dandi_mirror.embedded import Archive, Request, Server
 from dandi_mirror.errors import MirrorError, UsageError
-from dandi_mirror.mirror.clones import clone_at
-from dandi_mirror.mirror.contents import contents_here
-from dandi_mirror.mirror.links import links
+from dandi_mirror.mirror.contents.links import links
+from dandi_mirror.mirror.contents.local import contents_here
+from dandi_mirror.mirror.locate.clones import clone_at
+from dandi_mirror.workflows.naming import settings_for
 from tests.conftest import IMPATIENT, MirrorOfTest, run
 from tests.test_sync import participant
 

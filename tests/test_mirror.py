@@ -12,9 +12,9 @@ from starlette.responses import Response
 
 from dandi_mirror.embedded import Archive, Request, serve
 from dandi_mirror.errors import LockedError
-from dandi_mirror.mirror.mirror import Mirror
+from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import Kind
-from dandi_mirror.repo import lock
+from dandi_mirror.repo.git import lock
 from tests.conftest import MirrorOfTest, run
 from tests.test_sync import kinds, seed
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import h5py
 import pytest
 
-from dandi_mirror.repo.adding import NotAdded, adding
-from dandi_mirror.repo.clone import Clone
-from dandi_mirror.repo.lock import hold
-from dandi_mirror.upload import organize, sources
-from dandi_mirror.upload.worker import Worker
+from dandi_mirror.repo.annex.adding import NotAdded, adding
+from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.git.lock import hold
+from dandi_mirror.upload.organize import organize, sources
+from dandi_mirror.upload.read.worker import Worker
 from tests.conftest import run
 from tests.nwb import truncated, videos_of, write_nwb
 from tests.working import THERE, Working, clone

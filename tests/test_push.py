@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
-from dandi_mirror.archive.client import Archive as Client
-from dandi_mirror.archive.http import Session
+from dandi_mirror.archive.api.client import Archive as Client
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.config import Sibling, read_settings
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import LockedError, TemporaryError, UsageError
-from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.mirror.push import Push, Pushed, push_many
+from dandi_mirror.mirror.push.push import Push, Pushed, push_many
+from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import DandisetRow
-from dandi_mirror.repo import lock
+from dandi_mirror.repo.git import lock
 from tests.conftest import IMPATIENT, MirrorOfTest, run
 
 TAG = "0.240101.0000"

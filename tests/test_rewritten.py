@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.embedded import Archive, Dandiset
-from dandi_mirror.mirror.write import Writer
+from dandi_mirror.mirror.sync.writer import Writer
 from dandi_mirror.model import Kind
 from tests.conftest import MirrorOfTest, run
 from tests.test_sync import seed

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dandi_mirror.config import FILE, read_settings
 from dandi_mirror.embedded import Archive
-from dandi_mirror.mirror.metrics import RunFacts, Seen, prometheus_text
+from dandi_mirror.mirror.monitor.metrics import RunFacts, Seen, prometheus_text
 from tests.conftest import MirrorOfTest, run
 from tests.test_docs import FENCE, TOP, page, rows, words
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.embedded import Archive
-from dandi_mirror.mirror.clones import clone_at
-from dandi_mirror.mirror.download import PARTIALS
+from dandi_mirror.mirror.fetch.plain_files import PARTIALS
+from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.model import Report
-from dandi_mirror.upload.findings import one_line
+from dandi_mirror.upload.read.findings import one_line
 from tests.conftest import MirrorOfTest, run
 from tests.terminal import on_terminal
 

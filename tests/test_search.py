@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import UsageError
-from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.mirror.query import OPERATORS, Term, parse
-from dandi_mirror.mirror.search import Answer, near, search
-from dandi_mirror.mirror.searchindex import bring_up, opened, path_of
+from dandi_mirror.mirror.search.index import bring_up, opened, path_of
+from dandi_mirror.mirror.search.query import OPERATORS, Term, parse
+from dandi_mirror.mirror.search.search import Answer, near, search
+from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.own import OwnPath
 from tests.conftest import MirrorOfTest, only_asked, run
 from tests.test_sync import participant
@@ -329,7 +329,7 @@ def test_a_mirror_without_a_dandiset_says_how_to_begin(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def empty_index(tmp_path_factory: pytest.TempPathFactory) -> sqlite3.Connection:
-    from dandi_mirror.mirror.searchindex import _TABLES
+    from dandi_mirror.mirror.search.index import _TABLES
 
     database = sqlite3.connect(":memory:")
     for statement in _TABLES:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.cli.config import TEMPLATE
+from dandi_mirror.cli.commands.config import TEMPLATE
 from dandi_mirror.config import VARIABLES, Settings, read_settings
 from dandi_mirror.embedded import Archive
 from dandi_mirror.errors import UsageError
-from dandi_mirror.mirror.rules import Rules
+from dandi_mirror.mirror.sync.filters import Rules
 from tests.conftest import MirrorOfTest, run
 
 VALUES = {

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from dandi_mirror.archive.instances import token_variable
-from dandi_mirror.cli.config import TEMPLATE
+from dandi_mirror.cli.commands.config import TEMPLATE
 from dandi_mirror.embedded import Archive
-from dandi_mirror.repo.programs import PROGRAMS, Found, version_numbers
+from dandi_mirror.repo.git.programs import PROGRAMS, Found, version_numbers
 from tests.conftest import MirrorOfTest, run
 from tests.test_sync import seed
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from starlette.responses import JSONResponse, Response
 
-from dandi_mirror.archive.http import Session
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.embedded import Archive, Dandiset, Request, Server
 from dandi_mirror.model import Kind
 from tests.conftest import MirrorOfTest, run

@@ -11,7 +11,7 @@ from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Dandiset, Server
 from dandi_mirror.errors import CredentialsError, LockedError, PartError, UnsafePlan, UsageError
 from dandi_mirror.model import Kind
-from dandi_mirror.upload.worker import Worker
+from dandi_mirror.upload.read.worker import Worker
 from tests.conftest import MirrorOfTest, run
 from tests.test_credentials import TOKEN
 from tests.test_sync import kinds, seed
@@ -368,8 +368,8 @@ def test_a_work_tree_that_is_not_on_the_draft_is_refused(me: Person, mine: Dandi
 
 
 def test_two_uploads_from_one_folder_do_not_meet(me: Person) -> None:
-    from dandi_mirror.mirror.mirror import mirror_of
-    from dandi_mirror.repo import lock
+    from dandi_mirror.mirror.state.layout import mirror_of
+    from dandi_mirror.repo.git import lock
 
     held = lock.hold(mirror_of(me.folder, "000123").own / "locks" / "000123.upload.lock", "x")
     with held, pytest.raises(LockedError):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.embedded import Dandiset
-from dandi_mirror.upload.worker import Worker
+from dandi_mirror.upload.read.worker import Worker
 from tests.conftest import MirrorOfTest, run
 from tests.nwb import write_nwb
 from tests.terminal import on_terminal

@@ -12,8 +12,8 @@ import pytest
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import PartError
 from dandi_mirror.model import Kind
-from dandi_mirror.upload.plan import Do
-from dandi_mirror.upload.worker import Worker
+from dandi_mirror.upload.change.plan import Do
+from dandi_mirror.upload.read.worker import Worker
 from tests.conftest import MirrorOfTest, run
 from tests.embedded.test_dandi_client import dandi, files
 from tests.loop.campaign import begin, started

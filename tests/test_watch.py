@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse
 from dandi_mirror import __version__
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive
-from dandi_mirror.mirror.runlog import RunLog, past_runs
+from dandi_mirror.mirror.monitor.run_log import RunLog, past_runs
 from tests.conftest import MirrorOfTest, run
 from tests.test_docs import keys_of
 from tests.test_sync import seed

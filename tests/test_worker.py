@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from dandi_mirror.upload.checks import NOT_CHECKED
-from dandi_mirror.upload.findings import MOST_OF_DATASET, NOT_RUN, TOO_MANY, of_dataset
-from dandi_mirror.upload.worker import FileError, Limits, Worker
+from dandi_mirror.upload.read.findings import MOST_OF_DATASET, NOT_RUN, TOO_MANY, of_dataset
+from dandi_mirror.upload.read.worker import FileError, Limits, Worker
 from tests.conftest import run
 from tests.nwb import write_nwb
 

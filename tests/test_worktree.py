@@ -8,7 +8,7 @@ import pytest
 
 from dandi_mirror.embedded import Archive
 from dandi_mirror.errors import TemporaryError
-from dandi_mirror.mirror.mirror import Mirror
+from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import Kind
 from tests.conftest import MirrorOfTest, run
 from tests.test_sync import kinds, seed

@@ -13,7 +13,7 @@ from zarr_checksum.tree import ZarrChecksumTree
 
 from dandi_mirror.embedded import Archive, Request
 from dandi_mirror.embedded.assets import Zarr
-from dandi_mirror.mirror.download import PARTIALS
+from dandi_mirror.mirror.fetch.plain_files import PARTIALS
 from tests.conftest import MirrorOfTest
 from tests.test_download import asked, download, found
 from tests.test_token import TOKEN, variable

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dandi_mirror.archive.client import Archive as Client
-from dandi_mirror.archive.http import Session
-from dandi_mirror.cli.planned import Planned
-from dandi_mirror.cli.uploading import Result, Upload, Wanted
+from dandi_mirror.archive.api.client import Archive as Client
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.embedded import Request, Server
-from dandi_mirror.mirror.mirror import mirror_of
-from dandi_mirror.upload.execute import Outcome, untouched
-from dandi_mirror.upload.worker import Worker
+from dandi_mirror.mirror.state.layout import mirror_of
+from dandi_mirror.upload.change.execute import Outcome, untouched
+from dandi_mirror.upload.read.worker import Worker
+from dandi_mirror.workflows.upload import Result, Upload, Wanted
+from dandi_mirror.workflows.upload_plan import Planned
 from tests.conftest import IMPATIENT, run
 from tests.test_credentials import TOKEN
 

@@ -1,7 +1,7 @@
 """Every form in which people name a Dandiset or a part of one, as one value; nothing is asked and no disk is read.
 
 The forms are in ``docs/use-a-mirror.md``.  What only a request can tell (where a short link leads) is left open in
-``Name.ask``; see :mod:`dandi_mirror.archive.redirects`.
+``Name.ask``; see :mod:`dandi_mirror.archive.api.follow_names`.
 """
 
 from __future__ import annotations

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import options, output, tokens
+from dandi_mirror.cli import options, output
 from dandi_mirror.cli.options import Command
+from dandi_mirror.text import human_size, printable
+from dandi_mirror.workflows import tokens
 
 if TYPE_CHECKING:
     from dandi_mirror.addresses import Allowed
-    from dandi_mirror.archive.transfer import Access, Meter
+    from dandi_mirror.archive.content.scheduler import Access, Meter
     from dandi_mirror.errors import MirrorError
 
 SHOWN_FAILURES = 10
@@ -37,8 +39,8 @@ def common(command: Command) -> Command:
 
 def access(instance: str, allowed: Allowed) -> Access:
     """How content of an archive may be asked for; the keyring is opened when the API refuses something."""
+    from dandi_mirror.archive.content.scheduler import Access
     from dandi_mirror.archive.instances import api_url
-    from dandi_mirror.archive.transfer import Access
 
     def stored() -> str | None:
         token = tokens.stored(instance)
@@ -74,14 +76,14 @@ class Telling:
         elif message:
             self.failures += 1
             if self.failures <= SHOWN_FAILURES:
-                output.say(f"{output.printable(path)}: {output.printable(message)}", err=True)
+                output.say(f"{printable(path)}: {printable(message)}", err=True)
         elif self.dry_run and status == "ok":
-            output.say(f"{output.human_size(size):>10}  {output.printable(path)}")
+            output.say(f"{human_size(size):>10}  {printable(path)}")
 
     def say(self, line: str) -> None:
         """Something that is no file, for people."""
         if self.form == "text":
-            output.say(output.printable(line), err=True)
+            output.say(printable(line), err=True)
 
     def progress(self, total: int, meter: Meter) -> AbstractContextManager[object]:
         """Bytes, rate and time left on a terminal; nothing anywhere else."""
@@ -93,7 +95,7 @@ class Telling:
 
     def end(self) -> int:
         """The summary; the exit code."""
-        from dandi_mirror.cli.sync import exit_code
+        from dandi_mirror.errors import exit_code
 
         code = exit_code(self.codes)
         if self.form == "json":
@@ -104,7 +106,7 @@ class Telling:
         if count := self.counts["ok"]:
             there = f"; {self.counts['notneeded']:,} were there" if self.counts["notneeded"] else ""
             verb = f"would {self.verbs[1]}" if self.dry_run else self.verbs[0]
-            output.say(f"{verb} {count:,} file{'' if count == 1 else 's'}, {output.human_size(self.size)}{there}")
+            output.say(f"{verb} {count:,} file{'' if count == 1 else 's'}, {human_size(self.size)}{there}")
         return code
 
     def ended_by(self, error: MirrorError) -> None:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dandi_mirror.cli.output import human_size, printable
+from dandi_mirror.text import human_size, printable
 
 if TYPE_CHECKING:
-    from dandi_mirror.mirror.differences import Changes, FieldChange, File, Pair, Totals
+    from dandi_mirror.mirror.history.diff import Changes, FieldChange, File, Pair, Totals
 
 SHOWN = 10
 """So many files of a kind are named to people; the others are counted."""
@@ -132,7 +132,7 @@ def fields(changed: Iterable[FieldChange]) -> list[dict[str, Any]]:
 
 
 def _record(kind: str, found: File | Pair, folder: Path) -> dict[str, Any]:
-    from dandi_mirror.mirror.differences import Pair
+    from dandi_mirror.mirror.history.diff import Pair
 
     old, new = (found.old, found.new) if isinstance(found, Pair) else (found, found)
     facts: dict[str, Any] = {"state": kind, "file": new.path, "size": new.size, "sha256": new.sha256}
@@ -178,7 +178,7 @@ def _lists(changes: Changes) -> Iterator[tuple[str, list[str], int]]:
 
 
 def _line(found: File | Pair) -> str:
-    from dandi_mirror.mirror.differences import Pair
+    from dandi_mirror.mirror.history.diff import Pair
 
     if not isinstance(found, Pair):
         return f"{printable(found.path)}  {human_size(found.size)}"

@@ -38,7 +38,7 @@ def _end_by_force(*_: object) -> None:
 
 def end(code: int) -> NoReturn:
     """End the process now, also if threads are at work: to a sync, any instant is good enough to end at."""
-    if threading.active_count() > 1 and "dandi_mirror.repo.process" in sys.modules:
+    if threading.active_count() > 1 and "dandi_mirror.repo.git.process" in sys.modules:
         sys.stdout.flush()
         _end_children()
         os._exit(code)
@@ -46,5 +46,5 @@ def end(code: int) -> NoReturn:
 
 
 def _end_children() -> None:
-    if process := sys.modules.get("dandi_mirror.repo.process"):
+    if process := sys.modules.get("dandi_mirror.repo.git.process"):
         process.end_children()

@@ -6,22 +6,15 @@ Only the logger ``dandi_mirror`` is set up: what libraries log can hold signed U
 from __future__ import annotations
 
 import logging
-import re
 
-from dandi_mirror.cli.output import printable
+from dandi_mirror.text import plain
 
 LOG = logging.getLogger("dandi_mirror")
-_QUERY = re.compile(r"""(https?://[^\s?'"]*)\?[^\s'"]*""")
 
 
 class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return "\n".join(plain(line) for line in super().format(record).split("\n"))
-
-
-def plain(text: str) -> str:
-    """One line that may stand on a terminal and in a report: escaped as needed, URLs without their query."""
-    return printable(_QUERY.sub(r"\1?…", text))
 
 
 def set_up(level: str) -> None:

@@ -58,7 +58,7 @@ class Commands(click.Group):
         """The command's own module has it under its own name."""
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"dandi_mirror.cli.{COMMANDS[name][0]}")
+        module = importlib.import_module(f"dandi_mirror.cli.commands.{COMMANDS[name][0]}")
         command: click.Command = module.command
         return command
 
@@ -106,7 +106,7 @@ def main() -> None:
     """Run the command line; ends the process."""
     try:
         if "_DANDI_MIRROR_COMPLETE" in os.environ:
-            importlib.import_module("dandi_mirror.cli.completion")  # has bash's
+            importlib.import_module("dandi_mirror.cli.commands.completion")  # has bash's
             cli.main(prog_name="dandi-mirror", complete_var="_DANDI_MIRROR_COMPLETE")
         _tell_of_waiting()
         code = cli.main(standalone_mode=False, prog_name="dandi-mirror")
@@ -129,8 +129,8 @@ def main() -> None:
 def _tell_of_waiting() -> None:
     """Tell somebody at a terminal when a host does not answer; a run by the clock stays silent, and tries longer."""
     if sys.stderr and sys.stderr.isatty():
-        from dandi_mirror.archive.notices import NOTICES
-        from dandi_mirror.cli.logging_setup import plain
+        from dandi_mirror.archive.http.notices import NOTICES
+        from dandi_mirror.text import plain
 
         # not click.echo: a live line on the terminal puts itself in the place of sys.stderr, and makes room
         NOTICES.listen(lambda line: print(f"dandi-mirror: {plain(line)}", file=sys.stderr, flush=True))
@@ -138,7 +138,8 @@ def _tell_of_waiting() -> None:
 
 def _fail(message: str, code: int) -> NoReturn:
     """End the process with one line, and with the traceback before it where that is wanted."""
-    from dandi_mirror.cli.logging_setup import LOG, plain
+    from dandi_mirror.cli.logging_setup import LOG
+    from dandi_mirror.text import plain
 
     LOG.debug("where it happened:", exc_info=True)
     click.echo(f"dandi-mirror: {plain(message)}", err=True)

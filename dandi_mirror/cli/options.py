@@ -100,7 +100,7 @@ def seconds(context: click.Context, parameter: click.Parameter, text: str | None
 
 def complete_dandisets(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """The ids of the mirrored Dandisets that begin so; the archive is not asked."""
-    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.mirror.state.layout import Mirror
 
     path = context.params.get("mirror_path") or os.environ.get("DANDI_MIRROR") or "."
     return [name for name in Mirror(Path(path)).dandisets() if name.startswith(begun)]
@@ -125,7 +125,7 @@ def complete_range(context: click.Context, parameter: click.Parameter, begun: st
 
 def _versions(context: click.Context, dandiset: str) -> list[str]:
     """What there is of a mirrored Dandiset: its tags and its branch; read from files, no git is started."""
-    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.model import DRAFT, is_dandiset_id, is_version_id
 
     path = context.params.get("mirror_path") or os.environ.get("DANDI_MIRROR") or "."
@@ -138,6 +138,6 @@ def _versions(context: click.Context, dandiset: str) -> list[str]:
 
 def complete_operators(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """The operators of a search that begin so."""
-    from dandi_mirror.mirror.query import OPERATORS
+    from dandi_mirror.mirror.search.query import OPERATORS
 
     return [f"{name}:" for name in OPERATORS if name.startswith(begun)] if begun else []

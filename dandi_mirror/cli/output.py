@@ -4,39 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, fields
-from pathlib import Path
-from typing import Any
 
 import click
 
-from dandi_mirror.model import Finding, Kind, Report, is_dandiset_id
-from dandi_mirror.paths import is_visible
+from dandi_mirror.model import Finding, Kind, Report
+from dandi_mirror.text import counted, human_size, printable
 
 SHOWN_FINDINGS = 10
 """So many findings of a kind are named on the terminal; the others are counted."""
-
-
-def human_size(size: int) -> str:
-    """``6.2 GB``."""
-    amount = float(size)
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if amount < 1000 or unit == "TB":
-            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    raise AssertionError("the last unit takes any amount")
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 file``, ``1,200 files``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def printable(text: str) -> str:
-    """Text of others as it may stand on a terminal: letters that are not seen, or move others, are escaped."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(letter if is_visible(letter) else ascii(letter)[1:-1] for letter in text)
 
 
 def say(text: str = "", *, err: bool = False) -> None:
@@ -77,31 +52,6 @@ def finding_lines(findings: Iterable[Finding]) -> list[str]:
         if len(members) > SHOWN_FINDINGS:
             lines.append(f"  {kind}  {version}  … and {len(members) - SHOWN_FINDINGS} more (-f json names all)")
     return lines
-
-
-def report_record(report: Report, mirror: Path, dry_run: bool) -> dict[str, object]:
-    """One Dandiset's JSON record."""
-    facts = asdict(report)
-    exit_code = facts.pop("exit_code")
-    return {
-        "action": "sync",
-        "path": str(mirror / report.dandiset if is_dandiset_id(report.dandiset) else mirror),
-        "type": "dataset",
-        "refds": str(mirror),
-        **facts,
-        "exit_code": exit_code,
-        "dry_run": dry_run,
-    }
-
-
-def report_of(record: dict[str, Any]) -> Report:
-    """The report that a record was made of; what another release wrote into it is passed over."""
-    known = {field.name for field in fields(Report)}
-    kinds = set(Kind)
-    findings = [
-        Finding(**found | {"kind": Kind(found["kind"])}) for found in record["findings"] if found["kind"] in kinds
-    ]
-    return Report(**{key: value for key, value in record.items() if key in known} | {"findings": findings})
 
 
 def print_summary(code: int = 0, **facts: object) -> None:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingCo
 from rich.progress import Progress as Bars
 
 from dandi_mirror.cli.following import repeated
-from dandi_mirror.mirror.options import Progress
+from dandi_mirror.mirror.state.options import Progress
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import click
 from dandi_mirror.cli import options
 
 if TYPE_CHECKING:
-    from dandi_mirror.upload.worker import Worker
+    from dandi_mirror.upload.read.worker import Worker
 
 jobs = click.option(
     "-J", "--jobs", type=click.IntRange(1, 64), metavar="N",
@@ -37,7 +37,7 @@ def worker(jobs: int | None, file_time: float, file_memory: str) -> Worker:
         UsageError: the size is none, or dandi is not installed.
     """
     from dandi_mirror.config import size
-    from dandi_mirror.upload.worker import Limits, Worker
+    from dandi_mirror.upload.read.worker import Limits, Worker
 
     return Worker(
         jobs or min(4, os.cpu_count() or 1), Limits(seconds=file_time, memory=size("--file-memory", file_memory))

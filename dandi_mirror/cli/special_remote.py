@@ -22,9 +22,9 @@ from dandi_mirror.errors import CredentialsError, MirrorError, NotFoundError
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from dandi_mirror.archive.content.single import Meter
+    from dandi_mirror.archive.content.sources import Access
     from dandi_mirror.archive.credentials import Token
-    from dandi_mirror.archive.hosts import Access
-    from dandi_mirror.archive.items import Meter
 
 COST = 250
 """Between S3 and the API without a token."""
@@ -76,9 +76,9 @@ class Remote:
     @cached_property
     def _access(self) -> Access:
         from dandi_mirror.addresses import Allowed
+        from dandi_mirror.archive.content.sources import Access
         from dandi_mirror.archive.credentials import KeyringTrouble, from_keyring, from_variable
-        from dandi_mirror.archive.hosts import Access
-        from dandi_mirror.repo.clone import allowed_addresses
+        from dandi_mirror.repo.annex.clone import allowed_addresses
 
         self._token = from_variable(self._api)
         try:
@@ -104,7 +104,7 @@ class Remote:
                 f"the archive does not show it to the owner of the key in {self._token.source}; "
                 f"is it still valid? dandi-mirror login --check -i {self._api}"
             )
-        from dandi_mirror.cli.tokens import nothing
+        from dandi_mirror.workflows.tokens import nothing
 
         return nothing(self._api, self._trouble, "it is under embargo, and there is no API key")
 
@@ -155,8 +155,8 @@ class Remote:
 
     def _fetch(self, key: str, file: Path) -> str:
         """Bring content in one piece, for git-annex takes a file's size for what is there of it; or say why not."""
-        from dandi_mirror.archive.hosts import Hosts
-        from dandi_mirror.archive.items import Hand, Item, Meter
+        from dandi_mirror.archive.content.single import Hand, Item, Meter
+        from dandi_mirror.archive.content.sources import Hosts
 
         try:
             found = _KEY.match(key)
@@ -181,7 +181,7 @@ class Remote:
 
     def checkpresent(self, key: str) -> None:
         """Whether content can be had."""
-        from dandi_mirror.archive.items import is_there
+        from dandi_mirror.archive.content.single import is_there
 
         try:
             found = _KEY.match(key)

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dandi_mirror.cli.naming import check_names, read_name
+from dandi_mirror.workflows.naming import check_names, read_name
 
 if TYPE_CHECKING:
-    from dandi_mirror.repo.dataset import Dataset
+    from dandi_mirror.repo.git.dataset import Dataset
 
 # what no name has for a version: two of them, or a commit of the draft
 _VERSIONS = re.compile(r"(.+)@([^@/]*\.\.[^@/]*|[0-9a-f]{7,40})")
@@ -24,9 +24,9 @@ def read_versions(text: str, mirror_path: Path) -> tuple[Dataset, str, str]:
         UsageError: it is no name of a Dandiset, or it is not here.
     """
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.mirror.clones import clone_at
-    from dandi_mirror.mirror.states import dataset_of
-    from dandi_mirror.repo.dataset import Dataset
+    from dandi_mirror.mirror.locate.clones import clone_at
+    from dandi_mirror.mirror.locate.versions import dataset_of
+    from dandi_mirror.repo.git.dataset import Dataset
 
     found = _VERSIONS.fullmatch(text)
     base, versions = (found[1], found[2]) if found else (text, "")

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dandi_mirror.upload.findings import NOT_RUN, TOO_MANY
+from dandi_mirror.upload.read.findings import NOT_RUN, TOO_MANY
+from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.upload.validate import bids_dataset
-from dandi_mirror.upload.worker import Worker
 
 Finding = Mapping[str, Any]
 GRAVE = frozenset({"ERROR", "CRITICAL"})

@@ -13,10 +13,10 @@ import pytest
 
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import DiskError, LockedError
-from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.repo import garbage, lock, process, worktree
-from dandi_mirror.repo.dataset import ANNEX, CHECKED_OUT, EMPTY_TREE
-from dandi_mirror.repo.process import GitError
+from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.repo.git import garbage, lock, process, worktree
+from dandi_mirror.repo.git.dataset import ANNEX, CHECKED_OUT, EMPTY_TREE
+from dandi_mirror.repo.git.process import GitError
 from tests.conftest import MirrorOfTest
 from tests.test_sync import seed
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.large import PART
+from dandi_mirror.archive.content.multipart import PART
 from dandi_mirror.embedded import Archive, Request
 from tests.conftest import MirrorOfTest, run
 from tests.crash import mounts

@@ -24,9 +24,9 @@ CONTENTS = {"sub-m1/sub-m1_ses-s1.nwb": b"one" * 5000, "sub-m1/sub-m1_ses-s2.nwb
 _PROGRAM = """
 import sys
 from pathlib import Path
-from dandi_mirror.repo.clone import Clone
-from dandi_mirror.upload.naming import Step
-from dandi_mirror.upload.organize import carry_out
+from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.upload.organize.naming import Step
+from dandi_mirror.upload.organize.organize import carry_out
 
 clone = Clone(Path(sys.argv[1]))
 clone.read_config()

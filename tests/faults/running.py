@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from dandi_mirror.archive import client
-from dandi_mirror.archive.http import Session
-from dandi_mirror.archive.retrying import RetryPolicy
+from dandi_mirror.archive.api import client
+from dandi_mirror.archive.http.retry import RetryPolicy
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.cli.main import cli
 from dandi_mirror.errors import MirrorError
 

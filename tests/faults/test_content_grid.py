@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.addresses import Allowed
-from dandi_mirror.archive.retrying import RetryPolicy
-from dandi_mirror.archive.transfer import Access, Item, Outcome, fetch
+from dandi_mirror.archive.content.scheduler import Access, Item, Outcome, fetch
+from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.embedded import Archive, serve
 from tests.faults import kinds
 from tests.faults.proxy import Exchange, Fault, Proxy, proxy_of

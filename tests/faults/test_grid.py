@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.retrying import RetryPolicy
+from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
 from tests.conftest import MirrorOfTest, own_home
 from tests.faults import kinds

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive import notices
-from dandi_mirror.archive.http import Session
+from dandi_mirror.archive.http import notices
+from dandi_mirror.archive.http.notices import NOTICES
+from dandi_mirror.archive.http.retry import Host, Missed, RetryPolicy, ask_again
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.archive.instances import token_variable
-from dandi_mirror.archive.notices import NOTICES
-from dandi_mirror.archive.retrying import Host, Missed, RetryPolicy, ask_again
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import TemporaryError
 from tests.conftest import MirrorOfTest, run
@@ -117,7 +117,7 @@ def test_a_run_by_the_clock_says_nothing_until_its_end_and_makes_all_attempts(re
         ask_again(once, POLICY, Host("x"), "y", lambda seconds: None)
     assert tried == POLICY.attempts
     # and by the command: no line before the last one
-    patch = "import sys, dandi_mirror.archive.http as h\n"
+    patch = "import sys, dandi_mirror.archive.http.session as h\n"
     patch += "h.Session.__init__.__defaults__ = (None, h.RetryPolicy(attempts=3, backoff=0.01))\n"
     patch += "from dandi_mirror.cli.main import main; main()"
     done = subprocess.run(

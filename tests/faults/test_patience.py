@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.client import MOST_PAGES
-from dandi_mirror.archive.client import Archive as Client
-from dandi_mirror.archive.connections import AT_ONCE, HEAD
-from dandi_mirror.archive.http import LARGEST_ANSWER, MISSED, Session
-from dandi_mirror.archive.notices import ENOUGH
-from dandi_mirror.archive.retrying import HOPS, RetryPolicy
+from dandi_mirror.archive.api.client import MOST_PAGES
+from dandi_mirror.archive.api.client import Archive as Client
+from dandi_mirror.archive.http.notices import ENOUGH
+from dandi_mirror.archive.http.pool import AT_ONCE, HEAD
+from dandi_mirror.archive.http.retry import HOPS, RetryPolicy
+from dandi_mirror.archive.http.session import LARGEST_ANSWER, MISSED, Session
 from dandi_mirror.canonical import DEEPEST
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import BadAnswerError, MirrorError, PartError, TemporaryError

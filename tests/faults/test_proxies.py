@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from dandi_mirror.addresses import Allowed
-from dandi_mirror.archive import environment
-from dandi_mirror.archive.hosts import Access
-from dandi_mirror.archive.http import Session
-from dandi_mirror.archive.items import Item
-from dandi_mirror.archive.retrying import RetryPolicy
-from dandi_mirror.archive.transfer import fetch
+from dandi_mirror.archive.content.scheduler import fetch
+from dandi_mirror.archive.content.single import Item
+from dandi_mirror.archive.content.sources import Access
+from dandi_mirror.archive.http import environment
+from dandi_mirror.archive.http.retry import RetryPolicy
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.embedded import Archive, Server, serve
 from dandi_mirror.errors import MirrorError, SetupError
 from tests.conftest import run

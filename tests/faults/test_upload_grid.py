@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from dandi_mirror.archive.http import Session
-from dandi_mirror.archive.retrying import RetryPolicy
+from dandi_mirror.archive.http.retry import RetryPolicy
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.digests import dandi_etag
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import MirrorError
-from dandi_mirror.upload.register import Change, Unregistered, register
-from dandi_mirror.upload.send import Sent, Source, Unsent, send_blobs
+from dandi_mirror.upload.change.register import Change, Unregistered, register
+from dandi_mirror.upload.send.send import Sent, Source, Unsent, send_blobs
 from tests.embedded import uploading
 from tests.faults import kinds
 from tests.faults.proxy import Exchange, Fault, Proxy, proxy_of

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from dandi_mirror.repo.keys import annex_key, link_target
+from dandi_mirror.repo.annex.keys import annex_key, link_target
 from tests.conftest import run
 
 ID = "0a748f90-d497-4a9c-822e-9c63811db412"

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dandi_mirror.mirror.mirror import Mirror
+from dandi_mirror.mirror.state.layout import Mirror
 from tests.conftest import MirrorOfTest, run
 
 OWN = (".dandi/", ".datalad/", ".gitattributes", "dandiset.yaml")

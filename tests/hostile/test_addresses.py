@@ -14,18 +14,18 @@ import pytest
 from starlette.responses import RedirectResponse, Response
 
 from dandi_mirror.addresses import Allowed, inside, is_allowed, is_public
-from dandi_mirror.archive.hosts import Access, Hosts
-from dandi_mirror.archive.http import Session
+from dandi_mirror.archive.api.follow_names import follow
+from dandi_mirror.archive.content.single import Hand, Item, Meter
+from dandi_mirror.archive.content.sources import Access, Hosts
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.archive.instances import token_variable
-from dandi_mirror.archive.items import Hand, Item, Meter
 from dandi_mirror.archive.names import Name
-from dandi_mirror.archive.redirects import follow
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.embedded import serve as serve_archive
 from dandi_mirror.errors import MirrorError, PartError, UsageError
-from dandi_mirror.repo.clone import Clone
-from dandi_mirror.repo.keys import hash_dir_lower, hash_dir_mixed
-from dandi_mirror.repo.logs import WEB, api_remote, embargo_remote, location_path, url_path
+from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.keys import hash_dir_lower, hash_dir_mixed
+from dandi_mirror.repo.annex.logs import WEB, api_remote, embargo_remote, location_path, url_path
 from tests.conftest import IMPATIENT, run
 from tests.hostile.test_guards import retrieve
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
-from dandi_mirror.archive.http import LARGEST_ANSWER
-from dandi_mirror.archive.retrying import RetryPolicy
+from dandi_mirror.archive.http.retry import RetryPolicy
+from dandi_mirror.archive.http.session import LARGEST_ANSWER
 from dandi_mirror.embedded import Archive, Request, Server, serve
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.model import Report

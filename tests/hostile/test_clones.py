@@ -13,10 +13,10 @@ import pytest
 
 from dandi_mirror.archive.names import parse
 from dandi_mirror.cli.changes import day
-from dandi_mirror.mirror.contents import contents_here
-from dandi_mirror.mirror.held import Record, admit
-from dandi_mirror.mirror.states import states
-from dandi_mirror.repo.dataset import Dataset
+from dandi_mirror.mirror.contents.local import contents_here
+from dandi_mirror.mirror.format.record_reader import Record, admit
+from dandi_mirror.mirror.locate.versions import states
+from dandi_mirror.repo.git.dataset import Dataset
 from tests.conftest import run
 from tests.hostile.clones import CONTENT, ID, LINK, TAG, Hostile, Line, annexed, dandiset, record, text
 from tests.hostile.looking import files_below

@@ -17,21 +17,21 @@ import pytest
 from starlette.responses import RedirectResponse, Response
 
 from dandi_mirror.addresses import Allowed, NotFollowed, followed
-from dandi_mirror.archive.asking import ENOUGH
-from dandi_mirror.archive.client import Archive as Client
-from dandi_mirror.archive.client import check_next
-from dandi_mirror.archive.hosts import API_AT_ONCE, Access, Hosts
-from dandi_mirror.archive.http import Session
-from dandi_mirror.archive.items import Hand, Item, Meter
-from dandi_mirror.archive.listing import Unstable, asset_pages
-from dandi_mirror.archive.retrying import RetryPolicy
+from dandi_mirror.archive.api.client import Archive as Client
+from dandi_mirror.archive.api.client import check_next
+from dandi_mirror.archive.api.listing import Unstable, asset_pages
+from dandi_mirror.archive.content.downloader import ENOUGH
+from dandi_mirror.archive.content.single import Hand, Item, Meter
+from dandi_mirror.archive.content.sources import API_AT_ONCE, Access, Hosts
+from dandi_mirror.archive.http.retry import RetryPolicy
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.cli.special_remote import Line, serve
 from dandi_mirror.embedded import Archive, Request, Server
 from dandi_mirror.embedded import serve as serve_archive
 from dandi_mirror.errors import BadAnswerError, MirrorError
-from dandi_mirror.mirror.admit import ContentHosts
+from dandi_mirror.mirror.format.admission import ContentHosts
 from dandi_mirror.model import Instance
-from dandi_mirror.repo.process import git
+from dandi_mirror.repo.git.process import git
 from tests.conftest import IMPATIENT
 from tests.hostile.serving import DANDISET, good_row, served
 

@@ -13,7 +13,7 @@ import requests
 from dandi_mirror.archive import credentials
 from dandi_mirror.archive.instances import KNOWN, instance_name, token_variable, token_variables
 from dandi_mirror.embedded import Archive, Server
-from dandi_mirror.repo.logs import api_remote, embargo_remote
+from dandi_mirror.repo.annex.logs import api_remote, embargo_remote
 from tests.conftest import MirrorOfTest, run
 from tests.hostile.test_addresses import hostile_clone
 from tests.hostile.test_guards import TOKEN, with_token
@@ -108,7 +108,7 @@ def test_an_archive_that_a_clone_names_and_does_not_say_where_is_not_guessed(tmp
 
 def test_a_clone_that_calls_itself_dandis_and_names_another_api_is_not_uploaded_there(tmp_path: Path) -> None:
     from dandi_mirror.archive.names import Name
-    from dandi_mirror.cli.naming import settings_for
+    from dandi_mirror.workflows.naming import settings_for
 
     settings = settings_for(tmp_path, [Name("x", "dandi", "000123")], "https://evil.example/api")
     assert settings.instance == "dandi"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.embedded import Archive
-from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.mirror.searchindex import bring_up
-from dandi_mirror.mirror.status import Word, status_of, words
+from dandi_mirror.mirror.monitor.status import Word, status_of, words
+from dandi_mirror.mirror.search.index import bring_up
+from dandi_mirror.mirror.state.layout import Mirror
 from tests.conftest import MirrorOfTest, run
 from tests.hostile.test_own_files import snapshot
 
@@ -130,7 +130,7 @@ def test_a_mirror_whose_own_git_is_a_link_is_refused(held: MirrorOfTest, tmp_pat
 
 
 def test_a_submodule_as_git_makes_it_is_taken(held: MirrorOfTest, tmp_path: Path) -> None:
-    from dandi_mirror.repo.belongs import why_strange
+    from dandi_mirror.repo.git.placement import why_strange
 
     run("git", "clone", "-q", str(held.path), str(tmp_path / "clone"))
     run("git", "-C", str(tmp_path / "clone"), "submodule", "update", "--init", "-q", "000123")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.embedded import Server
-from dandi_mirror.repo.keys import annex_key, link_target
+from dandi_mirror.repo.annex.keys import annex_key, link_target
 from tests.conftest import MirrorOfTest, run
 from tests.hostile.looking import check_git_takes_it, files_below, refused
 from tests.hostile.serving import LARGE, good_paths, good_row, served

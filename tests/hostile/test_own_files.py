@@ -13,14 +13,14 @@ import pytest
 
 from dandi_mirror.embedded import Archive
 from dandi_mirror.errors import DiskError
-from dandi_mirror.mirror.index import Remembered
-from dandi_mirror.mirror.mirror import Mirror
-from dandi_mirror.mirror.runlog import past_runs
-from dandi_mirror.mirror.searchindex import bring_up
-from dandi_mirror.mirror.status import words as words_of_metrics
+from dandi_mirror.mirror.monitor.run_log import past_runs
+from dandi_mirror.mirror.monitor.status import words as words_of_metrics
+from dandi_mirror.mirror.search.index import bring_up
+from dandi_mirror.mirror.state.index import Remembered
+from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import Report
 from dandi_mirror.own import NotOurs, OwnPath
-from dandi_mirror.repo import lock
+from dandi_mirror.repo.git import lock
 from tests.conftest import MirrorOfTest, run
 
 FILES = (

@@ -10,7 +10,7 @@ import pytest
 
 from dandi_mirror.embedded import Server
 from dandi_mirror.paths import conflicts, refuse_path
-from dandi_mirror.repo.keys import annex_key, link_target
+from dandi_mirror.repo.annex.keys import annex_key, link_target
 from tests.conftest import MirrorOfTest
 from tests.hostile.looking import check_git_takes_it, refused
 from tests.hostile.serving import LARGE, good_row, once, served

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.hosts import shown
+from dandi_mirror.archive.content.sources import shown
 from dandi_mirror.archive.instances import api_url
 from dandi_mirror.archive.names import parse
 from dandi_mirror.below import Below, InTheWay, open_own, read_file
-from dandi_mirror.cli.output import printable
 from dandi_mirror.errors import UsageError
-from dandi_mirror.mirror.admit import ContentHosts, Refusal, admit_row
-from dandi_mirror.mirror.contents import found_file
+from dandi_mirror.mirror.contents.local import found_file
+from dandi_mirror.mirror.format.admission import ContentHosts, Refusal, admit_row
 from dandi_mirror.model import Finding, Instance, Kind
 from dandi_mirror.paths import refuse_path
-from dandi_mirror.repo.keys import annex_key, is_key
-from dandi_mirror.upload import placing
-from dandi_mirror.upload.worker import FileError
+from dandi_mirror.repo.annex.keys import annex_key, is_key
+from dandi_mirror.text import printable
+from dandi_mirror.upload.organize import placing
+from dandi_mirror.upload.read.worker import FileError
 from tests.hostile.clones import ID, record
 from tests.test_special_remote import KEY, talk
 

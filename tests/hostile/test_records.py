@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dandi_mirror.embedded import Archive, serve
-from dandi_mirror.mirror.admit import ContentHosts
+from dandi_mirror.mirror.format.admission import ContentHosts
 from dandi_mirror.model import (
     Finding,
     Instance,
@@ -289,7 +289,7 @@ def test_only_urls_of_the_bucket_and_of_the_api_reach_the_git_annex_branch(outco
     tree = outcome.mirror.tree("git-annex")
     logs = [oid for path, (_, oid) in tree.items() if path.endswith(".log.web")]
     assert len(logs) > 70
-    from dandi_mirror.mirror.mirror import Mirror
+    from dandi_mirror.mirror.state.layout import Mirror
 
     with Mirror(outcome.mirror.path).dataset("000123").reader() as reader:
         lines = [line.decode() for content in reader.read(logs) for line in (content or b"").splitlines()]

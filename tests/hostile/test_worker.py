@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.upload.reader import Reader
-from dandi_mirror.upload.worker import FileError, Limits, Worker
+from dandi_mirror.upload.read.reader import Reader
+from dandi_mirror.upload.read.worker import FileError, Limits, Worker
 from tests.nwb import truncated, write_nwb
 
 
@@ -64,7 +64,7 @@ def reader_of(process: int) -> int:
     """The process that reads files for another one, as soon as there is one."""
     for _ in range(2000):
         for pid in children_of(process):
-            if b"dandi_mirror.upload.inside" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"dandi_mirror.upload.read.inside" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return pid
         time.sleep(0.005)
     raise AssertionError("no reader was started")
@@ -223,7 +223,7 @@ def test_ctrl_c_ends_a_run_whose_reader_hangs_and_leaves_nothing(good: Path, tmp
 
 def test_a_reader_whose_asker_was_killed_leaves_nothing_either(good: Path, tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
-    program = "from pathlib import Path; from dandi_mirror.upload.worker import Worker; import os, sys\n"
+    program = "from pathlib import Path; from dandi_mirror.upload.read.worker import Worker; import os, sys\n"
     program += "print(Worker().nwb_facts(Path(sys.argv[1]))['subject_id'], flush=True); os.kill(os.getpid(), 9)"
     environment = os.environ | {"TMPDIR": str(tmp_path / "tmp")}
     done = subprocess.run([sys.executable, "-c", program, str(good)], env=environment, capture_output=True, check=False)

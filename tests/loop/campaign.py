@@ -13,15 +13,15 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dandi_mirror.archive.client import Archive as Client
-from dandi_mirror.archive.http import Session
+from dandi_mirror.archive.api.client import Archive as Client
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.archive.instances import token_variable
-from dandi_mirror.cli.uploading import Upload, Wanted
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
 from dandi_mirror.errors import MirrorError
-from dandi_mirror.mirror.mirror import mirror_of
-from dandi_mirror.repo.clone import Clone
-from dandi_mirror.upload.worker import Worker
+from dandi_mirror.mirror.state.layout import mirror_of
+from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.upload.read.worker import Worker
+from dandi_mirror.workflows.upload import Upload, Wanted
 from tests.conftest import MirrorOfTest, run
 from tests.loop.edits import Edits
 from tests.moments import reaches

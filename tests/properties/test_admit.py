@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from dandi_mirror import paths
 from dandi_mirror.paths import conflicts, refuse_path
-from dandi_mirror.repo.dataset import Dataset
-from dandi_mirror.repo.stream import LINK, Commit, Inline
+from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.stream import LINK, Commit, Inline
 from tests.conftest import run
 from tests.properties.values import PATHS, PIECES, QUICK, SLOW
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dandi_mirror import canonical
-from dandi_mirror.archive.answers import parse
+from dandi_mirror.archive.http.response import parse
 from tests.properties.values import JSON, NUMBERS, QUICK, TEXT
 
 # Each line was written by hand; to change one is to change the format.

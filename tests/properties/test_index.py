@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dandi_mirror.mirror.index import published_in, row_key
+from dandi_mirror.mirror.state.index import published_in, row_key
 from dandi_mirror.model import DandisetRow, VersionRow
 
 THEN = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dandi_mirror.paths import refuse_path
-from dandi_mirror.repo.keys import annex_key, extension, hash_dir_lower, hash_dir_mixed, link_target
+from dandi_mirror.repo.annex.keys import annex_key, extension, hash_dir_lower, hash_dir_mixed, link_target
 from tests.conftest import run
 from tests.properties.values import LETTERS, PIECES, QUICK, SLOW
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dandi_mirror.mirror.fields import annex_fields
-from dandi_mirror.repo import logs
-from dandi_mirror.repo.dataset import Dataset
-from dandi_mirror.repo.keys import annex_key, hash_dir_lower
-from dandi_mirror.repo.logs import WEB, Stamp
-from dandi_mirror.repo.stream import Commit, Inline
+from dandi_mirror.mirror.format.annex_metadata import annex_fields
+from dandi_mirror.repo.annex import logs
+from dandi_mirror.repo.annex.keys import annex_key, hash_dir_lower
+from dandi_mirror.repo.annex.logs import WEB, Stamp
+from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.stream import Commit, Inline
 from tests.conftest import run
 from tests.properties.values import QUICK
 

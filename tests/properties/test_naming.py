@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dandi_mirror.upload.naming import fields_in_use, is_url, nameable, steps, unfit
+from dandi_mirror.upload.organize.naming import fields_in_use, is_url, nameable, steps, unfit
 
 TEXT = st.text(max_size=40)
 

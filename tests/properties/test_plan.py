@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dandi_mirror.errors import UnsafePlan
-from dandi_mirror.mirror.plan import Plan, make_plan
-from dandi_mirror.mirror.records import is_asset_path
-from dandi_mirror.mirror.tree import Link
+from dandi_mirror.mirror.format.records import is_asset_path
+from dandi_mirror.mirror.format.tree import Link
+from dandi_mirror.mirror.sync.plan import Plan, make_plan
 from dandi_mirror.paths import conflicts
-from dandi_mirror.repo.dataset import Dataset
-from dandi_mirror.repo.stream import FILE, LINK, Commit, Entry, Inline, Known
+from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.stream import FILE, LINK, Commit, Entry, Inline, Known
 from tests.properties.values import QUICK, SLOW
 
 EARLY = datetime(2024, 1, 2, tzinfo=UTC)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dandi_mirror.mirror.records import LARGEST_PART, RecordFile, is_part, part_of, record_files
-from dandi_mirror.mirror.spool import Spool
+from dandi_mirror.mirror.format.record_spool import Spool
+from dandi_mirror.mirror.format.records import LARGEST_PART, RecordFile, is_part, part_of, record_files
 from tests.properties.values import QUICK
 
 SIZES = st.integers(10, 3000) | st.sampled_from([LARGEST_PART - 1, LARGEST_PART, LARGEST_PART * 2])

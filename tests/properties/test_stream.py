@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dandi_mirror.repo.dataset import Dataset
-from dandi_mirror.repo.process import GitError
-from dandi_mirror.repo.stream import FILE, LINK, Commit, Importer, Inline, blob_id, quote
+from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.process import GitError
+from dandi_mirror.repo.git.stream import FILE, LINK, Commit, Importer, Inline, blob_id, quote
 from tests.conftest import run
 from tests.properties.values import SLOW
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from dandi_mirror.errors import PartError, UnsafePlan
 from dandi_mirror.model import There
 from dandi_mirror.paths import conflicts
+from dandi_mirror.upload.change.plan import Do, Here, Plan, in_order, make_plan
 from dandi_mirror.upload.kinds import refuse_upload
-from dandi_mirror.upload.plan import Do, Here, Plan, in_order, make_plan
 from tests.properties.values import PATHS, QUICK
 
 PLACES = ("a", "a/b", "a/b/c", "d/e", "d/f", "x", "y", "z/z")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.retrying import RetryPolicy
+from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.embedded import Archive, Request, Server, serve
-from dandi_mirror.mirror import update
-from dandi_mirror.mirror.early import LARGE
+from dandi_mirror.mirror.sync import steps
+from dandi_mirror.mirror.sync.eager_logs import LARGE
 from dandi_mirror.model import ABSENT
 from tests.conftest import MirrorOfTest, own_home
 from tests.faults import kinds
@@ -89,7 +89,7 @@ class Campaign:
             (self.mirror.path / ".dandi-mirror" / "index.sqlite").unlink(missing_ok=True)
         with self._weather(Weather.of(self.chance)), impatient(HASTY, PAGE), pytest.MonkeyPatch.context() as patch:
             # half of the first syncs write while they read, as only those of large Dandisets would
-            patch.setattr(update, "LARGE", self.chance.choice([0, LARGE]))
+            patch.setattr(steps, "LARGE", self.chance.choice([0, LARGE]))
             ran = sync(self.mirror.path, self.proxy.api_url, "--all", *arguments)
         self.soaked.codes[ran.code] += 1
         problems = [*_wrong(ran), *judge.lost(before, judge.tags_of(self.mirror))]

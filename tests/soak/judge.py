@@ -9,7 +9,7 @@ from hashlib import sha1
 from pathlib import Path
 
 from dandi_mirror.embedded import Archive, Dandiset
-from dandi_mirror.repo.dataset import Dataset
+from dandi_mirror.repo.git.dataset import Dataset
 from tests.conftest import MirrorOfTest, run
 
 TAGS = "refs/tags/"

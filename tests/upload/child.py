@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 from dandi_mirror import digests
-from dandi_mirror.archive.http import Session
-from dandi_mirror.upload.register import Change, Registered, register
-from dandi_mirror.upload.send import Sent, Source, send_blobs
+from dandi_mirror.archive.http.session import Session
+from dandi_mirror.upload.change.register import Change, Registered, register
+from dandi_mirror.upload.send.send import Sent, Source, send_blobs
 from tests.upload.sending import DANDISET, PATIENCE, SMALL_PART, TOKEN
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Self
 
 from dandi_mirror.addresses import Allowed
-from dandi_mirror.archive.http import Session
-from dandi_mirror.archive.retrying import RetryPolicy
+from dandi_mirror.archive.http.retry import RetryPolicy
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.embedded import Archive, Objects, Server
-from dandi_mirror.upload.send import Meter, Sent, Source, Unsent, send_blobs
+from dandi_mirror.upload.send.send import Meter, Sent, Source, Unsent, send_blobs
 from tests.embedded.asking import OWNER
 
 MIB = 1 << 20

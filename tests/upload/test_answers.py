@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.embedded.server import Request
-from dandi_mirror.upload.send import Unsent
+from dandi_mirror.upload.send.send import Unsent
 from tests.faults.proxy import Proxy, proxy_of
 from tests.upload.sending import TOKEN, Desk, put, sha256
 

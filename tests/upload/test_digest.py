@@ -11,8 +11,8 @@ import pytest
 from dandischema.digests.dandietag import DandiETag
 
 from dandi_mirror import digests
-from dandi_mirror.upload import digest as module
-from dandi_mirror.upload.digest import SMALL, digest, digest_of
+from dandi_mirror.upload.send import digest as module
+from dandi_mirror.upload.send.digest import SMALL, digest, digest_of
 from tests.upload.sending import MIB, PART
 
 

@@ -7,18 +7,18 @@ from collections.abc import Callable
 import pytest
 from starlette.responses import Response
 
-from dandi_mirror.archive.drafts import (
+from dandi_mirror.archive.api.drafts import (
     asset_at,
     create_dandiset,
     delete_dandiset,
     publish,
     unembargo,
 )
-from dandi_mirror.archive.http import Refused
+from dandi_mirror.archive.http.session import Refused
 from dandi_mirror.embedded import Archive, Dandiset, Server
 from dandi_mirror.embedded.server import Request
 from dandi_mirror.errors import CredentialsError
-from dandi_mirror.upload.register import Change, Registered, Removal, Unregistered, register
+from dandi_mirror.upload.change.register import Change, Registered, Removal, Unregistered, register
 from tests.upload.sending import DANDISET, Desk, asked
 
 METADATA = {"schemaKey": "Asset", "schemaVersion": "0.7.0", "encodingFormat": "text/plain"}

@@ -18,7 +18,7 @@ from dandi_mirror import digests
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.embedded.server import Request
 from dandi_mirror.errors import CredentialsError
-from dandi_mirror.upload.send import Sent, Source, Unsent
+from dandi_mirror.upload.send.send import Sent, Source, Unsent
 from tests.upload.sending import SMALL_PART as PART
 from tests.upload.sending import TOKEN, Desk, put
 from tests.upload.test_send import stored

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from dandi_mirror import digests
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.embedded.outside import OutsideBucket
-from dandi_mirror.upload.send import Source, Unsent
+from dandi_mirror.upload.send.send import Source, Unsent
 from tests.seaweed import KEY, seaweed
 from tests.upload.sending import SMALL_PART, Desk, own_archive, put, sha256
 from tests.upload.test_send import stored

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from dandi_mirror.archive.uploads import blob_of
+from dandi_mirror.archive.api.uploads import blob_of
 from dandi_mirror.digests import dandi_etag
 from dandi_mirror.embedded import Archive, Server
-from dandi_mirror.upload.send import Sent
+from dandi_mirror.upload.send.send import Sent
 from tests.upload.sending import MIB, PART, Desk, asked, put, sha256
 
 

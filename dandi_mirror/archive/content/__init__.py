@@ -1,0 +1,1 @@
+"""Download the content of files, many at a time, verified."""

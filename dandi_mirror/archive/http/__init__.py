@@ -1,0 +1,1 @@
+"""HTTP: sessions, retries, bounded responses."""

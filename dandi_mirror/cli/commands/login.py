@@ -1,0 +1,68 @@
+"""``dandi-mirror login``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dandi_mirror.cli import options, output
+from dandi_mirror.workflows import naming
+
+if TYPE_CHECKING:
+    from dandi_mirror.archive.api.client import User
+
+
+@click.command("login")
+@click.option("--check", is_flag=True, help="Only say who you are to the archive, and whether you may upload.")
+@options.mirror
+@options.instance
+@options.output
+@options.log_level
+def command(check: bool, mirror_path: Path, instance: str | None, output: str) -> None:
+    """Keep your API key for an archive, so that nothing has to ask for it.
+
+    The key is on the archive's web page, under your initials.  It is typed here without being shown, tried, and kept
+    in your keyring, where the dandi client finds it too.  Where there is no terminal, put it into DANDI_API_KEY instead
+    (DANDI_SANDBOX_API_KEY, …), which always comes first.  Ends with 4 if there is no key that the archive knows.
+    """
+    from dandi_mirror.workflows import tokens
+
+    archive = instance or naming.settings_for(mirror_path, []).instance
+    token, trouble = tokens.find(archive, terminal=tokens.on_terminal()) if check else (None, "")
+    if check and not token:
+        raise tokens.nothing(archive, trouble)
+    if token:
+        _print(archive, tokens.who(archive, token), f"by {token.source}", token.source, output)
+        return
+    if not tokens.on_terminal():
+        raise tokens.nothing(archive, what="no terminal to type the key on")
+    value, user = tokens.ask(archive)
+    backend = tokens.keep(archive, value)
+    _print(archive, user, f"the key is kept in {backend}", f"keyring ({backend})", output)
+    _warn_of_variable(archive, value)
+
+
+def _print(instance: str, user: User, how: str, source: str, form: str) -> None:
+    from dataclasses import asdict
+
+    from dandi_mirror.archive.instances import instance_name
+    from dandi_mirror.workflows import tokens
+
+    name = instance_name(instance)
+    facts = {"instance": name, **asdict(user), "may_upload": user.approved, "source": source}
+    if form == "json":
+        output.print_json({"action": "login", "status": "ok", "message": how, **facts})
+        output.print_summary()
+        return
+    may = "may upload" if user.approved else "may not upload before the archive approves the account"
+    click.echo(f"{name}  {tokens.shown(user)}, {may}  {how}")
+
+
+def _warn_of_variable(instance: str, value: str) -> None:
+    from dandi_mirror.archive.credentials import from_variable
+
+    found = from_variable(instance)
+    if found and found.value != value:
+        click.echo(f"{found.source} is set to another key, and comes first; unset it to use this one", err=True)

@@ -1,0 +1,46 @@
+"""``dandi-mirror logout``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from dandi_mirror.cli import options, output
+from dandi_mirror.workflows import naming
+
+
+@click.command("logout")
+@options.mirror
+@options.instance
+@options.output
+@options.log_level
+def command(mirror_path: Path, instance: str | None, output: str) -> None:
+    """Take your API key for an archive out of the keyring; the dandi client does not find it any more either.
+
+    The key itself stays valid: to make another, use the archive's web page.
+    """
+    from dandi_mirror.archive import credentials
+    from dandi_mirror.archive.instances import instance_name, token_variable
+    from dandi_mirror.errors import CredentialsError
+    from dandi_mirror.workflows import tokens
+
+    archive = instance or naming.settings_for(mirror_path, []).instance
+    name, variable = instance_name(archive), token_variable(archive)
+    try:
+        found = credentials.forget(archive, terminal=tokens.on_terminal())
+    except credentials.KeyringTrouble as error:
+        why = f"the keyring could not be asked ({error})"
+        raise CredentialsError(f"{why}; remove the key from it with its own program") from None
+    said = "the key was taken out of the keyring" if found else "the keyring has no key"
+    said += f"; {variable} is still set" if os.environ.get(variable) else ""
+    _print(name, "ok" if found else "notneeded", said, output)
+
+
+def _print(name: str, status: str, said: str, form: str) -> None:
+    if form == "json":
+        output.print_json({"action": "logout", "status": status, "message": said, "instance": name})
+        output.print_summary()
+    else:
+        click.echo(f"{name}  {said}")

@@ -1,0 +1,171 @@
+"""``dandi-mirror push``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dandi_mirror.cli import options, output
+from dandi_mirror.cli.ending import end_by_signals
+from dandi_mirror.text import printable
+from dandi_mirror.workflows import naming, tokens
+
+if TYPE_CHECKING:
+    from dandi_mirror.config import Settings, Sibling
+    from dandi_mirror.mirror.push.push import Ask, Pushed
+    from dandi_mirror.mirror.state.layout import Mirror
+
+
+@click.command("push")
+@click.argument("dandisets", metavar="[ID]...", nargs=-1, shell_complete=options.complete_dandisets)
+@click.option("--all", "everything", is_flag=True, help="Every Dandiset of the mirror; so without an ID, too.")
+@click.option("--to", "names", metavar="SIBLING", multiple=True, help="Where to; may be repeated.  [default: to all]")
+@click.option(
+    "--mode", type=click.Choice(["auto", "verify"]), default="auto", show_default=True,
+    help="auto: what moved since the last push; verify: ask the sibling about everything.",
+)  # fmt: skip
+@click.option("-n", "--dry-run", is_flag=True, help="Say what moved since the last push; ask and push nothing.")
+@options.mirror
+@options.instance
+@options.jobs
+@options.output
+@options.log_level
+def command(
+    dandisets: tuple[str, ...],
+    everything: bool,
+    names: tuple[str, ...],
+    mode: str,
+    dry_run: bool,
+    mirror_path: Path,
+    instance: str | None,
+    jobs: int | None,
+    output: str,
+) -> int:
+    """Publish the mirror: bring what moved to its siblings.
+
+    Siblings are named in dandi-mirror.toml.  Branches, tags and the git-annex branch are brought, content is
+    not; a repository that is not there yet is made.  Nothing is forced.  What the archive does not show to all goes
+    to private siblings only.  When nothing has moved, nobody is asked and nothing is printed.
+    """
+    end_by_signals()
+    from dandi_mirror.mirror.push.push import Push, push_many
+    from dandi_mirror.mirror.state.layout import Mirror
+
+    named, mirror = naming.read_names(dandisets), Mirror(mirror_path.absolute())
+    settings = naming.settings_for(mirror_path, named, needed=True, instance=instance)
+    wanted = naming.dandisets(named)
+    chosen = _siblings(settings, names, mirror_path)
+    ids = _chosen(mirror, wanted, everything)
+    with _asking(settings.instance, naming.said(named), mirror) as ask:
+        pushes = [Push(mirror, sibling, ids, ask, mode == "verify", dry_run) for sibling in chosen]
+        reports = (report for push in pushes for report in push_many(push, jobs or settings.jobs or 4))
+        return _print(reports, mirror.path, dry_run, output)
+
+
+def _siblings(settings: Settings, names: tuple[str, ...], path: Path) -> list[Sibling]:
+    from dandi_mirror.config import FILE
+    from dandi_mirror.errors import UsageError
+
+    if unknown := [name for name in names if name not in settings.sibling]:
+        known = f"known are: {', '.join(settings.sibling)}" if settings.sibling else "it names none"
+        raise UsageError(f"{path / FILE} has no sibling {unknown[0]!r}; {known}")
+    if not settings.sibling:
+        raise UsageError(f"{path / FILE} names no sibling; put a [sibling.NAME] with a url there")
+    chosen = [settings.sibling[name] for name in dict.fromkeys(names or settings.sibling)]
+    for sibling in chosen:
+        if sibling.error:
+            raise UsageError(sibling.error)
+        folder = Path(sibling.url.removeprefix("ria+file://"))
+        if folder.is_absolute() and folder.resolve().is_relative_to(path.resolve()):
+            raise UsageError(f"{path / FILE}: the sibling {sibling.name} is in the mirror's own folder; name another")
+    return chosen
+
+
+def _chosen(mirror: Mirror, ids: list[str], everything: bool) -> list[str]:
+    from dandi_mirror.errors import UsageError
+
+    there = mirror.dandisets()
+    if everything and ids:
+        raise UsageError("name Dandisets, or say --all; not both")
+    if not there:
+        raise UsageError(f"{mirror.path} holds no Dandiset yet; make one: dandi-mirror sync 000004 -d {mirror.path}")
+    if absent := sorted(set(ids) - set(there)):
+        raise UsageError(f"{absent[0]} is not in the mirror; get it first: dandi-mirror sync {absent[0]}")
+    return ids or there
+
+
+@contextmanager
+def _asking(instance: str, said: str | None, mirror: Mirror) -> Iterator[Ask]:
+    """How to ask the archive, which names call ``said``, for a Dandiset's row; connected to when somebody asks."""
+    from functools import cache
+    from threading import Lock
+
+    from dandi_mirror.archive.api.client import Archive
+    from dandi_mirror.archive.http.session import Session
+    from dandi_mirror.archive.instances import api_url, check_called
+
+    guard = Lock()
+    with ExitStack() as stack:
+
+        @cache
+        def connected() -> Archive:
+            archive = Archive(stack.enter_context(closing(Session(api_url(instance), tokens.given(instance)))))
+            check_called(said, archive.instance)
+            # another archive's Dandiset of the same number may be open
+            mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
+            return archive
+
+        def ask(dandiset: str):  # type: ignore[no-untyped-def]
+            with guard:
+                archive = connected()
+            return archive.dandiset(dandiset)
+
+        yield ask
+
+
+def _print(reports: Iterable[Pushed], path: Path, dry_run: bool, form: str) -> int:
+    from dandi_mirror.errors import exit_code
+
+    counts: dict[str, int] = {}
+    codes: set[int] = set()
+    for report in reports:
+        counts[report.status] = counts.get(report.status, 0) + 1
+        codes.add(report.exit_code)
+        if form == "json":
+            output.print_json(push_record(report, path, dry_run))
+        elif report.status != "notneeded" or (report.message and codes != {0}):
+            output.say(_line(report, dry_run), err=bool(report.message))
+    code = exit_code(codes)
+    if form == "json":
+        output.print_summary(code, **counts)
+    return code
+
+
+def _line(report: Pushed, dry_run: bool) -> str:
+    """What was brought of one dataset, or why not; refs are ours, what went wrong may be in a stranger's words."""
+    words = [report.dandiset or "superdataset", report.sibling]
+    words += [", ".join(report.refs)] if report.refs else []
+    words += [printable(report.message)] if report.message else []
+    words += ["(nothing was pushed: --dry-run)"] if dry_run else []
+    return "  ".join(words)
+
+
+def push_record(report: Pushed, path: Path, dry_run: bool) -> dict[str, object]:
+    """One dataset's JSON record."""
+    return {
+        "action": "push",
+        "path": str(path / report.dandiset),
+        "type": "dataset",
+        "refds": str(path),
+        "dandiset": report.dandiset,
+        "target": report.sibling,
+        "status": report.status,
+        "message": report.message,
+        "refs": report.refs,
+        "exit_code": report.exit_code,
+        "dry_run": dry_run,
+    }

@@ -1,0 +1,96 @@
+"""``dandi-mirror runs``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dandi_mirror.cli import options, output
+from dandi_mirror.text import printable
+from dandi_mirror.workflows.reports import report_of
+
+if TYPE_CHECKING:
+    from dandi_mirror.mirror.monitor.run_log import Facts, PastRun
+
+
+@click.command("runs")
+@click.argument("run", metavar="[RUN]", required=False)
+@options.mirror
+@options.output
+@options.log_level
+def command(run: str | None, mirror_path: Path, output: str) -> None:
+    """Say what past runs of `sync` did, from their logs; with RUN, all that one of them reported.
+
+    RUN is a name that this command lists, or `last`.  Runs that found nothing new are counted with the run
+    before them (`again`), not listed.
+    """
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.mirror.monitor.run_log import past_runs
+    from dandi_mirror.mirror.state.layout import Mirror
+
+    mirror = Mirror(mirror_path.absolute())
+    folder = mirror.own / "log"
+    if not mirror.own.is_folder():
+        raise UsageError(f"{mirror.path} is no mirror, or no sync has run in it on this machine; name one: -d DIR")
+    found = list(past_runs(folder))
+    if not found and output == "text":
+        click.echo(f"no run has left a log in {mirror.path}", err=True)
+    if run is None:
+        _list(found, output)
+        return
+    named = found[:1] if run == "last" else [past for past in found if past.name == run]
+    if not named:
+        raise UsageError(
+            f"{folder} has no log of a run {run!a}; see which there are: dandi-mirror runs -d {mirror_path}"
+        )
+    _show(named[0], output)
+
+
+def _list(found: list[PastRun], form: str) -> None:
+    if form == "json":
+        for run in found:
+            output.print_json(_facts(run))
+        output.print_summary(runs=len(found))
+        return
+    line = "{:28}  {:20}  {:>9}  {:>4}  {:>5}  {:>6}  {}"
+    if found:
+        output.say(line.format("run", "began", "seconds", "exit", "again", "failed", "changed").rstrip())
+    for run in found:
+        end = run.end or {}
+        failed = end.get("error", 0) + end.get("impossible", 0)
+        seconds, code = end.get("seconds", "no end"), end.get("exit_code", "")
+        began = str(run.first.get("began", ""))[:19] + "Z"
+        output.say(line.format(run.name, began, seconds, code, run.again, failed, _changed(run)).rstrip())
+
+
+def _changed(run: PastRun) -> str:
+    """The Dandisets that changed, the first few by name; or why the run as a whole failed."""
+    names = [str(record["dandiset"]) for record in run.records if record.get("status") == "ok"]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return " ".join(names[:5]) + more or printable((run.end or {}).get("message", ""))
+
+
+def _facts(run: PastRun) -> Facts:
+    """One run's JSON record."""
+    end = {key: value for key, value in (run.end or {}).items() if key not in {"action", "said"}}
+    facts = {"name": run.name, **run.first, "ended": "", "message": "", "exit_code": None, "again": run.again}
+    place = {"path": str(run.path), "type": "file", "refds": str(run.path.path.parents[2])}
+    return {**facts, "last": run.last, **place, "status": "", **end}
+
+
+def _show(run: PastRun, form: str) -> None:
+    if form == "json":
+        for record in (_facts(run), *run.records):
+            output.print_json(record)
+        output.print_summary(runs=1)
+        return
+    for key, value in _facts(run).items():
+        if value not in ("", None):
+            output.say(f"{key:12} {printable(' '.join(value) if isinstance(value, list) else str(value))}")
+    for record in run.records:
+        report = report_of(record)
+        output.say(output.report_line(report, dry_run=False))
+        for line in output.finding_lines(report.findings):
+            output.say(line)

@@ -1,0 +1,153 @@
+"""``dandi-mirror search``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dandi_mirror.cli import options, output
+from dandi_mirror.text import human_size, printable
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from dandi_mirror.mirror.search.query import Term
+    from dandi_mirror.mirror.search.search import Answer, Found, Hit
+
+_LIMIT, _FILES = 10, 5
+
+
+@click.command("search")
+@click.argument("query", metavar="[QUERY]...", nargs=-1, shell_complete=options.complete_operators)
+@click.option("--old", is_flag=True, help="Also files that only older versions hold.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=_LIMIT, show_default=True, metavar="N", help="So many Dandisets."
+)
+@click.option(
+    "--files", type=click.IntRange(0), default=_FILES, show_default=True, metavar="N", help="So many files of each."
+)
+@options.mirror
+@options.output
+@options.log_level
+def command(query: tuple[str, ...], old: bool, limit: int, files: int, mirror_path: Path, output: str) -> int:
+    """Find Dandisets and files in the mirror, each with the command that gets it; the archive is not asked.
+
+    All words must be there: in a file's path or metadata, or in its Dandiset's own record.  A word stands for all that
+    begin so; '"spike sorting"' keeps words together.  Without QUERY the index is only brought up to date.
+
+    \b
+    species: sex: age: subject: session: approach: technique: variable: path:     of the file
+    file_type:nwb|image|text|video or the beginning of a MIME type                of the file
+    dandiset: name: keyword: contributor: description:                            of its Dandiset
+    created_after: created_before: modified_… published_…, as 2024-01-31          of its Dandiset
+    """
+    from dandi_mirror.mirror.search.query import parse
+    from dandi_mirror.mirror.search.search import near, search
+
+    terms = parse(query) if query else []
+    with index(mirror_path) as database:
+        if not terms:
+            return 0
+        answer = search(database, terms, old=old, most=limit, most_files=files)
+        missing = {} if answer.found else near(database, terms)
+    if output == "json":
+        _print_json(answer, missing, mirror_path)
+    else:
+        _print(answer, mirror_path)
+        if not answer.found:
+            from dandi_mirror.cli.output import say
+
+            say(_nothing(terms, missing), err=True)
+    return 0
+
+
+@contextmanager
+def index(mirror_path: Path) -> Iterator[sqlite3.Connection]:
+    """The search index of a mirror, brought up to date.
+
+    Raises:
+        UsageError: there is no Dandiset in it.
+        DiskError: there is no index, and none can be made.
+    """
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.mirror.search.index import bring_up, opened, path_of
+    from dandi_mirror.mirror.state.layout import Mirror
+
+    mirror = Mirror(mirror_path.absolute())
+    if not mirror.dandisets():
+        raise UsageError(f"{mirror_path} holds no Dandiset; make one: dandi-mirror sync 000004 -d {mirror_path}")
+    if sys.stderr.isatty():
+        from dandi_mirror.cli.progress import live
+
+        with live() as tell:
+            fresh = bring_up(mirror, tell)
+    else:
+        fresh = bring_up(mirror, lambda dandiset, doing: None)
+    if fresh.stale:
+        names = ", ".join(fresh.stale[:3]) + (f" and {len(fresh.stale) - 3} more" if len(fresh.stale) > 3 else "")
+        output.say(f"the search index does not have the newest of {names}: {printable(fresh.why)}", err=True)
+    with opened(path_of(mirror)) as database:
+        yield database
+
+
+def get_command(dandiset: str, version: str, path: str, mirror_path: Path) -> str:
+    """What to type to get a file, or all of a version."""
+    place = [] if mirror_path == Path() else ["-d", str(mirror_path)]
+    return shlex.join(["dandi-mirror", "get", f"{dandiset}@{version}", *([path] if path else []), *place])
+
+
+def _print(answer: Answer, mirror_path: Path) -> None:
+    for found in answer.found:
+        size = f"{found.files:,} file{'' if found.files == 1 else 's'}, {human_size(found.size)}"
+        output.say(f"{found.dandiset}  {printable(found.name)}  ({size})")
+        for hit in found.hits:
+            line = get_command(found.dandiset, hit.version, printable(hit.path), mirror_path)
+            output.say(f"  {line}  # {human_size(hit.size)}")
+        if not found.files:
+            output.say(f"  {get_command(found.dandiset, found.version, '', mirror_path)}")
+        elif found.files > len(found.hits):
+            output.say(f"  … and {found.files - len(found.hits):,} more files (--files {found.files})")
+    if answer.dandisets > len(answer.found):
+        more = answer.dandisets - len(answer.found)
+        output.say(f"… and {more:,} more Dandisets (--limit {answer.dandisets})")
+
+
+def _print_json(answer: Answer, missing: dict[str, list[str]], mirror_path: Path) -> None:
+    for found in answer.found:
+        output.print_json(_record(found, None, mirror_path))
+        for hit in found.hits:
+            output.print_json(_record(found, hit, mirror_path))
+    output.print_summary(dandisets=answer.dandisets, files=answer.files, bytes=answer.size, did_you_mean=missing)
+
+
+def _record(found: Found, hit: Hit | None, mirror_path: Path) -> dict[str, Any]:
+    folder = mirror_path.absolute() / found.dandiset
+    place = {"path": str(folder), "type": "dataset", "refds": str(mirror_path.absolute())}
+    facts: dict[str, Any] = {"dandiset": found.dandiset, "version": found.version}
+    path = ""
+    if hit:
+        place = {"path": str(folder / hit.path), "type": "file", "refds": str(folder)}
+        facts |= {key: value for key, value in asdict(hit).items() if key != "path"} | {"file": hit.path}
+        path = hit.path
+    else:
+        facts |= {"name": found.name, "files": found.files, "size": found.size}
+    facts["command"] = get_command(found.dandiset, facts["version"], path, mirror_path)
+    return {"action": "search", **place, "status": "ok", "message": "", **facts}
+
+
+def _nothing(terms: list[Term], missing: dict[str, list[str]]) -> str:
+    """Why nothing was found, as far as it can be told."""
+    if not missing:
+        return "nothing has all of these together" if len(terms) > 1 else "nothing has this"
+    words = [
+        f"{printable(word)!r}" + (f" (did you mean {' or '.join(names)}?)" if names else "")
+        for word, names in missing.items()
+    ]
+    return f"nothing has {', '.join(words)}"

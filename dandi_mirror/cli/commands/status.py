@@ -1,0 +1,149 @@
+"""``dandi-mirror status``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dandi_mirror.cli import options, output
+from dandi_mirror.text import human_size, printable
+from dandi_mirror.workflows import naming, tokens
+
+if TYPE_CHECKING:
+    from dandi_mirror.archive.api.client import Archive
+    from dandi_mirror.archive.names import Name
+    from dandi_mirror.config import Settings
+    from dandi_mirror.mirror.monitor.status import Status
+    from dandi_mirror.mirror.state.layout import Mirror
+
+
+@click.command("status")
+@click.argument("dandisets", metavar="[ID]...", nargs=-1, shell_complete=options.complete_dandisets)
+@click.option("--all", "everything", is_flag=True, help="Those of the archive that are not mirrored, too; as a table.")
+@click.option("--offline", is_flag=True, help="Do not ask the archive; say what the last sync left.")
+@options.mirror
+@options.instance
+@options.output
+@options.log_level
+def command(
+    dandisets: tuple[str, ...], everything: bool, offline: bool, mirror_path: Path, instance: str | None, output: str
+) -> int:
+    """Say how the mirrored Dandisets stand to the archive; nothing is written.
+
+    \b
+    up to date    as the archive had it when it was asked
+    behind, renamed, unembargoed    the archive has moved on: run dandi-mirror sync
+    pending       something waits for the archive; the next sync completes it
+    refused       something the archive lists must not reach git (named below)
+    version gone  a tagged version is no longer in the archive; the tag stays
+    unfinished    the last sync was cut off: run it again
+    unanswered    the archive did not answer the last sync, or not as a whole
+    failed        the last sync could not be done (named below)
+    gone, forbidden, embargoed, emptied    the mirror keeps what it has
+    alarm         a tagged version and the archive disagree
+    not mirrored, left out    with --all: the latter by the rules include and exclude of the settings
+    """
+    from dandi_mirror.cli.output import print_summary
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.mirror.monitor.status import Word
+    from dandi_mirror.mirror.state.layout import Mirror
+
+    if everything and (dandisets or offline):
+        raise UsageError("--all asks the archive for all Dandisets; leave out their ids, and --offline")
+    mirror, names = Mirror(mirror_path.absolute()), naming.read_names(dandisets, offline=offline)
+    settings = naming.settings_for(mirror_path, names, instance=instance)
+    ids = naming.dandisets(names) or mirror.dandisets()
+    if not ids and not everything:
+        raise UsageError(f"{mirror_path} holds no Dandiset; make one: dandi-mirror sync 000004 -d {mirror_path}")
+    found = _look_at_all(mirror, settings) if everything else _look(mirror, ids, settings, names, offline)
+    if everything and output == "text":
+        _table(found)
+    else:
+        for status in found:
+            _print(status, mirror.path, output)
+    # of what was not asked for by its id, it is no failure not to be there
+    code = max((status.exit_code for status in found if not everything or status.word is not Word.MISSING), default=0)
+    if output == "json":
+        print_summary(code, dandisets=len(found))
+    return code
+
+
+def _look(mirror: Mirror, ids: list[str], settings: Settings, names: list[Name], offline: bool) -> list[Status]:
+    """How each stands; where none was named, their rows are from the list of all, not each by a request of its own."""
+    from dandi_mirror.mirror.monitor.status import status_of
+
+    if offline:
+        return [status_of(mirror, dandiset, None) for dandiset in ids]
+    with _archive(settings, naming.said(names)) as archive:
+        rows = {} if names else archive.dandisets(embargoed=_with_token(archive, settings))
+        return [status_of(mirror, dandiset, lambda name: rows.get(name) or archive.dandiset(name)) for dandiset in ids]
+
+
+def _look_at_all(mirror: Mirror, settings: Settings) -> list[Status]:
+    from dandi_mirror.mirror.monitor.status import status_of_all
+    from dandi_mirror.mirror.sync.filters import Rules
+
+    with _archive(settings) as archive:
+        rules = Rules(settings.include, settings.exclude)
+        rows = archive.dandisets(embargoed=_with_token(archive, settings))
+        return list(status_of_all(mirror, rows, archive.dandiset, rules))
+
+
+def _with_token(archive: Archive, settings: Settings) -> bool:
+    """Whether to ask for what is under embargo, which is refused to those without a token."""
+    return settings.embargoed and archive.session.has_token
+
+
+@contextmanager
+def _archive(settings: Settings, said: str | None = None) -> Iterator[Archive]:
+    """The archive; ``said`` is what names call it."""
+    from dandi_mirror.archive.api.client import Archive
+    from dandi_mirror.archive.instances import check_called
+
+    token = tokens.stored(settings.instance) if settings.embargoed else tokens.given(settings.instance)
+    with closing(tokens.session(settings, token)) as session:
+        archive = Archive(session)
+        check_called(said, archive.instance)
+        yield archive
+
+
+def _coloured(status: Status) -> str:
+    """The word, in red on a terminal where it ends the command with a failure; click takes colours out elsewhere."""
+    import os
+
+    plain = status.exit_code == 0 or "NO_COLOR" in os.environ
+    return str(status.word) if plain else click.style(str(status.word), fg="red")
+
+
+def _table(found: list[Status]) -> None:
+    form = "{:8}  {:12}  {:>8}  {:>9}  {:10}  {}"
+    output.say(form.format("dandiset", "status", "versions", "size", "modified", "name"))
+    for status in found:
+        size, day, name = human_size(status.size), status.modified[:10], printable(status.name)
+        line = form.format(status.dandiset, status.word, status.versions, size, day, name[:60]).rstrip()
+        click.echo(line.replace(status.word, _coloured(status), 1))
+
+
+def _print(status: object, path: Path, form: str) -> None:
+    from dandi_mirror.mirror.monitor.status import Status, Word
+
+    assert isinstance(status, Status)
+    if form == "json":
+        facts = asdict(status) | {"word": str(status.word)}
+        where = {"action": "status", "path": str(path / status.dandiset), "type": "dataset", "refds": str(path)}
+        state = "ok" if status.exit_code == 0 else "impossible"
+        output.print_json(where | {"status": state, "message": str(status.word)} | facts)
+        return
+    details = [f"{status.versions} version{'' if status.versions == 1 else 's'}"]
+    details += [f"{status.edits} local edit{'' if status.edits == 1 else 's'}"] if status.edits else []
+    line = f"{status.dandiset}  {_coloured(status)}"
+    click.echo(line if status.word is Word.MISSING else f"{line}  {', '.join(details)}")
+    if status.failure:
+        output.say(f"  {printable(status.failure)}")
+    for finding in output.finding_lines(status.findings):
+        output.say(finding)

@@ -1,0 +1,59 @@
+"""``dandi-mirror which``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from dandi_mirror.cli import options
+
+
+@click.command("which")
+@click.argument("content", metavar="FILE|SHA256|ASSET-ID|BLOB-URL", type=click.Path())
+@options.mirror
+@options.output
+@options.log_level
+def command(content: str, mirror_path: Path, output: str) -> int:
+    """Say where some bytes are: in which versions of which mirrored Dandisets, and at which paths.
+
+    \b
+    FILE        any file; of one of git-annex its content need not be here
+    SHA256      or a git-annex key
+    ASSET-ID    or its URL at the archive's API
+    BLOB-URL    its URL in S3
+
+    Ends with 3 if they are in none.  The archive is not asked.
+    """
+    from dandi_mirror.cli.commands.search import get_command, index
+    from dandi_mirror.cli.output import print_json, print_summary, say
+    from dandi_mirror.errors import NotFoundError
+    from dandi_mirror.mirror.search.which import places, wanted
+    from dandi_mirror.mirror.state.layout import Mirror
+    from dandi_mirror.text import human_size, printable
+
+    what = wanted(content)
+    with index(mirror_path) as database:
+        found = places(database, Mirror(mirror_path.absolute()), what)
+    for place in found:
+        command = get_command(place.dandiset, place.version, place.path, mirror_path)
+        if output == "json":
+            folder = mirror_path.absolute() / place.dandiset
+            where = {"action": "which", "path": str(folder / place.path), "type": "file", "refds": str(folder)}
+            facts = {key: value for key, value in asdict(place).items() if key != "path"} | {"file": place.path}
+            print_json(where | {"status": "ok", "message": "", **facts, "command": command})
+        else:
+            size = human_size(place.size)
+            say(f"{place.dandiset}  {printable(place.path)}  ({size})  {' '.join(place.versions)}")
+    known = f" (SHA-256 {what.sha256})" if what.sha256 and what.sha256 != content else ""
+    why = "" if found else f"no version of a mirrored Dandiset holds {printable(content)}{known}"
+    if output == "text" and why:
+        raise NotFoundError(why)
+    code = NotFoundError.exit_code if why else 0
+    if output == "json":
+        if why:
+            where = {"action": "which", "path": content, "type": "file", "refds": str(mirror_path.absolute())}
+            print_json(where | {"status": "impossible", "message": why, "sha256": what.sha256, "versions": []})
+        print_summary(code, places=len(found))
+    return code

@@ -1,0 +1,1 @@
+"""Bring the content of files: into a clone, or as plain files."""

@@ -1,0 +1,151 @@
+"""What a dataset's git says of its assets and of its Dandiset: the one reader of records that stand in a tree.
+
+A repository may come from anybody, so a record of it is admitted as one of the API is: by the same rules for its path,
+size, digest and id.  One that is not becomes a :class:`.Refusal`, which is named to people; it is never an exception.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import orjson
+
+from dandi_mirror import canonical
+from dandi_mirror.mirror.format.admission import LARGEST_RECORD, Refusal, content_of, shown_path
+from dandi_mirror.mirror.format.records import LARGEST_PART, is_part
+from dandi_mirror.model import Kind, is_asset_id
+from dandi_mirror.paths import refuse_path
+from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.reader import Reader
+
+_MISSING = b"a file of records is missing"
+_TOO_LARGE = b"a file of records is larger than a sync makes it"
+_NO_RECORD = "its line in .dandi/assets is no record"
+_REFUSED_NAME = re.compile(r"\.dandi/refused/[0-9a-f-]{36}(?:-[0-9]{1,9})?\.json")
+_LONGEST_REASON = 500  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The record of an asset, admitted."""
+
+    path: str
+    asset_id: str
+    size: int
+    """Bytes."""
+    sha256: str
+    metadata: dict[str, object]
+    created: str
+    """When the archive was given the asset; empty if the record does not say."""
+    line: bytes
+    """Its canonical bytes."""
+
+    @property
+    def etag(self) -> str:
+        """The archive's etag of the bytes; empty if the record has none."""
+        digests = self.metadata.get("digest")
+        etag = digests.get("dandi:dandi-etag") if isinstance(digests, dict) else None
+        return etag if isinstance(etag, str) else ""
+
+
+def lines(reader: Reader, oids: Iterable[str]) -> Iterator[bytes]:
+    """The lines of files of records, each to be given to :func:`admit`; of a file that cannot be read, one."""
+    for content in reader.read(list(oids), LARGEST_RECORD + 1, _TOO_LARGE):
+        if content is None:
+            yield _MISSING
+        elif len(content) > LARGEST_PART and b"\n" in content[:-1]:
+            yield _TOO_LARGE  # a file has more than one record only while it is small
+        else:
+            yield from content.splitlines()
+
+
+def records(reader: Reader, oids: Iterable[str]) -> Iterator[Record | Refusal]:
+    """What files of records hold, admitted or refused."""
+    return map(admit, lines(reader, oids))
+
+
+def admit(line: bytes) -> Record | Refusal:
+    """A record of a tree, or why it is none that can be used."""
+    if line in {_MISSING, _TOO_LARGE}:
+        return Refusal(Kind.REFUSED, "", line.decode(), "")
+    record = _object(line)
+    path = record.get("path")
+    too_large = "the record is larger than 8 MiB" if len(line) > LARGEST_RECORD else None
+    return _admit(record, refuse_path(path) or too_large, str(path), line)
+
+
+def refused_asset(name: str, content: bytes | None) -> Record | Refusal:
+    """What a file below ``.dandi/refused`` says; of an asset whose content can be had all the same, its record.
+
+    The path of that is where its link stands.
+    """
+    facts = _object(content or b"") if _REFUSED_NAME.fullmatch(name) else {}
+    record, asset_id = facts.get("record"), facts.get("asset_id")
+    if isinstance(record, dict) and "metadata" in record:
+        return _admit(record, None, name.removesuffix(".json"), b"")
+    return Refusal(Kind.REFUSED, shown_path(facts), _reason(facts), asset_id if is_asset_id(asset_id) else "")
+
+
+def refusal_of(name: str, content: bytes | None) -> Refusal:
+    """What a file below ``.dandi/refused`` says of an asset, for people."""
+    facts = _object(content or b"") if _REFUSED_NAME.fullmatch(name) else {}
+    record, asset_id = facts.get("record"), facts.get("asset_id")
+    size = record.get("size") if isinstance(record, dict) else None
+    size = size if type(size) is int and size >= 0 else None
+    path = shown_path(facts) if facts else name
+    return Refusal(Kind.REFUSED, path, _reason(facts), asset_id if is_asset_id(asset_id) else "", size)
+
+
+def records_in(reader: Reader, name: str, oid: str) -> Iterator[Record | Refusal]:
+    """What one file holds that is called ``name`` in a tree: a file of records, or one below ``.dandi/refused``."""
+    if is_part(name):
+        yield from records(reader, [oid])
+    else:
+        yield from (refused_asset(name, content) for content in reader.read([oid], instead=b""))
+
+
+def records_at(dataset: Dataset, commit: str) -> Iterator[Record | Refusal]:
+    """All records of a commit, admitted or refused."""
+    parts = [oid for path, (_, oid) in dataset.tree(commit, ".dandi").items() if is_part(path)]
+    with dataset.reader() as reader:
+        yield from records(reader, parts)
+
+
+def times(dataset: Dataset, commit: str) -> dict[str, str]:
+    """Path → when the archive was given the asset."""
+    return {record.path: record.created for record in records_at(dataset, commit) if isinstance(record, Record)}
+
+
+def dandiset_record(content: bytes | None) -> dict[str, object]:
+    """A Dandiset's own record, as ``dandiset.yaml`` of a commit has it; empty if no sync made that."""
+    return _object(content or b"")
+
+
+def _admit(record: dict[str, object], refused: str | None, path: str, line: bytes) -> Record | Refusal:
+    asset_id, metadata, created = record.get("asset_id"), record.get("metadata"), record.get("created")
+    known = asset_id if is_asset_id(asset_id) else ""
+    if not record or not isinstance(metadata, dict):
+        return Refusal(Kind.REFUSED, shown_path(record), _NO_RECORD, known)
+    size, sha256, reason = content_of(record, metadata)
+    reason = refused or reason or (None if known else "the asset id is not a UUID of version 4")
+    if reason or size is None or sha256 is None:
+        return Refusal(Kind.REFUSED, shown_path(record), reason or "the record has no SHA-256", known, size)
+    return Record(path, known, size, sha256, metadata, created if isinstance(created, str) else "", line)
+
+
+def _reason(facts: dict[str, object]) -> str:
+    reason = facts.get("reason")
+    return reason[:_LONGEST_REASON] if isinstance(reason, str) else "what was kept of it cannot be read"
+
+
+def _object(content: bytes) -> dict[str, object]:
+    """A JSON object that is no deeper than one of ours; else an empty one."""
+    try:
+        found = orjson.loads(content)
+        if content.count(b"{") + content.count(b"[") > canonical.DEEPEST:
+            canonical.check(found)
+    except (orjson.JSONDecodeError, canonical.NotCanonical):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,203 @@
+"""A version as the files of a dataset: pure, from what was admitted to (path, entry) pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import orjson
+
+from dandi_mirror import canonical
+from dandi_mirror.mirror.format.admission import Refusal
+from dandi_mirror.mirror.format.record_spool import Spool
+from dandi_mirror.mirror.format.records import record_files
+from dandi_mirror.mirror.format.unchanged_records import AS_BEFORE, KeptRecords
+from dandi_mirror.model import Asset, Instance, Kind, VersionRow
+from dandi_mirror.repo.annex.keys import annex_key, link_target
+from dandi_mirror.repo.git.stream import LINK, Entry, Inline, Made
+
+FORMAT = 1
+REFUSED = ".dandi/refused"
+
+LARGEST_TEXT = 1024 * 1024  # bytes
+_TEXT_SUFFIXES = (".bval", ".bvec", ".cff", ".csv", ".json", ".md", ".rst", ".tsv", ".txt", ".yaml", ".yml")
+_TEXT_NAMES = ("CHANGES", "LICENSE", "README")
+
+
+def is_text(path: str, size: int) -> bool:
+    """Whether an asset of ``size`` bytes is kept in git itself: small, and text by its name.
+
+    ``.gitattributes`` says the same to git-annex, so that a person's edits follow the rule too.
+    """
+    return size <= LARGEST_TEXT and (path.endswith(_TEXT_SUFFIXES) or path.rpartition("/")[2] in _TEXT_NAMES)
+
+
+def git_attributes() -> bytes:
+    """The ``.gitattributes`` of every version: the text rule, the backend, and no change of line ends."""
+    text = [*_TEXT_NAMES, *(f"*{suffix}" for suffix in _TEXT_SUFFIXES)]
+    own = ["**/.git*", "/.dandi/**", "/.datalad/**", "/dandiset.yaml"]
+    lines = [
+        "* -text annex.backend=SHA256E annex.largefiles=anything",
+        *(f"{pattern} annex.largefiles=largerthan={LARGEST_TEXT}" for pattern in text),
+        *(f"{pattern} annex.largefiles=nothing" for pattern in own),
+    ]
+    return "".join(line + "\n" for line in lines).encode()
+
+
+def datalad_config(instance: Instance, dandiset: str = "") -> bytes:
+    """The ``.datalad/config`` of a dataset: its id, equal in every mirror."""
+    return f'[datalad "dataset"]\n\tid = {instance.dataset_id(dandiset)}\n'.encode()
+
+
+def dandiset_yaml(metadata: Mapping[str, object]) -> bytes:
+    """The Dandiset's record, without where its manifest happens to be hosted.
+
+    Raises:
+        canonical.NotCanonical: the record cannot be written.
+    """
+    return canonical.dumps_yaml({name: value for name, value in metadata.items() if name != "manifestLocation"})
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A version as it was read from the archive and admitted."""
+
+    row: VersionRow
+    metadata: Mapping[str, object]
+    yaml: bytes
+    assets: Mapping[str, Asset]
+    """By path, each path once and none both file and folder."""
+    refusals: tuple[Refusal, ...] = ()
+    rows: int = 0
+    """What its rows come to, in whatever order: another number after any change of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link(Made):
+    """An annexed file: a symbolic link to where git-annex keeps its content."""
+
+    key: str
+    depth: int
+    """Folders above it in the tree."""
+    mode: bytes = LINK
+
+    def content(self) -> bytes:
+        """What the link says."""
+        return link_target(self.key, self.depth).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The files of a version, and what is annexed of it."""
+
+    entries: dict[str, Entry]
+    annexed: list[Place] = field(default_factory=list)
+
+
+class Place(Protocol):
+    """One place where a key stands, an asset in most cases: what its logs on the git-annex branch are made of."""
+
+    @property
+    def key(self) -> str:
+        """The git-annex key."""
+
+    @property
+    def asset_id(self) -> str:
+        """Its API URL is made of it."""
+
+    @property
+    def content_url(self) -> str | None:
+        """Its S3 URL."""
+
+    @property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """git-annex metadata."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annexed:
+    """A place that is no asset of the tree: a refused one, or one that is gone."""
+
+    key: str
+    asset_id: str
+    content_url: str | None
+    fields: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """An asset that stays as it was mirrored before, because its new row cannot be taken."""
+
+    path: str
+    entry: Entry
+    record: int
+    """The handle of its record."""
+    size: int
+    """Bytes."""
+    fields: tuple[tuple[str, str], ...]
+
+
+def version_tree(
+    instance: Instance,
+    dandiset: str,
+    listing: Listing,
+    texts: Mapping[str, Entry],
+    spool: Spool,
+    carried: Iterable[Carried] = (),
+    kept: KeptRecords | None = None,
+) -> Tree:
+    """The tree of a version.
+
+    ``texts`` holds the content of text files by their SHA-256; a text file that is missing there becomes a
+    link.  ``carried`` are assets kept as they were mirrored before; ``kept`` has the
+    records that were not read again.
+    """
+    tree = Tree(
+        {
+            ".datalad/config": Inline(datalad_config(instance, dandiset)),
+            ".gitattributes": Inline(git_attributes()),
+            "dandiset.yaml": Inline(listing.yaml),
+        }
+    )
+    records: list[tuple[str, int]] = []
+    for asset_before in carried:
+        tree.entries[asset_before.path] = asset_before.entry
+        records.append((asset_before.path, asset_before.record))
+    for path, asset in listing.assets.items():
+        text = texts.get(asset.sha256) if texts and is_text(path, asset.size) else None
+        if text is not None:
+            tree.entries[path] = text
+        else:
+            stays = kept is not None and asset.record < 0 and path in kept
+            tree.entries[path] = AS_BEFORE if stays else Link(asset.key, path.count("/"))
+            tree.annexed.append(asset)
+        records.append((path, asset.record))
+    tree.entries.update(kept.files(records) if kept else record_files(spool, records))
+    for refusal in listing.refusals:
+        _add_refused(tree, refusal)
+    return tree
+
+
+def _add_refused(tree: Tree, refusal: Refusal) -> None:
+    if refusal.kind is not Kind.REFUSED or not refusal.asset_id:
+        return
+    name = f"{REFUSED}/{refusal.asset_id}"
+    rows = 1
+    while f"{name}.json" in tree.entries:
+        # an id that stands for several rows names each of them
+        rows += 1
+        name = f"{REFUSED}/{refusal.asset_id}-{rows}"
+    tree.entries[f"{name}.json"] = Inline(refused_record(refusal))
+    if refusal.size is not None and refusal.sha256 is not None:
+        key = annex_key(refusal.size, refusal.sha256, refusal.path)
+        tree.entries[name] = Link(key, name.count("/"))
+        tree.annexed.append(Annexed(key, refusal.asset_id, refusal.content_url, ()))
+
+
+def refused_record(refusal: Refusal) -> bytes:
+    """What stands beside the link of a refused asset: its path (escaped), the reason and its record."""
+    path = refusal.path.encode("utf-8", "backslashreplace").decode()
+    record = orjson.loads(refusal.record) if refusal.record else None
+    facts = {"asset_id": refusal.asset_id, "path": path, "reason": refusal.reason, "record": record}
+    return canonical.dumps_yaml(facts)

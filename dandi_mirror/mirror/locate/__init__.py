@@ -1,0 +1,1 @@
+"""Which mirror, clone or version a name stands for on this machine."""

@@ -1,0 +1,74 @@
+"""Which dataset and which state of it somebody means who names a Dandiset and a version."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from dandi_mirror.errors import UsageError
+from dandi_mirror.mirror.locate.clones import clone_at
+from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.model import DRAFT
+from dandi_mirror.repo.git import history
+from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.history import State
+
+
+def dataset_of(path: Path, dandiset: str) -> Dataset:
+    """The dataset of a Dandiset in the mirror at ``path``, or the clone of it that ``path`` is in.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    dataset = Mirror(path).dataset(dandiset)
+    if dataset.exists():
+        return dataset
+    clone = clone_at(str(path))
+    if clone and clone.name.dandiset == dandiset:
+        return Dataset(clone.folder)
+    raise UsageError(f"{dandiset} is not in {path}; mirror it first: dandi-mirror sync {dandiset} -d {path}")
+
+
+def state_of(dataset: Dataset, dandiset: str, name: str) -> State:
+    """The state that a version, ``draft`` or a commit's id names.
+
+    Raises:
+        UsageError: it is not here; the message says which are.
+    """
+    if found := history.find(dataset, name):
+        return found
+    names = [state.name for state in states(dataset)]
+    near = get_close_matches(name, names, 1)
+    hint = f"did you mean {dandiset}@{near[0]}?" if near else f"it has {', '.join(names) or 'none yet'}"
+    raise UsageError(f"{dandiset}@{name} is not in {dataset.path}; {hint}")
+
+
+def states(dataset: Dataset, commits: int = 1) -> list[State]:
+    """The published versions and the last ``commits`` of the draft, if it is here, oldest first."""
+    tip = history.branch(dataset)
+    found = history.versions(dataset)
+    if tip and tip.name == DRAFT:
+        found += history.commits(dataset, tip, commits) if commits > 1 else [tip]
+    # the draft after the version that was made of it
+    return sorted(found, key=lambda state: (state.seconds, state == tip))
+
+
+def range_of(dataset: Dataset, dandiset: str, typed: str) -> tuple[State | None, State]:
+    """The two states in ``A..B``; of ``A..`` and ``..B`` the other end is the draft, or the version before.
+
+    ``B`` alone is ``..B``, and an empty one is the newest version and the draft.  None: there is none before.
+
+    Raises:
+        UsageError: one of them is not here.
+    """
+    old, dots, new = typed.partition("..")
+    if not dots:
+        old, new = "", typed
+    there = states(dataset)
+    if not there:
+        raise UsageError(f"{dandiset} has no version in {dataset.path}; run dandi-mirror sync {dandiset}")
+    end = state_of(dataset, dandiset, new) if new else there[-1]
+    if old:
+        return state_of(dataset, dandiset, old), end
+    before = [state for state in there if state.seconds <= end.seconds and state != end and state.name != DRAFT]
+    return (before[-1] if before else None), end

@@ -1,0 +1,1 @@
+"""Show how a mirror compares with the archive, and what past runs did."""

@@ -1,0 +1,1 @@
+"""Push a mirror to its siblings."""

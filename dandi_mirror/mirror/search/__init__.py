@@ -1,0 +1,1 @@
+"""Find Dandisets and files in a mirror."""

@@ -1,0 +1,1 @@
+"""Where a mirror keeps its files, and what it remembers between runs."""

@@ -1,0 +1,1 @@
+"""Bring datasets up to date with the archive."""

@@ -1,0 +1,34 @@
+"""Keeping what is mirrored of an asset that the archive still lists but that cannot be written just now."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from dandi_mirror.mirror.format.annex_metadata import annex_fields
+from dandi_mirror.mirror.format.record_reader import Record
+from dandi_mirror.mirror.format.record_spool import Spool
+from dandi_mirror.mirror.format.records import is_asset_path
+from dandi_mirror.mirror.format.tree import Carried, Listing
+from dandi_mirror.mirror.format.unchanged_records import KeptRecords
+from dandi_mirror.paths import conflicts
+from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.dataset import Tree as OldTree
+from dandi_mirror.repo.git.stream import Known
+
+
+def carried_assets(dataset: Dataset, old: OldTree, listing: Listing, spool: Spool) -> list[Carried]:
+    """Each pending or refused asset whose path is mirrored already, as it is mirrored.
+
+    A new row that cannot be taken does not delete what its path held before.
+    """
+    refused = {refusal.path for refusal in listing.refusals}
+    wanted = {path for path in refused if path in old and is_asset_path(path) and path not in listing.assets}
+    if wanted:
+        wanted -= set(conflicts([*listing.assets, *wanted]))
+    found = sorted(KeptRecords(dataset, old, spool).records(wanted), key=attrgetter("path"))
+    return [_carried(record, Known(old[record.path][1], old[record.path][0]), spool) for record in found]
+
+
+def _carried(record: Record, entry: Known, spool: Spool) -> Carried:
+    fields = annex_fields(record.metadata, record.path)
+    return Carried(record.path, entry, spool.put(record.line), record.size, fields)

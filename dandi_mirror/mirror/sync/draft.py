@@ -1,0 +1,162 @@
+"""A draft at two times, as values that an upload compares: as the last sync left it, and as the archive has it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from dandi_mirror.archive.api.client import Archive
+from dandi_mirror.archive.api.listing import Unstable, asset_pages
+from dandi_mirror.errors import UsageError
+from dandi_mirror.mirror.format.admission import LARGEST_RECORD, ContentHosts, Refusal, admit_row
+from dandi_mirror.mirror.format.record_reader import Record, admit, records_at
+from dandi_mirror.mirror.format.records import is_part
+from dandi_mirror.mirror.sync.version_reader import TRIES
+from dandi_mirror.model import DRAFT, DandisetRow, There
+from dandi_mirror.repo.git import history
+from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.stream import IDENTITY
+
+_SHA256 = re.compile(rb'"dandi:sha2-256":"([0-9a-f]{64})"')
+"""In a canonical record; most of them need not be parsed."""
+FEW = 50
+"""So many records are asked for one by one; of more, the whole listing is read with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A draft as the last sync left it."""
+
+    commit: str
+    assets: Mapping[str, There]
+    """By path."""
+
+
+def last_sync(dataset: Dataset) -> Base:
+    """The draft as the last sync left it, of those that what is checked out holds.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not (commit := last_commit(dataset)):
+        raise UsageError(f"{dataset.path} holds no draft that a sync has made; check it out: git checkout {DRAFT}")
+    return Base(commit, {path: there for path, there, _ in _records(dataset, commit)})
+
+
+def last_commit(dataset: Dataset) -> str:
+    """The newest commit of the draft that a sync has made, of those that what is checked out holds; or empty."""
+    committer = IDENTITY.decode().partition("<")[2].rstrip(">")
+    return history.last_by(dataset, committer, f"Dandi-Version: {DRAFT}", "Mirror-Format: .*")
+
+
+def metadata_of(
+    dataset: Dataset, base: Base, sha256s: Iterable[str], older: Iterable[str] = ()
+) -> dict[str, dict[str, object]]:
+    """The metadata of an asset for each digest that the draft holds, as the last sync left it.
+
+    Of the digests ``older`` also where only a version has them, or an earlier state of the draft.
+    """
+    wanted = {*sha256s, *older}
+    found: dict[str, dict[str, object]] = {}
+    for _, there, metadata in _records(dataset, base.commit) if wanted else ():
+        if there.sha256 in wanted:
+            found.setdefault(there.sha256, metadata)
+    if missing := set(older) - found.keys():
+        found |= _older(dataset, missing)
+    return found
+
+
+def _older(dataset: Dataset, missing: set[str]) -> dict[str, dict[str, object]]:
+    """Of all records that the repository has ever had, the newest with each of these digests."""
+    found: dict[str, dict[str, object]] = {}
+    parts = [oid for path, oid in history.contents(dataset, ".dandi") if is_part(path)]
+    with dataset.reader() as reader:
+        for content in reader.read(parts, LARGEST_RECORD + 1, b""):
+            for match in _SHA256.finditer(content or b""):
+                if content and (sha256 := match[1].decode()) in missing and sha256 not in found:
+                    start, end = content.rfind(b"\n", 0, match.start()) + 1, content.find(b"\n", match.end())
+                    record = admit(content[start:end])
+                    if isinstance(record, Record) and record.sha256 == sha256:
+                        found[sha256] = record.metadata
+            if len(found) == len(missing):
+                break
+    return found
+
+
+def _records(dataset: Dataset, commit: str) -> Iterator[tuple[str, There, dict[str, object]]]:
+    """Path, bytes and metadata of each asset."""
+    for record in records_at(dataset, commit):
+        if isinstance(record, Refusal):
+            raise UsageError(
+                f"{dataset.path}: the draft has a record that cannot be used, {record.path!a:.200}: {record.reason}; "
+                "no sync made it, so clone the Dandiset from a mirror that you trust"
+            )
+        there = There(record.asset_id, record.size, record.sha256, record.etag)
+        yield record.path, there, record.metadata
+
+
+def in_archive(archive: Archive, row: DandisetRow, base: Base) -> tuple[DandisetRow, dict[str, There]]:
+    """The draft as the archive has it now, by path; and the Dandiset's row that goes with it.
+
+    What an asset id stands for does not change, so only records of assets are read that the last sync did not see.
+
+    Raises:
+        Unstable: it never held still.
+    """
+    for _ in range(TRIES):
+        try:
+            found = _listed(archive, row, base)
+        except Unstable:
+            found = None
+        again = archive.dandiset(row.identifier)
+        if found is not None and (again.draft.modified, again.draft.asset_count) == (row.draft.modified, len(found)):
+            return again, found
+        row = again
+    raise Unstable(
+        f"{row.identifier}: the draft changed whenever it was read; somebody is at work on it: run this again"
+    )
+
+
+def _listed(archive: Archive, row: DandisetRow, base: Base) -> dict[str, There]:
+    known = {there.asset_id: (path, there) for path, there in base.assets.items()}
+    found: dict[str, There] = {}
+    unknown: list[str] = []
+    for item in chain.from_iterable(asset_pages(archive, row.identifier, DRAFT, metadata=False)):
+        if not isinstance(item, dict) or not isinstance(item.get("path"), str):
+            raise Unstable(f"{row.identifier}: a row that is no asset")
+        path, asset_id = item["path"], str(item.get("asset_id"))
+        blob = item["blob"] if isinstance(item.get("blob"), str) else ""
+        held = known.get(asset_id)
+        if held and held[0] == path:
+            found[path] = replace(held[1], blob=blob)
+        else:
+            found[path] = There(asset_id, 0, "", blob=blob)
+            unknown.append(asset_id)
+    for there, path in _read(archive, row, unknown):
+        found[path] = replace(there, blob=found[path].blob) if path in found else there
+    return found
+
+
+def _read(archive: Archive, row: DandisetRow, unknown: list[str]) -> Iterator[tuple[There, str]]:
+    """What is new of a draft, with its digests where they are known."""
+    if len(unknown) <= FEW:
+        rows: Iterable[object] = (archive.session.get(f"/assets/{asset_id}/info/") for asset_id in unknown)
+    else:
+        rows = chain.from_iterable(asset_pages(archive, row.identifier, DRAFT))
+    wanted, hosts = set(unknown), ContentHosts(archive.instance, closed=not row.is_open)
+    for item in rows:
+        if isinstance(item, dict) and item.get("asset_id") in wanted:
+            yield _there(item, hosts), str(item.get("path"))
+
+
+def _there(item: dict[str, object], hosts: ContentHosts) -> There:
+    admitted = admit_row(item, hosts)
+    metadata = item.get("metadata")
+    digest = metadata.get("digest") if isinstance(metadata, dict) else None
+    etag = str(digest.get("dandi:dandi-etag", "")) if isinstance(digest, dict) else ""
+    if isinstance(admitted, Refusal):
+        # what a sync leaves out is no change that another sync would bring
+        return There(str(item["asset_id"]), admitted.size or 0, "", etag)
+    return There(admitted[0].asset_id, admitted[0].size, admitted[0].sha256, etag)

@@ -1,0 +1,86 @@
+"""Where the Dandisets of a run are synced: in threads here, or by the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from dandi_mirror.addresses import Allowed
+from dandi_mirror.archive.api.client import Archive
+from dandi_mirror.archive.http.session import Session
+from dandi_mirror.errors import DiskError, TemporaryError, UsageError
+from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.mirror.state.options import Pace, silent
+from dandi_mirror.mirror.sync.dandiset import Task, failures_in, sync_one
+from dandi_mirror.model import Report
+
+Submit = Callable[[Task], Future[Report]]
+"""Takes a Dandiset on; its future's result is the report."""
+
+ANSWER = 20
+"""Seconds in which a scheduler must answer."""
+
+
+def executor(archive: Archive, mirror: Mirror, pace: Pace) -> AbstractContextManager[Submit]:
+    """Where tasks go; what has not begun when the block ends never does.
+
+    Raises:
+        UsageError: the scheduler cannot be used, because Dask is not installed.
+        TemporaryError: the scheduler does not answer.
+    """
+    return _cluster(archive, mirror, pace.scheduler) if pace.scheduler else _threads(archive, mirror, pace.jobs)
+
+
+@contextmanager
+def _threads(archive: Archive, mirror: Mirror, jobs: int) -> Iterator[Submit]:
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="sync")
+    try:
+        yield lambda task: pool.submit(sync_one, archive, mirror, task)
+    finally:
+        # an interrupted run does not wait for those that are at work
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _cluster(archive: Archive, mirror: Mirror, address: str) -> Iterator[Submit]:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise UsageError("--scheduler needs Dask; install it: pip install 'dandi-mirror[cluster]'") from None
+    try:
+        client = Client(address, timeout=ANSWER, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise TemporaryError(f"no Dask scheduler answers at {address} ({error}); start one: dask scheduler") from None
+    with client:
+        # not pure: the same task again is to be done again
+        pool = client.get_executor(pure=False)
+        try:
+            yield lambda task: pool.submit(sync_there, archive.instance.api_url, mirror.path, task)
+        finally:
+            pool.shutdown(wait=False)
+
+
+def sync_there(api_url: str, path: Path, task: Task) -> Report:
+    """What a worker does with a task; a token is not sent to it, open Dandisets need none."""
+    report = Report(task.dandiset)
+    with failures_in(report):
+        mirror = Mirror(path)
+        if not mirror.own.is_folder():
+            raise DiskError(f"a worker does not see the mirror at {path}; it must be on a disk that all of them share")
+        report = sync_one(_archive(api_url, task.options.hosts), mirror, task)
+    return report
+
+
+def portable(task: Task) -> Task:
+    """A task as another process can have it."""
+    return replace(task, options=replace(task.options, progress=silent))
+
+
+@cache
+def _archive(api_url: str, hosts: frozenset[str]) -> Archive:
+    """One for each worker process, so that it keeps its connections."""
+    return Archive(Session(api_url, allowed=Allowed.named(api_url, hosts)))

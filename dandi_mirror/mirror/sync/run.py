@@ -1,0 +1,175 @@
+"""Many Dandisets in one run: which of them there is something to do for, in what order, and until when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
+
+from dandi_mirror.archive.api.client import Archive
+from dandi_mirror.archive.api.rows import Rows
+from dandi_mirror.errors import TemporaryError
+from dandi_mirror.mirror.state.index import Memory, says
+from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.mirror.state.options import Options, Pace
+from dandi_mirror.mirror.sync.dandiset import Task, as_left, deferred, nothing_to_do, without_collection
+from dandi_mirror.mirror.sync.executors import executor, portable
+from dandi_mirror.mirror.sync.recheck import due
+from dandi_mirror.mirror.sync.superdataset import is_registered, register
+from dandi_mirror.model import Report
+
+GRACE = 3.0
+"""Seconds after the time limit in which what is at work may still come to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What is here, as one look at index and refs shows it."""
+
+    memory: Memory
+    restored: bool
+    """Whether the index was lost, and the datasets themselves said it."""
+    as_left: Mapping[str, Report] = field(default_factory=dict)
+    """The reports of those of which there is nothing to do as long as the archive says what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the archive lists, and what was here at that time."""
+
+    rows: Rows
+    here: Here
+    ids: list[str]
+    """All that are listed or here, in order."""
+
+
+def list_all(archive: Archive, mirror: Mirror, options: Options) -> Listed:
+    """The list of all Dandisets; what is here is looked at while it is awaited.
+
+    Raises:
+        TemporaryError: the archive lists nothing at all, as one does that is in trouble.
+    """
+    with without_collection(), ThreadPoolExecutor(1, thread_name_prefix="beside") as beside:
+        looking = beside.submit(_look, mirror, options)
+        rows = archive.dandisets(embargoed=options.embargoed)
+        if not rows and (held := mirror.dandisets()):
+            raise TemporaryError(
+                f"{archive.instance.api_url} lists no Dandiset at all, and {len(held)} are mirrored; "
+                "nothing was done, run the command again later"
+            )
+        return Listed(rows, looking.result(), sorted([*rows, *mirror.dandisets(besides=rows)]))
+
+
+def _look(mirror: Mirror, options: Options) -> Here:
+    memory, restored = mirror.remembered()
+    looked = ((dandiset, as_left(mirror, then, options, dandiset)) for dandiset, then in memory.dandisets.items())
+    return Here(memory, restored, {dandiset: report for dandiset, report in looked if report})
+
+
+def sync_many(
+    archive: Archive,
+    mirror: Mirror,
+    dandisets: list[str],
+    options: Options,
+    pace: Pace,
+    listed: Listed | None = None,
+) -> Iterator[Report]:
+    """A report for each Dandiset, in their order; then one for the superdataset, if something is wrong with it.
+
+    ``listed`` is the list of all Dandisets, if one was read.  One's failure is its own.
+
+    Raises:
+        UsageError: the folder is something else, or the scheduler cannot be used.
+    """
+    here = listed.here if listed else Here(*mirror.remembered())
+    with without_collection():
+        settled, tasks = _divide(mirror, dandisets, options, listed.rows if listed else None, pace, here)
+    if any(pace.scheduler or task.row for task in tasks) or not is_registered(mirror, here.memory):
+        mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
+    if here.restored and not options.dry_run:
+        mirror.make_own()
+        mirror.index.restore(here.memory.dandisets)
+    with _at_work(archive, mirror, tasks, pace) as futures:
+        for dandiset in dandisets:
+            yield settled.get(dandiset) or _outcome(dandiset, futures[dandiset], pace)
+    if not options.dry_run and (trouble := register(archive.instance, mirror, None if tasks else here.memory)):
+        yield trouble
+
+
+def _divide(
+    mirror: Mirror, dandisets: list[str], options: Options, rows: Rows | None, pace: Pace, here: Here
+) -> tuple[dict[str, Report], list[Task]]:
+    """The reports of those with nothing to do, and what is to be done for the others, in the order to begin it."""
+    memory = here.memory.dandisets
+    known = {dandiset: memory[dandiset] for dandiset in dandisets if dandiset in memory}
+    again = due({dandiset: then.verified for dandiset, then in known.items()}, time.time(), pace.recheck_days)
+    until = None if pace.deadline is None else time.time() + pace.deadline - time.monotonic()
+    settled: dict[str, Report] = {}
+    tasks = []
+    for dandiset in dandisets:
+        found = _settled(mirror, dandiset, rows, here, options) if rows is not None else None
+        if found and dandiset not in again:
+            settled[dandiset] = found
+            continue
+        missing = rows is not None and dandiset not in rows
+        task = Task(dandiset, options, rows.get(dandiset) if rows else None, missing, until)
+        if dandiset in again and options.mode == "auto":
+            task = replace(task, options=replace(options, mode="force"))
+        tasks.append((_turn(task, found is None, dandiset in known, pace), task))
+    return settled, [task for _, task in sorted(tasks, key=itemgetter(0))]
+
+
+def _settled(mirror: Mirror, dandiset: str, rows: Rows, here: Here, options: Options) -> Report | None:
+    """The report of a Dandiset that is as the last complete sync left it, of which the archive says what it said."""
+    if not (found := here.as_left.get(dandiset)):
+        return None
+    then = here.memory.dandisets[dandiset]
+    if dandiset not in rows or then.absent:
+        return found if dandiset not in rows and then.absent else None
+    if says(rows.unread(dandiset), then.row):
+        return found
+    # the same may be spelt otherwise
+    row = rows[dandiset]
+    return nothing_to_do(mirror, row, then, options, dandiset) if row else None
+
+
+def _turn(task: Task, changed: bool, known: bool, pace: Pace) -> tuple[object, ...]:
+    """What has changed comes first, then what is new, then what is only looked at again.
+
+    The largest comes first, so that the run does not end with waiting for it; but last under a time limit, where
+    it could keep all others from being done.
+    """
+    size = task.row.draft.asset_count if task.row else 0
+    return not changed, not known, size if pace.deadline else -size, task.dandiset
+
+
+@contextmanager
+def _at_work(archive: Archive, mirror: Mirror, tasks: list[Task], pace: Pace) -> Iterator[Mapping[str, Future[Report]]]:
+    """The Dandisets that are being done; those that have not begun when the block ends never do."""
+    if not tasks:
+        yield {}
+        return
+    if pace.scheduler and not tasks[0].options.dry_run:
+        mirror.make_own()
+    with executor(archive, mirror, pace) as submit:
+        yield {task.dandiset: submit(portable(task) if pace.scheduler else task) for task in tasks}
+
+
+def _left(pace: Pace) -> float | None:
+    return None if pace.deadline is None else max(0.0, pace.deadline + GRACE - time.monotonic())
+
+
+def _outcome(dandiset: str, future: Future[Report], pace: Pace) -> Report:
+    try:
+        return future.result(_left(pace))
+    except (CancelledError, TimeoutError):
+        if pace.deadline is not None and time.monotonic() >= pace.deadline:
+            return deferred(dandiset)
+        why = "the scheduler has dropped it"
+    except Exception as error:
+        # raised by the cluster, not by the task: its worker has died
+        why = f"no worker came to its end ({type(error).__name__}: {error})"
+    return Report(dandiset, "error", f"{why}; run the command again", TemporaryError.exit_code)

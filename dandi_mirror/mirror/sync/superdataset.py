@@ -1,0 +1,98 @@
+"""Registering in the superdataset what a run has moved: once a run, and only if something did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from dandi_mirror.errors import MirrorError
+from dandi_mirror.mirror.format.tree import datalad_config
+from dandi_mirror.mirror.state.index import Memory, Remembered, draft_of
+from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.mirror.sync import messages
+from dandi_mirror.model import Finding, Instance, Kind, Report, parse_time
+from dandi_mirror.repo.git.superdataset import Member
+
+SUPERDATASET = "superdataset"
+"""Stands for a Dandiset's id in a report about the superdataset."""
+NAMED = 100
+"""So many Dandisets are named in a commit's message; the others are counted."""
+
+
+def is_registered(mirror: Mirror, memory: Memory) -> bool:
+    """Whether the superdataset is as the last run left it, and has every Dandiset as it is; starts no git."""
+    members = [then for then in memory.dandisets.values() if then.branch]
+    if not members:
+        return True
+    as_left = memory.head == mirror.superdataset.head() and not memory.left_alone
+    return as_left and all(then.registered == then.branch for then in members)
+
+
+def register(instance: Instance, mirror: Mirror, memory: Memory | None = None) -> Report | None:
+    """Commit what has moved to the superdataset; what went wrong with that, or None.
+
+    What was not registered because a run was killed is registered by the next one, for the index knows of each
+    Dandiset where it is and where the superdataset has it.  ``memory`` is what the index holds, if it was just read.
+    """
+    report = Report(SUPERDATASET)
+    try:
+        memory = memory or mirror.index.read()
+        if is_registered(mirror, memory):
+            return None
+        reason = _register(instance, mirror)
+    except MirrorError as error:
+        report.status, report.message, report.exit_code = "error", str(error), error.exit_code
+        return report
+    if not reason:
+        return None
+    why = f"the superdataset's work tree was left alone: {reason}"
+    report.findings, report.exit_code = [Finding(SUPERDATASET, "", Kind.WORKTREE, why)], 3
+    report.news = reason != memory.left_alone
+    return report
+
+
+def _register(instance: Instance, mirror: Mirror) -> str:
+    superdataset = mirror.superdataset
+    with mirror.superdataset_lock() as killed:
+        if killed:
+            superdataset.clear_stale(killed)
+        held = superdataset.members()
+        # read again: another run may have moved on while this one waited for the lock
+        known = {dandiset: then for dandiset, then in mirror.index.read().dandisets.items() if then.branch}
+        moved = {
+            dandiset: then
+            for dandiset, then in known.items()
+            if held.get(dandiset) != then.branch
+            and not mirror.is_strange(dandiset)
+            and mirror.dataset(dandiset).exists()
+        }
+        members = {
+            dandiset: Member(dandiset, str(instance.dataset_id(dandiset)), then.branch)
+            for dandiset, then in moved.items()
+        }
+        dates = [parse_time(modified) for then in moved.values() if (modified := draft_of(then.row).modified)]
+        date = max(dates, default=datetime(1970, 1, 1, tzinfo=UTC))
+        reason = superdataset.register(members, datalad_config(instance), date, _message(moved, held))
+        superdataset.note_archive(instance.api_url)
+        commits = {dandiset: then.branch for dandiset, then in known.items()}
+        mirror.index.register(commits, superdataset.head(), reason)
+        superdataset.dataset.collect_garbage()
+    return reason
+
+
+def _message(moved: Mapping[str, Remembered], held: Mapping[str, str]) -> str:
+    lines = [_line(dandiset, then, dandiset not in held) for dandiset, then in sorted(moved.items())]
+    if len(lines) == 1:
+        return f"{lines[0]}\n"
+    if not lines:
+        return "the mirror's own files\n"
+    new = len(moved.keys() - held.keys())
+    subject = f"{len(lines):,} Dandisets" + (f", {new:,} of them new" if 0 < new < len(lines) else "")
+    subject += ", all new" if new == len(lines) else ""
+    more = [f"… and {len(lines) - NAMED:,} more"] if len(lines) > NAMED else []
+    return "\n".join([subject, "", *lines[:NAMED], *more]) + "\n"
+
+
+def _line(dandiset: str, then: Remembered, new: bool) -> str:
+    name = messages.one_line(draft_of(then.row).name)
+    return f"{dandiset}: {name}" + (" (new)" if new else "")

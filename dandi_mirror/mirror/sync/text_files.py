@@ -1,0 +1,100 @@
+"""The content of text files: the only bytes of assets that a sync asks for, each verified by its digest."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from dandi_mirror.archive.api.client import Archive
+from dandi_mirror.digests import sha256
+from dandi_mirror.errors import DiskError, MirrorError
+from dandi_mirror.mirror.format.record_spool import Spool
+from dandi_mirror.mirror.format.records import is_asset_path
+from dandi_mirror.mirror.format.tree import Listing, is_text
+from dandi_mirror.model import Asset
+from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.stream import FILE, Entry, Known, Made
+
+AT_ONCE = 6
+"""Text files asked for at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled(Made):
+    """A text file whose content waits in the spool."""
+
+    spool: Spool
+    handle: int
+    mode: bytes = FILE
+
+    def content(self) -> bytes:
+        """As it came."""
+        return self.spool.get(self.handle)
+
+
+class Texts:
+    """Text content by SHA-256: what the branch's tree holds already, and what is fetched."""
+
+    def __init__(self, archive: Archive, dataset: Dataset, spool: Spool, commit: str | None, *, fetch: bool) -> None:
+        self._archive = archive
+        self._dataset = dataset
+        self._spool = spool
+        self._commit = commit
+        self._fetch = fetch
+        self._looked = False
+        self.entries: dict[str, Entry] = {}
+        """By SHA-256."""
+
+    def fetch(self, listing: Listing) -> list[tuple[Asset, str]]:
+        """Get the texts of a version that are not here yet; those that did not come, each with the reason.
+
+        Without ``fetch`` (a dry run), nothing is asked for and a placeholder stands for each.
+        """
+        texts = {asset.sha256: asset for asset in listing.assets.values() if is_text(asset.path, asset.size)}
+        if texts:
+            self._look()
+        wanted = [asset for digest, asset in texts.items() if digest not in self.entries]
+        if not self._fetch:
+            self.entries |= {asset.sha256: Known("0" * 40) for asset in wanted}
+            return []
+        failed: dict[str, str] = {}
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="texts") as pool:
+            for asset, content in zip(wanted, pool.map(self._content, wanted), strict=True):
+                if isinstance(content, str):
+                    failed[asset.sha256] = content
+                else:
+                    self.entries[asset.sha256] = Spooled(self._spool, self._spool.put(content))
+        return [
+            (asset, failed[asset.sha256])
+            for asset in (listing.assets.values() if failed else ())
+            if asset.sha256 in failed and is_text(asset.path, asset.size)
+        ]
+
+    def _look(self) -> None:
+        """Take what the branch's tree holds; its digests are computed, not believed."""
+        if self._looked or self._commit is None:
+            return
+        self._looked = True
+        tree = self._dataset.tree(self._commit)
+        ids = [oid for path, (mode, oid) in tree.items() if mode == FILE and is_asset_path(path)]
+        with self._dataset.reader() as reader:
+            for oid, content in zip(ids, reader.read(ids), strict=True):
+                if content is not None:
+                    self.entries[sha256(content)] = Known(oid)
+
+    def _content(self, asset: Asset) -> bytes | str:
+        """The content of a text file, or why it is not to be had."""
+        reason = "no URL to fetch it from"
+        urls = [asset.content_url, self._archive.instance.asset_url(asset.asset_id)]
+        for url in filter(None, urls):
+            try:
+                content = self._archive.text(url, asset.size)
+            except DiskError:
+                raise
+            except MirrorError as error:
+                reason = f"its bytes did not come: {error}"
+                continue
+            if sha256(content) == asset.sha256:
+                return content
+            reason = "its bytes are not those of its SHA-256"
+        return reason

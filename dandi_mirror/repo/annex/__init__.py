@@ -1,0 +1,1 @@
+"""git-annex: keys, logs, objects, clones."""

@@ -1,0 +1,83 @@
+"""Letting git-annex take in files of a work tree; nothing is committed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from subprocess import Popen
+
+from dandi_mirror.errors import DiskError, MirrorError
+from dandi_mirror.repo.git.process import GitError, failure, start
+
+# with -z it answers to a path when the next one comes
+_ADD = ("annex", "add", "--batch", "--json", "--json-error-messages")
+
+
+class NotAdded(GitError):
+    """git-annex does not take in one file, and goes on."""
+
+
+class Adder:
+    """A ``git annex add`` that is told one path after the other."""
+
+    def __init__(self, child: Popen[bytes], folder: Path) -> None:
+        self._child = child
+        self._folder = folder
+        self._refused = False
+
+    def add(self, path: str) -> str:
+        """Take in a file, by the rules of ``.gitattributes``; its key, or empty if git keeps the file itself.
+
+        There must be no newline in the path.
+
+        It is in the index when the block of :func:`adding` ends.
+
+        Raises:
+            NotAdded: it does not take this one.
+            DiskError, GitError: it cannot, or has died.
+        """
+        assert self._child.stdin is not None and self._child.stdout is not None
+        # why it may have died is said below
+        with suppress(BrokenPipeError):
+            self._child.stdin.write(path.encode(errors="surrogateescape") + b"\n")
+            self._child.stdin.flush()
+        line = self._child.stdout.readline()
+        if not line:
+            raise self._failure()
+        said = json.loads(line) if line.strip() else {}
+        if said and not said.get("success"):
+            messages = " ".join(said.get("error-messages") or ["no message"])
+            error = failure(self._folder, _ADD, 1, messages.encode())
+            self._refused = True
+            raise error if isinstance(error, DiskError) else NotAdded(str(error))
+        return str(said.get("key") or "")
+
+    def close(self) -> None:
+        """Let it end.
+
+        Raises:
+            DiskError, GitError: it could not write the index.
+        """
+        assert self._child.stdin is not None
+        with suppress(BrokenPipeError):
+            self._child.stdin.close()
+        errors = self._child.stderr.read() if self._child.stderr else b""
+        # what it did not take has been told, file by file
+        if self._child.wait() and not self._refused:
+            raise failure(self._folder, _ADD, self._child.returncode, errors)
+
+    def _failure(self) -> MirrorError:
+        errors = self._child.stderr.read() if self._child.stderr else b""
+        return failure(self._folder, _ADD, self._child.wait(), errors)
+
+
+@contextmanager
+def adding(folder: Path) -> Iterator[Adder]:
+    """Let git-annex take in files of the work tree at ``folder``, until the block ends."""
+    adder = Adder(start(folder, _ADD), folder)
+    try:
+        yield adder
+    finally:
+        adder.close()

@@ -1,0 +1,113 @@
+"""Content that git-annex brings: which files match globs, and getting their keys."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+from tempfile import TemporaryFile
+from threading import Timer
+
+from dandi_mirror.repo.git.process import failure, git, start
+
+
+@dataclass(frozen=True, slots=True)
+class Annexed:
+    """A file whose content git-annex keeps or can bring."""
+
+    path: str
+    key: str
+    size: int
+    """Bytes."""
+
+
+def matching(folder: Path, branch: str, globs: Sequence[str], *, here: bool) -> list[Annexed]:
+    """The files of a branch that match one of the globs and whose content is here, or is not.
+
+    Raises:
+        GitError: git-annex does not understand a glob, or failed otherwise.
+    """
+    where = ["--in=here"] if here else ["--not", "--in=here"]
+    either = [word for glob in globs for word in ("--or", f"--include={glob}")][1:]
+    found = git(folder, "annex", "find", f"--branch={branch}", "--json", *where, "-(", *either, "-)")
+    rows = [json.loads(line) for line in found.splitlines()]
+    return [Annexed(row["file"], row["key"], int(row["bytesize"])) for row in rows if row["bytesize"]]
+
+
+def keys_at(folder: Path, place: str) -> list[str]:
+    """The keys for which git-annex knows a URL that holds ``place``, from its branch.
+
+    Raises:
+        GitError: git failed.
+    """
+    arguments = ("grep", "-l", "-z", "-F", "-e", place, "refs/heads/git-annex", "--", "*.log.web")
+    child = start(folder, arguments)
+    found, errors = child.communicate()
+    if child.returncode not in {0, 1}:  # 1: nothing found
+        raise failure(folder, arguments, child.returncode, errors)
+    return [name.rpartition("/")[2].removesuffix(".log.web") for name in found.decode().split("\0")[:-1]]
+
+
+def get(
+    folder: Path, keys: Iterable[str], deadline: float | None, *, secrets: bool = False
+) -> Generator[tuple[str, str], None, None]:
+    """Bring the content of keys, one after the other; each key with why it did not come, or an empty string.
+
+    Each is asked for when the one before has been answered, so that a caller may stop at any of them.  What is being
+    brought at the ``deadline`` (by ``time.monotonic()``) is cut off; git-annex goes on with it another time.
+    ``secrets``: it needs a token for it.
+
+    Raises:
+        DiskError, GitError: git-annex ended before it had answered.
+    """
+    arguments = ("annex", "get", "--batch-keys", "--json", "--json-error-messages")
+    with TemporaryFile() as errors:
+        # it may run for hours: not with the locks of whatever other thread is writing when it starts
+        child = start(folder, arguments, stderr=errors.fileno(), locks=False, secrets=secrets)
+        assert child.stdin and child.stdout
+        with _ended(child, deadline):
+            for key in keys:
+                try:
+                    child.stdin.write(key.encode() + b"\n")
+                    child.stdin.flush()
+                    line = child.stdout.readline()
+                except BrokenPipeError:
+                    line = b""
+                if not line and deadline is not None and time.monotonic() >= deadline:
+                    return
+                if not line:
+                    child.wait()
+                    errors.seek(0)
+                    raise failure(folder, arguments, child.returncode, errors.read())
+                yield key, _reason(json.loads(line))
+
+
+@contextmanager
+def _ended(child: Popen[bytes], deadline: float | None) -> Iterator[None]:
+    """See that a program is over when the block is: at once if that does not come to its end, or at the deadline."""
+    clock = Timer(0 if deadline is None else max(0.0, deadline - time.monotonic()), child.terminate)
+    clock.daemon = True
+    if deadline is not None:
+        clock.start()
+    with child:
+        try:
+            yield
+        except BaseException:
+            # git ends git-annex before itself; an interrupted caller would wait for neither
+            child.terminate()
+            child.wait()
+            raise
+        finally:
+            clock.cancel()
+
+
+def _reason(answer: dict[str, object]) -> str:
+    if answer.get("success"):
+        return ""
+    messages = answer.get("error-messages")
+    said = " ".join(str(message) for message in messages) if isinstance(messages, list) else ""
+    return " ".join((said or str(answer.get("note", ""))).split()) or "git-annex does not say why"

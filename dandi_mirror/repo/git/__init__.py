@@ -1,0 +1,1 @@
+"""git: processes, repositories, fast-import, work trees, locks."""

@@ -1,0 +1,86 @@
+"""The states that a repository can show: its published versions, and the commits of its branch."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from dandi_mirror.model import is_version_id
+from dandi_mirror.repo.git.changes import changes
+from dandi_mirror.repo.git.dataset import Dataset, seconds_of
+from dandi_mirror.repo.git.process import GitError, git
+
+BRANCHES = ("refs/heads/draft", "refs/heads/published", "refs/remotes/origin/draft", "refs/remotes/origin/published")
+"""Where the archive's newest state stands: in a mirror, and in a clone that has checked something else out."""
+
+_ABBREVIATED = re.compile(r"[0-9a-f]{7,40}")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A commit that holds a version, or held the draft."""
+
+    name: str
+    """A published version, ``draft`` or ``published``; of an older commit of the branch, its abbreviated id."""
+    commit: str
+    seconds: int
+    """When the archive had it so, in seconds since 1970."""
+
+
+def versions(dataset: Dataset) -> list[State]:
+    """The published versions, oldest first; only those that a sync has tagged."""
+    form = "--format=%(objecttype) %(taggerdate:unix) %(*objectname) %(refname:strip=2)"
+    listing = git(dataset.path, "for-each-ref", "--sort=taggerdate", form, "refs/tags").decode(errors="replace")
+    rows = [line.split(" ", 3) for line in listing.split("\n")[:-1]]
+    return [
+        State(name, oid, seconds_of(date)) for kind, date, oid, name in rows if kind == "tag" and is_version_id(name)
+    ]
+
+
+def branch(dataset: Dataset) -> State | None:
+    """The archive's newest state that is here: of the draft, or where only versions are mirrored of the newest one."""
+    form = "--format=%(objectname) %(committerdate:unix) %(refname)"
+    rows = [line.split(" ", 2) for line in git(dataset.path, "for-each-ref", form, *BRANCHES).decode().splitlines()]
+    found = {ref: State(ref.rpartition("/")[2], oid, seconds_of(date)) for oid, date, ref in rows}
+    return next((found[ref] for ref in BRANCHES if ref in found), None)
+
+
+def commits(dataset: Dataset, tip: State, most: int) -> list[State]:
+    """The last commits of a branch, oldest first; the tip under its own name.
+
+    What published versions have brought into it is not among them.
+    """
+    published = {version.commit for version in versions(dataset)}
+    form = "--format=%H %h %ct"
+    listing = git(dataset.path, "log", "--first-parent", f"--max-count={most}", form, tip.commit, "--").decode()
+    rows = [line.split(" ") for line in reversed(listing.splitlines()) if line[:40] not in published]
+    return [State(tip.name if oid == tip.commit else short, oid, seconds_of(date)) for oid, short, date in rows]
+
+
+def find(dataset: Dataset, name: str) -> State | None:
+    """The state that a version, ``draft`` or a commit's id names; None if it is not here."""
+    if is_version_id(name):
+        return next((state for state in versions(dataset) if state.name == name), None)
+    if not _ABBREVIATED.fullmatch(name):
+        tip = branch(dataset)
+        return tip if tip and tip.name == name else None
+    try:
+        found = git(dataset.path, "log", "-1", "--format=%H %ct", name, "--").decode().split()
+    except GitError:
+        return None
+    return State(name, found[0], seconds_of(found[1]))
+
+
+def last_by(dataset: Dataset, committer: str, *trailers: str) -> str:
+    """The newest commit in what HEAD holds that somebody has committed, with lines in its message; empty if none is."""
+    lines = [f"--grep=^{line}$" for line in trailers]
+    form = ("--topo-order", "-1", "--format=%H", "--all-match", f"--committer=<{committer}>", *lines)
+    return git(dataset.path, "log", *form, "HEAD", "--").decode().strip()
+
+
+def contents(dataset: Dataset, folder: str) -> list[tuple[str, str]]:
+    """Path and object id of every file that any branch or tag has below a folder, or had; the newest first."""
+    told = changes(dataset, "log", "--all", "-m", "--format=", "--", folder)
+    found = dict.fromkeys((change.path, change.new[1]) for change in told if change.status != b"D")
+    return [(os.fsdecode(name), oid.decode()) for name, oid in found]

@@ -1,0 +1,71 @@
+"""The programs that a mirror stands on: which version each is, and the oldest that is known to work."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+
+from dandi_mirror.errors import MirrorError
+from dandi_mirror.repo.git.process import child_environment, find_program
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program, how to ask for its version, and the oldest with which the tests pass."""
+
+    name: str
+    arguments: tuple[str, ...]
+    oldest: tuple[int, ...]
+    remedy: str
+
+
+PROGRAMS = (
+    Program("git", ("--version",), (2, 39), "install a newer git from your system's packages"),
+    Program("git-annex", ("version", "--raw"), (10, 20230126), "pip install -U git-annex"),
+    Program("datalad", ("--version",), (1, 1), "pip install -U datalad"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is installed of a program."""
+
+    program: Program
+    path: str
+    """Empty when it is not there."""
+    version: str
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong with it and what to do, in one line; empty when it will do."""
+        oldest = ".".join(map(str, self.program.oldest))
+        if not self.path:
+            return f"{self.program.name} is not installed (need {oldest} or newer); {self.program.remedy}"
+        if version_numbers(self.version) < self.program.oldest:
+            return f"{self.program.name} {self.version} is too old (need {oldest}); {self.program.remedy}"
+        return ""
+
+
+def version_numbers(text: str) -> tuple[int, ...]:
+    """The numbers that a version begins with: ``10.20230126-2`` is (10, 20230126)."""
+    found = re.search(r"[0-9]+(?:\.[0-9]+)*", text)
+    return tuple(int(number) for number in found[0].split(".")) if found else ()
+
+
+def look(program: Program) -> Found:
+    """What is installed of a program."""
+    try:
+        path = find_program(program.name)
+    except MirrorError:
+        return Found(program, "", "")
+    done = subprocess.run(
+        [path, *program.arguments], capture_output=True, text=True, env=child_environment(), check=False
+    )
+    found = re.search(r"[0-9]+\.[0-9][^\s]*", done.stdout)
+    return Found(program, path, found[0] if found else "unknown")
+
+
+def look_all() -> list[Found]:
+    """What is installed of all programs."""
+    return [look(program) for program in PROGRAMS]

@@ -1,0 +1,76 @@
+"""Reading many objects of a repository through one git."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from dandi_mirror.repo.git import process
+from dandi_mirror.repo.git.process import GitError
+
+_BATCH = 1024
+LARGEST = 64 << 20
+"""Bytes of an object; what a repository from elsewhere holds may be larger than the memory."""
+_PIECE = 1 << 20
+
+
+class Reader:
+    """A running ``git cat-file``, which answers when it has read a batch of names, and not each by itself."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._child = process.start(folder, ["cat-file", "--batch-command", "--buffer"], stderr=subprocess.DEVNULL)
+
+    def read(self, names: list[str], most: int = LARGEST, instead: bytes | None = None) -> Iterator[bytes | None]:
+        """The content of each named file, None for one that is not there, or is a folder; in order.
+
+        Names are object ids or ``ref:path`` without a newline.  For a file of more than ``most`` bytes, ``instead`` is
+        given.
+
+        Raises:
+            GitError: a file is larger than that, and nothing is to be given instead.
+        """
+        assert self._child.stdin is not None
+        for start in range(0, len(names), _BATCH):
+            batch = names[start : start + _BATCH]
+            try:
+                self._child.stdin.write("".join(f"contents {name}\n" for name in batch).encode() + b"flush\n")
+                self._child.stdin.flush()
+            except BrokenPipeError:
+                raise self._cut_off() from None
+            yield from (self._one(name, most, instead) for name in batch)
+
+    def _one(self, name: str, most: int, instead: bytes | None) -> bytes | None:
+        assert self._child.stdout is not None
+        header = self._child.stdout.readline()
+        if header.endswith(b" missing\n") or header.endswith(b" ambiguous\n"):
+            return None
+        if not header.endswith(b"\n"):
+            raise self._cut_off()
+        kind, size = header.split(b" ")[-2], int(header.split(b" ")[-1])
+        if kind != b"blob" or size > most:
+            self._pass_over(size + 1)
+            if kind == b"blob" and instead is None:
+                raise GitError(f"{self._folder}: {name:.200} has {size:,} bytes, and no sync makes a file of more than "
+                               f"{most:,} in git; do not use this repository, clone another")  # fmt: skip
+            return instead if kind == b"blob" else None
+        content = self._child.stdout.read(size + 1)
+        if len(content) <= size:
+            raise self._cut_off()
+        return content[:-1]
+
+    def _pass_over(self, count: int) -> None:
+        assert self._child.stdout is not None
+        while count:
+            if not (piece := self._child.stdout.read(min(count, _PIECE))):
+                raise self._cut_off()
+            count -= len(piece)
+
+    def _cut_off(self) -> GitError:
+        return GitError(f"{self._folder}: git cat-file ended before its work was done; run this again")
+
+    def close(self) -> None:
+        """End the program."""
+        self._child.kill()
+        self._child.communicate()

@@ -1,0 +1,244 @@
+"""Siblings: repositories elsewhere that hold what a dataset's branches, tags and git-annex branch hold here.
+
+Made by DataLad's own commands where these make what is wanted (a RIA store, a service), by git where not:
+``datalad create-sibling`` makes work trees, and a git-annex there that writes itself onto our branch.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dandi_mirror.config import HOSTS, Sibling
+from dandi_mirror.errors import DiskError, MirrorError, PartError
+from dandi_mirror.repo.git.dataset import ANNEX, Dataset
+from dandi_mirror.repo.git.files import locks_in
+from dandi_mirror.repo.git.lock import Unfinished
+from dandi_mirror.repo.git.process import LOG, child_environment, find_program, git, start
+
+_API = {"forgejo": "gitea"}
+"""Services that speak another one's API."""
+
+_BARE = """\
+set -e; repository={path}
+[ -e "$repository/HEAD" ] || for entry in "$repository"/*; do
+    case ${{entry##*/}} in
+        '*' | [0-9][0-9][0-9][0-9][0-9][0-9] | config* | refs | objects | HEAD.lock) ;;
+        *) echo "$repository holds ${{entry##*/}}, so it is no folder of repositories; name a new one" >&2; exit 1 ;;
+    esac
+done
+git init --quiet --bare --template= "$repository"
+git -C "$repository" config receive.updateServerInfo true
+git -C "$repository" symbolic-ref HEAD refs/heads/{branch}
+"""
+"""Run where the sibling is.  What stands in a folder already may be other Dandisets' repositories, or what a set-up
+that was cut off left.  ``receive.updateServerInfo`` is what a plain web server needs to hand it out."""
+
+
+def set_up(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:
+    """Make a dataset's repository at a sibling, and the remote of its name here; again, if that was cut off.
+
+    ``part`` is the Dandiset's id, empty for the superdataset; ``branch`` is what a clone is to check out.
+    Only under the dataset's lock.
+
+    Raises:
+        PartError: the sibling cannot be reached or refuses; the remote's name is taken.
+    """
+    ours, settings = f"dandi-mirror-sibling.{sibling.name}", _settings(dataset)
+    mine, url = settings.get(f"{ours}.url"), settings.get(f"remote.{sibling.name}.url")
+    if url and not mine:
+        raise PartError(
+            f"a remote {sibling.name} is there that push did not make; call the sibling otherwise in "
+            f"dandi-mirror.toml, or remove it: git -C {shlex.quote(str(dataset.path))} remote remove {sibling.name}"
+        )
+    if mine:
+        git(dataset.path, "config", "--remove-section", ours)
+    if url and mine != sibling.url:
+        git(dataset.path, "remote", "remove", sibling.name)
+    git(dataset.path, "config", f"{ours}.url", sibling.url)
+    if sibling.type == "bare":
+        _make_bare(dataset, sibling, part, branch)
+    else:
+        _make_by_datalad(dataset, sibling, part, branch)
+    git(dataset.path, "config", f"{ours}.ready", "true")
+
+
+def is_set_up(dataset: Dataset, sibling: Sibling) -> bool:
+    """Whether :func:`set_up` has been done, and nobody has taken the remote away since."""
+    ours, settings = f"dandi-mirror-sibling.{sibling.name}", _settings(dataset)
+    is_this = settings.get(f"{ours}.url") == sibling.url
+    return is_this and f"{ours}.ready" in settings and f"remote.{sibling.name}.url" in settings
+
+
+def clear_stale(dataset: Dataset, sibling: Sibling, part: str, run: Unfinished) -> None:
+    """Remove git's locks that a killed run left at a sibling on this machine; elsewhere a git sees that we are gone.
+
+    Raises:
+        DiskError: one cannot be removed.
+    """
+    url = _settings(dataset).get(f"remote.{sibling.name}.url") or f"{sibling.url}/{part}"
+    try:
+        for path in locks_in(Path(url)) if url.startswith("/") else ():
+            if run.may_have_made(path):
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DiskError(f"{error.filename}: {error.strerror}") from error
+
+
+def _make_bare(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:
+    # the superdataset's folder is a repository, not one that holds a .git: by HTTP git and DataLad would look for
+    # all the others inside that
+    url = f"{sibling.url}/{part}" if part else sibling.url
+    _make_at(url, branch)
+    git(dataset.path, "config", f"remote.{sibling.name}.fetch", f"+refs/heads/*:refs/remotes/{sibling.name}/*")
+    # else git-annex would make itself at home there, and say so on our branch
+    git(dataset.path, "config", f"remote.{sibling.name}.annex-ignore", "true")
+    git(dataset.path, "config", f"remote.{sibling.name}.url", url)
+
+
+def _make_by_datalad(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:
+    common = ["-d", str(dataset.path), "-s", sibling.name, "--existing", "reconfigure"]
+    if sibling.type == "ria":
+        alias = ["--alias", part or "dandi-mirror"]
+        # no storage sibling: content stays where the archive has it, and our git-annex branch says nothing of the store
+        _datalad("create-sibling-ria", *common, *alias, "--new-store-ok", "--storage-sibling", "off", sibling.url)
+        _make_at(_settings(dataset)[f"remote.{sibling.name}.url"], branch)
+        return
+    assert sibling.type in HOSTS
+    parts = urlsplit(sibling.url)
+    owner, name = parts.path.strip("/").split("/")
+    api = [] if sibling.type == "github" else ["--api", f"{parts.scheme}://{parts.netloc}"]
+    extra = ["--private"] if sibling.private else []
+    extra += ["--credential", sibling.credential] if sibling.credential else []
+    command = f"create-sibling-{_API.get(sibling.type, sibling.type)}"
+    _datalad(command, *common, *api, *extra, "--access-protocol", "ssh", f"{owner}/{part or name}")
+    git(dataset.path, "config", f"remote.{sibling.name}.annex-ignore", "true")
+
+
+def _datalad(*arguments: str) -> None:
+    """Run DataLad as a program: importing it costs every command seconds, and its threads and signals are its own."""
+    _run([find_program("datalad"), "-l", "error", *arguments])
+
+
+def install(top: Path, member: str) -> None:
+    """Install a subdataset of a superdataset's clone, as ``datalad get -n`` does.
+
+    Raises:
+        PartError: it cannot be.
+    """
+    _datalad("get", "-n", "-d", str(top), str(top / member))
+
+
+def _make_at(url: str, branch: str) -> None:
+    """Make a bare repository where ``url`` says, or complete one."""
+    path, ssh = _place(url)
+    script = _BARE.format(path=shlex.quote(path), branch=branch)
+    _run([*ssh, script] if ssh else ["sh", "-c", script])
+
+
+def _place(url: str) -> tuple[str, list[str]]:
+    """The path of a repository, and how to run something where it is (empty: here)."""
+    if url.startswith("/"):
+        return url, []
+    if "://" in url:
+        parts = urlsplit(url)
+        host = f"{parts.username}@{parts.hostname}" if parts.username else str(parts.hostname)
+        path, port = parts.path, ["-p", str(parts.port)] if parts.port else []
+    else:
+        (host, _, path), port = url.partition(":"), []
+    # as git itself starts ssh, but for a question nobody may be there to answer
+    program = shlex.split(os.environ.get("GIT_SSH_COMMAND", "ssh"))
+    return path, [*program, "-o", "BatchMode=yes", *port, "--", host]
+
+
+def _run(command: list[str]) -> None:
+    LOG.debug("%s", shlex.join(command))
+    # it inherits the locks, as git does
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=child_environment(), close_fds=False
+    )
+    if done.returncode:
+        raise PartError(_last_words(done.stderr + done.stdout) or f"{command[0]} ended with {done.returncode}")
+
+
+def _settings(dataset: Dataset) -> dict[str, str]:
+    """What the dataset's own git config says."""
+    entries = git(dataset.path, "config", "--local", "--null", "--list").decode(errors="replace").split("\0")
+    return {name: value for name, _, value in (entry.partition("\n") for entry in entries)}
+
+
+# --- asking and pushing -------------------------------------------------------------------------------------
+
+
+def refs_at(dataset: Dataset, sibling: str) -> dict[str, str]:
+    """Branches and tags that a sibling holds, and their object ids; it is asked.
+
+    Raises:
+        PartError: it does not answer.
+    """
+    lines = _ask(dataset, "ls-remote", "--refs", sibling, "refs/heads/*", "refs/tags/*").splitlines()
+    return {ref: oid for oid, _, ref in (line.partition("\t") for line in lines)}
+
+
+def push(dataset: Dataset, sibling: str, refs: Mapping[str, str]) -> None:
+    """Let a sibling's refs hold these objects, all of them or none; never by force.
+
+    Raises:
+        PartError: it refuses, or does not answer.
+    """
+    wanted = [f"{oid}:{ref}" for ref, oid in refs.items()]
+    _ask(dataset, "push", "--quiet", "--atomic", "--no-follow-tags", "--no-recurse-submodules", sibling, *wanted)
+
+
+def follows(dataset: Dataset, commit: str, before: str) -> bool:
+    """Whether ``before`` is a commit that is here and that ``commit`` came after."""
+    child = start(dataset.path, ["merge-base", "--is-ancestor", before, commit])
+    child.communicate()
+    return child.returncode == 0
+
+
+def has_trailer(dataset: Dataset, commit: str, name: str) -> bool:
+    """Whether a commit, or one that it came after, has this trailer in its message."""
+    return bool(git(dataset.path, "rev-list", "-1", f"--grep=^{name}: ", commit))
+
+
+def _ask(dataset: Dataset, *arguments: str) -> str:
+    child = start(dataset.path, arguments)
+    output, errors = child.communicate()
+    if child.returncode:
+        said = _last_words(errors.decode(errors="replace"))
+        raise PartError(said or f"git {arguments[0]} ended with {child.returncode}")
+    return output.decode(errors="surrogateescape")
+
+
+def _last_words(text: str) -> str:
+    """What a program said about its failure, in one line."""
+    return " ".join(text.split())[-300:]
+
+
+_LACKING = "origin/git-annex"
+
+
+def lacks_annex_branch(dataset: Dataset) -> str:
+    """The branch that a clone lacks, as one of a single branch or a shallow one does; empty if it does not.
+
+    A mirror's own dataset is a clone of nothing; a clone whose own branch knows of any content has got that somehow.
+    """
+    if dataset.ref(f"refs/remotes/{_LACKING}") or dataset.folders(dataset.ref(ANNEX)):
+        return ""
+    config = git(dataset.path, "config", "--local", "--null", "--list").decode(errors="replace")
+    return _LACKING if "remote.origin.url" in {entry.partition("\n")[0] for entry in config.split("\0")} else ""
+
+
+def fetch_annex_branch(dataset: Dataset) -> str:
+    """Fetch the branch that says where content is, from what a clone was made of; what to type if it cannot be."""
+    fetch = ("fetch", "--quiet", "origin", f"+refs/heads/git-annex:refs/remotes/{_LACKING}")
+    try:
+        git(dataset.path, *fetch)
+    except MirrorError as error:
+        return f"{error}; bring it yourself: git -C {shlex.quote(str(dataset.path))} {' '.join(fetch)}"
+    return ""

@@ -1,0 +1,165 @@
+"""The mirror's own repository: a DataLad superdataset in which every dataset is registered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from dandi_mirror.errors import UsageError
+from dandi_mirror.model import is_dandiset_id
+from dandi_mirror.own import own_folder
+from dandi_mirror.repo.git import garbage, worktree
+from dandi_mirror.repo.git.dataset import TEMPORARY, Dataset, RefChange
+from dandi_mirror.repo.git.files import git_dir_of
+from dandi_mirror.repo.git.lock import Unfinished
+from dandi_mirror.repo.git.process import git
+from dandi_mirror.repo.git.stream import GITLINK, Commit, Entry, Inline, Known
+
+BRANCH = "draft"
+ARCHIVE = "dandi-mirror.archive"
+"""The setting of the mirror's own git, which no clone of it has, that names the API of the archive that it is of."""
+_ARCHIVE = re.compile(r"^\[dandi-mirror\]\n(?:[ \t].*\n)*?[ \t]+archive = (\S+)$", re.M)
+_REF = f"refs/heads/{BRANCH}"
+_ATTRIBUTES = b"* annex.backend=SHA256E\n* annex.largefiles=anything\n**/.git* annex.largefiles=nothing\n"
+IGNORED = b"/.dandi-mirror/\n/dandi-mirror.toml\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A dataset as it is registered."""
+
+    path: str
+    """Relative to the superdataset; made of validated ids only."""
+    dataset_id: str
+    commit: str
+
+
+class Superdataset:
+    """The repository at the top of a mirror."""
+
+    def __init__(self, path: Path) -> None:
+        self.dataset = Dataset(path)
+        self.path = path
+
+    def check_is_ours(self, dataset_id: str) -> None:
+        """Refuse to make a mirror out of a folder that is something else, or the mirror of another archive.
+
+        ``dataset_id`` is what this archive's superdataset is called.
+
+        Raises:
+            UsageError: the folder holds other things.
+        """
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise UsageError(f"{self.path} is not a folder; name another one: -d DIR")
+        config = self._config()
+        if config:
+            if dataset_id not in config:
+                raise UsageError(f"{self.path} mirrors another archive; name the archive: -i NAME, or a folder: -d DIR")
+            return
+        # in this order: another Dandiset's sync may be making the first of our own folders now
+        strange = not all(_may_stand(entry) for entry in self.path.iterdir())
+        if strange and not own_folder(self.path).is_folder():
+            raise UsageError(f"{self.path} is not empty and not a mirror; name a new folder: -d DIR")
+
+    def _config(self) -> str:
+        """The ``.datalad/config`` that is committed; empty when there is none."""
+        head = self.dataset.ref(_REF)
+        if head is None:
+            return ""
+        with self.dataset.reader() as reader:
+            (content,) = reader.read([f"{head}:.datalad/config"])
+        return (content or b"").decode(errors="replace")
+
+    def archive(self) -> str:
+        """The API of the archive that this is a mirror of, as its first sync noted it; empty if none did.
+
+        Starts no git.
+        """
+        try:
+            found = _ARCHIVE.findall((git_dir_of(self.path) / "config").read_text(errors="replace"))
+        except OSError:
+            return ""
+        return found[-1] if found else ""
+
+    def note_archive(self, api_url: str) -> None:
+        """Remember which archive this is a mirror of."""
+        if self.archive() != api_url:
+            git(self.path, "config", ARCHIVE, api_url)
+
+    def head(self) -> str:
+        """The commit of its branch, read without starting git; empty when there is none."""
+        return self.dataset.ref(_REF) or ""
+
+    def members(self) -> dict[str, str]:
+        """What is registered: path → commit."""
+        tree = self.dataset.tree(self.head() or None)
+        return {path: commit for path, (mode, commit) in tree.items() if mode == GITLINK}
+
+    def register(self, members: Mapping[str, Member], config: bytes, date: datetime, message: str) -> str:
+        """Record datasets at their commits; why the work tree was left alone, or an empty string."""
+        if not self.dataset.exists():
+            self.dataset.create(BRANCH)
+        head = self.dataset.ref(_REF)
+        tree = self.dataset.tree(head)
+        new = self._entries(tree, members, config)
+        changed = [(path, entry) for path, entry in new.items() if tree.get(path) != (entry.mode, entry.object_id())]
+        if changed:
+            temporary = TEMPORARY + BRANCH
+            with garbage.kept(self.dataset.git_dir):
+                with self.dataset.importing() as importer:
+                    importer.commit(Commit(temporary, date, message, base=head), [], changed)
+                made = self.dataset.refs()[temporary]
+                self.dataset.move_refs([RefChange(_REF, made, head)])
+                self.dataset.drop_refs([temporary])
+        return worktree.bring_up(self.dataset, BRANCH, head)
+
+    def clear_stale(self, run: Unfinished) -> None:
+        """Make good what a run left that did not come through; only under the superdataset's lock."""
+        self.dataset.clear_stale(run)
+        worktree.bring_up(self.dataset, BRANCH, self.dataset.ref(_REF))
+
+    def _entries(
+        self, tree: Mapping[str, tuple[bytes, str]], members: Mapping[str, Member], config: bytes
+    ) -> dict[str, Entry]:
+        entries: dict[str, Entry] = {
+            ".datalad/config": Inline(config),
+            ".gitattributes": Inline(_ATTRIBUTES),
+            ".gitignore": Inline(IGNORED),
+            ".gitmodules": Inline(self._modules(tree, members)),
+        }
+        entries |= {member.path: Known(member.commit, GITLINK) for member in members.values()}
+        return entries
+
+    def _modules(self, tree: Mapping[str, tuple[bytes, str]], members: Mapping[str, Member]) -> bytes:
+        """The ``.gitmodules`` with these members, and what it says of all others left as it is."""
+        sections: dict[str, bytes] = {}
+        if ".gitmodules" in tree:
+            with self.dataset.reader() as reader:
+                (content,) = reader.read([tree[".gitmodules"][1]])
+            sections = _sections(content or b"")
+        for member in members.values():
+            name = f'[submodule "{member.path}"]'
+            sections[name] = (
+                f"{name}\n\tpath = {member.path}\n\turl = ./{member.path}\n\tdatalad-id = {member.dataset_id}\n"
+            ).encode()
+        return b"".join(sections[name] for name in sorted(sections))
+
+
+def _sections(content: bytes) -> dict[str, bytes]:
+    sections: dict[str, bytes] = {}
+    name = ""
+    for line in content.splitlines(keepends=True):
+        if line.startswith(b"["):
+            name = line.decode(errors="surrogateescape").strip()
+        sections[name] = sections.get(name, b"") + line
+    return sections
+
+
+def _may_stand(entry: Path) -> bool:
+    """Whether something may stand in a folder that becomes a mirror: settings, or what a cut-off run left."""
+    return entry.name in {"dandi-mirror.toml", ".git"} or (is_dandiset_id(entry.name) and (entry / ".git").is_dir())

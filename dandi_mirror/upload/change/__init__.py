@@ -1,0 +1,1 @@
+"""Plan what an upload changes, and carry it out."""

@@ -1,0 +1,54 @@
+"""Waiting for what the archive does some time after it has answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+
+from dandi_mirror.archive.api.client import PAGE, Archive
+from dandi_mirror.archive.api.listing import newest_rows
+from dandi_mirror.model import DRAFT
+
+_FIRST, _LONGEST = 0.2, 10.0
+"""Seconds between two looks: at first, and at most."""
+SETTLING = 5.0
+"""Seconds that a draft is given to be validated once all its checksums are there; a sync need not wait for it."""
+
+
+def until(done: Callable[[], bool], seconds: float) -> bool:
+    """Look again and again, less and less often, until something is so; whether it is in time."""
+    end, pause = time.monotonic() + seconds, _FIRST
+    while not done():
+        left = end - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, _LONGEST)
+    return True
+
+
+def until_known(archive: Archive, dandiset: str, assets: Collection[str], seconds: float) -> bool:
+    """Wait until the archive has computed the SHA-256 of new assets, so many seconds at most; whether it has."""
+
+    def settled() -> bool:
+        return archive.dandiset(dandiset).draft.settled
+
+    def known() -> bool:
+        rows = newest_rows(archive, dandiset, DRAFT, len(assets) + PAGE // 10)
+        waiting = {_id(row) for row in rows if not _has_sha256(row)}
+        return waiting.isdisjoint(assets)
+
+    if not until(known if len(assets) < PAGE // 2 else settled, seconds):
+        return False
+    until(settled, min(seconds, SETTLING))
+    return True
+
+
+def _id(row: object) -> str:
+    return str(row.get("asset_id")) if isinstance(row, dict) else ""
+
+
+def _has_sha256(row: object) -> bool:
+    metadata = row.get("metadata") if isinstance(row, dict) else None
+    digest = metadata.get("digest") if isinstance(metadata, dict) else None
+    return isinstance(digest, dict) and bool(digest.get("dandi:sha2-256"))

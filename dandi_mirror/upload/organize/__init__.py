@@ -1,0 +1,1 @@
+"""Give NWB files their DANDI names."""

@@ -1,0 +1,151 @@
+"""What dandi's validators say of a file.  Runs in the worker only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from dandi_mirror.paths import is_own
+
+UNKNOWN_FILE = "DANDI.UNKNOWN_FILE"
+UNREADABLE = "HDF5.UNREADABLE"
+NOT_RUN = "BIDS.VALIDATOR_ERROR"
+TOO_MANY = "BIDS.TOO_MANY_ERRORS"
+LONGEST = 2000
+"""Characters of a message or a field."""
+_LONGEST_LINE = 300
+"""Characters of an exception's words."""
+_DEEPEST = 100
+"""Groups in groups; what walks them by their paths takes the square of that, or more."""
+MOST = 500
+"""Findings of one file."""
+MOST_OF_DATASET = 20_000
+"""Findings of a BIDS dataset, of which each file may have dozens of hints."""
+_Object = tuple[int, int]
+
+
+def findings(asset: Any, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """See :meth:`dandi_mirror.upload.read.worker.Worker.findings`; ``asset`` is the file as dandi sees it."""
+    from dandi.files import BIDSAsset, BIDSDatasetDescriptionAsset, GenericAsset, LocalAsset, NWBAsset
+
+    present = asked["present"]
+    if type(asset) is GenericAsset:
+        return [_finding_of("WARNING", UNKNOWN_FILE, "DANDI knows no such kind of file", asked["path"])]
+    first = []
+    if present and isinstance(asset, NWBAsset) and (reason := why_not_hdf5(asked["file"])):
+        # each of dandi's validators would say the same in words of its own
+        first, present = [_finding_of("ERROR", UNREADABLE, reason, asked["path"])], False
+    missing = None if present else "only-non-data"
+    if isinstance(asset, BIDSAsset):
+        # what its dataset has to say of it is said with the dataset's description
+        results = NWBAsset.get_validation_errors(asset, missing_file_content=missing) if is_nwb(asset) else []
+    else:
+        results = list(asset.get_validation_errors(missing_file_content=missing))
+    if present and isinstance(asset, NWBAsset):
+        # dandi looks either at the file or at what the archive would be told of it
+        results += LocalAsset.get_validation_errors(asset)
+    found = (_finding(result, Path(asked["root"]), asked["path"]) for result in results)
+    if isinstance(asset, BIDSDatasetDescriptionAsset):
+        return of_dataset(found, asked["path"])
+    return first + list(islice(found, MOST))
+
+
+def of_dataset(found: Iterable[dict[str, Any]], path: str) -> list[dict[str, Any]]:
+    """What is said of a dataset's files, the errors first; what the dataset holds of the mirror's own is none of it."""
+    errors, others = list[dict[str, Any]](), list[dict[str, Any]]()
+    for one in found:
+        if not is_own(one["path"]):
+            (errors if one["severity"] in {"ERROR", "CRITICAL"} else others).append(one)
+    if len(errors) > MOST_OF_DATASET:
+        errors = errors[:MOST_OF_DATASET]
+        message = f"more than {MOST_OF_DATASET:,} errors in this dataset; the others are not named"
+        errors.append(_finding_of("CRITICAL", TOO_MANY, message, path))
+    return [*errors, *others][: max(MOST_OF_DATASET, len(errors))]
+
+
+def is_nwb(asset: Any) -> bool:
+    """Whether dandi takes a file for NWB."""
+    from dandi.files import NWBAsset
+
+    return isinstance(asset, NWBAsset)
+
+
+def why_not_hdf5(file: str) -> str:
+    """Why a file cannot be read as HDF5 that stands for itself; empty if it can."""
+    import h5py
+
+    try:
+        with h5py.File(file, "r") as opened:
+            return next(_strange(opened), "")[:LONGEST]
+    except (OSError, RuntimeError) as error:
+        return f"it is no whole HDF5 file: {one_line(error)}"
+
+
+def _strange(top: Any) -> Iterator[str]:
+    """What an HDF5 file has that would make HDF5 read other files of this machine, or never come to an end."""
+    from h5py import h5d, h5l, h5o
+
+    seen: set[_Object] = set()
+    groups: list[tuple[Any, str, tuple[_Object, ...]]] = [(top.id, "", (_object(h5o.get_info(top.id)),))]
+    while groups:
+        group, place, above = groups.pop()
+        if len(above) > _DEEPEST:
+            yield f"its groups are nested more than {_DEEPEST} deep"
+            return
+        for name in group:
+            path = f"{place}/{name.decode(errors='replace')}"
+            kind = group.links.get_info(name).type
+            if kind == h5l.TYPE_EXTERNAL:
+                other = group.links.get_val(name)[0].decode(errors="replace")
+                yield f"{path} is a link to another file, which does not go with it: {other}"
+            if kind != h5l.TYPE_HARD:
+                continue
+            facts = h5o.get_info(group, name)
+            this = _object(facts)
+            if this in above:
+                yield f"its groups go round in a circle at {path}"
+            if this in seen:
+                continue
+            seen.add(this)
+            if facts.type == h5o.TYPE_GROUP:
+                groups.append((h5o.open(group, name), path, (*above, this)))
+            elif facts.type == h5o.TYPE_DATASET:
+                properties = h5d.open(group, name).get_create_plist()
+                if properties.get_external_count():
+                    other = properties.get_external(0)[0].decode(errors="replace")
+                    yield f"the data of {path} is in another file, which does not go with it: {other}"
+
+
+def _object(facts: Any) -> _Object:
+    """What tells an object of an HDF5 file from all others."""
+    return facts.fileno, facts.addr
+
+
+def _finding(result: Any, root: Path, path: str) -> dict[str, Any]:
+    where = result.path
+    if where is not None and Path(where).is_relative_to(root):
+        path = Path(where).relative_to(root).as_posix()
+    severity = result.severity.name if result.severity is not None else "INFO"
+    # to dandi it is no more than a piece of information; but what was not checked is not found to be good
+    severity = "ERROR" if result.id == NOT_RUN else severity
+    within = "; ".join((result.within_asset_paths or {}).values())
+    standard = result.origin.standard.value if result.origin.standard else ""
+    found = _finding_of(severity, result.id, result.message or "", path)
+    return found | {"within": within[:LONGEST], "validator": result.origin.validator.value, "standard": standard}
+
+
+def _finding_of(severity: str, name: str, message: str, path: str) -> dict[str, Any]:
+    said = " ".join(message.split())[:LONGEST]
+    return {"severity": severity, "id": name[:LONGEST], "message": said, "path": path, "within": "",
+            "validator": "dandi", "standard": "DANDI-LAYOUT"}  # fmt: skip
+
+
+def one_line(error: Exception) -> str:
+    """An exception as a message; of a long one the beginning and the end, where libraries say the reason."""
+    said = " ".join(str(error).split())
+    said = said if len(said) <= _LONGEST_LINE else f"{said[:100]} … {said[-(_LONGEST_LINE - 103) :]}"
+    if said and isinstance(error, OSError | ValueError):
+        return said  # in words of its own
+    return f"{said} ({type(error).__name__})" if said else type(error).__name__

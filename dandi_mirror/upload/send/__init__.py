@@ -1,0 +1,1 @@
+"""Send the bytes of files to the archive."""

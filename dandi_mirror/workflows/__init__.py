@@ -1,0 +1,1 @@
+"""What puts a mirror and uploads together; the commands call these."""

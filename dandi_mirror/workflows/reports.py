@@ -1,0 +1,34 @@
+"""The report of one Dandiset's sync, as a JSON record and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from dandi_mirror.model import Finding, Kind, Report, is_dandiset_id
+
+
+def report_record(report: Report, mirror: Path, dry_run: bool) -> dict[str, object]:
+    """One Dandiset's JSON record."""
+    facts = asdict(report)
+    exit_code = facts.pop("exit_code")
+    return {
+        "action": "sync",
+        "path": str(mirror / report.dandiset if is_dandiset_id(report.dandiset) else mirror),
+        "type": "dataset",
+        "refds": str(mirror),
+        **facts,
+        "exit_code": exit_code,
+        "dry_run": dry_run,
+    }
+
+
+def report_of(record: dict[str, Any]) -> Report:
+    """The report that a record was made of; what another release wrote into it is passed over."""
+    known = {field.name for field in fields(Report)}
+    kinds = set(Kind)
+    findings = [
+        Finding(**found | {"kind": Kind(found["kind"])}) for found in record["findings"] if found["kind"] in kinds
+    ]
+    return Report(**{key: value for key, value in record.items() if key in known} | {"findings": findings})

@@ -1,0 +1,87 @@
+"""Which settings count: those of a mirror that somebody stands in or has named, and that nobody else has written.
+
+A file ``dandi-mirror.toml`` may come with what somebody else made: a clone, a shared folder, an archive that was
+unpacked.  What it says decides which archive is asked and where files are written, so it is not read from anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from dandi_mirror.config import Settings
+
+
+def settings_at(folder: Path, *, needed: bool = False) -> tuple[Settings, dict[str, str]]:
+    """The settings for a mirror's folder, and where each comes from.
+
+    A file in a folder that is no mirror and was not named is not read.  That is told; or refused, if the settings are
+    ``needed`` to do it right.
+
+    Raises:
+        UsageError: the file is a link, git tracks it, or another user wrote it; or a value cannot be.
+    """
+    from dandi_mirror.config import FILE, settings_and_sources
+    from dandi_mirror.errors import UsageError
+
+    file = folder / FILE
+    if not os.path.lexists(file):
+        return settings_and_sources(folder, file=False)
+    if not _is_named(folder) and not _is_mirror(folder):
+        why = f"{file} is not read, because this folder is no mirror yet; if it is yours, name the folder: -d {folder}"
+        if needed:
+            raise UsageError(why)
+        _tell(why)
+        return settings_and_sources(folder, file=False)
+    if why := _why_not(file):
+        raise UsageError(f"{file} {why}")
+    return settings_and_sources(folder)
+
+
+def _is_named(folder: Path) -> bool:
+    """Whether somebody has named this folder, by -d or by the variable."""
+    context = click.get_current_context(silent=True)
+    if context is None or context.params.get("mirror_path") != folder:
+        return False
+    source = context.get_parameter_source("mirror_path")
+    return source in {click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.ENVIRONMENT}
+
+
+def _is_mirror(folder: Path) -> bool:
+    from dandi_mirror.mirror.state.layout import Mirror
+
+    mirror = Mirror(folder.absolute())
+    return mirror.own.is_folder() or bool(mirror.registered())
+
+
+def _why_not(file: Path) -> str:
+    """Why a settings file is not ours to follow; empty if it is."""
+    from dandi_mirror.repo.annex.edits import is_tracked
+
+    facts = file.lstat()
+    if not stat.S_ISREG(facts.st_mode):
+        what = "a link" if stat.S_ISLNK(facts.st_mode) else "no regular file"
+        return f"is {what}, and settings are read from a file of the mirror only; put a copy there: cp -L"
+    if facts.st_uid not in {os.geteuid(), 0, file.parent.stat().st_uid}:
+        return (
+            f"belongs to another user (number {facts.st_uid}), who is not the owner of the mirror; read it, and if you"
+            f" want it, make it yours: chown {os.geteuid()} {file}"
+        )
+    if is_tracked(file):
+        return (
+            "is tracked by git, so it came with the repository and is not this mirror's own; read it, and if you want"
+            f" it, let git forget it: git -C {file.parent} rm --cached {file.name}"
+        )
+    return ""
+
+
+@cache
+def _tell(words: str) -> None:
+    """Say it once."""
+    click.echo(f"dandi-mirror: {words}", err=True)

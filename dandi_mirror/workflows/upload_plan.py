@@ -1,0 +1,48 @@
+"""The plan of an upload, with what it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from dandi_mirror.mirror.sync import draft
+from dandi_mirror.model import DRAFT, DandisetRow, There
+from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.upload.change.local_state import Ours
+from dandi_mirror.upload.change.plan import Plan
+from dandi_mirror.upload.kinds import Kinds
+
+
+@dataclass(slots=True)
+class Planned:
+    """A plan, and what it was made of."""
+
+    clone: Clone
+    base: draft.Base
+    row: DandisetRow
+    theirs: Mapping[str, There]
+    ours: Ours
+    kinds: Kinds
+    plan: Plan = field(default_factory=lambda: Plan((), (), 0, 0))
+    new: set[str] = field(default_factory=set)
+    """Ids of assets that this run has made."""
+
+    @property
+    def tip(self) -> str:
+        """What is checked out."""
+        return self.clone.dataset.ref(f"refs/heads/{DRAFT}") or ""
+
+    def copies(self, selects: Callable[[str], bool]) -> Iterator[tuple[str, There]]:
+        """Files with the bytes that the archive has there, in another form: no links, or links by another name."""
+        for path in filter(selects, self.ours.edited):
+            there = self.theirs.get(path)
+            if there and there.sha256 and there.sha256 == self.ours.here[path].sha256:
+                yield path, there
+
+    def idle(self, selects: Callable[[str], bool]) -> bool:
+        """Whether there is nothing to do: nothing to send, nothing to bring here, nothing to put aside."""
+        if self.plan.changes or self.tip != self.base.commit or any(self.copies(selects)):
+            return False
+        here = {path: there.asset_id for path, there in self.base.assets.items()}
+        there = {path: there.asset_id for path, there in self.theirs.items() if there.sha256}
+        return here == there
