@@ -27,6 +27,8 @@ from dandi_mirror.model import Report
 from dandi_mirror.repo.git.dataset import Tree
 from dandi_mirror.upload.read.worker import Worker
 
+pytest.register_assert_rewrite("tests.support")  # a helper's assert shows its values, as a test's does
+
 GIT_CONFIG = """\
 [user]
 	name = Test Person

@@ -9,7 +9,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import click
 import pytest
 from starlette.responses import JSONResponse, RedirectResponse
 
@@ -19,7 +18,8 @@ from dandi_mirror.errors import MirrorError, exit_code
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.repo.git.process import child_environment, find_program
 from tests.conftest import MirrorOfTest, run
-from tests.test_sync import seed
+from tests.support.commands import commands
+from tests.support.dandisets import seed
 
 HEAVY = ("requests", "git", "datalad", "pynwb", "h5py", "numpy", "starlette", "uvicorn", "rich", "orjson", "sqlite3")
 
@@ -168,15 +168,6 @@ def test_settings_that_are_nested_without_end_are_a_usage_error(mirror: MirrorOf
     mirror.path.mkdir()
     (mirror.path / "dandi-mirror.toml").write_text("jobs = " + "[" * 100_000)
     assert mirror.cli("sync", "000123", code=2).stderr.count("\n") == 1
-
-
-def commands(command: click.Command) -> dict[str, click.Command]:
-    """Every command that does something, by its name."""
-    if not isinstance(command, click.Group):
-        return {str(command.name): command}
-    context = click.Context(command)
-    below = [command.get_command(context, name) for name in command.list_commands(context)]
-    return {name: found for group in below if group for name, found in commands(group).items()}
 
 
 @pytest.mark.parametrize("name", commands(cli))

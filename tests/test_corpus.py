@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.demo.replay import DEMO_HISTORY, Moment, play, read_history
+from dandi_mirror.demo.replay import Moment, play, read_history
 from dandi_mirror.embedded import Archive, Server, serve
 from tests.conftest import MirrorOfTest
-
-HISTORIES = {"000004": DEMO_HISTORY, "000027": Path(__file__).parent / "data" / "000027.json.gz"}
+from tests.support.corpus import FROZEN, HISTORIES
 
 
 def expected_urls(server: Server, moment: Moment) -> dict[str, set[str]]:
@@ -84,9 +83,3 @@ def test_the_tags_of_000004_have_the_hashes_that_every_mirror_has(tmp_path: Path
         for version in ("0.220126.1851", "0.220126.1852")
     }
     assert commits == FROZEN
-
-
-FROZEN = {
-    "0.220126.1851": "dfd5df8d60e117f2aa5aa324467fd86fab174ba9",
-    "0.220126.1852": "b10c11d30ded051f9bc87c0cc814ca8ea6722027",
-}

@@ -12,11 +12,10 @@ from dandi_mirror.archive import credentials
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Server
 from tests.conftest import MirrorOfTest, run
-from tests.terminal import on_terminal
-from tests.test_sync import seed
+from tests.support.credentials import PLAIN, TOKEN, choose, keep_in_plain_file
+from tests.support.dandisets import seed
+from tests.support.terminal import on_terminal
 
-TOKEN = "0123456789abcdef0123456789abcdef01234567"
-PLAIN = "keyrings.alt.file.PlaintextKeyring"
 ENCRYPTED = "keyrings.alt.file.EncryptedKeyring"
 NONE = "keyring.backends.null.Keyring"
 FAILING = "keyring.backends.fail.Keyring"
@@ -43,10 +42,6 @@ def no_desktop(monkeypatch: pytest.MonkeyPatch, archive: Archive) -> None:
     archive.add_user("me@example.org", TOKEN, name="Olive Owner")
 
 
-def choose(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", backend)
-
-
 def choose_best(monkeypatch: pytest.MonkeyPatch) -> None:
     """What keyring takes by itself where there is no desktop: a chain of files."""
     monkeypatch.delenv("PYTHON_KEYRING_BACKEND")
@@ -66,11 +61,6 @@ def nosy_keyring(home: Path, monkeypatch: pytest.MonkeyPatch, seconds: int = 0) 
 
 def data(home: Path) -> Path:
     return home / ".local" / "share" / "python_keyring"
-
-
-def keep_in_plain_file(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    choose(monkeypatch, PLAIN)
-    run(sys.executable, "-m", "keyring", "set", credentials.service_name(server.api_url), "key", stdin=TOKEN)
 
 
 # --- no terminal --------------------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from starlette.responses import Response
 
-from dandi_mirror.embedded import Archive, Dandiset, Request, Server
+from dandi_mirror.embedded import Archive, Dandiset, Request
 from tests.conftest import MirrorOfTest, run
-from tests.test_sync import participant
+from tests.support.dandisets import participant
+from tests.support.datalad import content_requests, quiet
 
 TAG = "0.240101.0000"
 FILE = "sub-1/sub-1_ses-1.nwb"
@@ -34,18 +35,6 @@ def made(dandiset: Dandiset, mirror: MirrorOfTest) -> MirrorOfTest:
     assert report.exit_code == 0
     mirror.server.requests.clear()
     return mirror
-
-
-def quiet(*arguments: str, cwd: Path) -> str:
-    """Run a stock tool that must have nothing to complain about; its standard output."""
-    done = run(*arguments, cwd=cwd)
-    for line in done.stderr.splitlines():
-        assert not any(word in line.lower() for word in ("warn", "error", "fail", "not auto-enabled")), done.stderr
-    return done.stdout
-
-
-def content_requests(server: Server) -> list[str]:
-    return [request.path for request in server.requests if "/blobs/" in request.path or "/download/" in request.path]
 
 
 def test_a_fresh_clone_gets_from_s3_first_without_any_set_up(made: MirrorOfTest, tmp_path: Path) -> None:

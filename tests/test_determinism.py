@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from dandi_mirror.embedded import Archive, Request, Server
 from tests.conftest import GIT_CONFIG, MirrorOfTest, own_home, run
-from tests.test_sync import participant
+from tests.support.dandisets import participant
 
 OTHER_CONFIG = (
     GIT_CONFIG

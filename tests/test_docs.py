@@ -33,39 +33,22 @@ from dandi_mirror.repo.annex import keys, logs
 from dandi_mirror.repo.git import process
 from dandi_mirror.repo.git.programs import PROGRAMS
 from dandi_mirror.workflows.reports import report_record
-from tests.test_corpus import FROZEN
+from tests.support.corpus import FROZEN
+from tests.support.pages import FENCE, TOP, keys_of, page, rows, words
 
-TOP = Path(__file__).parent.parent
 PAGES = sorted([*TOP.glob("*.md"), *TOP.glob("docs/**/*.md"), *TOP.glob("cron/*")])
 TEXTS = [*PAGES, TOP / "tox.ini", TOP / ".ci" / "run", TOP / "docs" / "conf.py"]
 PROGRAM = re.compile(r"(?:^|[\s/`(])dandi-mirror(?= [^—–<]|$)([^`|;&)>#\n]*)", re.MULTILINE)
-FENCE = re.compile(r"^ *```(\S*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
 
 def name(page: Path) -> str:
     return str(page.relative_to(TOP))
 
 
-def page(path: str) -> str:
-    return (TOP / path).read_text()
-
-
 def code(text: str) -> str:
     """The code of a page of Markdown: its blocks, and what stands between backticks."""
     blocks = [found[2] for found in FENCE.finditer(text) if not found[1].startswith("{")]
     return "\n".join([*blocks, *(f"`{span}`" for span in re.findall(r"`([^`\n]+)`", FENCE.sub("", text)))])
-
-
-def rows(text: str, heading: str) -> list[list[str]]:
-    """The cells of the first table below a heading, without its head."""
-    below = text.split(f"\n{heading}\n", 1)[1]
-    lines = re.search(r"(?:^\|.*\|\n)+", below, re.MULTILINE)
-    assert lines, heading
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[0].splitlines()[2:]]
-
-
-def words(cell: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", cell)
 
 
 # --- commands ---------------------------------------------------------------------------------------------
@@ -186,11 +169,6 @@ def test_the_table_of_findings_is_that_of_the_code() -> None:
         assert table[kind][3] == ("yes" if again else "no"), kind
     advice = {words(row[0])[0] for row in rows(page("docs/run-a-mirror.md"), "## When something is reported")}
     assert advice == set(table)
-
-
-def keys_of(heading: str, end: str = "") -> set[str]:
-    text = page("docs/exit-codes.md")
-    return {word for row in rows(text, heading) for word in words(row[0])}
 
 
 def test_the_keys_of_records_are_those_that_are_described() -> None:

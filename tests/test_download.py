@@ -21,7 +21,8 @@ from dandi_mirror.embedded import Archive, Request
 from dandi_mirror.mirror.contents.local import Contents, File
 from dandi_mirror.mirror.fetch.plain_files import PARTIALS, make_plan, place
 from tests.conftest import MirrorOfTest, run
-from tests.test_token import TOKEN, variable
+from tests.support.credentials import TOKEN, variable
+from tests.support.downloading import asked, download, found
 
 TAG = "0.240101.0000"
 ONE, TWO = b"one" * 1000, b"two" * 2000
@@ -38,21 +39,6 @@ def version(archive: Archive, mirror: MirrorOfTest) -> MirrorOfTest:
         dandiset.add_asset(path, archive.add_blob(content), metadata={"blobDateModified": TIME})
     dandiset.publish(TAG, created="2024-01-01T00:00:00Z")
     return mirror
-
-
-def download(mirror: MirrorOfTest, folder: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    mirror.server.requests.clear()
-    return mirror.cli("download", *arguments, "-o", str(folder), code=code)
-
-
-def found(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def asked(mirror: MirrorOfTest) -> list[str]:
-    """What content was asked for."""
-    paths = (request.path for request in mirror.server.requests)
-    return [path for path in paths if "/blobs/" in path or "/download/" in path]
 
 
 def broken(request: Request) -> Response | None:

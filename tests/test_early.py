@@ -13,8 +13,8 @@ from dandi_mirror.embedded import Archive, Dandiset, Request, Server
 from dandi_mirror.mirror.sync import steps
 from dandi_mirror.repo.annex import branch
 from tests.conftest import MirrorOfTest
-from tests.test_corpus import HISTORIES
-from tests.test_sync import participant, seed
+from tests.support.corpus import HISTORIES
+from tests.support.dandisets import participant, seed
 
 
 @pytest.fixture

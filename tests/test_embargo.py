@@ -17,9 +17,9 @@ from dandi_mirror.embedded import Archive, Dandiset, Request, Server
 from dandi_mirror.model import Kind
 from dandi_mirror.repo.annex import logs
 from tests.conftest import MirrorOfTest, run
-from tests.test_credentials import PLAIN, TOKEN, keep_in_plain_file
-from tests.test_datalad import quiet
-from tests.test_sync import seed
+from tests.support.credentials import PLAIN, TOKEN, keep_in_plain_file
+from tests.support.dandisets import seed
+from tests.support.datalad import quiet
 
 FILE = "sub-0/sub-0_ses-1_ecephys.nwb"
 OTHER = "sub-1/sub-1_ses-1_ecephys.nwb"

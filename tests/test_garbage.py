@@ -10,7 +10,7 @@ from dandi_mirror.embedded import Archive
 from dandi_mirror.repo.git.garbage import MOST_LOOSE, MOST_PACKS, pays
 from dandi_mirror.repo.git.stream import blob_id
 from tests.conftest import MirrorOfTest
-from tests.test_sync import seed
+from tests.support.dandisets import seed
 
 
 def packs(mirror: MirrorOfTest) -> set[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from dandi_mirror.embedded import Archive, Dandiset, Refused, Server
 from tests.conftest import MirrorOfTest
-from tests.test_sync import participant
+from tests.support.dandisets import participant
 
 
 def large(archive: Archive, files: int = 300) -> Dandiset:

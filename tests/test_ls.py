@@ -19,7 +19,7 @@ from dandi_mirror.mirror.contents.local import contents_here
 from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.workflows.naming import settings_for
 from tests.conftest import IMPATIENT, MirrorOfTest, run
-from tests.test_sync import participant
+from tests.support.dandisets import participant
 
 TAG = "0.240101.0000"
 

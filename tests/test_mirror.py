@@ -16,7 +16,7 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import Kind
 from dandi_mirror.repo.git import lock
 from tests.conftest import MirrorOfTest, run
-from tests.test_sync import kinds, seed
+from tests.support.dandisets import kinds, seed
 
 FIRST, SECOND, THIRD = "0.240101.0000", "0.240202.0000", "0.240303.0000"
 

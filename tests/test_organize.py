@@ -17,8 +17,8 @@ from dandi_mirror.repo.git.lock import hold
 from dandi_mirror.upload.organize import organize, sources
 from dandi_mirror.upload.read.worker import Worker
 from tests.conftest import run
-from tests.nwb import truncated, videos_of, write_nwb
-from tests.working import THERE, Working, clone
+from tests.support.nwb import truncated, videos_of, write_nwb
+from tests.support.working import THERE, Working, clone
 
 __all__ = ["clone"]
 

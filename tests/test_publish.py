@@ -13,10 +13,10 @@ from dandi_mirror.embedded import Archive, Dandiset, Request
 from dandi_mirror.embedded.versions import Version
 from dandi_mirror.model import Kind
 from tests.conftest import MirrorOfTest, run
-from tests.faults.proxy import Exchange, proxy_of
-from tests.faults.running import sync
-from tests.test_credentials import TOKEN
-from tests.test_upload import mine, token
+from tests.support.credentials import TOKEN
+from tests.support.proxy import Exchange, proxy_of
+from tests.support.running import sync
+from tests.support.uploading import mine, token
 
 __all__ = ["mine", "token"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive
 from tests.conftest import MirrorOfTest, run
-from tests.nwb import write_nwb
-from tests.test_credentials import TOKEN
-from tests.test_docs import FENCE, page
+from tests.support.credentials import TOKEN
+from tests.support.nwb import write_nwb
+from tests.support.pages import FENCE, page
 
 PAGE = page("docs/publish-data.md")
 

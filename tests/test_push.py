@@ -27,16 +27,9 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import DandisetRow
 from dandi_mirror.repo.git import lock
 from tests.conftest import IMPATIENT, MirrorOfTest, run
+from tests.support.published import TAG, seed
 
-TAG = "0.240101.0000"
 ALL = [TAG, "draft", "git-annex"]
-
-
-def seed(archive: Archive, dandiset: str) -> Dandiset:
-    made = archive.create_dandiset(dandiset, name=f"Test {dandiset}")
-    made.add_asset("a.nwb", archive.add_blob(f"content of {dandiset}".encode()))
-    made.publish(TAG, created="2024-01-01T00:00:00Z")
-    return made
 
 
 @dataclass

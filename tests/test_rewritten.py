@@ -10,7 +10,7 @@ from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.mirror.sync.writer import Writer
 from dandi_mirror.model import Kind
 from tests.conftest import MirrorOfTest, run
-from tests.test_sync import seed
+from tests.support.dandisets import seed
 
 VERSION = "0.240101.0000"
 TAG, ALARM = f"refs/tags/{VERSION}", f"refs/dandi-mirror/alarm/{VERSION}"

@@ -15,7 +15,7 @@ from dandi_mirror.config import FILE, read_settings
 from dandi_mirror.embedded import Archive
 from dandi_mirror.mirror.monitor.metrics import RunFacts, Seen, prometheus_text
 from tests.conftest import MirrorOfTest, run
-from tests.test_docs import FENCE, TOP, page, rows, words
+from tests.support.pages import FENCE, TOP, page, rows, words
 
 PAGE = page("docs/run-a-mirror.md")
 ELSEWHERE = {"useradd", "su", "python3", "/srv/dandi/.venv/bin/pip", "cp", "systemctl", "journalctl", "dask"}
@@ -109,7 +109,7 @@ def test_the_man_page_is_that_of_the_commands() -> None:
 def test_the_man_page_names_every_command_option_and_variable() -> None:
     from dandi_mirror.cli.main import cli
     from dandi_mirror.config import VARIABLES
-    from tests.test_cli import commands
+    from tests.support.commands import commands
 
     text = page("docs/dandi-mirror.1").replace("\\-", "-")
     for name, command in commands(cli).items():

@@ -14,7 +14,7 @@ from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.model import Report
 from dandi_mirror.upload.read.findings import one_line
 from tests.conftest import MirrorOfTest, run
-from tests.terminal import on_terminal
+from tests.support.terminal import on_terminal
 
 VERSIONS = ("0.220101.0000", "0.230202.0000", "0.240303.0000")
 

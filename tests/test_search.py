@@ -22,7 +22,7 @@ from dandi_mirror.mirror.search.search import Answer, near, search
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.own import OwnPath
 from tests.conftest import MirrorOfTest, only_asked, run
-from tests.test_sync import participant
+from tests.support.dandisets import participant
 
 TAG = "0.240101.0000"
 

@@ -18,7 +18,7 @@ import pytest
 from dandi_mirror.config import FILE
 from dandi_mirror.embedded import Archive
 from tests.conftest import MirrorOfTest, run
-from tests.test_push import TAG, seed
+from tests.support.published import TAG, seed
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,21 +10,13 @@ import pytest
 from starlette.responses import RedirectResponse, Response
 
 from dandi_mirror.archive.instances import token_variable
-from dandi_mirror.cli.special_remote import Line, serve
 from dandi_mirror.embedded import Archive, Request, Server
 from dandi_mirror.embedded import serve as serve_archive
 from tests.conftest import run
-from tests.test_credentials import TOKEN
+from tests.support.credentials import TOKEN
+from tests.support.remote import KEY, talk
 
-KEY = "SHA256E-s9--" + "0" * 64 + ".nwb"
 ID = "6a2f0f40-0000-4000-8000-000000000000"
-
-
-def talk(*lines: str) -> list[str]:
-    """What the program says to these lines of git-annex."""
-    said = io.BytesIO()
-    serve(Line(io.BytesIO("".join(f"{line}\n" for line in lines).encode()), said))
-    return said.getvalue().decode().splitlines()
 
 
 @pytest.fixture

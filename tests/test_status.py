@@ -14,7 +14,7 @@ from dandi_mirror.cli.commands.config import TEMPLATE
 from dandi_mirror.embedded import Archive
 from dandi_mirror.repo.git.programs import PROGRAMS, Found, version_numbers
 from tests.conftest import MirrorOfTest, run
-from tests.test_sync import seed
+from tests.support.dandisets import seed
 
 TAG = "0.240101.0000"
 

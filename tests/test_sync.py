@@ -11,27 +11,10 @@ import yaml
 from starlette.responses import JSONResponse, Response
 
 from dandi_mirror.archive.http.session import Session
-from dandi_mirror.embedded import Archive, Dandiset, Request, Server
+from dandi_mirror.embedded import Archive, Request, Server
 from dandi_mirror.model import Kind
 from tests.conftest import MirrorOfTest, run
-
-
-def seed(archive: Archive, files: int = 3) -> Dandiset:
-    dandiset = archive.create_dandiset("000123", name="A test")
-    for number in range(files):
-        path = f"sub-{number}/sub-{number}_ses-1_ecephys.nwb"
-        dandiset.add_asset(path, archive.add_blob(f"content {number}".encode()), metadata=participant(f"m{number}"))
-    return dandiset
-
-
-def participant(name: str) -> dict[str, object]:
-    person = {"schemaKey": "Participant", "identifier": name, "sex": {"name": "Female"}, "age": {"value": "P9D"}}
-    return {"wasAttributedTo": [person | {"species": {"name": "Mus musculus - House mouse"}}]}
-
-
-def kinds(report: object) -> list[tuple[str, str]]:
-    return [(finding.kind, finding.path) for finding in report.findings]  # type: ignore[attr-defined]
-
+from tests.support.dandisets import kinds, participant, seed
 
 # --- versions and draft ------------------------------------------------------------------------------------
 

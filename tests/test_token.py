@@ -8,16 +8,12 @@ from pathlib import Path
 
 from starlette.responses import RedirectResponse, Response
 
-from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Request, Server, serve
 from tests.conftest import MirrorOfTest, run
-from tests.test_sync import seed
+from tests.support.credentials import variable
+from tests.support.dandisets import seed
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
-
-
-def variable(server: Server) -> str:
-    return token_variable(server.api_url)
 
 
 def test_it_is_sent_to_the_api_only_and_stands_in_no_file_argument_or_output(

@@ -3,56 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.instances import token_variable
-from dandi_mirror.embedded import Archive, Dandiset, Server
+from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import CredentialsError, LockedError, PartError, UnsafePlan, UsageError
 from dandi_mirror.model import Kind
 from dandi_mirror.upload.read.worker import Worker
 from tests.conftest import MirrorOfTest, run
-from tests.test_credentials import TOKEN
-from tests.test_sync import kinds, seed
-from tests.uploading import Person
+from tests.support.credentials import TOKEN
+from tests.support.dandisets import kinds
+from tests.support.uploading import FIRST, SECOND, THIRD, Person, elsewhere, me, mine, paths, token
 
-FIRST, SECOND, THIRD = (f"sub-{number}/sub-{number}_ses-1_ecephys.nwb" for number in range(3))
-
-
-@pytest.fixture
-def mine(archive: Archive) -> Dandiset:
-    archive.add_user("me@example.org", TOKEN, name="Olive Owner")
-    archive.add_user("other@example.org", "f" * 40)
-    dandiset = seed(archive)
-    dandiset.owners.append("me@example.org")
-    return dandiset
-
-
-@pytest.fixture
-def token(server: Server) -> dict[str, str]:
-    return {token_variable(server.api_url): TOKEN}
-
-
-@pytest.fixture
-def me(mine: Dandiset, mirror: MirrorOfTest, worker: Worker) -> Person:
-    """Somebody in the mirror's own dataset."""
-    mirror.sync()
-    mirror.server.requests.clear()
-    return Person(mirror.path / "000123", mirror.server, worker)
-
-
-@pytest.fixture
-def elsewhere(mine: Dandiset, mirror: MirrorOfTest, worker: Worker, tmp_path: Path) -> Person:
-    """Somebody in a clone, without content."""
-    mirror.sync()
-    run("datalad", "clone", str(mirror.path / "000123"), "clone", cwd=tmp_path)
-    mirror.server.requests.clear()
-    return Person(tmp_path / "clone", mirror.server, worker)
-
-
-def paths(dandiset: Dandiset) -> list[str]:
-    return sorted(asset.path for asset in dandiset.draft)
+__all__ = ["elsewhere", "me", "mine", "token"]
 
 
 # --- the whole way ------------------------------------------------------------------------------------------

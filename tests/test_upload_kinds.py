@@ -12,10 +12,9 @@ import pytest
 from dandi_mirror.embedded import Dandiset
 from dandi_mirror.upload.read.worker import Worker
 from tests.conftest import MirrorOfTest, run
-from tests.nwb import write_nwb
-from tests.terminal import on_terminal
-from tests.test_upload import FIRST, SECOND, THIRD, me, mine, paths, token
-from tests.uploading import Person
+from tests.support.nwb import write_nwb
+from tests.support.terminal import on_terminal
+from tests.support.uploading import FIRST, SECOND, THIRD, Person, me, mine, paths, token
 
 __all__ = ["me", "mine", "token"]
 

@@ -15,14 +15,13 @@ from dandi_mirror.model import Kind
 from dandi_mirror.upload.change.plan import Do
 from dandi_mirror.upload.read.worker import Worker
 from tests.conftest import MirrorOfTest, run
-from tests.embedded.test_dandi_client import dandi, files
 from tests.loop.campaign import begin, started
-from tests.nwb import write_nwb
-from tests.terminal import on_terminal
-from tests.test_credentials import TOKEN
-from tests.test_sync import kinds
-from tests.test_upload import FIRST, SECOND, THIRD, elsewhere, me, mine, paths, token
-from tests.uploading import Person
+from tests.support.credentials import TOKEN
+from tests.support.dandi_client import dandi, files
+from tests.support.dandisets import kinds
+from tests.support.nwb import write_nwb
+from tests.support.terminal import on_terminal
+from tests.support.uploading import FIRST, SECOND, THIRD, Person, elsewhere, me, mine, paths, token
 
 __all__ = ["elsewhere", "me", "mine", "token"]
 

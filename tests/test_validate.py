@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import run
-from tests.nwb import truncated, write_nwb
-from tests.working import THERE, Working, clone
+from tests.support.nwb import truncated, write_nwb
+from tests.support.working import THERE, Working, clone
 
 __all__ = ["clone"]
 

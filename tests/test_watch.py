@@ -18,8 +18,8 @@ from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive
 from dandi_mirror.mirror.monitor.run_log import RunLog, past_runs
 from tests.conftest import MirrorOfTest, run
-from tests.test_docs import keys_of
-from tests.test_sync import seed
+from tests.support.dandisets import seed
+from tests.support.pages import keys_of
 
 
 def logs(mirror: MirrorOfTest) -> list[Path]:

@@ -13,7 +13,7 @@ from dandi_mirror.upload.checks import NOT_CHECKED
 from dandi_mirror.upload.read.findings import MOST_OF_DATASET, NOT_RUN, TOO_MANY, of_dataset
 from dandi_mirror.upload.read.worker import FileError, Limits, Worker
 from tests.conftest import run
-from tests.nwb import write_nwb
+from tests.support.nwb import write_nwb
 
 ETAG = "0123456789abcdef0123456789abcdef-1"
 _DANDI = """

@@ -11,7 +11,7 @@ from dandi_mirror.errors import TemporaryError
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import Kind
 from tests.conftest import MirrorOfTest, run
-from tests.test_sync import kinds, seed
+from tests.support.dandisets import kinds, seed
 
 
 def test_edits_and_new_files_that_stand_in_nobodys_way_survive(archive: Archive, mirror: MirrorOfTest) -> None:

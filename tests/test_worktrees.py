@@ -10,8 +10,8 @@ import pytest
 
 from dandi_mirror.embedded import Archive
 from tests.conftest import MirrorOfTest, run
-from tests.test_datalad import content_requests, quiet
-from tests.test_differences import FIRST, SECOND, filled
+from tests.support.datalad import content_requests, quiet
+from tests.support.two_versions import FIRST, SECOND, filled
 
 FILE = "sub-2/sub-2_ses-1_ecephys.nwb"
 

@@ -15,8 +15,8 @@ from dandi_mirror.embedded import Archive, Request
 from dandi_mirror.embedded.assets import Zarr
 from dandi_mirror.mirror.fetch.plain_files import PARTIALS
 from tests.conftest import MirrorOfTest
-from tests.test_download import asked, download, found
-from tests.test_token import TOKEN, variable
+from tests.support.credentials import TOKEN, variable
+from tests.support.downloading import asked, download, found
 
 FILES = {
     ".zgroup": b'{"zarr_format": 2}', "arr/.zarray": b"{}", "arr/0/0": b"\0" * 9000, "arr/0/1": b"\0" * 9000,

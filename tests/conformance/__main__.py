@@ -21,7 +21,7 @@ from pathlib import Path
 from dandi_mirror.embedded import Archive, Server, serve
 from dandi_mirror.embedded.outside import OutsideBucket
 from tests.conformance.known import DANDI, KNOWN, LEAST, TESTS
-from tests.seaweed import KEY, seaweed
+from tests.support.seaweed import KEY, seaweed
 
 HOST, PORT = "127.0.0.5", 8000
 """dandi knows its archive for tests by a port that is fixed; its address can be chosen (``DANDI_INSTANCEHOST``)."""

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 
 from dandi_mirror.archive.instances import token_variable
-from tests.moments import reaches
+from tests.support.moments import reaches
 
 from .judge import broken, next_run_heals, not_as_should_be, traceback
 from .world import REPOSITORIES, Outcome, World

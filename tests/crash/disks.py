@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.moments import reaches
+from tests.support.moments import reaches
 
 from . import mounts
 from .judge import broken, next_run_heals, not_as_should_be, torn

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.embedded import Request
-from tests.moments import descendants, reaches
+from tests.support.moments import descendants, reaches
 
 from .counting import until_struck
 from .judge import next_run_catches_up, next_run_heals, torn, traceback

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from tests.moments import computed, reaches
+from tests.support.moments import computed, reaches
 
 from . import kills
 from .counting import table, until_struck

@@ -18,7 +18,7 @@ from dandi_mirror.repo.git import garbage, lock, process, worktree
 from dandi_mirror.repo.git.dataset import ANNEX, CHECKED_OUT, EMPTY_TREE
 from dandi_mirror.repo.git.process import GitError
 from tests.conftest import MirrorOfTest
-from tests.test_sync import seed
+from tests.support.dandisets import seed
 
 TEXT = "# A text\n\nof some lines\n"
 

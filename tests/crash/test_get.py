@@ -19,7 +19,7 @@ from dandi_mirror.archive.content.multipart import PART
 from dandi_mirror.embedded import Archive, Request
 from tests.conftest import MirrorOfTest, run
 from tests.crash import mounts
-from tests.moments import reaches
+from tests.support.moments import reaches
 
 FILES, SIZE, LARGE = 150, 20_000, 100 << 20
 JOBS, PARTS = 4, LARGE // PART + 1

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import run
-from tests.working import Working, clone
+from tests.support.working import Working, clone
 
 __all__ = ["clone"]
 

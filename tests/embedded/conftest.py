@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
-from tests.embedded.asking import ADMIN, OTHER, OWNER, Clock
+from tests.support.asking import ADMIN, OTHER, OWNER, Clock
 
 
 @pytest.fixture

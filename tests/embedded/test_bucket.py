@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from dandi_mirror.embedded import Archive, Dandiset, Server
-from tests.embedded.asking import ADMIN, OTHER, OWNER, get, seed
+from tests.support.asking import ADMIN, OTHER, OWNER, get, seed
 
 # --- embargo
 

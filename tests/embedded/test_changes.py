@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dandi_mirror.embedded import Archive, Dandiset, Refused, Server
-from tests.embedded.asking import draft_of, get, paths_of, seed
+from tests.support.asking import draft_of, get, paths_of, seed
 
 # --- what changes when
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,8 @@ from typing import Any
 import pytest
 
 from dandi_mirror.embedded import Archive, Server, serve
-from tests.embedded.asking import OWNER
+from tests.support.asking import OWNER
+from tests.support.dandi_client import dandi, files
 
 CONTENTS = {
     "sub-1/sub-1_ses-1.nwb": b"one" * 1000,
@@ -37,33 +35,11 @@ def server() -> Iterator[Server]:
         yield served
 
 
-def client() -> str:
-    beside = Path(sys.executable).parent / "dandi"
-    found = str(beside) if beside.exists() else shutil.which("dandi")
-    if not found:
-        pytest.fail("no dandi client beside the interpreter or on PATH: install the extra `test`")
-    return found
-
-
-def dandi(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run the client with a home of its own and nothing of the caller's settings."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    env = {**kept, "HOME": str(home), "DANDI_NO_ET": "1", "NO_PROXY": "*", "DANDI_CACHE": "ignore", **more}
-    return subprocess.run(
-        [client(), *arguments], env=env, cwd=home, capture_output=True, text=True, timeout=180, check=False
-    )
-
-
 def listed(home: Path, *arguments: str) -> list[dict[str, Any]]:
     done = dandi(home, "ls", "-f", "json", *arguments)
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    found = [path for path in folder.rglob("*") if path.is_file()]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 @pytest.mark.parametrize("version", ["draft", "0.220126.1852"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dandi_mirror.embedded import Dandiset, Refused, Server
-from tests.embedded.asking import get, paths_of, seed
+from tests.support.asking import get, paths_of, seed
 
 # --- replayed rows, hostile rows
 

@@ -7,19 +7,17 @@ first: times (their spelling stays), fresh UUIDs, signatures, database ids, the 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
+from tests.support.recorded import load, plain
 
-RECORDED = Path(__file__).parent.parent / "data" / "recorded"
 FILES = ("server", "dandisets", "versions", "assets", "zarr", "bucket", "writes")
 TOKENS = {"owner": "b" * 40, "other": "c" * 40, "admin": "a" * 40, "pending": "d" * 40}
 CONTENTS = {"a.txt": b"content of a.txt\n", "dup.txt": b"content of a.txt\n", "secret.txt": b"secret bytes\n"}
@@ -51,10 +49,6 @@ ONLY_HEADERS = {"ds-list-accept-html", "ds-list-ordering-stars"}
 ONLY_SHAPE = {"stats"}
 # Where the real one never looked at who asks, its Vary has no Cookie.
 OTHER_VARY = {"digest-notjson", "digest-badjson"}
-
-
-def load(name: str) -> Any:
-    return json.loads((RECORDED / f"{name}.json").read_bytes())
 
 
 STATE = load("state")
@@ -163,26 +157,6 @@ def build_dandiset(archive: Archive, recorded: dict[str, Any]) -> None:
 def server() -> Iterator[Server]:
     with serve(build()) as served:
         yield served
-
-
-def plain(value: Any, origin: str = "") -> Any:
-    """``value`` without what differs from run to run."""
-    if isinstance(value, dict):
-        hidden = {"ETag": "«etag»", "LastModified": "«time»"} if "LastModified" in value else {}
-        if isinstance(value.get("version"), int):
-            hidden["version"] = "«database id»"
-        return {key: hidden.get(key, plain(item, origin)) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item, origin) for item in value]
-    if not isinstance(value, str):
-        return value
-    for host in ("http://localhost:8000", "http://127.0.0.1:9000", *([origin] if origin else [])):
-        value = value.replace(host, "«host»")
-    value = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|\+00:00)", r"«time\1»", value)
-    value = re.sub(r"urn:uuid:[0-9a-f-]{36}", "«uuid»", value)
-    value = re.sub(r"<RequestId>\w+</RequestId>", "", value)
-    value = re.sub(r"X-Amz-Credential=\w+%2F\d{8}", "X-Amz-Credential=«who»", value)
-    return re.sub(r"X-Amz-(Date|Signature)=[\w…]+", r"X-Amz-\1=«»", value)
 
 
 def plain_headers(headers: dict[str, str], origin: str = "") -> dict[str, str]:

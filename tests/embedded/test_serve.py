@@ -11,7 +11,7 @@ from pathlib import Path
 import requests
 
 from tests.conftest import run
-from tests.seaweed import free_ports
+from tests.support.seaweed import free_ports
 
 TOKEN = "b" * 40
 

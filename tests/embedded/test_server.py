@@ -7,7 +7,7 @@ import requests
 from starlette.responses import PlainTextResponse, Response
 
 from dandi_mirror.embedded import Archive, Dandiset, Request, Server, serve
-from tests.embedded.asking import Clock, get, paths_of, seed
+from tests.support.asking import Clock, get, paths_of, seed
 
 # --- pages
 

@@ -22,9 +22,9 @@ from zarr_checksum.tree import ZarrChecksumTree
 
 from dandi_mirror.embedded import Archive, Dandiset, Objects, Server, serve
 from dandi_mirror.embedded.outside import OutsideBucket
-from tests.embedded.asking import ADMIN, OTHER, OWNER, Clock, draft_of, get
-from tests.embedded.uploading import MIB, add, begin, call, complete, put_parts, upload, validate
-from tests.seaweed import KEY, seaweed
+from tests.support.asking import ADMIN, OTHER, OWNER, Clock, draft_of, get
+from tests.support.putting import MIB, add, begin, call, complete, put_parts, upload, validate
+from tests.support.seaweed import KEY, seaweed
 
 ZARR = {".zgroup": b'{"zarr_format": 2}', "arr/.zarray": b"{}", "arr/0": b"\0" * 9, "arr/1": b"\1" * 9, "a b/c/d": b"x"}
 

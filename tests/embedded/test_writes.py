@@ -14,9 +14,9 @@ import pytest
 import requests
 
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
-from tests.embedded.asking import ADMIN, OTHER, OWNER, Clock, draft_of, get, paths_of
-from tests.embedded.test_recorded import load, plain
-from tests.embedded.uploading import add, call, upload
+from tests.support.asking import ADMIN, OTHER, OWNER, Clock, draft_of, get, paths_of
+from tests.support.putting import add, call, upload
+from tests.support.recorded import load, plain
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 BAD = "98d89a6c-20fb-40d0-82ac-7addf0f7c280"

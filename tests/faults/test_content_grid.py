@@ -15,8 +15,8 @@ from dandi_mirror.addresses import Allowed
 from dandi_mirror.archive.content.scheduler import Access, Item, Outcome, fetch
 from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.embedded import Archive, serve
-from tests.faults import kinds
-from tests.faults.proxy import Exchange, Fault, Proxy, proxy_of
+from tests.support import kinds
+from tests.support.proxy import Exchange, Fault, Proxy, proxy_of
 
 SIZE, THERE = 300_000, 1000
 """Bytes of the file, and those that an earlier run has left."""

@@ -14,9 +14,9 @@ import pytest
 from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
 from tests.conftest import MirrorOfTest, own_home
-from tests.faults import kinds
-from tests.faults.proxy import Exchange, Fault, Proxy, proxy_of
-from tests.faults.running import PAGE, QUICK, STEADY, Ran, impatient, sync
+from tests.support import kinds
+from tests.support.proxy import Exchange, Fault, Proxy, proxy_of
+from tests.support.running import PAGE, QUICK, STEADY, Ran, impatient, sync
 
 BEFORE, HIT, AFTER = "000001", "000002", "000003"
 """The Dandiset that meets the fault, and those that stand beside it."""

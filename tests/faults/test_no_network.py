@@ -21,7 +21,7 @@ from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import TemporaryError
 from tests.conftest import MirrorOfTest, run
-from tests.terminal import on_terminal
+from tests.support.terminal import on_terminal
 
 LAST = "(7 of 7)"
 """What is said before the last attempt, where all are made; no clock is looked at, for this machine may be busy."""

@@ -23,8 +23,8 @@ from dandi_mirror.archive.http.session import LARGEST_ANSWER, MISSED, Session
 from dandi_mirror.canonical import DEEPEST
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import BadAnswerError, MirrorError, PartError, TemporaryError
-from tests.faults import kinds
-from tests.faults.proxy import Exchange, Fault, Proxy, proxy_of
+from tests.support import kinds
+from tests.support.proxy import Exchange, Fault, Proxy, proxy_of
 
 QUICK = RetryPolicy(attempts=3, backoff=0.02, max_retry_after=5, read_timeout=0.5, total_timeout=1)
 FAULTS = Path(__file__).parents[2] / "docs" / "faults.md"

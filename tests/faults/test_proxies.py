@@ -23,7 +23,7 @@ from dandi_mirror.archive.http.session import Session
 from dandi_mirror.embedded import Archive, Server, serve
 from dandi_mirror.errors import MirrorError, SetupError
 from tests.conftest import run
-from tests.faults.recording import HOST, Recorder, make_certificate, recording_proxy, tls_before
+from tests.support.recording import HOST, Recorder, make_certificate, recording_proxy, tls_before
 
 CONTENT = b"c" * 100_000
 LOOPBACK = Allowed(addresses=frozenset({"127.0.0.1"}))

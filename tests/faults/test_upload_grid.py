@@ -20,10 +20,10 @@ from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.upload.change.register import Change, Unregistered, register
 from dandi_mirror.upload.send.send import Sent, Source, Unsent, send_blobs
-from tests.embedded import uploading
-from tests.faults import kinds
-from tests.faults.proxy import Exchange, Fault, Proxy, proxy_of
-from tests.upload.sending import DANDISET, TOKEN, own_archive
+from tests.support import kinds
+from tests.support import putting as uploading
+from tests.support.proxy import Exchange, Fault, Proxy, proxy_of
+from tests.support.sending import DANDISET, TOKEN, own_archive
 
 STALL = 0.4
 STEADY = RetryPolicy(attempts=2, backoff=0.1)

@@ -16,9 +16,9 @@ import pytest
 
 from dandi_mirror.embedded import Archive, serve
 from tests.conftest import MirrorOfTest, own_home
-from tests.faults import kinds
-from tests.faults.proxy import Exchange, Fault, Proxy, proxy_of
-from tests.faults.running import PAGE, QUICK, STEADY, impatient, sync
+from tests.support import kinds
+from tests.support.proxy import Exchange, Fault, Proxy, proxy_of
+from tests.support.running import PAGE, QUICK, STEADY, impatient, sync
 
 DANDISET = "000001"
 SYNCS = 3

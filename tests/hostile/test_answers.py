@@ -18,7 +18,7 @@ from dandi_mirror.embedded import Archive, Request, Server, serve
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.model import Report
 from tests.conftest import IMPATIENT, MirrorOfTest, own_home
-from tests.hostile.serving import (
+from tests.support.serving import (
     PAGE,
     ROOT,
     Answers,

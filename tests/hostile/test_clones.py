@@ -18,8 +18,8 @@ from dandi_mirror.mirror.format.record_reader import Record, admit
 from dandi_mirror.mirror.locate.versions import states
 from dandi_mirror.repo.git.dataset import Dataset
 from tests.conftest import run
-from tests.hostile.clones import CONTENT, ID, LINK, TAG, Hostile, Line, annexed, dandiset, record, text
-from tests.hostile.looking import files_below
+from tests.support.clones import CONTENT, ID, LINK, TAG, Hostile, Line, annexed, dandiset, record, text
+from tests.support.looking import files_below
 
 DIGEST = sha256(CONTENT).hexdigest()
 NOWHERE = "http://127.0.0.1:9/api"

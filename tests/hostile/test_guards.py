@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import socket
 import threading
@@ -25,7 +24,6 @@ from dandi_mirror.archive.content.single import Hand, Item, Meter
 from dandi_mirror.archive.content.sources import API_AT_ONCE, Access, Hosts
 from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.archive.http.session import Session
-from dandi_mirror.cli.special_remote import Line, serve
 from dandi_mirror.embedded import Archive, Request, Server
 from dandi_mirror.embedded import serve as serve_archive
 from dandi_mirror.errors import BadAnswerError, MirrorError
@@ -33,7 +31,9 @@ from dandi_mirror.mirror.format.admission import ContentHosts
 from dandi_mirror.model import Instance
 from dandi_mirror.repo.git.process import git
 from tests.conftest import IMPATIENT
-from tests.hostile.serving import DANDISET, good_row, served
+from tests.support.credentials import with_token
+from tests.support.remote import retrieve
+from tests.support.serving import DANDISET, good_row, served
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 ID = "6a2f0f40-0000-4000-8000-000000000000"
@@ -46,11 +46,6 @@ def other() -> Iterator[Server]:
     """Another server, which nobody named."""
     with serve_archive(Archive()) as server:
         yield server
-
-
-def with_token(server: Server) -> list[str]:
-    """The paths that were asked for with a token."""
-    return [request.path for request in server.requests if "authorization" in request.headers]
 
 
 def bring(urls: list[str], content: bytes, folder: Path, access: Access) -> MirrorError | None:
@@ -177,15 +172,6 @@ def test_content_is_registered_at_s3_at_the_archive_and_at_named_hosts_only(url:
 
 
 # --- the special remote ---------------------------------------------------------------------------------------
-
-
-def retrieve(api: str, urls: list[str], file: Path) -> str:
-    """What the special remote answers to git-annex, which knows these URLs of a key."""
-    key = f"SHA256E-s5--{sha256(b'bytes').hexdigest()}.nwb"
-    lines = [f"TRANSFER RETRIEVE {key} {file}", f"VALUE {api}", *(f"VALUE {url}" for url in urls), "VALUE "]
-    said = io.BytesIO()
-    serve(Line(io.BytesIO("".join(f"{line}\n" for line in lines).encode()), said))
-    return said.getvalue().decode().splitlines()[-1]
 
 
 def test_the_special_remote_asks_its_own_api_only(server: Server, other: Server, tmp_path: Path) -> None:

@@ -15,10 +15,9 @@ from dandi_mirror.archive.instances import KNOWN, instance_name, token_variable,
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.repo.annex.logs import api_remote, embargo_remote
 from tests.conftest import MirrorOfTest, run
-from tests.hostile.test_addresses import hostile_clone
-from tests.hostile.test_guards import TOKEN, with_token
-from tests.test_credentials import keep_in_plain_file
-from tests.test_sync import seed
+from tests.support.credentials import TOKEN, keep_in_plain_file, with_token
+from tests.support.dandisets import seed
+from tests.support.hostile_clone import hostile_clone
 
 URLS = [
     "https://dandi/api", "https://dandi-sandbox/api", "https://linc/api", "https://my-lab.org/api", "https://my.lab.org/api",

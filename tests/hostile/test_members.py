@@ -13,7 +13,7 @@ from dandi_mirror.mirror.monitor.status import Word, status_of, words
 from dandi_mirror.mirror.search.index import bring_up
 from dandi_mirror.mirror.state.layout import Mirror
 from tests.conftest import MirrorOfTest, run
-from tests.hostile.test_own_files import snapshot
+from tests.support.own_files import snapshot
 
 
 def repository(folder: Path) -> Path:

@@ -10,8 +10,8 @@ import pytest
 from dandi_mirror.embedded import Server
 from dandi_mirror.repo.annex.keys import annex_key, link_target
 from tests.conftest import MirrorOfTest, run
-from tests.hostile.looking import check_git_takes_it, files_below, refused
-from tests.hostile.serving import LARGE, good_paths, good_row, served
+from tests.support.looking import check_git_takes_it, files_below, refused
+from tests.support.serving import LARGE, good_paths, good_row, served
 
 KEPT = [
     "with space.nwb", " lead.txt", "trail.txt ", "[x].nwb", "^", "_", "`id`", "-rf", "()", "~", "#",

@@ -22,6 +22,7 @@ from dandi_mirror.model import Report
 from dandi_mirror.own import NotOurs, OwnPath
 from dandi_mirror.repo.git import lock
 from tests.conftest import MirrorOfTest, run
+from tests.support.own_files import fill, snapshot
 
 FILES = (
     ".dandi-mirror/locks/000123.lock",
@@ -35,14 +36,6 @@ FILES = (
 FOLDERS = (".dandi-mirror", ".dandi-mirror/locks", ".dandi-mirror/known", ".dandi-mirror/log", ".dandi-mirror/tmp")
 
 
-def fill(archive: Archive, mirror: MirrorOfTest) -> None:
-    """A mirror of a Dandiset that has moved on since."""
-    dandiset = archive.create_dandiset("000123", name="Hippocampus of mice")
-    dandiset.add_asset("sub-a/sub-a.nwb", archive.add_blob(b"a"))
-    assert mirror.sync().status == "ok"
-    dandiset.add_asset("sub-b/sub-b.nwb", archive.add_blob(b"b"))
-
-
 def said(act: Callable[[], object]) -> str:
     """What somebody is told, if it cannot be done."""
     try:
@@ -50,14 +43,6 @@ def said(act: Callable[[], object]) -> str:
     except DiskError as error:
         return str(error)
     return found.message if isinstance(found, Report) else ""
-
-
-def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """All that is in a folder."""
-    return {
-        str(path.relative_to(folder)): (path.lstat().st_mode, path.read_bytes() if path.is_file() else b"")
-        for path in folder.rglob("*")
-    }
 
 
 def put_link(place: Path, target: Path) -> None:

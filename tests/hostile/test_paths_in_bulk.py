@@ -12,9 +12,9 @@ from dandi_mirror.embedded import Server
 from dandi_mirror.paths import conflicts, refuse_path
 from dandi_mirror.repo.annex.keys import annex_key, link_target
 from tests.conftest import MirrorOfTest
-from tests.hostile.looking import check_git_takes_it, refused
-from tests.hostile.serving import LARGE, good_row, once, served
-from tests.properties.values import PIECES
+from tests.support.looking import check_git_takes_it, refused
+from tests.support.serving import LARGE, good_row, once, served
+from tests.support.values import PIECES
 
 TAME = [
     "sub-01",

@@ -21,8 +21,8 @@ from dandi_mirror.repo.annex.keys import annex_key, is_key
 from dandi_mirror.text import printable
 from dandi_mirror.upload.organize import placing
 from dandi_mirror.upload.read.worker import FileError
-from tests.hostile.clones import ID, record
-from tests.test_special_remote import KEY, talk
+from tests.support.clones import ID, record
+from tests.support.remote import KEY, talk
 
 API = "https://api.example.org/api"
 

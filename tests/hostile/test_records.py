@@ -21,8 +21,8 @@ from dandi_mirror.model import (
     is_version_id,
 )
 from tests.conftest import MirrorOfTest, own_home
-from tests.hostile.looking import check_git_takes_it, refused
-from tests.hostile.serving import LARGE, Raw, good_paths, good_row, served, spell
+from tests.support.looking import check_git_takes_it, refused
+from tests.support.serving import LARGE, Raw, good_paths, good_row, served, spell
 
 Change = Callable[[dict[str, Any]], Any]
 

@@ -13,7 +13,7 @@ from dandi_mirror.errors import UsageError
 from dandi_mirror.paths import is_own, refuse_path
 from dandi_mirror.upload.kinds import refuse_upload
 from tests.conftest import MirrorOfTest, run
-from tests.hostile.test_own_files import fill
+from tests.support.own_files import fill
 
 MINE = "what was in this file before\n"
 

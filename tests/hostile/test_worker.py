@@ -15,7 +15,7 @@ import pytest
 
 from dandi_mirror.upload.read.reader import Reader
 from dandi_mirror.upload.read.worker import FileError, Limits, Worker
-from tests.nwb import truncated, write_nwb
+from tests.support.nwb import truncated, write_nwb
 
 
 @pytest.fixture

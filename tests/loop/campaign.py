@@ -24,8 +24,8 @@ from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.workflows.upload import Upload, Wanted
 from tests.conftest import MirrorOfTest, run
 from tests.loop.edits import Edits
-from tests.moments import reaches
-from tests.test_credentials import TOKEN
+from tests.support.credentials import TOKEN
+from tests.support.moments import reaches
 
 DANDISET = "000123"
 ROUNDS_WITHOUT = 20

@@ -19,7 +19,7 @@ from dandi_mirror.paths import conflicts, refuse_path
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.stream import LINK, Commit, Inline
 from tests.conftest import run
-from tests.properties.values import PATHS, PIECES, QUICK, SLOW
+from tests.support.values import PATHS, PIECES, QUICK, SLOW
 
 EARLY = datetime(2024, 1, 2, tzinfo=UTC)
 

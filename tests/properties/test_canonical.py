@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from dandi_mirror import canonical
 from dandi_mirror.archive.http.response import parse
-from tests.properties.values import JSON, NUMBERS, QUICK, TEXT
+from tests.support.values import JSON, NUMBERS, QUICK, TEXT
 
 # Each line was written by hand; to change one is to change the format.
 VECTORS: list[tuple[Any, str]] = [

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dandi_mirror.paths import refuse_path
 from dandi_mirror.repo.annex.keys import annex_key, extension, hash_dir_lower, hash_dir_mixed, link_target
 from tests.conftest import run
-from tests.properties.values import LETTERS, PIECES, QUICK, SLOW
+from tests.support.values import LETTERS, PIECES, QUICK, SLOW
 
 SHA = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 

@@ -20,7 +20,7 @@ from dandi_mirror.repo.annex.logs import WEB, Stamp
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.stream import Commit, Inline
 from tests.conftest import run
-from tests.properties.values import QUICK
+from tests.support.values import QUICK
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, UTC)
 OTHER = "11111111-2222-4333-8444-555555555555"

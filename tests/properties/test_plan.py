@@ -17,7 +17,7 @@ from dandi_mirror.mirror.sync.plan import Plan, make_plan
 from dandi_mirror.paths import conflicts
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.stream import FILE, LINK, Commit, Entry, Inline, Known
-from tests.properties.values import QUICK, SLOW
+from tests.support.values import QUICK, SLOW
 
 EARLY = datetime(2024, 1, 2, tzinfo=UTC)
 REF = "refs/heads/draft"

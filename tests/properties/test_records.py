@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dandi_mirror.mirror.format.record_spool import Spool
 from dandi_mirror.mirror.format.records import LARGEST_PART, RecordFile, is_part, part_of, record_files
-from tests.properties.values import QUICK
+from tests.support.values import QUICK
 
 SIZES = st.integers(10, 3000) | st.sampled_from([LARGEST_PART - 1, LARGEST_PART, LARGEST_PART * 2])
 PATHS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)

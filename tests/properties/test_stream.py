@@ -14,7 +14,7 @@ from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.process import GitError
 from dandi_mirror.repo.git.stream import FILE, LINK, Commit, Importer, Inline, blob_id, quote
 from tests.conftest import run
-from tests.properties.values import SLOW
+from tests.support.values import SLOW
 
 EARLY = datetime(2024, 1, 2, tzinfo=UTC)
 REF = "refs/heads/x"

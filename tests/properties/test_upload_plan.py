@@ -11,7 +11,7 @@ from dandi_mirror.model import There
 from dandi_mirror.paths import conflicts
 from dandi_mirror.upload.change.plan import Do, Here, Plan, in_order, make_plan
 from dandi_mirror.upload.kinds import refuse_upload
-from tests.properties.values import PATHS, QUICK
+from tests.support.values import PATHS, QUICK
 
 PLACES = ("a", "a/b", "a/b/c", "d/e", "d/f", "x", "y", "z/z")
 BYTES = st.integers(0, 3)

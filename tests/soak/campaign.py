@@ -19,11 +19,11 @@ from dandi_mirror.mirror.sync import steps
 from dandi_mirror.mirror.sync.eager_logs import LARGE
 from dandi_mirror.model import ABSENT
 from tests.conftest import MirrorOfTest, own_home
-from tests.faults import kinds
-from tests.faults.proxy import Exchange, Fault, Proxy, proxy_of
-from tests.faults.running import Ran, impatient, sync
 from tests.soak import judge
 from tests.soak.life import Life
+from tests.support import kinds
+from tests.support.proxy import Exchange, Fault, Proxy, proxy_of
+from tests.support.running import Ran, impatient, sync
 
 PAGE = 5
 HASTY = RetryPolicy(attempts=2, backoff=0.02, read_timeout=0.4, total_timeout=0.8)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
-from tests.upload.sending import Desk, own_archive
+from tests.support.sending import Desk, own_archive
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.embedded.server import Request
 from dandi_mirror.upload.send.send import Unsent
-from tests.faults.proxy import Proxy, proxy_of
-from tests.upload.sending import TOKEN, Desk, put, sha256
+from tests.support.proxy import Proxy, proxy_of
+from tests.support.sending import TOKEN, Desk, put, sha256
 
 ID = "00000000-0000-4000-8000-000000000000"
 SIZE = 1000

@@ -13,7 +13,7 @@ from dandischema.digests.dandietag import DandiETag
 from dandi_mirror import digests
 from dandi_mirror.upload.send import digest as module
 from dandi_mirror.upload.send.digest import SMALL, digest, digest_of
-from tests.upload.sending import MIB, PART
+from tests.support.sending import MIB, PART
 
 
 def file_of(folder: Path, size: int) -> Path:

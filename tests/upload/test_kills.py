@@ -18,7 +18,7 @@ import pytest
 
 from dandi_mirror import digests
 from dandi_mirror.embedded import Archive, Server
-from tests.upload.sending import DANDISET, SMALL_PART, Desk, put
+from tests.support.sending import DANDISET, SMALL_PART, Desk, put
 
 MISSES = 40
 """Kills that may come after the end of an upload."""
@@ -32,7 +32,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def start(server: Server, folder: Path) -> subprocess.Popen[bytes]:
     # its start is most of a second that no kill needs to wait for
-    command = [sys.executable, "-m", "tests.upload.child", server.api_url, str(folder)]
+    command = [sys.executable, "-m", "tests.support.child", server.api_url, str(folder)]
     return subprocess.Popen(command, cwd=Path(__file__).parents[2], start_new_session=True)
 
 

@@ -19,7 +19,7 @@ from dandi_mirror.embedded import Archive, Dandiset, Server
 from dandi_mirror.embedded.server import Request
 from dandi_mirror.errors import CredentialsError
 from dandi_mirror.upload.change.register import Change, Registered, Removal, Unregistered, register
-from tests.upload.sending import DANDISET, Desk, asked
+from tests.support.sending import DANDISET, Desk, asked
 
 METADATA = {"schemaKey": "Asset", "schemaVersion": "0.7.0", "encodingFormat": "text/plain"}
 

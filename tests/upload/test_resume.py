@@ -19,9 +19,8 @@ from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.embedded.server import Request
 from dandi_mirror.errors import CredentialsError
 from dandi_mirror.upload.send.send import Sent, Source, Unsent
-from tests.upload.sending import SMALL_PART as PART
-from tests.upload.sending import TOKEN, Desk, put
-from tests.upload.test_send import stored
+from tests.support.sending import SMALL_PART as PART
+from tests.support.sending import TOKEN, Desk, put, stored
 
 
 @pytest.fixture(autouse=True)

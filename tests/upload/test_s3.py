@@ -13,9 +13,8 @@ from dandi_mirror import digests
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.embedded.outside import OutsideBucket
 from dandi_mirror.upload.send.send import Source, Unsent
-from tests.seaweed import KEY, seaweed
-from tests.upload.sending import SMALL_PART, Desk, own_archive, put, sha256
-from tests.upload.test_send import stored
+from tests.support.seaweed import KEY, seaweed
+from tests.support.sending import SMALL_PART, Desk, own_archive, put, sha256, stored
 
 SIZE = 2 * SMALL_PART + 1000
 

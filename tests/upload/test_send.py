@@ -10,11 +10,7 @@ from dandi_mirror.archive.api.uploads import blob_of
 from dandi_mirror.digests import dandi_etag
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.upload.send.send import Sent
-from tests.upload.sending import MIB, PART, Desk, asked, put, sha256
-
-
-def stored(archive: Archive, sent: Sent) -> bytes:
-    return b"".join(archive.bucket.read(f"blobs/{sent.blob[:3]}/{sent.blob[3:6]}/{sent.blob}"))
+from tests.support.sending import MIB, PART, Desk, asked, put, sha256, stored
 
 
 def test_files_of_any_size_arrive_byte_by_byte(desk: Desk, server: Server, archive: Archive) -> None:

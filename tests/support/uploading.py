@@ -8,16 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dandi_mirror.archive.api.client import Archive as Client
 from dandi_mirror.archive.http.session import Session
-from dandi_mirror.embedded import Request, Server
+from dandi_mirror.archive.instances import token_variable
+from dandi_mirror.embedded import Archive, Dandiset, Request, Server
 from dandi_mirror.mirror.state.layout import mirror_of
 from dandi_mirror.upload.change.execute import Outcome, untouched
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.workflows.upload import Result, Upload, Wanted
 from dandi_mirror.workflows.upload_plan import Planned
-from tests.conftest import IMPATIENT, run
-from tests.test_credentials import TOKEN
+from tests.conftest import IMPATIENT, MirrorOfTest, run
+from tests.support.credentials import TOKEN
+from tests.support.dandisets import seed
 
 
 @dataclass(slots=True)
@@ -93,3 +97,41 @@ class Person:
             request for request in self.server.requests
             if request.method != "GET" and not request.path.endswith("/blobs/digest/")
         ]  # fmt: skip
+
+
+FIRST, SECOND, THIRD = (f"sub-{number}/sub-{number}_ses-1_ecephys.nwb" for number in range(3))
+
+
+@pytest.fixture
+def mine(archive: Archive) -> Dandiset:
+    archive.add_user("me@example.org", TOKEN, name="Olive Owner")
+    archive.add_user("other@example.org", "f" * 40)
+    dandiset = seed(archive)
+    dandiset.owners.append("me@example.org")
+    return dandiset
+
+
+@pytest.fixture
+def token(server: Server) -> dict[str, str]:
+    return {token_variable(server.api_url): TOKEN}
+
+
+@pytest.fixture
+def me(mine: Dandiset, mirror: MirrorOfTest, worker: Worker) -> Person:
+    """Somebody in the mirror's own dataset."""
+    mirror.sync()
+    mirror.server.requests.clear()
+    return Person(mirror.path / "000123", mirror.server, worker)
+
+
+@pytest.fixture
+def elsewhere(mine: Dandiset, mirror: MirrorOfTest, worker: Worker, tmp_path: Path) -> Person:
+    """Somebody in a clone, without content."""
+    mirror.sync()
+    run("datalad", "clone", str(mirror.path / "000123"), "clone", cwd=tmp_path)
+    mirror.server.requests.clear()
+    return Person(tmp_path / "clone", mirror.server, worker)
+
+
+def paths(dandiset: Dandiset) -> list[str]:
+    return sorted(asset.path for asset in dandiset.draft)

@@ -1,4 +1,4 @@
-"""An upload in a process of its own, which may be killed: ``python -m tests.upload.child URL FOLDER``.
+"""An upload in a process of its own, which may be killed: ``python -m tests.support.child URL FOLDER``.
 
 Sends and registers all files of FOLDER/files, as an upload does that begins again after a kill.
 """
@@ -13,7 +13,7 @@ from dandi_mirror import digests
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.upload.change.register import Change, Registered, register
 from dandi_mirror.upload.send.send import Sent, Source, send_blobs
-from tests.upload.sending import DANDISET, PATIENCE, SMALL_PART, TOKEN
+from tests.support.sending import DANDISET, PATIENCE, SMALL_PART, TOKEN
 
 
 def main(api_url: str, folder: Path) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from functools import cache
 
-from tests.faults.proxy import Exchange, Fault
+from tests.support.proxy import Exchange, Fault
 
 AWAY = 0.03
 """Seconds for which connections are refused when it is for once."""

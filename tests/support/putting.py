@@ -8,7 +8,7 @@ import requests
 
 from dandi_mirror import digests
 from dandi_mirror.embedded import Server
-from tests.embedded.asking import OWNER
+from tests.support.asking import OWNER
 
 MIB = 1024 * 1024
 

@@ -13,7 +13,7 @@ from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.embedded import Archive, Objects, Server
 from dandi_mirror.upload.send.send import Meter, Sent, Source, Unsent, send_blobs
-from tests.embedded.asking import OWNER
+from tests.support.asking import OWNER
 
 MIB = 1 << 20
 PART = 64 * MIB
@@ -107,3 +107,7 @@ def asked(server: Server) -> list[str]:
 def _bare(path: str) -> str:
     names = path.removeprefix("/api").split("/")
     return "/".join("ID" if len(name) == 36 and name.count("-") == 4 else name for name in names)
+
+
+def stored(archive: Archive, sent: Sent) -> bytes:
+    return b"".join(archive.bucket.read(f"blobs/{sent.blob[:3]}/{sent.blob[3:6]}/{sent.blob}"))

@@ -1,0 +1,1 @@
+"""What tests share: helpers, and values that several tests use."""
