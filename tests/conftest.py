@@ -24,10 +24,8 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.sync.dandiset import sync_dandiset
 from dandi_mirror.model import Report
-from dandi_mirror.repo.git.dataset import Tree
 from dandi_mirror.upload.read.worker import Worker
-
-pytest.register_assert_rewrite("tests.support")  # a helper's assert shows its values, as a test's does
+from tests.support import reading
 
 GIT_CONFIG = """\
 [user]
@@ -42,7 +40,8 @@ GIT_CONFIG = """\
 """
 ROOM = 4 << 30
 """Bytes; what is kept of failed tests, and what passing ones take at a time, is far less."""
-IMPATIENT = RetryPolicy(attempts=2, backoff=0.01, connect_timeout=5, read_timeout=5, total_timeout=20)
+IMPATIENT = RetryPolicy(attempts=2, backoff=0.01)
+"""Gives up soon where it is refused; the time limits are the program's own, so that a busy machine is no fault."""
 
 
 def pytest_configure() -> None:
@@ -56,6 +55,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Compile the program once: most tests start it, and where it may write no bytecode each start would compile it."""
     if not hasattr(session.config, "workerinput"):
         compileall.compile_dir(session.config.rootpath / "dandi_mirror", quiet=2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test that is both quick and slow."""
+    both = [item.nodeid for item in items if item.get_closest_marker("quick") and item.get_closest_marker("slow")]
+    if both:
+        raise pytest.UsageError(f"quick and slow at once: {', '.join(both)}")
 
 
 def own_home(path: Path) -> dict[str, str]:
@@ -143,9 +149,9 @@ class MirrorOfTest:
         lines = self.git("for-each-ref", "--format=%(refname) %(objectname)", dandiset=dandiset).splitlines()
         return dict(line.split(" ") for line in lines)
 
-    def tree(self, commit: str = "draft", dandiset: str = "000123") -> Tree:
+    def tree(self, commit: str = "draft", dandiset: str = "000123") -> reading.Tree:
         """Every file of a commit."""
-        return Mirror(self.path).dataset(dandiset).tree(commit)
+        return reading.tree(self.path / dandiset, commit)
 
     def asset_paths(self, commit: str = "draft", dandiset: str = "000123") -> list[str]:
         """The assets of a commit."""
@@ -154,12 +160,9 @@ class MirrorOfTest:
 
     def keys(self, commit: str = "draft", dandiset: str = "000123") -> dict[str, str]:
         """Path → annex key of every annexed asset of a commit."""
-        dataset = Mirror(self.path).dataset(dandiset)
-        links = {path: oid for path, (mode, oid) in dataset.tree(commit).items() if mode == b"120000"}
-        with dataset.reader() as reader:
-            contents = list(reader.read(list(links.values())))
-        targets = [(content or b"").decode() for content in contents]
-        return {path: target.rpartition("/")[2] for path, target in zip(links, targets, strict=True)}
+        links = [path for path, (mode, _) in self.tree(commit, dandiset).items() if mode == b"120000"]
+        targets = reading.contents(self.path / dandiset, commit, links)
+        return {path: target.decode().rpartition("/")[2] for path, target in targets.items()}
 
     def urls(self, key: str, dandiset: str = "000123") -> set[str]:
         """The URLs that git-annex knows for a key, as it says itself."""
@@ -168,10 +171,9 @@ class MirrorOfTest:
 
     def records(self, commit: str = "draft", dandiset: str = "000123") -> list[dict[str, Any]]:
         """The asset records of a commit."""
-        dataset = Mirror(self.path).dataset(dandiset)
-        ids = [oid for path, (_, oid) in dataset.tree(commit).items() if path.startswith(".dandi/assets")]
-        with dataset.reader() as reader:
-            lines = [line for content in reader.read(ids) for line in (content or b"").splitlines()]
+        paths = [path for path in self.tree(commit, dandiset) if path.startswith(".dandi/assets")]
+        found = reading.contents(self.path / dandiset, commit, paths).values()
+        lines = [line for content in found for line in content.splitlines()]
         return sorted((json.loads(line) for line in lines), key=lambda record: str(record["path"]))
 
 
@@ -203,7 +205,7 @@ def run(
     if arguments[0] == "dandi-mirror":
         command = (sys.executable, "-m", "dandi_mirror", *arguments[1:])
     done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **(env or {})}, input=stdin, capture_output=True, text=True, timeout=180,
+        command, cwd=cwd, env={**os.environ, **(env or {})}, input=stdin, capture_output=True, text=True, timeout=600,
         stdin=subprocess.DEVNULL if stdin is None else None,
     )  # fmt: skip
     assert code is None or done.returncode == code, (

@@ -18,6 +18,7 @@ from dandi_mirror.mirror.contents.selection import pick
 from dandi_mirror.mirror.monitor.run_log import past_runs
 from dandi_mirror.repo.annex.content import Annexed
 from tests.conftest import MirrorOfTest, run
+from tests.support.waiting import LONG, SOON
 
 SIZE = 1000
 
@@ -122,16 +123,16 @@ def test_an_interruption_ends_git_annex_within_seconds_and_is_in_the_log(dated: 
     def slow(request: Request) -> Response | None:
         if "/blobs/" in request.path:
             asked.set()
-            done.wait(20)
+            done.wait(LONG)
         return None
 
     dated.server.intercept = slow
     command = [sys.executable, "-m", "dandi_mirror", "sync", "000123", "--get", "a.nwb", "-d", str(dated.path)]
     with subprocess.Popen([*command, "-i", dated.server.api_url], stderr=subprocess.PIPE) as child:
-        assert asked.wait(20)
+        assert asked.wait(LONG)
         child.send_signal(signal.SIGINT)
         try:
-            assert child.wait(10) == 130
+            assert child.wait(LONG) == 130
         finally:
             done.set()
     folder = str(dated.path / "000123").encode()
@@ -147,13 +148,13 @@ def test_a_time_limit_cuts_a_transfer_off_and_the_next_run_goes_on(dated: Mirror
 
     def slow(request: Request) -> Response | None:
         if "/blobs/" in request.path:
-            done.wait(20)
+            done.wait(LONG)
         return None
 
     dated.server.intercept = slow
     start = time.monotonic()
     cut = dated.cli("sync", "000123", "--get", "a.nwb", "--time-limit", "2s")
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < SOON
     assert (cut.stdout, cut.stderr, here(dated)) == ("", "", [])
     done.set()
     assert report(dated, "--get", "a.nwb")["brought"] == 1

@@ -119,6 +119,7 @@ def test_what_depends_on_the_archives_host_or_on_when_it_was_asked_changes_no_ha
     assert report.tags == ["0.240102.0000"]
     tag = "refs/tags/0.240102.0000"
     assert other.refs()[tag] == mirror.refs()[tag]
+    assert other.tree() == mirror.tree()
     assert other.git("rev-parse", "draft^{tree}") == mirror.git("rev-parse", "draft^{tree}")
     assert any("us-east-2" in url for url in other.urls(other.keys()["sub-1/sub-1_ses-1.nwb"]))
 

@@ -23,6 +23,7 @@ from dandi_mirror.mirror.fetch.plain_files import PARTIALS, make_plan, place
 from tests.conftest import MirrorOfTest, run
 from tests.support.credentials import TOKEN, variable
 from tests.support.downloading import asked, download, found
+from tests.support.waiting import LONG
 
 TAG = "0.240101.0000"
 ONE, TWO = b"one" * 1000, b"two" * 2000
@@ -237,11 +238,11 @@ def test_ctrl_c_keeps_what_is_complete(archive: Archive, mirror: MirrorOfTest, t
     words = ["download", "000123@draft", "-o", str(out), "-d", str(mirror.path), "-i", mirror.server.api_url]
     command = [sys.executable, "-m", "dandi_mirror", *words, "-J", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + LONG
         while len(list(out.glob("000123/*.nwb"))) < 3 and time.monotonic() < deadline:
             time.sleep(0.01)
         child.send_signal(signal.SIGINT)
-        _, said = child.communicate(timeout=20)
+        _, said = child.communicate(timeout=LONG)
     assert child.returncode == 130
     assert said.strip() == "interrupted; what was complete is kept, run the command again for the rest"
     complete = len(list(out.glob("000123/*.nwb")))

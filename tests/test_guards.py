@@ -38,7 +38,7 @@ def test_a_sync_starts_no_hook_of_a_repository(archive: Archive, mirror: MirrorO
 HOLDER = """
 import os, sys
 from pathlib import Path
-from dandi_mirror.repo import lock
+from dandi_mirror.repo.git import lock
 from dandi_mirror.repo.git.process import start
 with lock.hold(Path(sys.argv[1]), "it"):
     child = start(Path(sys.argv[2]), ["-c", f"alias.wait=!echo > {sys.argv[3]}; read line < {sys.argv[4]}", "wait"])
@@ -48,6 +48,7 @@ with lock.hold(Path(sys.argv[1]), "it"):
 """
 
 
+@pytest.mark.quick
 def test_a_lock_is_held_as_long_as_a_git_of_its_killed_holder_lives(tmp_path: Path) -> None:
     file, began, end = tmp_path / "it.lock", tmp_path / "began", tmp_path / "end"
     os.mkfifo(began)

@@ -6,6 +6,8 @@ import pytest
 
 from dandi_mirror.upload.kinds import Kinds, is_included, is_junk
 
+pytestmark = pytest.mark.quick
+
 PATHS = [
     "sub-1/sub-1.nwb", "sub-1/sub-1/left.mp4", "sub-1/other/left.mp4", "notes.txt",
     "raw/dataset_description.json", "raw/sub-1/anat/sub-1_T1w.nii.gz", "raw/sub-1/img/zarr.json", "raw/sub-1/img/c/0/0",

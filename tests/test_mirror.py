@@ -96,6 +96,7 @@ def test_the_folder_of_the_mirrors_own_can_be_deleted(archive: Archive, mirror: 
     assert mirror.refs() == before
 
 
+@pytest.mark.quick
 def test_another_archive_does_not_replace_a_dandiset_of_the_same_id(archive: Archive, mirror: MirrorOfTest) -> None:
     seed(archive)
     mirror.sync()
@@ -122,6 +123,7 @@ def test_a_dandiset_in_which_something_unexpected_happens_does_not_stop_the_othe
     assert "000123" in done.stderr
 
 
+@pytest.mark.quick
 def test_a_persons_tags_and_branches_are_theirs(archive: Archive, mirror: MirrorOfTest) -> None:
     dandiset = seed(archive)
     mirror.sync()

@@ -7,6 +7,7 @@ import uuid
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 import yaml
 from starlette.responses import JSONResponse, Response
 
@@ -14,23 +15,24 @@ from dandi_mirror.archive.http.session import Session
 from dandi_mirror.embedded import Archive, Request, Server
 from dandi_mirror.model import Kind
 from tests.conftest import MirrorOfTest, run
+from tests.support import reading
 from tests.support.dandisets import kinds, participant, seed
 
 # --- versions and draft ------------------------------------------------------------------------------------
 
 
+@pytest.mark.quick
 def test_a_published_version_becomes_an_annotated_tag_on_a_commit_without_parents(
     archive: Archive, mirror: MirrorOfTest
 ) -> None:
     seed(archive).publish("0.240101.0000", created="2024-01-01T00:00:05.123456Z")
     report = mirror.sync()
     assert report.tags == ["0.240101.0000"]
-    assert mirror.git("cat-file", "-t", "0.240101.0000") == "tag"
-    assert mirror.git("rev-list", "--parents", "-1", "0.240101.0000").count(" ") == 0
+    tag = reading.tag(mirror.path / "000123", "0.240101.0000")
+    assert reading.history(mirror.path / "000123", "0.240101.0000") == {tag.commit: ()}
     dates = mirror.git("log", "-1", "--format=%ad %cd", "--date=raw", "0.240101.0000")
     assert dates == "1704067205 +0000 1704067205 +0000"
-    message = mirror.git("tag", "-l", "--format=%(contents)", "0.240101.0000")
-    assert "DOI: 10.48324/dandi.000123/0.240101.0000" in message
+    assert "DOI: 10.48324/dandi.000123/0.240101.0000" in tag.message
 
 
 def test_the_draft_has_the_versions_as_parents_oldest_first_by_creation_not_by_name(
@@ -41,11 +43,13 @@ def test_the_draft_has_the_versions_as_parents_oldest_first_by_creation_not_by_n
     dandiset.delete_asset("sub-0/sub-0_ses-1_ecephys.nwb")
     dandiset.publish("0.240102.0000", created="2024-01-02T00:00:30Z")
     mirror.sync()
-    parents = mirror.git("rev-list", "--parents", "-1", "draft").split()[1:]
-    tags = [mirror.git("rev-parse", f"{version}^{{commit}}") for version in ("0.240102.0001", "0.240102.0000")]
-    assert parents == tags
+    folder = mirror.path / "000123"
+    tags = [reading.tag(folder, version).commit for version in ("0.240102.0001", "0.240102.0000")]
+    draft = mirror.refs()["refs/heads/draft"]
+    assert reading.history(folder, "draft")[draft] == tuple(tags)
 
 
+@pytest.mark.quick
 def test_a_second_run_makes_two_requests_starts_no_git_and_makes_no_commit(
     archive: Archive, mirror: MirrorOfTest, tmp_path: Path
 ) -> None:
@@ -210,6 +214,7 @@ def test_a_clones_own_records_survive_a_sync(archive: Archive, mirror: MirrorOfT
 # --- what cannot be taken ----------------------------------------------------------------------------------
 
 
+@pytest.mark.quick
 def test_an_asset_without_sha256_is_pending_and_the_next_run_completes_it(
     archive: Archive, mirror: MirrorOfTest
 ) -> None:
@@ -287,6 +292,7 @@ def test_a_refused_asset_is_kept_as_a_link_with_its_record_and_reason(archive: A
 # --- what the archive may do to a mirror -------------------------------------------------------------------
 
 
+@pytest.mark.quick
 def test_a_mass_deletion_is_refused_until_it_is_meant(archive: Archive, mirror: MirrorOfTest) -> None:
     dandiset = seed(archive, files=50)
     mirror.sync()
@@ -300,6 +306,7 @@ def test_a_mass_deletion_is_refused_until_it_is_meant(archive: Archive, mirror: 
     assert mirror.sync(allow_deletes=True).removed == 30
 
 
+@pytest.mark.quick
 def test_an_outage_that_answers_200_with_nothing_deletes_nothing(archive: Archive, mirror: MirrorOfTest) -> None:
     seed(archive, files=5).draft.modified = "2024-01-01T00:00:00Z"
     mirror.sync()
@@ -316,6 +323,7 @@ def test_an_outage_that_answers_200_with_nothing_deletes_nothing(archive: Archiv
     assert mirror.refs() == before
 
 
+@pytest.mark.quick
 def test_404_403_and_503_are_three_different_things_and_none_is_a_deletion(
     archive: Archive, mirror: MirrorOfTest
 ) -> None:
@@ -363,6 +371,7 @@ def test_a_listing_that_never_holds_still_is_left_to_the_next_run(archive: Archi
     assert mirror.refs() == before
 
 
+@pytest.mark.quick
 def test_an_embargoed_dandiset_is_not_mirrored(archive: Archive, mirror: MirrorOfTest) -> None:
     seed(archive).set_embargo("EMBARGOED")
     report = mirror.sync()
@@ -403,6 +412,7 @@ def test_a_newest_version_that_is_missing_in_the_list_of_versions_is_named(
     assert (report.exit_code, report.findings, report.tags) == (0, [], ["0.240101.0000"])
 
 
+@pytest.mark.quick
 def test_a_version_that_now_answers_differently_is_an_alarm_and_its_tag_stays(
     archive: Archive, mirror: MirrorOfTest
 ) -> None:

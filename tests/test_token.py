@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
 from starlette.responses import RedirectResponse, Response
 
 from dandi_mirror.embedded import Archive, Request, Server, serve
@@ -16,6 +17,7 @@ from tests.support.dandisets import seed
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 
 
+@pytest.mark.quick
 def test_it_is_sent_to_the_api_only_and_stands_in_no_file_argument_or_output(
     archive: Archive, server: Server, mirror: MirrorOfTest, tmp_path: Path
 ) -> None:

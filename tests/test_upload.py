@@ -330,6 +330,7 @@ def test_a_work_tree_that_is_not_on_the_draft_is_refused(me: Person, mine: Dandi
     assert "is in no clone of a Dandiset" in done.stderr
 
 
+@pytest.mark.quick
 def test_two_uploads_from_one_folder_do_not_meet(me: Person) -> None:
     from dandi_mirror.mirror.state.layout import mirror_of
     from dandi_mirror.repo.git import lock
@@ -352,6 +353,7 @@ def test_without_a_key_or_with_another_persons_nothing_changes(me: Person, mine:
 # --- others at work -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.quick
 def test_behind_the_archive_nothing_is_sent_and_what_is_said_to_type_helps(
     me: Person, mine: Dandiset, archive: Archive, mirror: MirrorOfTest, token: dict[str, str]
 ) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from dandi_mirror.embedded import Archive
@@ -12,8 +10,10 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import Kind
 from tests.conftest import MirrorOfTest, run
 from tests.support.dandisets import kinds, seed
+from tests.support.waiting import let_the_clock_of_files_tick
 
 
+@pytest.mark.quick
 def test_edits_and_new_files_that_stand_in_nobodys_way_survive(archive: Archive, mirror: MirrorOfTest) -> None:
     dandiset = seed(archive)
     dandiset.add_asset("README", archive.add_blob(b"read me\n"))
@@ -53,6 +53,7 @@ def test_an_edit_where_the_new_state_would_go_stays_and_is_told_in_one_line(
     assert mirror.git("status", "--porcelain") == ""
 
 
+@pytest.mark.quick
 def test_commits_that_no_sync_made_are_not_buried(archive: Archive, mirror: MirrorOfTest) -> None:
     dandiset = seed(archive)
     mirror.sync()
@@ -98,7 +99,7 @@ def test_the_lock_of_a_person_at_work_stays_though_runs_fail_by_it(archive: Arch
     mirror.sync()
     lock = mirror.path / "000123" / ".git" / "index.lock"
     lock.touch()
-    time.sleep(0.01)  # the disk's clock ticks that slowly
+    let_the_clock_of_files_tick(mirror.path)
     dandiset.add_asset("README", archive.add_blob(b"theirs\n"))
     assert [mirror.sync().exit_code for _ in range(3)] == [1, 1, 1]
     assert lock.exists()
@@ -112,7 +113,7 @@ def test_a_lock_that_a_person_takes_after_a_run_has_failed_stays(archive: Archiv
     mirror.sync()
     with pytest.raises(TemporaryError), Mirror(mirror.path).lock("000123"):
         raise TemporaryError("the archive is down")
-    time.sleep(0.01)
+    let_the_clock_of_files_tick(mirror.path)
     lock = mirror.path / "000123" / ".git" / "index.lock"
     lock.touch()
     with Mirror(mirror.path).lock("000123") as before:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from dandi_mirror.repo.git.dataset import ANNEX, CHECKED_OUT, EMPTY_TREE
 from dandi_mirror.repo.git.process import GitError
 from tests.conftest import MirrorOfTest
 from tests.support.dandisets import seed
+from tests.support.waiting import let_the_clock_of_files_tick
 
 TEXT = "# A text\n\nof some lines\n"
 
@@ -106,7 +106,7 @@ def test_an_edit_from_before_a_check_out_that_was_cut_off_is_a_persons(
     folder: Path, mirror: MirrorOfTest, written: int
 ) -> None:
     (folder / "README.md").write_text(TEXT[:written])
-    time.sleep(0.01)  # the disk's clock ticks that slowly
+    let_the_clock_of_files_tick(mirror.path)
     cut_off_in_the_check_out(mirror)
     (folder / ".git" / "index").unlink()
     assert [finding.kind.value for finding in mirror.sync().findings] == ["worktree"]

@@ -12,6 +12,7 @@ import requests
 
 from tests.conftest import run
 from tests.support.seaweed import free_ports
+from tests.support.waiting import LONG
 
 TOKEN = "b" * 40
 
@@ -34,7 +35,7 @@ def test_it_takes_uploads_until_it_is_told_to_end_and_leaves_nothing(tmp_path: P
         assert requests.put(begun["parts"][0]["upload_url"], data=b"1234").status_code == 200
         assert any(folder.rglob("*-1-*")), "the part is in a file"
         serving.send_signal(signal.SIGTERM)
-        _, said = serving.communicate(timeout=20)
+        _, said = serving.communicate(timeout=LONG)
         assert serving.returncode == 0
         assert said.endswith("stopped\n")
         assert TOKEN not in said

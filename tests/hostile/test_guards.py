@@ -35,6 +35,8 @@ from tests.support.credentials import with_token
 from tests.support.remote import retrieve
 from tests.support.serving import DANDISET, good_row, served
 
+pytestmark = pytest.mark.quick
+
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 ID = "6a2f0f40-0000-4000-8000-000000000000"
 HERE = Allowed(addresses=frozenset({"127.0.0.1"}))

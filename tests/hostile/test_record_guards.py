@@ -24,6 +24,8 @@ from dandi_mirror.upload.read.worker import FileError
 from tests.support.clones import ID, record
 from tests.support.remote import KEY, talk
 
+pytestmark = pytest.mark.quick
+
 API = "https://api.example.org/api"
 
 

@@ -21,6 +21,8 @@ from dandi_mirror.repo.git.stream import LINK, Commit, Inline
 from tests.conftest import run
 from tests.support.values import PATHS, PIECES, QUICK, SLOW
 
+pytestmark = pytest.mark.quick
+
 EARLY = datetime(2024, 1, 2, tzinfo=UTC)
 
 

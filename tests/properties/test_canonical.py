@@ -19,6 +19,8 @@ from dandi_mirror import canonical
 from dandi_mirror.archive.http.response import parse
 from tests.support.values import JSON, NUMBERS, QUICK, TEXT
 
+pytestmark = pytest.mark.quick
+
 # Each line was written by hand; to change one is to change the format.
 VECTORS: list[tuple[Any, str]] = [
     (None, "null"),

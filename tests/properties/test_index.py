@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dandi_mirror.mirror.state.index import published_in, row_key
 from dandi_mirror.model import DandisetRow, VersionRow
+
+pytestmark = pytest.mark.quick
 
 THEN = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
 NAMES = st.text(st.one_of(st.sampled_from('"\\:{} ,'), st.characters(exclude_categories=())), max_size=40)

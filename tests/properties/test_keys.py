@@ -18,6 +18,8 @@ from dandi_mirror.repo.annex.keys import annex_key, extension, hash_dir_lower, h
 from tests.conftest import run
 from tests.support.values import LETTERS, PIECES, QUICK, SLOW
 
+pytestmark = pytest.mark.quick
+
 SHA = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 SUFFIXES = st.text("abzAZ019_-. +~(", max_size=6)

@@ -22,6 +22,8 @@ from dandi_mirror.repo.git.stream import Commit, Inline
 from tests.conftest import run
 from tests.support.values import QUICK
 
+pytestmark = pytest.mark.quick
+
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, UTC)
 OTHER = "11111111-2222-4333-8444-555555555555"
 VALUES = [

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from dandi_mirror.upload.organize.naming import fields_in_use, is_url, nameable, steps, unfit
 
+pytestmark = pytest.mark.quick
+
 TEXT = st.text(max_size=40)
 
 

@@ -19,6 +19,8 @@ from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.stream import FILE, LINK, Commit, Entry, Inline, Known
 from tests.support.values import QUICK, SLOW
 
+pytestmark = pytest.mark.quick
+
 EARLY = datetime(2024, 1, 2, tzinfo=UTC)
 REF = "refs/heads/draft"
 NAMES = ["a", "b", "c", "a b", "-x", "é", 'q"', "a.nwb", "A", "~"]

@@ -16,6 +16,8 @@ from dandi_mirror.mirror.format.record_spool import Spool
 from dandi_mirror.mirror.format.records import LARGEST_PART, RecordFile, is_part, part_of, record_files
 from tests.support.values import QUICK
 
+pytestmark = pytest.mark.quick
+
 SIZES = st.integers(10, 3000) | st.sampled_from([LARGEST_PART - 1, LARGEST_PART, LARGEST_PART * 2])
 PATHS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 

@@ -13,6 +13,8 @@ from dandi_mirror.upload.change.plan import Do, Here, Plan, in_order, make_plan
 from dandi_mirror.upload.kinds import refuse_upload
 from tests.support.values import PATHS, QUICK
 
+pytestmark = pytest.mark.quick
+
 PLACES = ("a", "a/b", "a/b/c", "d/e", "d/f", "x", "y", "z/z")
 BYTES = st.integers(0, 3)
 FILES = st.dictionaries(st.sampled_from(PLACES), BYTES, max_size=6).filter(lambda files: not conflicts(files))

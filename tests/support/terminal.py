@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 _BEGIN = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-PATIENCE = 90.0
+PATIENCE = 300.0
+READING = ("0", "7", "23", "270", "271", "63", "72", "73")
+"""Numbers of read, poll, select, pselect6, ppoll on x86-64; of read, pselect6, ppoll where numbers are new."""
 
 
 class Terminal:
@@ -48,8 +51,18 @@ class Terminal:
         while question not in self.output[self._seen :]:
             assert self._read(end), f"no {question!r} in {self.output!r}"
         self._seen = len(self.output)
-        time.sleep(0.1)  # a prompt flushes what was typed before it
+        self._wait_for_reading()  # a prompt flushes what was typed before it
         os.write(self._master, f"{answer}\n".encode())
+
+    def _wait_for_reading(self) -> None:
+        """Wait until the program waits for input; where the system does not say so, for a second."""
+        calls = Path(f"/proc/{self.pid}/syscall")
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            with suppress(OSError):
+                if calls.read_text().split()[0] in READING:
+                    return
+            time.sleep(0.01)
 
     def end(self) -> int:
         """Wait for the end of the program; its exit code."""

@@ -19,6 +19,7 @@ import pytest
 from dandi_mirror import digests
 from dandi_mirror.embedded import Archive, Server
 from tests.support.sending import DANDISET, SMALL_PART, Desk, put
+from tests.support.waiting import LONG
 
 MISSES = 40
 """Kills that may come after the end of an upload."""
@@ -40,13 +41,13 @@ def kill_after(server: Server, folder: Path, requests: int, chance: random.Rando
     """Kill an upload when it has made so many requests, or a moment later; whether it was still at it."""
     before = len(server.requests)
     child = start(server, folder)
-    end = time.monotonic() + 60
+    end = time.monotonic() + LONG
     while len(server.requests) - before < requests and child.poll() is None and time.monotonic() < end:
         time.sleep(0.001)
     time.sleep(chance.uniform(0, 0.02))
     with suppress(ProcessLookupError):  # it was faster
         os.killpg(child.pid, signal.SIGKILL)
-    return child.wait(10) == -signal.SIGKILL
+    return child.wait(LONG) == -signal.SIGKILL
 
 
 def campaign(server: Server, desk: Desk, archive: Archive, kills: int, seed: int) -> None:

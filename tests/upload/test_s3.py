@@ -15,6 +15,7 @@ from dandi_mirror.embedded.outside import OutsideBucket
 from dandi_mirror.upload.send.send import Source, Unsent
 from tests.support.seaweed import KEY, seaweed
 from tests.support.sending import SMALL_PART, Desk, own_archive, put, sha256, stored
+from tests.support.waiting import wait_until
 
 SIZE = 2 * SMALL_PART + 1000
 
@@ -80,7 +81,8 @@ def test_an_upload_that_cannot_go_on_begins_anew(
     if wrong == "forgotten":
         archive.expire_uploads()
     else:
-        time.sleep(2)
+        until = json.loads(first)["until"]
+        wait_until(lambda: time.time() > until + 1)  # S3 counts whole seconds
     sent = desk.sent(source)["a.nwb"]
     assert sent.bytes_sent == SIZE
     assert stored(archive, sent) == source.file.read_bytes()
