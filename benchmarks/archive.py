@@ -82,7 +82,7 @@ def _uuid(number: int, what: str) -> str:
 
 
 def sha256_of(number: int, round_: int = 0) -> str:
-    """The digest of the content that nobody has."""
+    """A digest of content that does not exist."""
     return hashlib.sha256(f"{number} {round_}".encode()).hexdigest()
 
 
@@ -92,7 +92,7 @@ def path_of(number: int) -> str:
 
 
 def row(number: int, round_: int = 0) -> dict[str, Any]:
-    """A row of the listing with its metadata."""
+    """An entry of the listing with its metadata."""
     sha256 = sha256_of(number, round_)
     minutes, seconds = divmod(round_, 60)
     time = f"2024-01-{1 + minutes // 60:02d}T00:{minutes % 60:02d}:{seconds:02d}.{number % 1000000:06d}Z"

@@ -97,19 +97,19 @@ def _watch_all() -> Stopwatch:
     from dandi_mirror.archive.api import listing
     from dandi_mirror.mirror.format.record_spool import Spool
     from dandi_mirror.mirror.state import asset_cache
-    from dandi_mirror.mirror.sync import eager_logs, steps, version_reader, writer
+    from dandi_mirror.mirror.sync import archive_state, eager_logs, version_reader, writer
     from dandi_mirror.repo.git import stream
 
     watch = Stopwatch()
     watch.watch(listing, "_page", "fetching and parsing pages")
     watch.watch(version_reader, "admit_row", "admission and canonical records")
     watch.watch(Spool, "put", "records to the spool")
-    watch.watch(eager_logs.EarlyLogs, "_write", "annex logs")
-    watch.watch(steps, "version_tree", "tree and plan")
-    watch.watch(steps, "make_plan", "tree and plan")
+    watch.watch(eager_logs.EagerLogs, "_write", "annex logs")
+    watch.watch(archive_state, "version_tree", "tree and plan")
+    watch.watch(archive_state, "plan_sync", "tree and plan")
     watch.watch(writer.Writer, "_import_branch", "links and records")
     watch.watch(stream.Importer, "_flush", "writing to git's pipe")
-    watch.watch(asset_cache.Known, "store", "remembering assets")
+    watch.watch(asset_cache.AssetCache, "store", "remembering assets")
     return watch
 
 

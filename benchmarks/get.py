@@ -21,7 +21,7 @@ PATIENCE = 1800  # seconds for one program
 
 
 def compare(folder: Path, count: int, size: int, milliseconds: int, peers: list[str]) -> list[tuple[str, ...]]:
-    """A table's rows: how long each program takes for all files, and its rate against ours."""
+    """Rows of a table: how long each program takes for all files, and its rate against ours."""
     (folder / ".gitconfig").write_text('[annex "security"]\n\tallowed-ip-addresses = 127.0.0.1\n')
     with served(folder / "served", count, size, milliseconds) as (api_url, urls):
         os.environ["DANDI_MIRROR_CONTENT_HOSTS"] = urlsplit(urls[0]).netloc
@@ -58,7 +58,7 @@ def _curl(folder: Path, urls: list[str]) -> float:
 
 
 def _clone(folder: Path) -> Path:
-    """A fresh clone in which git-annex is at home."""
+    """A fresh clone with an initialised git-annex."""
     # the one before stays: ext4 goes through what was deleted in the last seconds for every file that it makes
     clone = Path(tempfile.mkdtemp(prefix="clone-", dir=folder))
     _run(["git", "clone", "-q", str(folder / "mirror" / DANDISET), str(clone)], folder)

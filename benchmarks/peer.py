@@ -15,7 +15,7 @@ from typing import IO
 from benchmarks.archive import row
 from dandi_mirror.repo.git.process import child_environment, find_program
 
-# git-annex commits what it has noted when it likes, and dies if git does not know who it is
+# git-annex commits its journal at times of its own, and fails if git has no user name
 _IDENTITY = {"GIT_AUTHOR_NAME": "peer", "GIT_AUTHOR_EMAIL": "peer@example.org",
              "GIT_COMMITTER_NAME": "peer", "GIT_COMMITTER_EMAIL": "peer@example.org"}  # fmt: skip
 

@@ -27,7 +27,7 @@ _DIGESTS = {
 
 
 def compare(folder: Path, count: int, size: int) -> list[tuple[str, ...]]:
-    """A table's rows: how long each program takes for new files, and for the same again."""
+    """Rows of a table: how long each program takes for new files, and for the same files again."""
     rows: list[tuple[str, ...]] = []
     Path(os.environ["HOME"], ".gitconfig").write_text("[user]\n\tname = Benchmark\n\temail = benchmark@localhost\n")
     with served() as api_url:
@@ -45,7 +45,7 @@ def compare(folder: Path, count: int, size: int) -> list[tuple[str, ...]]:
 
 
 def digests(folder: Path, size: int) -> list[tuple[str, ...]]:
-    """A table's rows: how long the digests of one file take, and how much memory; the file is in memory."""
+    """Rows of a table: how long the digests of one file take, and how much memory; the file is in memory."""
     _fill(file := folder / "file", size)
     rows: list[tuple[str, ...]] = []
     for name, code in _DIGESTS.items():
@@ -135,7 +135,7 @@ def _send(api_url: str, work: Path) -> None:
 
 @contextmanager
 def served() -> Iterator[str]:
-    """An archive in a process of its own, for as long as the block lasts: its API's URL."""
+    """Run an archive in another process until the block ends; its API's URL."""
     command = [sys.executable, "-m", "benchmarks.uploading", "serve"]
     child = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]

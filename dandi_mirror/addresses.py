@@ -1,133 +1,180 @@
-"""Which addresses may be asked: those of the public network, and others only where a person has said so.
+"""Which URLs the program may request: the public network, and private addresses only if the user has allowed them.
 
-What a repository, a record or an answer says never counts as a person's word.  The word of a person is: the archive
-that they name (``-i``, the environment, the settings), the setting ``content-hosts``, and git's setting
+What a repository, a record or a response says never counts as the user's permission.  The user allows an address by
+naming the archive (``-i``, the environment, the settings), by the setting ``content-hosts``, or by git's setting
 ``annex.security.allowed-ip-addresses``, which git-annex reads as well.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 ALL = frozenset({"all"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
-_USUAL = {"http": 80, "https": 443}
+_LOCAL_ENDINGS = (".localhost", ".localdomain", ".local", ".internal")
+_PLAIN_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class NotFollowed(ValueError):
-    """A redirect that must not be followed; the message is the reason."""
+class BadRedirect(ValueError):
+    """The program must not follow this redirect; the message is the reason."""
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether a host is this machine, as an archive may be named here: then plain http will do."""
+    """Whether a host is this machine, by one of the two names for which an archive may use plain http."""
     return host in _LOOPBACK
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of a URL; the usual port is left out."""
+    """Scheme, host and port of a URL; the default port is left out."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port
     host = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{host}" + (f":{port}" if port and port != _USUAL.get(parts.scheme) else "")
+    return f"{parts.scheme}://{host}" + (f":{port}" if port and port != _DEFAULT_PORTS.get(parts.scheme) else "")
+
+
+def host_of(url: str) -> str:
+    """The host of a URL with its port, for a message: without a user name or password."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def without_secrets(url: str) -> str:
+    """A URL for a message: without user name, password and query, which may be signed."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{host_of(url)}{parts.path}"
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public network."""
-    bare = _inner(ipaddress.ip_address(address.partition("%")[0]))
+    """Whether an IP address belongs to the public network."""
+    bare = _embedded_ipv4(ipaddress.ip_address(address.partition("%")[0]))
     return bare.is_global and not bare.is_multicast
 
 
 def is_allowed(address: str, allowed: frozenset[str]) -> bool:
-    """Whether an IP address may be asked: one of the public network, or one of ``allowed`` (or ``all``)."""
+    """Whether the program may connect to an IP address: a public one, or one of ``allowed`` (or ``all``)."""
     bare = ipaddress.ip_address(address.partition("%")[0])
-    return bool({"all", address, str(bare), str(_inner(bare))} & allowed) or is_public(address)
+    return bool({"all", address, str(bare), str(_embedded_ipv4(bare))} & allowed) or is_public(address)
 
 
-def refusal(host: str) -> str:
-    """What is said of a host that must not be asked."""
+def private_host(host: str) -> str:
+    """The message for a host that the program must not connect to."""
     return (
-        f"{host} is on this machine or network, where only what you allow is asked: name the archive itself by -i, the "
-        "host of its content in the setting content-hosts, or run: "
+        f"{host} is on this machine or network, and you have not allowed the program to connect to it: name the "
+        "archive itself with -i, or the host of its content in the setting content-hosts, or run: "
         "git config --global annex.security.allowed-ip-addresses ADDRESS"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What a person lets us ask on this machine or network."""
+    """The hosts on this machine or network that the user lets the program connect to."""
 
     origins: frozenset[str] = frozenset()
-    """Archives that they named, as :func:`origin` has it."""
+    """Archives that the user named, in the form of :func:`origin`."""
     hosts: frozenset[str] = frozenset()
-    """Further ``host`` or ``host:port``, from the setting ``content-hosts``."""
+    """Other hosts, as ``host`` or ``host:port``, from the setting ``content-hosts``."""
     addresses: frozenset[str] = frozenset()
     """IP addresses, ``[IP]:port`` or ``all``, from ``annex.security.allowed-ip-addresses``."""
 
     @classmethod
     def named(cls, url: str, hosts: frozenset[str] = frozenset(), addresses: frozenset[str] = frozenset()) -> Allowed:
-        """The archive at this URL, which a person named."""
+        """The archive at this URL, which the user named."""
         return cls(frozenset({origin(url)}), hosts, addresses)
 
     def at(self, url: str) -> frozenset[str]:
-        """The IP addresses beside the public ones at which the host of this URL may be asked; for `is_allowed`."""
+        """The private IP addresses at which the program may reach this URL's host, for :func:`is_allowed`."""
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or _USUAL.get(parts.scheme, 0)
+        host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
         if origin(url) in self.origins or {host, f"{host}:{port}"} & self.hosts:
             return ALL
-        ends = f"]:{port}"
-        return frozenset(text.removeprefix("[").removesuffix(ends) for text in self.addresses if _is_at(text, ends))
+        ending = f"]:{port}"
+        return frozenset(text.removeprefix("[").removesuffix(ending) for text in self.addresses if _is_at(text, ending))
 
-    def refuses(self, url: str) -> bool:
-        """Whether the very spelling of a URL's host says that it must not be asked; no name is looked up."""
-        host = urlsplit(url).hostname or ""
-        if host == "localhost" or host.endswith(".localhost"):
+    def refuses(self, url: str, *, proxied: bool = False) -> bool:
+        """Whether the spelling of a URL's host is enough to refuse it; no name is looked up.
+
+        ``proxied``: a proxy will look the name up, so that nobody can check the address here.  Then names that are
+        usual for private networks are refused, unless the user has named the host.
+        """
+        host = (urlsplit(url).hostname or "").rstrip(".")
+        if host in {"localhost", "localhost.localdomain"} or host.endswith(".localhost"):
             return not is_allowed("127.0.0.1", self.at(url))
         found = _literal(host)
-        return found is not None and not is_allowed(str(found), self.at(url))
+        if found is not None:
+            return not is_allowed(str(found), self.at(url))
+        return proxied and "all" not in self.at(url) and _may_be_local(host)
 
 
-def inside(url: str, allowed: Allowed) -> bool:
-    """Whether a URL's host is on this machine or network and must not be asked; its name is looked up."""
+def refuse_url(url: str, allowed: Allowed, *, proxied: bool = False) -> str | None:
+    """Why the program must not request a URL; None if it may, as far as the spelling tells.
+
+    ``proxied``: see :meth:`Allowed.refuses`.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "a URL that is malformed"
+    if parts.scheme not in _DEFAULT_PORTS:
+        # a URL without a scheme may hold anything, so the message does not repeat it
+        kind = f"{parts.scheme}://" if parts.scheme else "a URL without a scheme"
+        return f"only https:// and http:// URLs are downloaded, not {kind}"
+    if not host or port == 0:
+        return "a URL without a host or with port 0"
+    return private_host(host) if allowed.refuses(url, proxied=proxied) else None
+
+
+def is_inside(url: str, allowed: Allowed) -> bool:
+    """Whether a URL's host is on this machine or network and not allowed; looks the name up.
+
+    A name that cannot be looked up here counts as inside if it is usual for private networks: a proxy may know it.
+    """
     if allowed.refuses(url):
         return True
     parts = urlsplit(url)
     try:
         found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        return False
+        return allowed.refuses(url, proxied=True)
     return not any(is_allowed(str(at[0]), allowed.at(url)) for *_, at in found)
 
 
-def followed(here: str, location: str) -> str:
-    """Where a redirect leads; to plain http only from this machine to this machine.
+def redirect_target(here: str, location: str) -> str:
+    """The URL that a redirect leads to: https, or plain http from this machine to this machine.
 
     Raises:
-        NotFollowed: it must not be followed.
+        BadRedirect: the program must not follow it.
     """
     try:
         there = urljoin(here, location)
         parts = urlsplit(there)
         plain = is_loopback(parts.hostname) and is_loopback(urlsplit(here).hostname)
-        may_be = bool(parts.hostname) and parts.port != 0
+        usable = bool(parts.hostname) and parts.port != 0
     except ValueError:
-        raise NotFollowed("a redirect that leads nowhere") from None
-    if not may_be or parts.scheme not in ({"https", "http"} if plain else {"https"}):
-        raise NotFollowed("a redirect to what is not https")
+        raise BadRedirect("the server redirects to a URL that is malformed") from None
+    if not usable or parts.scheme not in ({"https", "http"} if plain else {"https"}):
+        raise BadRedirect("the server redirects to a URL that is not https")
     return there
 
 
-def _is_at(text: str, ends: str) -> bool:
-    """Whether an entry of git-annex's setting counts for a port: one without a port counts for all."""
-    return text.endswith(ends) or not text.startswith("[")
+def _is_at(text: str, ending: str) -> bool:
+    """Whether an entry of git-annex's setting counts for a port; an entry without a port counts for all ports."""
+    return text.endswith(ending) or not text.startswith("[")
+
+
+def _may_be_local(host: str) -> bool:
+    """Whether a name may belong to a private network: one word, a local ending, or letters that can be disguised."""
+    return not _PLAIN_NAME.fullmatch(host) or host.endswith(_LOCAL_ENDINGS)
 
 
 def _literal(host: str) -> Address | None:
-    """The IP address that a host is, in any spelling that the system takes: 127.1, 0x7f000001, 0177.0.0.1."""
+    """The IP address that a host is, in any spelling that the system accepts: 127.1, 0x7f000001, 0177.0.0.1."""
     try:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -138,8 +185,8 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _inner(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for, else the address itself."""
+def _embedded_ipv4(address: Address) -> Address:
+    """The IPv4 address inside an IPv6 address, else the address itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address in _NAT64:

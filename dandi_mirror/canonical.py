@@ -1,9 +1,9 @@
-"""Canonical bytes: one way, frozen, to write a JSON value.
+"""Canonical bytes: the one way to write a JSON value, which never changes.
 
-Keys sorted by code point, UTF-8, no white space, strings escaped as RFC 8785 does, numbers as RFC 8785
-(ECMAScript) writes them, times in UTC spelled with ``Z``.  Everything that a version's tree holds is written
-by these rules, so a change here is a change of format (``docs/format.md``) and needs a new format number.
-The vectors in ``tests/properties/test_canonical.py`` pin them.
+Keys are sorted by code point; the encoding is UTF-8, without white space; strings are escaped and numbers written as
+in RFC 8785 (ECMAScript); times in UTC end with ``Z``.  Everything in a version's tree is written by these rules, so a
+change here is a change of format (``docs/format.md``) and needs a new format number.  The test vectors are in
+``tests/properties/test_canonical.py``.
 """
 
 from __future__ import annotations
@@ -16,45 +16,45 @@ from collections.abc import Iterable, Iterator
 import orjson
 
 DEEPEST = 128
-"""Levels of lists and objects.  A fixed number: what an interpreter's stack holds differs from run to run."""
+"""Levels of lists and objects.  A fixed number, because the depth of an interpreter's stack varies."""
 
 _EXACT = 2**53
-"""Integers up to here are exact as the doubles that RFC 8785 knows."""
+"""Integers up to here are exact as doubles, the only numbers of RFC 8785."""
 
 _TIME_IN_UTC = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?")
 _OFFSET = b'+00:00"'
 _LONGEST_TIME = 40
-# Characters that JSON lets stand and YAML does not.
+# Characters that JSON allows and YAML does not.
 _NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 class NotCanonical(ValueError):
-    """A value that has no canonical bytes: not finite, too deep, not text, or not JSON at all."""
+    """A value without canonical bytes: not finite, too deep, not text, or not JSON."""
 
 
 class TooDeep(NotCanonical):
-    """A value of more than ``DEEPEST`` levels; some readers of JSON do not even read it."""
+    """A value of more than ``DEEPEST`` levels; some JSON readers cannot read it."""
 
     def __init__(self) -> None:
         super().__init__("nested too deeply")
 
 
 def dumps(value: object) -> bytes:
-    """The canonical bytes of a JSON value, on one line and without a newline at its end.
+    """The canonical bytes of a JSON value, on one line, without a newline at the end.
 
     Raises:
-        NotCanonical: the value is or holds something that JSON in UTF-8 cannot say.
+        NotCanonical: the value is or contains something that JSON in UTF-8 cannot express.
     """
     try:
         if not _has_odd_number(value):
             return _utc(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
     except (TypeError, orjson.JSONEncodeError):
-        pass  # the slower way says what is wrong, or can write it after all
+        pass  # the slower way can write it, or tells what is wrong
     return _utc(_slowly(value))
 
 
 def _has_odd_number(value: object) -> bool:
-    """Whether there is a number that orjson may write in another way than RFC 8785, or too many levels."""
+    """Whether a value has a number that orjson may write differently from RFC 8785, or too many levels."""
     level: list[object] = [[value]]
     for _ in range(DEEPEST + 1):
         below: list[object] = []
@@ -74,9 +74,9 @@ def _has_odd_number(value: object) -> bool:
 
 
 def dumps_yaml(value: object) -> bytes:
-    """The canonical bytes of a JSON value over many lines, as YAML that is also JSON.
+    """The canonical bytes of a JSON value on many lines, as YAML that is also JSON.
 
-    Two spaces a level, one newline at the end; what YAML does not allow in a string is escaped.
+    Two spaces per level, one newline at the end; characters that YAML does not allow are escaped.
 
     Raises:
         NotCanonical: as for :func:`dumps`.
@@ -86,10 +86,10 @@ def dumps_yaml(value: object) -> bytes:
 
 
 def check(value: object) -> None:
-    """Refuse what is too deep or not finite, without recursion.
+    """Refuse a value that is too deep or not finite, without recursion.
 
     Raises:
-        NotCanonical: it is.
+        NotCanonical: the value is one of these.
     """
     level: list[object] = [value]
     for _ in range(DEEPEST + 1):
@@ -109,7 +109,7 @@ def number(value: int | float) -> str:
     """A number as ECMAScript writes it (RFC 8785 §3.2.2.3): ``1``, ``0.1``, ``1e+30``.
 
     Raises:
-        NotCanonical: not finite, or an integer that no double comes near.
+        NotCanonical: the number is not finite, or larger than any double.
     """
     if isinstance(value, int) and abs(value) <= _EXACT:
         return str(value)
@@ -129,7 +129,7 @@ def _ecmascript(double: float) -> str:
     whole, _, fraction = mantissa.partition(".")
     fraction = "" if fraction == "0" else fraction
     digits = (whole + fraction).lstrip("0")
-    # the decimal point stands after this many of the digits
+    # the decimal point comes after this many digits
     point = int(exponent or 0) + (len(whole) if whole != "0" else len(digits) - len(fraction))
     digits = digits.rstrip("0")
     sign = "-" if double < 0 else ""
@@ -144,7 +144,7 @@ def _ecmascript(double: float) -> str:
 
 
 def _utc(line: bytes) -> bytes:
-    """Times that end in ``+00:00`` spelled with ``Z``."""
+    """Replace the ``+00:00`` at the end of times by ``Z``."""
     end = line.find(_OFFSET)
     if end < 0:
         return line
@@ -153,7 +153,7 @@ def _utc(line: bytes) -> bytes:
     while end >= 0:
         start = line.rfind(b'"', max(0, end - _LONGEST_TIME), end) + 1
         after = end + len(_OFFSET)
-        # a string that a colon follows is a key: a name, and sorted already
+        # a string before a colon is a key: no time, and already sorted
         key = line[after : after + 1] == b":" or line[start - 2 : start - 1] == b"\\"
         if start and not key and _TIME_IN_UTC.fullmatch(line, start, end):
             pieces += [line[done:end], b"Z"]
@@ -177,9 +177,9 @@ def _pieces(value: object, indent: int, newline: str) -> Iterator[str]:
         case str():
             yield _string(value)
         case int() | float():
-            spelled = number(value)
-            # to many readers of YAML 1e+30 is a word, and 1.0e+30 the number
-            yield spelled.replace("e", ".0e") if indent and "." not in spelled else spelled
+            written = number(value)
+            # many YAML readers take 1e+30 for a word, and 1.0e+30 for the number
+            yield written.replace("e", ".0e") if indent and "." not in written else written
         case dict():
             yield from _braced("{}", [(key, value[key]) for key in sorted(_keys(value))], indent, newline)
         case list() | tuple():

@@ -1,4 +1,4 @@
-"""Digests as the archive and git-annex spell them."""
+"""Digests in the forms that the archive and git-annex use: SHA-256, MD5, and the archive's ETag."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_sha256(value: object) -> bool:
 
 
 def hasher(digest: str) -> hashlib._Hash:
-    """What computes such a digest of bytes: SHA-256, or MD5 if ``digest`` has 32 hexadecimal digits."""
+    """A hash object for comparing with ``digest``: MD5 if that has 32 hexadecimal digits, else SHA-256."""
     return hashlib.md5(usedforsecurity=False) if len(digest) == _MD5_DIGITS else hashlib.sha256()
 
 
@@ -32,7 +32,7 @@ def sha256(content: bytes) -> str:
 
 
 def etag_part_size(size: int) -> int:
-    """Bytes in each part that a file of ``size`` bytes is uploaded in.
+    """Bytes in each part of the upload of a file of ``size`` bytes.
 
     64 MiB, or more for a file that would need 10,000 parts or more.
     Source: dandischema's ``dandietag``; agrees with the recorded etags of the archive.

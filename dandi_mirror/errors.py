@@ -1,6 +1,6 @@
-"""What can go wrong, by what the user can do about it.
+"""The failures of the program, by what the user can do about them.
 
-Each class carries the exit code that the command line ends with (the table is in ``docs/exit-codes.md``).
+Each class has the exit code of the command line (``docs/exit-codes.md``).
 A message says what happened, why, and what to type next, in one line.
 Findings (a pending asset, a refused path) are values, not errors: see :class:`dandi_mirror.model.Finding`.
 """
@@ -9,79 +9,79 @@ from __future__ import annotations
 
 
 class MirrorError(Exception):
-    """Base of every failure that the command line reports without a traceback."""
+    """A failure that the command line reports without a traceback; the base of all others."""
 
     exit_code = 1
 
 
 class UsageError(MirrorError):
-    """What was typed, or what the settings say, cannot be used."""
+    """The command or the settings are wrong."""
 
     exit_code = 2
 
 
 class SetupError(MirrorError):
-    """The network on this machine has to be set up first: a proxy wants a password, a certificate is not trusted."""
+    """The user has to change the network settings first: a proxy wants a password, a certificate is not trusted."""
 
     exit_code = 2
 
 
 class PartError(MirrorError):
-    """One Dandiset could not be brought up to date; others may have been."""
+    """One part of a run failed, such as one Dandiset; other parts may have succeeded."""
 
     exit_code = 3
 
 
 class UnsafePlan(PartError):
-    """The archive's answer would remove much of a mirror: refused unless it is meant."""
+    """The plan would remove much of a mirror; the user has to confirm it."""
 
 
 class CredentialsError(MirrorError):
-    """The archive wants a token, or refuses the one that it got (401, 403)."""
+    """The archive wants a token, or refuses the one that was sent (401, 403)."""
 
     exit_code = 4
 
 
 class TemporaryError(MirrorError):
-    """The archive did not answer, or not in a way that holds still; running again may help."""
+    """The archive did not answer, or its answers changed meanwhile; running the command again may help."""
 
     exit_code = 5
 
 
 class DiskError(MirrorError):
-    """The local disk is full, read-only or not ours to write."""
+    """The disk is full or read-only, or the user has no permission to write."""
 
     exit_code = 6
 
     @classmethod
     def of(cls, path: object, error: Exception) -> DiskError:
-        """What the system, or SQLite in words of its own, says of a file."""
+        """The error that the system or SQLite gives for a file."""
         said = getattr(error, "strerror", None) or str(error)
         return cls(f"{path}: {'No space left on device' if said == 'database or disk is full' else said}")
 
 
 class IntegrityError(MirrorError):
-    """Two facts that must agree do not: a tag and its version, a text file and its digest."""
+    """Two things that must agree do not: a tag and its version, a text file and its digest."""
 
     exit_code = 7
 
 
 class LockedError(MirrorError):
-    """Another run holds the dataset."""
+    """Another run has locked the dataset."""
 
     exit_code = 75
 
 
 class NotFoundError(PartError):
-    """The archive says that this does not exist (404)."""
+    """The archive has nothing of this name (404)."""
 
 
 class BadAnswerError(TemporaryError):
-    """The archive's answer is not what its API promises: wrong type, too large, too deep, not JSON."""
+    """The archive's response is not what its API promises: wrong type, too large, too deep, not JSON."""
 
 
 def exit_code(codes: set[int]) -> int:
-    """One code for a run: an alarm or a full disk wins; else what all failures share; else 3."""
+    """One exit code for a run: 7, 6 or 1 if it occurs; else the code that all failures share; else 3."""
     failures = codes - {0}
     for worst in (7, 6, 1):
         if worst in failures:

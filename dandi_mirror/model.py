@@ -1,19 +1,23 @@
-"""The words of the field as values: instance, Dandiset, version, asset, finding.
+"""The things that the program is about, as values: archive, Dandiset, version, asset, finding, report.
 
-Nothing here reads or writes anything.  Unknown fields of the archive's records are kept where the record is
-kept; these classes hold what the mirror decides by.
+Nothing here reads or writes anything.  These classes have the facts on which the program decides; an asset's record
+keeps all its fields, also those that are unknown here.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TypeGuard
+from typing import NewType, TypeGuard
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 DRAFT = "draft"
+
+SpoolHandle = NewType("SpoolHandle", int)
+"""The number under which the spool of a run keeps some bytes; 0 is one, too."""
 
 _DANDISET = re.compile(r"[0-9]{6}")
 _VERSION = re.compile(r"0\.[0-9]{6}\.[0-9]{4}")
@@ -57,18 +61,18 @@ def parse_time(text: object) -> datetime:
 
 
 def spell_time(time: datetime) -> str:
-    """A time as every record and trailer of a mirror writes it."""
+    """A time as a mirror writes it in records and in the trailers of commits."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An archive instance, as its ``/info/`` describes it."""
+    """An archive, as its ``/info/`` describes it."""
 
     name: str
     """``DANDI``, ``DANDI-SANDBOX``, …: the prefix of its identifiers."""
     api_url: str
-    """Without a slash at its end: ``https://api.dandiarchive.org/api``."""
+    """Without a slash at the end: ``https://api.dandiarchive.org/api``."""
 
     def identifier(self, dandiset: str) -> str:
         """``DANDI:000004``."""
@@ -80,13 +84,13 @@ class Instance:
         return uuid5(NAMESPACE_URL, f"https://identifiers.org/{self.name}{suffix}")
 
     def asset_url(self, asset_id: str) -> str:
-        """Where the API hands out an asset's bytes, by redirect."""
+        """The URL at which the API redirects to an asset's content."""
         return f"{self.api_url}/assets/{asset_id}/download/"
 
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """One version as the API's lists show it."""
+    """A version as the archive lists it."""
 
     version: str
     """``draft`` or ``0.YYMMDD.HHMM``."""
@@ -100,13 +104,13 @@ class VersionRow:
 
     @property
     def settled(self) -> bool:
-        """Whether the archive is done with it; before that its records still change."""
+        """Whether the archive has finished it; until then its records still change."""
         return self.status not in {"Pending", "Validating", "Publishing"}
 
 
 @dataclass(frozen=True, slots=True)
 class DandisetRow:
-    """One Dandiset as the API's lists show it."""
+    """A Dandiset as the archive lists it."""
 
     identifier: str
     embargo_status: str
@@ -123,21 +127,25 @@ class DandisetRow:
 
 @dataclass(slots=True)
 class Asset:
-    """One blob asset that may reach git; nothing but ``record`` is set after it was made."""
+    """One blob asset that may reach git; only ``record`` is set later, when the record is stored."""
 
     path: str
     asset_id: str
     modified: str
-    """The row's time as the archive spells it: compared with the next row's, and nothing else."""
+    """The listing's time as the archive writes it; only for comparison with the next listing's."""
     size: int
     """Bytes."""
     key: str
-    """Its git-annex key; of a text file, too."""
+    """Its git-annex key; a text file has one, too."""
     content_url: str | None
     """Its S3 URL; None when the record has none that is admitted."""
-    record: int
-    """The handle of its canonical record (see ``mirror.spool``); below zero, the length of one that was not
-    read again."""
+    unknown_host: str
+    """The host of its content, where only that keeps the URL from being admitted; else empty."""
+    record: SpoolHandle | None
+    """Where the spool has its canonical record; None while it is not there (of an asset that was not read again,
+    the branch's tree has it)."""
+    record_length: int
+    """Bytes of that record."""
     fields: tuple[tuple[str, str], ...]
     """git-annex metadata: (field, value) pairs, each once."""
     published: bool
@@ -145,63 +153,63 @@ class Asset:
 
     @property
     def sha256(self) -> str:
-        """Its digest, which is what its key is made of."""
+        """The digest in its key."""
         return self.key.partition("--")[2][:64]
 
 
 @dataclass(frozen=True, slots=True)
-class There:
-    """What a draft has at a path, as far as its bytes go."""
+class RemoteFile:
+    """A file of a draft in the archive."""
 
     asset_id: str
     size: int
     """Bytes."""
     sha256: str
-    """Empty while the archive has not computed it, or where its record cannot be taken."""
+    """Empty while the archive has not computed it, or if a sync would refuse its record."""
     etag: str = ""
-    """The archive's etag of the bytes; empty where nobody has looked."""
+    """The archive's ETag of the content; empty if it was not read."""
     blob: str = ""
-    """The id of the bytes in the archive; empty where nobody has looked, and of a Zarr."""
+    """The id of its blob; empty if it was not read, and for a Zarr."""
 
 
 class Kind(StrEnum):
-    """Why something that the archive lists is not in the tree as it should be, or is there in part."""
+    """Why something is not in the mirror as the archive lists it."""
 
     PENDING = "pending"
     """The archive has not computed its SHA-256 yet, or its record did not come; the next run completes it."""
     REFUSED = "refused"
-    """Its path or record must not reach git."""
+    """Its path or record is not safe in git."""
     ZARR = "zarr"
     """A Zarr: not mirrored by this release."""
     TEXT = "text"
-    """A text file whose bytes did not come, or are not those of its digest."""
+    """A text file whose content did not come, or does not have the archive's digest."""
     URL = "url"
-    """Its content URL is not one that git-annex may be given; the API's URL stands alone."""
+    """It has no content URL that git-annex may use; git-annex has only the API's URL."""
     HELD = "held"
     """A published version that cannot be tagged yet."""
     VANISHED = "vanished"
-    """A version that is tagged here and no longer in the archive; the tag stays."""
+    """A version that the mirror has tagged and that is no longer in the archive; the tag stays."""
     ALARM = "alarm"
-    """The archive answers differently for a version that is tagged here; the tag stays."""
+    """The archive now says other things of a version than its tag; the tag stays."""
     WORKTREE = "worktree"
-    """Local edits stand where the new state would go; the branch moved, the work tree did not."""
+    """Local edits are in the way of the new state; the branch moved, the work tree did not."""
     CONTENT = "content"
     """Content that the settings ask for did not come; the next run tries again."""
     GONE = "gone"
-    """The archive lists the Dandiset no more and has none of its number (404); the mirror keeps it."""
+    """The archive does not list the Dandiset any more, and answers 404 for it; the mirror keeps it."""
     FORBIDDEN = "forbidden"
-    """The archive lists the Dandiset no more and does not show it (401, 403); the mirror keeps it."""
+    """The archive does not list the Dandiset any more, and answers 401 or 403 for it; the mirror keeps it."""
     EMBARGOED = "embargoed"
-    """The Dandiset is not open, and embargoed ones were not asked for; the mirror keeps it."""
+    """The Dandiset is embargoed, and the run was started without ``--embargoed``; the mirror keeps it."""
 
 
 ABSENT = frozenset({Kind.GONE, Kind.FORBIDDEN, Kind.EMBARGOED})
-"""Kinds that are about a whole Dandiset which the archive does not give any more."""
+"""Kinds of findings about a whole Dandiset that the archive does not give any more."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """Something to be named in the report, in ``status`` and in the exit code."""
+    """Something that the report and ``status`` name, and that decides the exit code."""
 
     version: str
     path: str
@@ -211,7 +219,7 @@ class Finding:
     asset_id: str = ""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Report:
     """What one sync did to one Dandiset."""
 
@@ -221,21 +229,21 @@ class Report:
     message: str = ""
     exit_code: int = 0
     commit: str = ""
-    tags: list[str] = field(default_factory=list)
-    """Versions tagged by this run."""
+    tags: Sequence[str] = field(default_factory=list)
+    """Versions that this run tagged."""
     added: int = 0
     changed: int = 0
     removed: int = 0
     size: int = 0
     """Bytes of all assets in the branch's tree."""
     files: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: Sequence[Finding] = field(default_factory=list)
     brought: int = 0
-    """Files whose content this run brought."""
+    """Files whose content this run downloaded."""
     brought_size: int = 0
     """Their bytes."""
     left: int = 0
-    """Files that are asked for and that the budget has no room for."""
+    """Files that the settings ask for and that the budget has no room for."""
     news: bool = False
     """Whether there is a finding that the last complete sync did not have."""
     deferred: bool = False

@@ -1,7 +1,7 @@
-"""Which paths an asset may have in a git repository, coming or going: pure.
+"""Which paths an asset may have in a git repository, for sync and upload alike; no input or output.
 
-The server accepts names such as ``.git/config``; one of them makes a whole clone fail, and some of git's
-plumbing drops or renames others in silence.  The rules are those of ``docs/format.md`` ("Admitted").
+The archive accepts names such as ``.git/config``.  One of them makes a whole clone fail, and some git commands drop
+or rename others silently.  ``docs/format.md`` ("Admitted") has the rules.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ LONGEST_PATH = 1024  # bytes
 DEEPEST = 64  # folders
 
 _OWN_TOP = {".dandi", ".datalad", "dandiset.yaml"}
-# not in a version's tree, but read where somebody stands in a clone of it
+# never in a version's tree, but commands read them when somebody works in a clone of it
 _RESERVED_TOP = _OWN_TOP | {".dandi-mirror", ".dandi-mirror-download", "dandi-mirror.toml"}
-# The names that Windows may give to git's own files, and that git on every system takes for them
+# The short names that Windows may give to git's own files; git treats them so on every system
 _SHORT_NAME = re.compile(r"([a-z0-9]{0,6})~([0-9]+)[ .]*(?::.*)?")
 _SHORT_STEMS = {"git", "gitmod", "gitatt", "gitign", "mailma"}
 _HASHED_STEMS = ("gi7eba", "gi7d29", "gi250a", "maba30")
-# One release of Unicode for ever, so that the decision is the same on every Python
+# A fixed release of Unicode, so that the decision is the same on every Python
 _UNICODE = unicodedata.ucd_3_2_0
-# Default-ignorable letters: file systems that fold names drop them, so ``.g<U+115F>it`` could become ``.git``
+# Default-ignorable letters: file systems that fold names drop them, so that ``.g<U+115F>it`` could become ``.git``
 _IGNORABLE = re.compile(
     "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
@@ -42,7 +42,7 @@ _PLAIN_PATH = re.compile(
 
 
 def refuse_path(path: object) -> str | None:
-    """Why an asset's path must not reach git; None when it may."""
+    """Why an asset's path must not be in a git repository; None if it may."""
     if not isinstance(path, str):
         return "the path is not text"
     if _PLAIN_PATH.fullmatch(path) and len(path) <= LONGEST_COMPONENT:
@@ -52,14 +52,14 @@ def refuse_path(path: object) -> str | None:
 
 
 def _refuse_plain(components: list[str]) -> str | None:
-    """The rest of the rules for a short path of harmless letters in which no name begins with a dot."""
+    """The remaining rules for a short path of harmless letters in which no name begins with a dot."""
     if len(components) > DEEPEST:
         return f"more than {DEEPEST} folders deep"
     return _refuse_top(components[0])
 
 
 def _refuse_top(component: str) -> str | None:
-    # file systems that drop blanks and dots at the end of a name would make these one with our own
+    # some file systems drop blanks and dots at the end of a name, which would make it one of our own
     if _UNICODE.normalize("NFKC", component).casefold().rstrip(" .") in _RESERVED_TOP:
         return f"the name {component} is the mirror's own"
     return None
@@ -98,10 +98,10 @@ def _refuse_names(components: list[str]) -> str | None:
 
 
 def _is_short_name(folded: str) -> bool:
-    """Whether git takes a name for the short one of ``.git``, ``.gitmodules`` or another file of its own.
+    """Whether git treats a name as the short form of ``.git``, ``.gitmodules`` or another file of its own.
 
-    ``gitmod~1``, or eight letters of which the first are those of a hash: ``gi7eba~1``, ``~1234567``.  A link
-    of such a name is an error to ``git fsck`` and to a clone.  Source: git's path.c, ``is_ntfs_dot_generic``.
+    Such as ``gitmod~1``, or eight letters that begin with those of a hash: ``gi7eba~1``, ``~1234567``.  ``git fsck``
+    and ``git clone`` refuse a link of such a name.  Source: git's path.c, ``is_ntfs_dot_generic``.
     """
     found = _SHORT_NAME.fullmatch(folded)
     if not found:
@@ -112,22 +112,22 @@ def _is_short_name(folded: str) -> bool:
 
 
 def is_visible(letter: str) -> bool:
-    """Whether a letter is seen where it stands, and changes nothing around it: no control, no direction, no filler."""
+    """Whether a letter is visible and does not change the text around it: no control, direction or filler character."""
     return letter.isprintable() and not _IGNORABLE.match(letter)
 
 
 def is_own(path: str) -> bool:
-    """Whether a path of a work tree is git's or the mirror's own, which is nobody's asset and never was."""
+    """Whether a path of a work tree belongs to git or to the mirror, so that it cannot be an asset."""
     return path.partition("/")[0] in _OWN_TOP or any(name.startswith(".git") for name in path.split("/"))
 
 
 def is_hidden(path: str) -> bool:
-    """Whether a path is one of those that programs leave behind unasked, such as ``.DS_Store``."""
+    """Whether a path is hidden, like ``.DS_Store``, which programs leave behind; ``.bidsignore`` does not count."""
     return any(name.startswith(".") for name in path.split("/")) and not path.endswith(".bidsignore")
 
 
 def conflicts(paths: Iterable[str]) -> dict[str, str]:
-    """The paths that are a file and a folder at once, each with the reason; all members of a conflict."""
+    """The paths that cannot exist together, because one is a file and a folder at once; each with the reason."""
     files = set(paths)
     folders = {path.rpartition("/")[0] for path in files}
     above = {folder for inner in folders for folder in _folders(inner)}
@@ -141,6 +141,6 @@ def conflicts(paths: Iterable[str]) -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def _folders(folder: str) -> tuple[str, ...]:
-    """A folder and all above it."""
+    """A folder and all folders above it."""
     parts = folder.split("/") if folder else []
     return tuple("/".join(parts[:end]) for end in range(len(parts), 0, -1))

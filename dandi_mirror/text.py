@@ -1,4 +1,4 @@
-"""Text for people: sizes and counts, and what others wrote, made safe for a terminal and a log."""
+"""Text for people: sizes and counts, and other people's text made safe for a terminal and a log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 
 from dandi_mirror.paths import is_visible
 
+_USER = re.compile(r"""(https?://)(?!NAME:PASSWORD@)[^\s/?'"@]*@""")
 _QUERY = re.compile(r"""(https?://[^\s?'"]*)\?[^\s'"]*""")
+_SIGNED = re.compile(r"""\?(?=[^\s'"]*(?:X-Amz-|Signature=|AWSAccessKeyId=))[^\s'"]*""", re.IGNORECASE)
 
 
 def human_size(size: int) -> str:
@@ -25,12 +27,17 @@ def counted(count: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text of others as it may stand on a terminal: letters that are not seen, or move others, are escaped."""
+    """Text that is safe on a terminal: characters that are invisible, or move other characters, are escaped."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(letter if is_visible(letter) else ascii(letter)[1:-1] for letter in text)
 
 
+def redacted(text: str) -> str:
+    """Text without the secrets that its URLs may hold: user names, passwords and queries, which may be signed."""
+    return _SIGNED.sub("?…", _QUERY.sub(r"\1?…", _USER.sub(r"\1", text)))
+
+
 def plain(text: str) -> str:
-    """One line that may stand on a terminal and in a report: escaped as needed, URLs without their query."""
-    return printable(_QUERY.sub(r"\1?…", text))
+    """One line for a terminal or a report: redacted, and escaped as needed."""
+    return printable(redacted(text))

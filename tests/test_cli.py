@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from dandi_mirror.repo.git.process import child_environment, find_program
 from tests.conftest import MirrorOfTest, run
 from tests.support.commands import commands
 from tests.support.dandisets import seed
+from tests.support.terminal import on_terminal
 
 HEAVY = ("requests", "git", "datalad", "pynwb", "h5py", "numpy", "starlette", "uvicorn", "rich", "orjson", "sqlite3")
 
@@ -103,12 +105,12 @@ def test_control_characters_of_the_archive_do_not_reach_the_terminal(archive: Ar
         (["sync", "000004", "--all"], "not both"),
         (["sync", "000004", "-i", "nowhere"], "dandi-sandbox"),
         (["sync", "000004", "-i", "http://archive.example.org"], "https"),
-        (["sync", "000004", "-i", "https://me:secret@archive.example.org"], "plain"),
-        (["sync", "000004", "-i", "http://me:secret@archive.example.org"], "plain"),
-        (["sync", "000004", "-i", "https://me:secret"], "no host and port"),
-        (["sync", "000004", "-i", "http://[::1"], "no host and port"),
-        (["sync", "000004", "-i", "https://archive.example.org:99999999/api"], "no host and port"),
-        (["sync", "000004", "-i", "https://archive.example.org:0/api"], "no host and port"),
+        (["sync", "000004", "-i", "https://me:secret@archive.example.org"], "no user name"),
+        (["sync", "000004", "-i", "http://me:secret@archive.example.org"], "no user name"),
+        (["sync", "000004", "-i", "https://me:secret"], "no valid host and port"),
+        (["sync", "000004", "-i", "http://[::1"], "no valid host and port"),
+        (["sync", "000004", "-i", "https://archive.example.org:99999999/api"], "no valid host and port"),
+        (["sync", "000004", "-i", "https://archive.example.org:0/api"], "no valid host and port"),
         (["sync", "--mode", "fast"], "Invalid value"),
         (["sync"], "name one"),
     ],
@@ -215,7 +217,7 @@ def test_debug_shows_where_an_error_comes_from_and_leaves_the_exit_code(tmp_path
         done = run("dandi-mirror", "sync", "4", *option, cwd=tmp_path, code=2)
         assert "Traceback (most recent call last)" in done.stderr
         assert done.stderr.endswith(
-            "dandi-mirror: '4': it names no Dandiset; an id has six digits: did you mean 000004?\n"
+            "dandi-mirror: '4': this names no Dandiset; an id has six digits: did you mean 000004?\n"
         )
     done = run("dandi-mirror", "sync", "4", "-d", "debug", cwd=tmp_path, code=2)
     assert done.stderr.count("\n") == 1, "a path of that name does not turn it on"
@@ -281,24 +283,50 @@ def test_a_second_run_ends_with_75_at_once_and_names_the_holder(archive: Archive
     assert mirror.cli("sync", "000123").returncode == 0
 
 
-def test_the_demo_holds_all_it_says(tmp_path: Path) -> None:
-    done = run("dandi-mirror", "demo", "--keep", str(tmp_path / "demo"))
-    assert "FAILED" not in done.stdout
-    assert "ok     000004's 87 keys equal the official mirror's" in done.stdout
-    assert "https://doi.org/10.48324/dandi.000004/0.220126.1852\n  In git: commit " in done.stdout
-    assert (tmp_path / "demo" / "mirror" / "000004").is_dir()
-    assert "there already" in run("dandi-mirror", "demo", "--keep", str(tmp_path / "demo"), code=2).stderr
+def test_the_demo_on_a_terminal_tells_its_story_and_what_it_prints_next_works_without_its_programs_on_path(
+    tmp_path: Path,
+) -> None:
+    keep = tmp_path / "new demo"
+    elsewhere = {"PATH": "/usr/local/bin:/usr/bin:/bin", "COLUMNS": "80"}
+    with on_terminal("demo", "--keep", str(keep), env=elsewhere) as terminal:
+        for part in ("2. A scientist", "3. She cites", "Next, with"):
+            terminal.wait_for(part)
+        assert terminal.end() == 0, terminal.output
+    shown = terminal.output.replace("\r\n", "\n")
+    assert "\x1b" not in shown
+    assert "FAILED" not in shown
+    assert shown.count("\n  ✓ ") == 7
+    assert "The demo checked 7 claims (✓), and all of them hold" in shown
+    assert "✓ all 87 files of 000004, in 2 versions and the draft, have the checksums\n" in shown
+    prose = [line for line in shown.splitlines() if line.startswith(("──", "   ", "  ✓")) and "DANDI:" not in line]
+    assert max(map(len, prose)) <= 80
+    assert "(tag: 0.240301.1200)" in shown, "as git log shows it"
+    commit = run("git", "-C", str(keep / "other-lab" / "000888"), "rev-parse", "0.240301.1200^{commit}").stdout.strip()
+    assert f"In git: commit {commit}\n" in shown
+    offline, online = shown.partition("Next, without a network:\n")[2].split("\n\nNext, with the real archive")
+    assert "need the network" in online
+    first, second = [line.strip() for line in offline.splitlines()]
+    done = run("sh", "-c", first, env=elsewhere, cwd=tmp_path)
+    assert "0.240415.0930" in done.stdout
+    for line in (second, *(line.strip() for line in online.splitlines()[1:] if line)):
+        program, *arguments = shlex.split(line)
+        assert Path(program).is_file(), "its path, for it is not on PATH"
+        assert run("sh", "-c", f"{shlex.quote(program)} {arguments[0]} --help", env=elsewhere).stdout
+    refused = run("dandi-mirror", "demo", "--keep", str(keep), code=2)
+    assert "exists already" in refused.stderr
+    assert refused.stdout == "", "it is refused before anything runs"
 
 
 def test_a_demo_that_finds_something_wrong_fails(tmp_path: Path) -> None:
     program = (
         "import dandi_mirror.demo.run as run\n"
-        "run.seed.SUBJECT_FILE = 'sub-mouse1/sub-mouse1_ses-day2_ecephys.nwb'\n"
-        "run.Demo._keys = lambda self, dataset, commit: {}\n"
+        "run.annex_keys = lambda output, dataset, version: {}\n"
         "from dandi_mirror.cli.main import main\nimport sys; sys.argv[1:] = ['demo']; main()"
     )
     done = run(sys.executable, "-c", program, code=7)
-    assert "FAILED 000004's 87 keys" in done.stdout
+    assert "FAILED: all 87 files of 000004" in done.stdout
+    assert "hold on this machine" not in done.stdout
+    assert "these claims of the demo do not hold here: all 87 files of 000004" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ def test_a_keyring_that_keeps_nothing_is_told(mirror: MirrorOfTest) -> None:
     with on_terminal("login", "-i", mirror.server.api_url) as terminal:
         terminal.answer("API key for", TOKEN)
         assert terminal.end() == 4
-    assert "keyring.backends.null.Keyring keeps nothing" in terminal.output
+    assert "keyring.backends.null.Keyring does not store anything" in terminal.output
     assert TOKEN not in terminal.output
 
 
@@ -240,7 +240,7 @@ def test_where_the_system_has_no_keyring_an_encrypted_file_is_offered_and_become
     assert "Olive Owner" in terminal.output
     # and from cron: told, not asked
     done = mirror.cli("sync", "000123", "--embargoed", code=4)
-    assert "it wants its password, and there is no terminal" in done.stderr
+    assert "it asks for its password, and there is no terminal" in done.stderr
 
 
 def test_a_configured_keyring_that_fails_is_not_passed_over(

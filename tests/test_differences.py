@@ -94,7 +94,7 @@ def test_an_end_that_is_left_out_is_the_nearest(typed: str, ends: tuple[str, str
     ("arguments", "hint"),
     [
         (["diff", f"000123@{FIRST[:-1]}1..draft"], f"did you mean 000123@{FIRST}?"),
-        (["diff", "000123@nonsense"], "nonsense is no version"),
+        (["diff", "000123@nonsense"], "nonsense is not a version"),
         (["diff", "000123@nonsense.."], f"it has {FIRST}, {SECOND}, draft"),
         (["diff", f"000123@{FIRST}/sub-1"], "this takes a Dandiset or a version of it"),
         (["diff", f"DANDI:000123/{FIRST}@{SECOND}.."], "says versions twice"),

@@ -19,13 +19,13 @@ import pytest
 from dandi_mirror import canonical, errors, paths
 from dandi_mirror.cli.commands.push import push_record
 from dandi_mirror.cli.main import COMMANDS, EXIT_CODES, cli
-from dandi_mirror.config import VARIABLES, Settings
+from dandi_mirror.config import TABLE, Settings
 from dandi_mirror.mirror.format import admission
 from dandi_mirror.mirror.format.records import path_digest
 from dandi_mirror.mirror.format.tree import git_attributes
 from dandi_mirror.mirror.monitor.status import Status
 from dandi_mirror.mirror.push.push import Pushed
-from dandi_mirror.mirror.state.index import Remembered
+from dandi_mirror.mirror.state.remembered import Remembered
 from dandi_mirror.mirror.sync import version_reader
 from dandi_mirror.model import Finding, Instance, Kind, Report
 from dandi_mirror.paths import refuse_path
@@ -127,7 +127,15 @@ def test_the_settings_that_are_described_are_those_that_there_are() -> None:
     options = {option for parameter in sync_parameters() for option in parameter.opts}
     for row in table:
         assert {*words(row[1])} <= options
-        assert words(row[2]) == [VARIABLES[name] for name in words(row[0])[:1] if name != "sibling"]
+        (name,) = words(row[0])
+        kind, setting = TABLE[name]
+        assert words(row[2]) == ([setting.variable] if setting.variable else [])
+        default = getattr(Settings(), name.replace("-", "_"))
+        if default or kind is bool:
+            shown = str(default).lower() if kind is bool else str(default)
+            assert re.search(rf"default:? .*`?{shown}`?", row[3]), name
+        if kind is int and setting.least:
+            assert name == "keep-runs" or f"{setting.least} to {setting.most}" in row[3]
 
 
 def test_the_oldest_programs_that_are_named_are_those_that_doctor_asks_for() -> None:

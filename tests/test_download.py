@@ -185,7 +185,7 @@ def test_files_of_one_call_do_not_replace_each_other(version: MirrorOfTest, tmp_
     names = ["000123/sub-1/a.nwb", "000123/sub-2/a.nwb", "000123/README.md", "000123"]
     done = download(version, out, *names, "-e", "overwrite", code=3)
     way = out / "000123" / "sub-2"
-    words = "a link or a file stands where this folder would be; move it away, or choose another -o"
+    words = "a link or a file stands where this folder should be; move it away, or choose another -o"
     assert done.stderr == f"sub-2/a.nwb: {way}: {words}\n"
     files = found(out)
     assert files.pop("000123/dandiset.yaml")

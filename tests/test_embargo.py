@@ -244,11 +244,11 @@ def test_get_and_download_say_what_is_to_be_done_without_a_key(
     ):
         assert token_variable(made.server.api_url) in done.stderr
         said += done.stderr
-    assert said.count("it is under embargo, and there is no API key") == len(said.splitlines()) == 3
+    assert said.count("it is embargoed, and you have not logged in") == len(said.splitlines()) == 3
     assert said.count(f"dandi-mirror login -i {made.server.api_url}") == 3
     assert not (clone / FILE).exists()
     stranger = run("dandi-mirror", "get", FILE, cwd=clone, code=4, env=dict.fromkeys(token, "f" * 40)).stderr
-    assert f"your API key does not open it: dandi-mirror login --check -i {made.server.api_url}" in stranger
+    assert f"your API key does not give access to it: dandi-mirror login --check -i {made.server.api_url}" in stranger
 
 
 def test_without_a_key_one_line_says_what_to_do(made: MirrorOfTest, tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ def test_wrong_bytes_never_become_present(synced: MirrorOfTest, tmp_path: Path) 
     clone = clone_of(synced, tmp_path / "clone")
     synced.server.intercept = lambda asked: Response(bytes(15 * SIZE)) if "/blobs/" in asked.path else None
     records = get(clone, "sub-b", code=3)
-    assert "its bytes are not those of its SHA-256" in records[0]["message"]
+    assert "the downloaded bytes do not match its SHA-256" in records[0]["message"]
     assert here(clone) == []
     assert not list((clone / ".git" / "annex" / "objects").rglob("SHA256E*"))
     synced.server.intercept = None

@@ -182,28 +182,28 @@ WRONG = {
     "dandi://dandi/4@draft": "did you mean DANDI:000004?",
     "dandi://000004": "did you mean DANDI:000004?",
     "dandi://127.0.0.1:8000/000004": "did you mean 000004?",
-    "dandi://dandi/000004@draft@x": "is no version",
-    "000004@0.220126": "one is called draft, or as 0.220126.1852",
-    "000004@": "nothing is no version",
-    "000004@latest": "latest is no version",
-    "DANDI:000004/0.1.2": "0.1.2 is no version",
-    "DANDI:000004/sub-1": "sub-1 is no version",
+    "dandi://dandi/000004@draft@x": "is not a version",
+    "000004@0.220126": "use draft or, for example, 0.220126.1852",
+    "000004@": "nothing is not a version",
+    "000004@latest": "latest is not a version",
+    "DANDI:000004/0.1.2": "0.1.2 is not a version",
+    "DANDI:000004/sub-1": "sub-1 is not a version",
     "٠٠٠٠٠٤": "names no Dandiset",
     "": "names no Dandiset",
     "sub-1\n": "names no Dandiset",
     "0000041": "write 000004",
-    "000004/../000005": "has no '..'",
+    "000004/../000005": "cannot have '..'",
     "ftp://dandiarchive.org/dandiset/000004": "did you mean 000004?",
-    f"{SITE}/": "this page is of no Dandiset",
-    f"{API}/": "this page is of no Dandiset",
-    f"{SITE}/dandiset/search?q=x": "search is no Dandiset's id",
-    f"{API}/dandisets/": "this page is of no Dandiset",
-    f"{API}/assets/123/": "123 is no id of an asset",
+    f"{SITE}/": "this is not the page of a Dandiset",
+    f"{API}/": "this is not the page of a Dandiset",
+    f"{SITE}/dandiset/search?q=x": "search is not the id of a Dandiset",
+    f"{API}/dandisets/": "this is not the page of a Dandiset",
+    f"{API}/assets/123/": "123 is not the id of an asset",
     "https://doi.org/10.1101/2020.01.01": "names no Dandiset",
-    f"{S3}/girder-assetstore/74/0f/740feade": "no blob or Zarr is there",
+    f"{S3}/girder-assetstore/74/0f/740feade": "not the URL of a blob or a Zarr",
     "http://example.org/dandiset/000004": "use https",
     "http://example.org/api/dandisets/000004/": "use https",
-    "https://example.org:99999/dandiset/000004": "its host is none",
+    "https://example.org:99999/dandiset/000004": "it has no valid host",
     "000004" + "/a" * 3000: "names no Dandiset",
 }
 
@@ -242,7 +242,7 @@ def test_a_name_says_which_archive_where_nothing_else_does() -> None:
     assert agreed("dandi", OURS, "dandi") == OURS
     check_called("dandi", Instance("DANDI", OURS))
     for said, other in (("dandi", "linc"), (KNOWN["linc"], "dandi"), (KNOWN["linc"], OURS), ("ours", "dandi")):
-        with pytest.raises(UsageError, match="two archives at once"):
+        with pytest.raises(UsageError, match="use one of them"):
             agreed(said, other, "dandi")
     with pytest.raises(UsageError, match="name its API: -i https://HOST/api") as refused:
         agreed("danid", None, "dandi")

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from dandi_mirror.embedded import Archive, Dandiset, Request
-from dandi_mirror.embedded.versions import Version
+from dandi_mirror.embedded.store.versions import Version
 from dandi_mirror.model import Kind
 from tests.conftest import MirrorOfTest, run
 from tests.support.credentials import TOKEN

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import UsageError
+from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.search.index import bring_up, opened, path_of
 from dandi_mirror.mirror.search.query import OPERATORS, Term, parse
 from dandi_mirror.mirror.search.search import Answer, near, search
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.own import OwnPath
 from tests.conftest import MirrorOfTest, only_asked, run
 from tests.support.dandisets import participant
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from dandi_mirror.cli.commands.config import TEMPLATE
-from dandi_mirror.config import VARIABLES, Settings, read_settings
+from dandi_mirror.config import VARIABLES, Settings, read_settings, template
 from dandi_mirror.embedded import Archive
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.sync.filters import Rules
@@ -36,13 +36,13 @@ VALUES = {
 def test_every_setting_has_a_variable_of_its_own_and_a_line_in_the_file() -> None:
     assert [*VARIABLES, "sibling"] == [field.name.replace("_", "-") for field in fields(Settings)]
     assert len(set(VARIABLES.values())) == len(VARIABLES)
-    simple = TEMPLATE.partition("# [sibling")[0]
+    simple = template().partition("# [sibling")[0]
     settings = [line[2:] for line in simple.splitlines() if line.startswith("# ") and " = " in line]
     assert list(tomllib.loads("\n".join(settings))) == list(VARIABLES)
 
 
 def test_the_template_with_all_its_lines_in_force_can_be_read(tmp_path: Path) -> None:
-    simple = TEMPLATE.partition("# [sibling")[0]
+    simple = template().partition("# [sibling")[0]
     lines = [line[2:] if line.startswith("# ") and " = " in line else line for line in simple.splitlines()]
     (tmp_path / "dandi-mirror.toml").write_text("\n".join(lines))
     settings = read_settings(tmp_path)
@@ -111,6 +111,53 @@ def test_a_value_that_cannot_be_is_refused_with_the_name_of_its_variable(
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("job = 3", "there is no setting 'job'; did you mean 'jobs'?"),
+        ("xyzzy = 3", "there is no setting 'xyzzy'; the settings are: instance, versions, "),
+        ("jobs = true", "jobs must be a number from 1 to 64"),
+        ("jobs = 1.5", "jobs must be a number from 1 to 64"),
+        ("jobs = 65", "jobs must be a number from 1 to 64"),
+        ('jobs = "4"', "jobs must be a number from 1 to 64"),
+        ("recheck-days = 3651", "recheck-days must be a number from 0 to 3650"),
+        ("embargoed = 1", "embargoed must be true or false"),
+        ("metrics = 1", "metrics must be a string"),
+        ("versions = []", "versions must be one of all, published, latest, draft"),
+        ('get = "*.nwb"', "get must be a list of strings"),
+        ('get = [""]', "get must be a list of strings"),
+        ("get = [1]", "get must be a list of strings"),
+        ('exclude = ["("]', "exclude: '(' is not a regular expression"),
+        ("get-budget = true", "get-budget must be a number of bytes"),
+        ("jobs = ", "Invalid value"),
+    ],
+)
+def test_a_line_of_the_file_that_cannot_be_is_refused_with_its_name_and_what_it_must_be(
+    text: str, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "dandi-mirror.toml").write_text(text)
+    with pytest.raises(UsageError) as refused:
+        read_settings(tmp_path)
+    assert str(refused.value).startswith(f"{tmp_path / 'dandi-mirror.toml'}: ")
+    assert says in str(refused.value)
+
+
+def test_an_unknown_key_of_a_sibling_is_named_with_the_nearest_and_stops_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "dandi-mirror.toml").write_text('jobs = 2\n[sibling.x]\nurl = "/a"\nprivat = true')
+    settings = read_settings(tmp_path)
+    assert settings.jobs == 2
+    assert "has no setting 'privat'; did you mean 'private'?" in settings.sibling["x"].error
+
+
+def test_help_does_not_wait_for_the_library_that_checks_settings() -> None:
+    code = (
+        "import atexit, sys; from dandi_mirror.cli.main import main\n"
+        "atexit.register(lambda: print('loaded:', 'msgspec' in sys.modules))\n"
+        "sys.argv = ['dandi-mirror', 'sync', '--help']; main()"
+    )
+    assert run(sys.executable, "-c", code).stdout.endswith("loaded: False\n")
 
 
 @pytest.mark.parametrize(("text", "size"), [("0", 0), ("1.5 GB", 1_500_000_000), ("2tb", 2 * 10**12), (" 1 kB", None)])

@@ -87,7 +87,7 @@ def test_the_token_does_not_follow_a_redirect_to_another_host_or_back(here: Serv
 
 
 def test_an_api_that_cannot_be_is_an_error_in_one_line() -> None:
-    assert talk(f"WHEREIS {KEY}", "VALUE ftp://example.org")[-1].startswith("ERROR no archive instance is called")
+    assert talk(f"WHEREIS {KEY}", "VALUE ftp://example.org")[-1].startswith("ERROR no archive is called")
     assert talk("INITREMOTE", "VALUE ")[-1].startswith("INITREMOTE-FAILURE")
 
 
@@ -101,7 +101,7 @@ def test_a_store_with_more_bytes_than_the_key_says_is_cut_off(here: Server, tmp_
 
     here.intercept = endless
     said = talk(f"TRANSFER RETRIEVE {KEY} {tmp_path}/file", f"VALUE {here.api_url}", f"VALUE {url}", "VALUE ")
-    assert said[-1].endswith("4194304 bytes are offered where there are to be 9")
+    assert said[-1].endswith("the server offers 4194304 bytes instead of 9")
     assert not (tmp_path / "file").exists() or (tmp_path / "file").stat().st_size == 0
 
 

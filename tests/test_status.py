@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dandi_mirror.archive.instances import token_variable
-from dandi_mirror.cli.commands.config import TEMPLATE
+from dandi_mirror.config import template
 from dandi_mirror.embedded import Archive
 from dandi_mirror.repo.git.programs import PROGRAMS, Found, version_numbers
 from tests.conftest import MirrorOfTest, run
@@ -146,10 +146,10 @@ def test_config_shows_settings_and_makes_a_commented_file_that_changes_nothing(t
     before = run("dandi-mirror", "config", "-d", str(mirror)).stdout
     assert "instance        dandi " in before
     run("dandi-mirror", "config", "--init", "-d", str(mirror))
-    assert (mirror / "dandi-mirror.toml").read_text() == TEMPLATE
+    assert (mirror / "dandi-mirror.toml").read_text() == template()
     assert run("dandi-mirror", "config", "-d", str(mirror)).stdout == before
     assert "there already" in run("dandi-mirror", "config", "--init", "-d", str(mirror), code=2).stderr
-    (mirror / "dandi-mirror.toml").write_text(TEMPLATE.replace("# jobs", "jobs").replace("# content", "content"))
+    (mirror / "dandi-mirror.toml").write_text(template().replace("# jobs", "jobs").replace("# content", "content"))
     assert (
         "jobs            4                                (/" in run("dandi-mirror", "config", "-d", str(mirror)).stdout
     )

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from zarr_checksum.tree import ZarrChecksumTree
 
 from dandi_mirror.embedded import Archive, Request
-from dandi_mirror.embedded.assets import Zarr
+from dandi_mirror.embedded.store.blobs import Zarr
 from dandi_mirror.mirror.fetch.plain_files import PARTIALS
 from tests.conftest import MirrorOfTest
 from tests.support.credentials import TOKEN, variable
@@ -183,7 +183,8 @@ def test_wrong_bytes_never_make_a_zarr_and_the_next_run_asks_for_the_rest_only(
 
     mirror.server.intercept = broken
     done = download(mirror, tmp_path, f"000123@draft/{PATH}", code=3)
-    assert done.stderr == f"{PATH}: 1 of its 6 files did not come; arr/1 a/0: its bytes are not those of its MD5\n"
+    words = "arr/1 a/0: the downloaded bytes do not match its MD5"
+    assert done.stderr == f"{PATH}: 1 of its 6 files did not come; {words}\n"
     assert not (tmp_path / "x.ome.zarr").exists()
     mirror.server.intercept = None
     download(mirror, tmp_path, f"000123@draft/{PATH}")
@@ -294,5 +295,5 @@ def test_a_link_in_a_zarrs_folder_is_neither_written_through_nor_emptied(
     (victim / "other").write_text("mine")
     (place / "arr").symlink_to(victim)
     done = download(mirror, out, f"000123@draft/{PATH}", "-e", "overwrite", code=3)
-    assert "a link or a file stands where this folder would be" in done.stderr
+    assert "a link or a file stands where this folder should be" in done.stderr
     assert found(victim) == {".zarray": b"mine", "other": b"mine"}

@@ -1,1 +1,1 @@
-"""The client's side of the DANDI API: the only door to the network."""
+"""The client of a DANDI archive; no other package opens network connections to archives."""

@@ -1,9 +1,9 @@
-"""The token for an archive: from its environment variable, or from the keyring.  The only door to keyring.
+"""The token for an archive, from its environment variable or from the keyring; only this module imports keyring.
 
-Variable and entry of the keyring are those of the dandi client, so that both share them, as long as they stand for one
-origin (scheme, host and port) alone: a key goes to the origin for which it was stored and nowhere else.
+The variable and the keyring entry are those of the DANDI client, so that both programs share them, unless more than one
+origin (scheme, host and port) could use them: a token goes to the origin for which it was stored and nowhere else.
 
-Without a terminal the keyring is asked in a process that has none, for a bounded time: it may want a password, or show
+Without a terminal, a subprocess reads the keyring, with a time limit, because the keyring may want a password or show
 a dialogue that nobody sees.
 """
 
@@ -25,39 +25,39 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 USER = "key"
-PATIENCE = 10.0
-"""Seconds in which a keyring must answer where nobody sits at a terminal."""
+KEYRING_TIMEOUT = 10.0
+"""Seconds in which a keyring must answer if there is no terminal."""
 _CONFIG = "[backend]\ndefault-keyring = keyrings.alt.file.EncryptedKeyring\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token and where it was found."""
+    """A token and its source."""
 
     value: str = field(repr=False)
     source: str
-    """The variable's name, or ``keyring (BACKEND)``."""
+    """The name of the variable, or ``keyring (BACKEND)``."""
 
 
 class KeyringTrouble(CredentialsError):
-    """The keyring could not be asked, or does not keep anything; the message is the reason alone."""
+    """The keyring does not answer or does not store anything; the message is the reason alone."""
 
 
 def service_name(instance: str) -> str:
-    """The service under which the token stands in the keyring."""
+    """The service name of the token's entry in the keyring."""
     return f"dandi-api-{stock_name(instance) or instance_name(instance)}"
 
 
 def well_formed(value: str) -> bool:
-    """Whether this may be a token at all: it becomes a header."""
+    """Whether a value has the form of a token, so that it is safe in a header."""
     return value.isascii() and value.isalnum()
 
 
 def from_variable(instance: str) -> Token | None:
-    """The token in the first of the instance's environment variables that is set; None when they are unset or empty.
+    """The token in the first environment variable of the archive that is set; None if all are unset or empty.
 
     Raises:
-        CredentialsError: it is set to something that is no token.
+        CredentialsError: its value is not a token.
     """
     found = {name: value for name in token_variables(instance) if (value := os.environ.get(name, "").strip())}
     name, value = next(iter(found.items()), ("", ""))
@@ -67,76 +67,76 @@ def from_variable(instance: str) -> Token | None:
 
 
 def from_keyring(instance: str, *, terminal: bool) -> Token | None:
-    """The token in the keyring, None if it has none; on a ``terminal`` it may ask for its own password.
+    """The token in the keyring, None if it has none; on a ``terminal``, the keyring may ask for its password.
 
     Raises:
-        KeyringTrouble: the keyring could not be asked, or what it has is no token.
+        KeyringTrouble: the keyring does not answer, or its entry is not a token.
     """
     service = service_name(instance)
-    value, backend = _read(service) if terminal else _apart("read", service)
+    value, backend = _read(service) if terminal else _in_subprocess("read", service)
     if value is None:
         return None
     if not well_formed(value.strip()):
-        raise KeyringTrouble(f"what {backend} has for {service} is no token (letters and digits)")
+        raise KeyringTrouble(f"the entry for {service} in {backend} is not a token (letters and digits)")
     return Token(value.strip(), f"keyring ({backend})")
 
 
 def store(instance: str, value: str, agree: Callable[[str], bool]) -> str:
-    """Put a token into the keyring; the backend that keeps it.  Only on a terminal.
+    """Store a token in the keyring; the backend that stores it.  Only on a terminal.
 
-    A backend that somebody has configured is taken, or fails.  Where the system has none that works, ``agree`` is
-    asked about an encrypted file, which then becomes the default.
+    Uses the configured backend, if there is one.  If the system has no backend that works, asks ``agree`` whether to
+    use an encrypted file, which then becomes the default.
 
     Raises:
-        KeyringTrouble: none keeps it, or ``agree`` says no.
+        KeyringTrouble: no backend stores it, or ``agree`` says no.
     """
     service, why = service_name(instance), "the system has none"
-    with _reasons(value):
+    with _keyring_errors(value):
         configured = _configured()
         if configured:
             return _keep(configured, service, value)
         best = _best()
     if not all(type(member).__module__.startswith("keyrings.alt.") for member in _members(best)):
         try:
-            with _reasons(value):
+            with _keyring_errors(value):
                 return _keep(best, service, value)
         except KeyringTrouble as error:
             why = str(error)
-    with _reasons(value):
+    with _keyring_errors(value):
         file = _encrypted_file()
     if not agree(f"No keyring works here ({why}). Keep the token in an encrypted file, as your default keyring?"):
-        raise KeyringTrouble("none works here but an encrypted file, which was not wanted")
-    with _reasons(value):
+        raise KeyringTrouble("no keyring works here, and you declined the encrypted file")
+    with _keyring_errors(value):
         kept = _keep(file, service, value)
         _make_default()
     return kept
 
 
 def forget(instance: str, *, terminal: bool) -> bool:
-    """Take a token out of the keyring; whether one was there.
+    """Remove a token from the keyring; whether there was one.
 
     Raises:
-        KeyringTrouble: the keyring could not be asked.
+        KeyringTrouble: the keyring does not answer.
     """
     service = service_name(instance)
-    return _delete(service) if terminal else _apart("delete", service)[0] is not None
+    return _delete(service) if terminal else _in_subprocess("delete", service)[0] is not None
 
 
 def backend_name() -> str:
-    """The backend that would be asked; no secret is looked at.
+    """The name of the backend in use; reads no secret.
 
     Raises:
-        KeyringTrouble: what is configured cannot be used.
+        KeyringTrouble: the configured backend does not work.
     """
-    return _apart("name", "")[1]
+    return _in_subprocess("name", "")[1]
 
 
 # --- in this process ----------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _reasons(secret: str = "") -> Iterator[None]:
-    """Let what a backend raises be a :class:`KeyringTrouble` in one line, without the secret."""
+def _keyring_errors(secret: str = "") -> Iterator[None]:
+    """Turn a backend's exceptions into a :class:`KeyringTrouble` of one line, without the secret."""
     try:
         yield
     except KeyringTrouble:
@@ -145,16 +145,16 @@ def _reasons(secret: str = "") -> Iterator[None]:
         said = " ".join(str(error).split())[:200]
         if secret:
             said = said.replace(secret, "…")
-        # not chained: a traceback would show the backend's own words
+        # not chained, because a traceback would show the backend's own text
         raise KeyringTrouble(f"{type(error).__name__}: {said}" if said else type(error).__name__) from None
 
 
 def _read(service: str) -> tuple[str | None, str]:
-    """The secret, if there is one, and the backend that was asked."""
+    """The secret, if there is one, and the backend that answered."""
     backends, reason = _backends(), ""
     while True:
         try:
-            with _reasons():
+            with _keyring_errors():
                 backend = next(backends, None)
                 if backend is None:
                     break
@@ -168,9 +168,9 @@ def _delete(service: str) -> bool:
     from keyring.errors import PasswordDeleteError
 
     found = False
-    with _reasons():
+    with _keyring_errors():
         for backend in _backends():
-            # a chain stops at the first member that has none
+            # a chain stops at the first member without an entry
             for member in _members(backend):
                 with suppress(PasswordDeleteError, NotImplementedError):
                     member.delete_password(service, USER)
@@ -181,12 +181,12 @@ def _delete(service: str) -> bool:
 def _keep(backend: KeyringBackend, service: str, value: str) -> str:
     backend.set_password(service, USER, value)
     if backend.get_password(service, USER) != value:
-        raise KeyringTrouble(f"{_named(backend)} keeps nothing")
+        raise KeyringTrouble(f"{_named(backend)} does not store anything")
     return _named(backend)
 
 
 def _backends() -> Iterator[KeyringBackend]:
-    """Whom to ask, one after the other as each fails: what is configured; else the system's, and an encrypted file."""
+    """The backends to try in order: the configured one; without one, the system's, then an encrypted file."""
     if configured := _configured():
         yield configured
         return
@@ -215,7 +215,7 @@ def _encrypted_file() -> KeyringBackend:
 
 
 def _members(backend: KeyringBackend) -> list[KeyringBackend]:
-    """Those of a chain, or the backend itself."""
+    """The members of a chain of backends, or the backend itself."""
     members: list[KeyringBackend] = getattr(backend, "backends", [])
     return members or [backend]
 
@@ -229,7 +229,7 @@ def _named(backend: KeyringBackend) -> str:
 
 
 def _make_default() -> None:
-    """Write keyring's own settings, unless there are some."""
+    """Write keyring's own settings file, unless it exists."""
     from pathlib import Path
 
     from keyring.util.platform_ import config_root
@@ -243,24 +243,24 @@ def _make_default() -> None:
 # --- in a process of its own --------------------------------------------------------------------------------
 
 
-def _apart(verb: str, service: str) -> tuple[str | None, str]:
-    """Do it in a process without a terminal; the secret comes back through a pipe.
+def _in_subprocess(verb: str, service: str) -> tuple[str | None, str]:
+    """Use the keyring in a subprocess without a terminal, which returns the secret through a pipe.
 
     Raises:
-        KeyringTrouble: as it was there, or no answer in time.
+        KeyringTrouble: the keyring failed there, or did not answer in time.
     """
-    # -P: not even from the folder that this was started in may a module come
+    # -P: import no module from the current folder
     command = [sys.executable, "-P", "-m", __name__, verb, service]
     try:
         done = subprocess.run(
             command, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            start_new_session=True, timeout=PATIENCE, check=False,
+            start_new_session=True, timeout=KEYRING_TIMEOUT, check=False,
         )  # fmt: skip
         answer = json.loads(done.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired:
-        raise KeyringTrouble(f"it did not answer in {PATIENCE:.0f} seconds; it may be locked") from None
+        raise KeyringTrouble(f"it did not answer in {KEYRING_TIMEOUT:.0f} seconds; it may be locked") from None
     except (OSError, ValueError, IndexError):
-        raise KeyringTrouble("it could not be asked") from None
+        raise KeyringTrouble("it does not work") from None
     if reason := answer.get("reason"):
         raise KeyringTrouble(reason)
     return answer["value"], answer["backend"]
@@ -271,13 +271,13 @@ def _answer(verb: str, service: str) -> dict[str, str | None]:
         if verb == "delete":
             return {"value": "" if _delete(service) else None, "backend": ""}
         if verb == "name":
-            with _reasons():
+            with _keyring_errors():
                 return {"value": None, "backend": _named(_configured() or _best())}
         value, backend = _read(service)
         return {"value": value, "backend": backend}
     except KeyringTrouble as error:
         wants = str(error).startswith("EOFError")
-        return {"reason": "it wants its password, and there is no terminal" if wants else str(error)}
+        return {"reason": "it asks for its password, and there is no terminal" if wants else str(error)}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Archive instances: by name, by URL, by the host of their pages or of their content."""
+"""The known archives, and finding one by its name, its URL, or the host of its pages or content."""
 
 from __future__ import annotations
 
@@ -39,43 +39,44 @@ BUCKETS = {
     "ember-open-data": "ember-dandi",
     "ember-open-data-sandbox": "ember-dandi-sandbox",
 }
-"""Where archives keep their content, and whose it is.  Source: the archives' public infrastructure and pages."""
+"""S3 bucket → archive.  Source: the archives' public infrastructure and pages."""
 
-_SPELLED = {".": "_", "-": "_dash_"}
+_REPLACED = {".": "_", "-": "_dash_"}
 
 
 def api_url(instance: str) -> str:
-    """The API's URL, without a slash at its end, of an instance named or given by URL.
+    """The API's URL, without a slash at its end, of an archive given by name or URL.
 
     Raises:
-        UsageError: no such name; not an https URL (http is for loopback only); one with a user's name; not a URL.
+        UsageError: the name is unknown, or the URL is malformed, has a user name, or is not https (http is allowed on
+            this machine only).
     """
     if instance.lower() in KNOWN:
         return KNOWN[instance.lower()]
     try:
         parts = urlsplit(instance)
-        has_place = parts.port != 0
+        is_usable = parts.port != 0
     except ValueError:
-        has_place = False
-    if not has_place:
-        # not repeated: what is no port may be a password
-        raise UsageError("the instance's URL has no host and port that can be: https://HOST or https://HOST:PORT")
+        is_usable = False
+    if not is_usable:
+        # the message does not repeat it: an invalid port may be a password
+        raise UsageError("the archive's URL has no valid host and port; write https://HOST or https://HOST:PORT")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         near = get_close_matches(instance.lower(), KNOWN, 1)
         hint = f"did you mean {near[0]!r}, or use" if near else "use"
-        raise UsageError(f"no archive instance is called {instance!r}; {hint} a URL or one of: {', '.join(KNOWN)}")
+        raise UsageError(f"no archive is called {instance!r}; {hint} a URL or one of: {', '.join(KNOWN)}")
     if "@" in parts.netloc or parts.query or parts.fragment:
-        raise UsageError("the instance's URL must be plain: no user, query or fragment")
+        raise UsageError("the archive's URL must have no user name, query or fragment")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise UsageError(f"{instance}: plain http is only for 127.0.0.1; use https")
+        raise UsageError(f"{instance}: plain http works for 127.0.0.1 only; use https")
     path = parts.path.rstrip("/") or "/api"
     return f"{parts.scheme}://{parts.netloc.lower()}{path}"
 
 
 def at_host(host: str) -> str | None:
-    """The API's URL of a known archive, by the host of its pages or of its API."""
+    """The API's URL of the known archive whose pages or API are at a host; None if there is none."""
     if host.endswith("dandiarchive-org.netlify.app"):
-        # the site's developers' previews
+        # previews by the developers of DANDI's web site
         return KNOWN["dandi-sandbox" if host.startswith("deploy-preview-") else "dandi"]
     if host in SITES:
         return KNOWN[SITES[host]]
@@ -83,7 +84,7 @@ def at_host(host: str) -> str | None:
 
 
 def instance_name(instance: str) -> str:
-    """What people call an archive: a known one by its name, any other by scheme, host and port.
+    """What messages call an archive: a known one by its name, any other by scheme, host and port.
 
     A known name stands for its exact URL only: ``https://dandi/api`` is not called ``dandi``.
     """
@@ -92,15 +93,15 @@ def instance_name(instance: str) -> str:
 
 
 def known_name(url: str) -> str | None:
-    """The name of a known archive, by its API's exact URL."""
+    """The name of the known archive whose API has exactly this URL; None if there is none."""
     return next((name for name, known in KNOWN.items() if known == url), None)
 
 
 def stock_name(instance: str) -> str | None:
-    """What the dandi client calls an archive, if that is a name for one origin alone; else None.
+    """What the DANDI client calls an archive, if no other origin can have that name; else None.
 
     It calls an archive that it does not know ``host:port``, without the scheme.  So the name counts for https only (on
-    this machine for http only), and never where it could be a known archive's name.
+    this machine for http only), and never if it could be a known archive's name.
     """
     url = api_url(instance)
     parts = urlsplit(url)
@@ -110,13 +111,13 @@ def stock_name(instance: str) -> str | None:
 
 
 def token_variables(instance: str) -> list[str]:
-    """The environment variables in which an API key may be, the first of them first.
+    """The environment variables that may hold an API key, in the order in which they are read.
 
-    For a known archive that of the dandi client.  For an archive that is given by its URL ours, which no other origin
-    shares and a shell can set; then that of the dandi client, if no other origin shares it.
+    For a known archive, the DANDI client's variable.  For another one, first a variable of our own, which no other
+    origin shares and a shell can set; then the DANDI client's, if no other origin shares it.
     """
     url, stock = api_url(instance), stock_name(instance)
-    ours = [] if known_name(url) else [f"DANDI_AT_{_spelled(origin(url))}_API_KEY"]
+    ours = [] if known_name(url) else [f"DANDI_AT_{_encoded(origin(url))}_API_KEY"]
     return ours + ([f"{stock.upper().replace('-', '_')}_API_KEY"] if stock else [])
 
 
@@ -125,36 +126,37 @@ def token_variable(instance: str) -> str:
     return token_variables(instance)[0]
 
 
-def _spelled(origin: str) -> str:
-    """An origin in letters, digits and underscores, so that no two are spelt alike.
+def _encoded(origin: str) -> str:
+    """An origin in letters, digits and underscores, different for every origin.
 
-    The host is in capitals and a dot is an underscore; what else there is stands in small letters.
+    The host is in capitals, with underscores for dots; everything else is in small letters.
     """
     parts = urlsplit(origin)
-    host = "".join(_SPELLED.get(letter) or _spell(letter) for letter in parts.hostname or "")
+    host = "".join(_REPLACED.get(letter) or _encode(letter) for letter in parts.hostname or "")
     scheme = "" if parts.scheme == "https" else f"{parts.scheme}_"
     return f"{scheme}{host}" + (f"_port_{parts.port}" if parts.port else "")
 
 
-def _spell(letter: str) -> str:
+def _encode(letter: str) -> str:
     plain = letter.isascii() and letter.isalnum()
     return letter.upper() if plain else "".join(f"_x{byte:02x}_" for byte in letter.encode())
 
 
 def agreed(said: str | None, given: str | None, default: str) -> str:
-    """The archive to ask, as ``-i`` takes it: a name of a Dandiset says ``said``, ``-i`` or the settings ``given``.
+    """The archive to use, as a value for ``-i``.
 
-    A name and a URL that is not known may be of the same archive; then its ``/info/`` decides: :func:`check_called`.
+    ``said``: the archive in the name of a Dandiset; ``given``: that of ``-i`` or the settings.  A name and an unknown
+    URL may belong to the same archive; :func:`check_called` compares them later with its ``/info/``.
 
     Raises:
-        UsageError: they are of two archives; or only ``said`` is there, and is no name that is known.
+        UsageError: they belong to two archives; or there is only ``said``, and that is unknown.
     """
     if said is None:
         return given or default
     if given is None:
         if "://" not in said and said not in KNOWN:
-            # the nearest name that is known is another archive, to which nothing of this one may go
-            raise UsageError(f"the archive called {said!r} is not known here; name its API: -i https://HOST/api")
+            # no suggestion: the known archive with the closest name must get nothing that belongs to this one
+            raise UsageError(f"no archive called {said!r} is known; name its API: -i https://HOST/api")
         api_url(said)
         return said
     url = api_url(given)
@@ -163,24 +165,26 @@ def agreed(said: str | None, given: str | None, default: str) -> str:
     else:
         same = KNOWN.get(said) == url or url not in KNOWN.values() or is_loopback(urlsplit(url).hostname)
     if not same:
-        raise UsageError(f"a name says {said} and -i, or the settings, say {given}; two archives at once cannot be")
+        raise UsageError(f"the name is of the archive {said}, but -i or the settings select {given}; use one of them")
     return given
 
 
 def may_be(instance: str | None, called: str) -> bool:
-    """Whether an archive may be the one that Dandisets' records call so, as far as one can tell without asking."""
+    """Whether an archive may be the one that records call ``called``, as far as this can be told without a request."""
     name = next((known for known, url in KNOWN.items() if url == instance), instance)
     if not name or "://" in name or is_loopback(urlsplit(KNOWN.get(name, "")).hostname):
-        return True  # what an archive at any URL is called, only it can say
+        return True  # only the archive itself knows its name
     return not called or called.lower() == name.lower()
 
 
 def check_called(said: str | None, instance: Instance) -> None:
-    """See that an archive is the one that a name says.
+    """Check that an archive is the one in the name of a Dandiset.
 
     Raises:
-        UsageError: it is another one.
+        UsageError: it is another archive.
     """
     if said is None or "://" in said or KNOWN.get(said) == instance.api_url or said == instance.name.lower():
         return
-    raise UsageError(f"a name says {said}, and the archive at {instance.api_url} is called {instance.name}; see -i")
+    raise UsageError(
+        f"the name is of the archive {said}, but the archive at {instance.api_url} is called {instance.name}; see -i"
+    )

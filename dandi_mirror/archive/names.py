@@ -1,7 +1,7 @@
-"""Every form in which people name a Dandiset or a part of one, as one value; nothing is asked and no disk is read.
+"""Parsing every form in which people name a Dandiset or a part of one, without requests and without reading the disk.
 
-The forms are in ``docs/use-a-mirror.md``.  What only a request can tell (where a short link leads) is left open in
-``Name.ask``; see :mod:`dandi_mirror.archive.api.follow_names`.
+``docs/use-a-mirror.md`` lists the forms.  A link that only a request can resolve stays in ``Name.ask``; see
+:mod:`dandi_mirror.archive.api.follow_names`.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ _SHOWN = 120
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a name says; None, or empty, where it does not say.
+    """The parts of a name; None or empty for parts that it does not have.
 
-    At most one of ``path``, ``prefix``, ``glob``, ``asset``, ``blob`` and ``zarr`` is there.
+    At most one of ``path``, ``prefix``, ``glob``, ``asset``, ``blob`` and ``zarr`` is set.
     """
 
     text: str
-    """As it was typed."""
+    """As the user typed it."""
     instance: str | None = None
-    """The archive, as ``-i`` takes it: its API's URL, without a slash at its end, where a URL was typed; where a name
-    was typed, that name in lower case, which need not be known (see :func:`~.instances.agreed`)."""
+    """The archive, as a value for ``-i``: its API's URL, without a slash at its end, if the user typed a URL; else the
+    name that the user typed, in lower case, which may be unknown (see :func:`~.instances.agreed`)."""
     dandiset: str | None = None
     """Six digits."""
     version: str | None = None
     """``draft`` or ``0.YYMMDD.HHMM``."""
     path: str = ""
-    """A file, or a folder and all below it; with a slash at its end, a folder only."""
+    """A file, or a folder with everything below it; with a slash at the end, a folder only."""
     prefix: str = ""
-    """What paths begin with, as the archive's ``?path=`` has it."""
+    """The beginning of paths, like the archive's ``?path=``."""
     glob: str = ""
-    """Of whole paths, as the archive's ``?glob=`` has it: only ``*`` is special, and matches ``/`` too."""
+    """A pattern for whole paths, like the archive's ``?glob=``: only ``*`` is special, and it matches ``/``, too."""
     asset: str | None = None
     """An asset's id."""
     blob: str | None = None
@@ -53,15 +53,15 @@ class Name:
     entry: str = ""
     """A file or folder inside the Zarr that ``path`` or ``zarr`` names."""
     ask: str = ""
-    """Where to ask for what is missing: of a known Dandiset, the web site of its archive; else a link that leads on."""
+    """The URL to request: the web site of the archive, if the Dandiset is known; else a link that redirects."""
 
     @property
     def whole(self) -> bool:
-        """Whether it means all of a version, not some files of it."""
+        """Whether it means a whole version, not some of its files."""
         return not (self.path or self.prefix or self.glob or self.asset or self.blob or self.zarr)
 
     def chosen(self, paths: Iterable[str]) -> list[str]:
-        """Which of a version's paths it means by ``path``, ``prefix`` or ``glob``; all of them where it has none."""
+        """The paths of a version that ``path``, ``prefix`` or ``glob`` select; all paths if none of these is set."""
         if self.path:
             folder = self.path.rstrip("/") + "/"
             return [path for path in paths if path == self.path or path.startswith(folder)]
@@ -101,10 +101,10 @@ _ZARR = re.compile(r"(?P<asset>.*?\.(?:zarr|ngff))/(?P<entry>.+)", re.S)
 
 
 def parse(text: str) -> Name:
-    """What ``text`` names.
+    """Parse a name.
 
     Raises:
-        UsageError: no form of a name; the message has the nearest right one.
+        UsageError: ``text`` has none of the forms; the message suggests the closest one.
     """
     typed = text.strip()
     if not typed or len(typed) > _LONGEST or not text.isprintable():
@@ -129,13 +129,13 @@ def _of_short(text: str) -> Name:
     """``000004``, ``DANDI:000004/draft``, ``000004@0.220126.1852/sub-P10HMH/``."""
     found = _SHORT.fullmatch(text)
     if not found:
-        raise _wrong(text, "it names no Dandiset")
+        raise _wrong(text, "this names no Dandiset")
     version, rest = found["version"], found["rest"] or ""
     first, _, after = rest.partition("/")
     if version is None and _VERSION_LIKE.fullmatch(first):
         version, rest = first, after
     elif version is None and found["name"] and first:
-        raise _wrong(text, f"{first} is no version")
+        raise _wrong(text, f"{first} is not a version")
     name = Name(text, _instance(found["name"]), found["id"], _version(text, version))
     return _with_path(name, rest)
 
@@ -144,7 +144,7 @@ def _of_dandi(text: str) -> Name:
     """``dandi://dandi/000004@draft/sub-1/``."""
     found = _DANDI.fullmatch(text)
     if not found:
-        raise _wrong(text, "such a link is dandi://INSTANCE/000004@VERSION/PATH")
+        raise _wrong(text, "such a link has the form dandi://ARCHIVE/000004@VERSION/PATH")
     instance = _instance(found["name"])
     name = Name(text, instance, _dandiset(text, found["id"]), _version(text, found["version"]))
     return _with_path(name, unquote(found["rest"] or ""))
@@ -162,10 +162,10 @@ def _of_url(text: str) -> Name:
         parts = urlsplit(text)
         host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
     except ValueError:
-        raise _wrong(text, "its host is none") from None
+        raise _wrong(text, "it has no valid host") from None
     if "@" in parts.netloc or not host:
-        # not repeated: it may hold a password
-        raise UsageError(f"a link must have a plain host, and no user's name; {FORMS}")
+        # the message does not repeat it: it may hold a password
+        raise UsageError(f"a link must have a host and no user name; {FORMS}")
     if parts.fragment.lstrip("/").startswith("dandiset/"):
         page = urlsplit("/" + parts.fragment.lstrip("/"))
         parts = parts._replace(path=page.path, query=page.query, fragment="")
@@ -215,12 +215,12 @@ def _of_page(text: str, parts: SplitResult, host: str, found: re.Match[str]) -> 
 
 
 def _of_bucket(text: str, parts: SplitResult, path: str) -> Name:
-    """An object at S3, by either of its two kinds of URL, or ``s3://BUCKET/…``."""
+    """An S3 object, by either form of URL, or ``s3://BUCKET/…``."""
     inside = _AMAZON.fullmatch(parts.netloc.lower())
     bucket = parts.netloc if parts.scheme == "s3" else inside["bucket"] if inside else None
     found = _OBJECT.fullmatch(path)
     if not found or (bucket is None) == (found["bucket"] is None):
-        raise _wrong(text, "no blob or Zarr is there; they are at …/blobs/123/456/ID and …/zarr/ID/")
+        raise _wrong(text, "this is not the URL of a blob or a Zarr: …/blobs/123/456/ID or …/zarr/ID/")
     instance = BUCKETS.get(bucket or found["bucket"])
     return _of_object(text, instance and KNOWN[instance], found)
 
@@ -233,16 +233,16 @@ def _of_object(text: str, instance: str | None, found: re.Match[str]) -> Name:
 
 
 def _leading_on(text: str, parts: SplitResult, host: str) -> Name:
-    """A link that says nothing by itself, as those that are short."""
+    """A link that only a request can resolve, such as a short link."""
     if at_host(host) and host != "gui.dandiarchive.org":
-        raise _wrong(text, "this page is of no Dandiset")
+        raise _wrong(text, "this is not the page of a Dandiset")
     _plain_site(parts, host)
     return Name(text, ask=text)
 
 
 def _plain_site(parts: SplitResult, host: str) -> str:
     if parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise UsageError(f"http://{host} is not asked, for plain http is only for 127.0.0.1; use https")
+        raise UsageError(f"http://{host}: plain http works for 127.0.0.1 only; use https")
     return f"{parts.scheme}://{host}"
 
 
@@ -252,7 +252,7 @@ def _instance(name: str | None) -> str | None:
 
 def _dandiset(text: str, found: str) -> str:
     if not is_dandiset_id(found):
-        raise _wrong(text, f"{found} is no Dandiset's id, which has six digits")
+        raise _wrong(text, f"{found} is not the id of a Dandiset, which has six digits")
     return found
 
 
@@ -262,21 +262,21 @@ def _version(text: str, found: str | None) -> str | None:
     if found.lower() == DRAFT:
         return DRAFT
     if not is_version_id(found):
-        raise _wrong(text, f"{found or 'nothing'} is no version; one is called draft, or as 0.220126.1852")
+        raise _wrong(text, f"{found or 'nothing'} is not a version: use draft or, for example, 0.220126.1852")
     return found
 
 
 def _uuid(text: str, found: str | None) -> str | None:
     if found is not None and not _UUID.fullmatch(found.lower()):
-        raise _wrong(text, f"{found[:_SHOWN]} is no id of an asset, a blob or a Zarr")
+        raise _wrong(text, f"{found[:_SHOWN]} is not the id of an asset, a blob or a Zarr")
     return found and found.lower()
 
 
 def _with_path(name: Name, path: str) -> Name:
-    """A name with a path or a glob, as one of them is typed."""
+    """Add a path or a glob to a name."""
     parts = [part for part in path.split("/") if part not in {"", "."}]
     if ".." in parts:
-        raise UsageError(f"{name.text}: a path within a Dandiset has no '..'; name the file or folder from the top")
+        raise UsageError(f"{name.text}: a path in a Dandiset cannot have '..'; give it from the top of the Dandiset")
     plain = "/".join(parts) + ("/" if parts and path.endswith("/") else "")
     if "*" in plain:
         return replace(name, glob=plain)
@@ -286,7 +286,7 @@ def _with_path(name: Name, path: str) -> Name:
 
 
 def _wrong(text: str, why: str) -> UsageError:
-    """What is wrong with a name, and the nearest right one."""
+    """The error for a name, with the closest correct one."""
     said = re.sub(r"^https?://[^/]*|^dandi://[^/]*:[0-9]+", "", text)
     name = re.match(r"(?:dandi://)?([a-z][a-z-]*)[ :_./-]*[0-9]", said, re.I)
     number = re.search(r"(?<![0-9.a-f-])[0-9]{1,6}(?![0-9.])", said)

@@ -18,7 +18,7 @@ from dandi_mirror.workflows import tokens
 
 if TYPE_CHECKING:
     from dandi_mirror.addresses import Allowed
-    from dandi_mirror.archive.content.scheduler import Access, Meter
+    from dandi_mirror.archive.content.scheduler import ByteCounter, TransferSettings
     from dandi_mirror.errors import MirrorError
 
 SHOWN_FAILURES = 10
@@ -37,9 +37,9 @@ def common(command: Command) -> Command:
     return command
 
 
-def access(instance: str, allowed: Allowed) -> Access:
+def access(instance: str, allowed: Allowed) -> TransferSettings:
     """How content of an archive may be asked for; the keyring is opened when the API refuses something."""
-    from dandi_mirror.archive.content.scheduler import Access
+    from dandi_mirror.archive.content.scheduler import TransferSettings
     from dandi_mirror.archive.instances import api_url
 
     def stored() -> str | None:
@@ -47,7 +47,7 @@ def access(instance: str, allowed: Allowed) -> Access:
         return token.value if token else None
 
     token = tokens.given(instance)
-    return Access(api_url(instance), token.value if token else None, allowed, key=stored)
+    return TransferSettings(api_url(instance), token.value if token else None, allowed, key=stored)
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class Telling:
         if self.form == "text":
             output.say(printable(line), err=True)
 
-    def progress(self, total: int, meter: Meter) -> AbstractContextManager[object]:
+    def progress(self, total: int, meter: ByteCounter) -> AbstractContextManager[object]:
         """Bytes, rate and time left on a terminal; nothing anywhere else."""
         if self.form == "json" or not total or not sys.stderr.isatty():
             return nullcontext()

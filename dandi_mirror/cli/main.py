@@ -129,11 +129,11 @@ def main() -> None:
 def _tell_of_waiting() -> None:
     """Tell somebody at a terminal when a host does not answer; a run by the clock stays silent, and tries longer."""
     if sys.stderr and sys.stderr.isatty():
-        from dandi_mirror.archive.http.notices import NOTICES
+        from dandi_mirror.archive.http.wait_messages import WAIT_MESSAGES
         from dandi_mirror.text import plain
 
         # not click.echo: a live line on the terminal puts itself in the place of sys.stderr, and makes room
-        NOTICES.listen(lambda line: print(f"dandi-mirror: {plain(line)}", file=sys.stderr, flush=True))
+        WAIT_MESSAGES.listen(lambda line: print(f"dandi-mirror: {plain(line)}", file=sys.stderr, flush=True))
 
 
 def _fail(message: str, code: int) -> NoReturn:

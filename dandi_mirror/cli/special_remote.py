@@ -22,8 +22,8 @@ from dandi_mirror.errors import CredentialsError, MirrorError, NotFoundError
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from dandi_mirror.archive.content.single import Meter
-    from dandi_mirror.archive.content.sources import Access
+    from dandi_mirror.archive.content.single import ByteCounter
+    from dandi_mirror.archive.content.sources import TransferSettings
     from dandi_mirror.archive.credentials import Token
 
 COST = 250
@@ -74,9 +74,9 @@ class Remote:
         return api_url(self._line.value())
 
     @cached_property
-    def _access(self) -> Access:
+    def _access(self) -> TransferSettings:
         from dandi_mirror.addresses import Allowed
-        from dandi_mirror.archive.content.sources import Access
+        from dandi_mirror.archive.content.sources import TransferSettings
         from dandi_mirror.archive.credentials import KeyringTrouble, from_keyring, from_variable
         from dandi_mirror.repo.annex.clone import allowed_addresses
 
@@ -87,7 +87,7 @@ class Remote:
             self._trouble = str(error)
         # the repository names this API, no person does: what git-annex may ask on this machine may be asked
         allowed = Allowed(addresses=allowed_addresses(Path.cwd()))
-        return Access(self._api, self._token.value if self._token else None, allowed)
+        return TransferSettings(self._api, self._token.value if self._token else None, allowed)
 
     def _urls(self, key: str) -> list[str]:
         """Where the API has a key's content; what else the git-annex branch may say is passed over."""
@@ -155,26 +155,26 @@ class Remote:
 
     def _fetch(self, key: str, file: Path) -> str:
         """Bring content in one piece, for git-annex takes a file's size for what is there of it; or say why not."""
-        from dandi_mirror.archive.content.single import Hand, Item, Meter
-        from dandi_mirror.archive.content.sources import Hosts
+        from dandi_mirror.archive.content.single import ByteCounter, Item, Worker
+        from dandi_mirror.archive.content.sources import TransferState
 
         try:
             found = _KEY.match(key)
             if not found:
                 return "a key that is none of the archive's"
-            urls, hosts, meter = self._urls(key), Hosts(self._access), Meter()
+            urls, hosts, meter = self._urls(key), TransferState(self._access), ByteCounter()
             if not urls:
                 return GONE
-            hand = Hand(hosts, meter)
+            worker = Worker(hosts, meter)
             with self._telling(meter, file):
-                error = hand.one(Item(tuple(urls), int(found[1]), found[2], file)).error
+                error = worker.whole(Item(tuple(urls), int(found[1]), found[2], file)).error
         except MirrorError as caught:
             error = caught
         if isinstance(error, CredentialsError):
             error = self._refused()
         return GONE if isinstance(error, NotFoundError) else str(error or "")
 
-    def _telling(self, meter: Meter, file: Path) -> AbstractContextManager[None]:
+    def _telling(self, meter: ByteCounter, file: Path) -> AbstractContextManager[None]:
         """Tell git-annex how many bytes are there, while nothing else is said to it."""
         have = file.stat().st_size if file.exists() else 0
         return repeated(lambda: self._line.say("PROGRESS", have + meter.received))

@@ -1,4 +1,4 @@
-"""The demo: an archive of its own, mirrored, cloned, read and checked.
+"""The demo: mirrors, clones, reads and checks Dandisets of an embedded archive.
 
 ``000004.json.gz`` is Dandiset 000004 as the real archive had it (paths, sizes, digests, ids and records of
 every recorded state, with the official mirror's annex keys); made from the public history of

@@ -1,4 +1,4 @@
-"""Recorded history of a Dandiset, played into an embedded archive state by state."""
+"""Replay the recorded history of a Dandiset into an embedded archive, state by state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What was recorded of one Dandiset."""
+    """The recorded history of one Dandiset."""
 
     dandiset: dict[str, Any]
     moments: list[Moment]
@@ -57,7 +57,7 @@ def read_history(path: Path = DEMO_HISTORY) -> History:
 
 
 def play(archive: Archive, history: History) -> Iterator[Moment]:
-    """Bring the archive to each state in turn; what is yielded is what it now holds."""
+    """Bring the archive to each recorded state in turn, and yield that state."""
     row = history.dandiset
     dandiset = archive.create_dandiset(
         history.identifier, name=history.moments[0].metadata["name"], created=row["created"]

@@ -73,7 +73,7 @@ def nwb_path(subject: str, day: int) -> str:
 
 
 def nwb_metadata(subject: str) -> dict[str, Any]:
-    """What the archive's metadata says of such a file."""
+    """The archive's metadata of such a file."""
     return {
         "encodingFormat": "application/x-nwb",
         "approach": [{"schemaKey": "ApproachType", "name": "electrophysiological approach"}],

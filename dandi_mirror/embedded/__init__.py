@@ -1,15 +1,18 @@
-"""A DANDI-compatible archive on loopback: what the demo, the tests and the benchmarks talk to.
+"""A DANDI-compatible archive on loopback, for the demo, the tests and the benchmarks.
 
-It shares nothing with the client side of this project: its truth is what the real archive answered.
+It shares no code with the client side of this project: it follows recorded answers of the real archive.
 """
 
-from dandi_mirror.embedded.assets import Asset, Blob, Zarr
-from dandi_mirror.embedded.bucket import Objects
-from dandi_mirror.embedded.dandiset import Dandiset
-from dandi_mirror.embedded.rules import Refused
-from dandi_mirror.embedded.server import Request, Server, serve
-from dandi_mirror.embedded.store import Archive, User
-from dandi_mirror.embedded.versions import Version
+from dandi_mirror.embedded.bucket.objects import Objects
+from dandi_mirror.embedded.rules.refusals import Refused
+from dandi_mirror.embedded.serving.app import Request, Server
+from dandi_mirror.embedded.serving.server import serve
+from dandi_mirror.embedded.store.archive import Archive
+from dandi_mirror.embedded.store.assets import Asset
+from dandi_mirror.embedded.store.blobs import Blob, Zarr
+from dandi_mirror.embedded.store.catalog import User
+from dandi_mirror.embedded.store.dandiset import Dandiset
+from dandi_mirror.embedded.store.versions import Version
 
 __all__ = [
     "Archive",

@@ -165,7 +165,7 @@ def dandisets(names: Iterable[Name]) -> list[str]:
 
 def api_here(name: Name, mirror_path: Path, folder: Path | None) -> str:
     """The API of the archive that a name's dataset on this machine is of, as it says itself; empty if it does not."""
-    from dandi_mirror.addresses import Allowed, inside
+    from dandi_mirror.addresses import Allowed, is_inside
     from dandi_mirror.archive.instances import known_name
     from dandi_mirror.mirror.contents.local import dataset_here
     from dandi_mirror.repo.annex.clone import Clone
@@ -177,7 +177,7 @@ def api_here(name: Name, mirror_path: Path, folder: Path | None) -> str:
         return api
     # nobody named it but the repository: its host must be one that git-annex, too, would ask
     clone.read_config()
-    return "" if inside(api, Allowed(addresses=clone.addresses)) else api
+    return "" if is_inside(api, Allowed(addresses=clone.addresses)) else api
 
 
 def settings_for(

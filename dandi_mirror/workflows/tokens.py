@@ -12,7 +12,7 @@ import click
 from dandi_mirror.errors import CredentialsError
 
 if TYPE_CHECKING:
-    from dandi_mirror.archive.api.client import Archive, User
+    from dandi_mirror.archive.api.client import Archive, ArchiveUser
     from dandi_mirror.archive.credentials import Token
     from dandi_mirror.archive.http.session import Session
     from dandi_mirror.config import Settings
@@ -131,7 +131,7 @@ def nothing(instance: str, trouble: str = "", what: str = "") -> CredentialsErro
     )
 
 
-def ask(instance: str) -> tuple[str, User]:
+def ask(instance: str) -> tuple[str, ArchiveUser]:
     """A token as it is typed, not shown, and whose it is.
 
     Raises:
@@ -153,7 +153,7 @@ def ask(instance: str) -> tuple[str, User]:
     raise CredentialsError(f"{TRIES} keys that {name} does not know; nothing was kept")
 
 
-def who(instance: str, value: str | Token) -> User:
+def who(instance: str, value: str | Token) -> ArchiveUser:
     """Who the archive takes a token for."""
     from dandi_mirror.archive.api.client import whoami
     from dandi_mirror.archive.http.session import Session
@@ -180,7 +180,7 @@ def keep(instance: str, value: str) -> str:
         ) from None
 
 
-def shown(user: User) -> str:
+def shown(user: ArchiveUser) -> str:
     """A person as they may stand on a terminal."""
     from dandi_mirror.text import printable
 

@@ -15,7 +15,7 @@ from dandi_mirror.mirror.format.tree import is_text
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.sync import draft
-from dandi_mirror.mirror.sync.dandiset import Task, make_good, sync_dandiset, sync_one
+from dandi_mirror.mirror.sync.dandiset import Task, repair_after_crash, sync_dandiset, sync_one
 from dandi_mirror.model import DRAFT, DandisetRow, Report
 from dandi_mirror.repo.annex import reconcile
 from dandi_mirror.repo.annex.clone import Clone
@@ -117,7 +117,7 @@ class Upload:
             with self.mirror.lock(self.dandiset) as killed:
                 if killed:
                     # a half-written work tree would look like edits
-                    make_good(self.clone.dataset, DRAFT, killed)
+                    repair_after_crash(self.clone.dataset, DRAFT, killed)
             yield
 
     # --- the plan --------------------------------------------------------------------------------------------
@@ -130,14 +130,14 @@ class Upload:
             PartError: it is not where the draft is.
         """
         clone = self._checked_out()
-        base = draft.last_sync(clone.dataset)
+        base = draft.synced_draft(clone.dataset)
         if not worktree.stands_at(clone.dataset, base.commit):
             raise PartError(
                 f"{clone.path} has edits where the last sync's state would go, so it was left behind; move them away, "
                 f"run {UPDATE}, and put them back"
             )
         edits = read_edits(clone.dataset, base.commit)
-        row, theirs = draft.in_archive(self.archive, self.archive.dandiset(self.dandiset), base)
+        row, theirs = draft.remote_draft(self.archive, self.archive.dandiset(self.dandiset), base)
         kinds = Kinds.of({*base.assets, *theirs, *(edit.path for edit in edits if not edit.gone)})
         wanted = self.wanted
         ours = read_ours(clone, base.assets, theirs, edits, kinds, named=wanted.names_itself, included=wanted.includes)
@@ -174,7 +174,7 @@ class Upload:
             UsageError: this is no work tree to upload from.
         """
         clone = self._checked_out()
-        base = draft.last_sync(clone.dataset)
+        base = draft.synced_draft(clone.dataset)
         clone.prepare()
         with self.mirror.lock(self.dandiset):
             self.result.kept = reconcile.step_back(clone.dataset, DRAFT, base.commit)

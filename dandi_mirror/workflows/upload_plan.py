@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dandi_mirror.mirror.sync import draft
-from dandi_mirror.model import DRAFT, DandisetRow, There
+from dandi_mirror.model import DRAFT, DandisetRow, RemoteFile
 from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.upload.change.local_state import Ours
 from dandi_mirror.upload.change.plan import Plan
@@ -18,9 +18,9 @@ class Planned:
     """A plan, and what it was made of."""
 
     clone: Clone
-    base: draft.Base
+    base: draft.SyncedDraft
     row: DandisetRow
-    theirs: Mapping[str, There]
+    theirs: Mapping[str, RemoteFile]
     ours: Ours
     kinds: Kinds
     plan: Plan = field(default_factory=lambda: Plan((), (), 0, 0))
@@ -32,7 +32,7 @@ class Planned:
         """What is checked out."""
         return self.clone.dataset.ref(f"refs/heads/{DRAFT}") or ""
 
-    def copies(self, selects: Callable[[str], bool]) -> Iterator[tuple[str, There]]:
+    def copies(self, selects: Callable[[str], bool]) -> Iterator[tuple[str, RemoteFile]]:
         """Files with the bytes that the archive has there, in another form: no links, or links by another name."""
         for path in filter(selects, self.ours.edited):
             there = self.theirs.get(path)

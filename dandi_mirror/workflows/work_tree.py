@@ -10,7 +10,7 @@ from pathlib import Path
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.mirror.state.layout import mirror_of
-from dandi_mirror.mirror.sync.dandiset import make_good
+from dandi_mirror.mirror.sync.dandiset import repair_after_crash
 from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.annex.clone import Clone
 
@@ -36,7 +36,7 @@ class Working:
         """
         with mirror_of(self.folder, self.dandiset).lock(self.dandiset) as killed:
             if killed:
-                make_good(self.clone.dataset, DRAFT, killed)
+                repair_after_crash(self.clone.dataset, DRAFT, killed)
             yield
 
 

@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dandi_mirror.embedded import Archive, Server, serve
-from dandi_mirror.embedded.outside import OutsideBucket
+from dandi_mirror.embedded.bucket.outside import OutsideBucket
 from tests.conformance.known import DANDI, KNOWN, LEAST, TESTS
 from tests.support.seaweed import KEY, seaweed
 

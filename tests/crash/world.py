@@ -29,8 +29,8 @@ REPOSITORIES = (".", DANDISET)
 """The superdataset and the dataset, below a mirror."""
 _TAKES_ALL_FOR_LARGE = """
 from dandi_mirror.cli.main import main
-from dandi_mirror.mirror import update
-update.LARGE = 0
+from dandi_mirror.mirror.sync import steps
+steps.LARGE = 0
 main()
 """
 PATIENCE = 20.0

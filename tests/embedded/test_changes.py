@@ -152,7 +152,7 @@ def test_a_deleted_version_is_gone(server: Server, dandiset: Dandiset) -> None:
 def test_a_deleted_dandiset_is_gone_and_its_assets_answer_on(server: Server, dandiset: Dandiset) -> None:
     seed(dandiset, "a")
     asset = next(iter(dandiset.draft))
-    dandiset.archive.delete_dandiset("000004")
+    server.archive.delete_dandiset("000004")
     assert get(server, "/dandisets/000004/").json() == {"detail": "Not found."}
     assert get(server, f"/assets/{asset.asset_id}/").status_code == 200
 

@@ -76,6 +76,12 @@ def test_a_missing_slash_is_a_relative_redirect_with_the_query(server: Server) -
     assert answer.headers["location"] == "/api/dandisets/?page_size=2"
 
 
+def test_a_path_that_ends_in_a_newline_is_not_that_of_an_endpoint(server: Server, dandiset: Dandiset) -> None:
+    for path in ("/dandisets/%0A", "/dandisets/000004/%0A", "/dandisets%0A/"):
+        answer = get(server, path)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+
+
 def test_a_bad_token_is_refused_on_public_pages_too(server: Server) -> None:
     answer = get(server, "/dandisets/", token="f" * 40)
     assert (answer.status_code, answer.json()) == (401, {"detail": "Invalid token."})
@@ -84,7 +90,7 @@ def test_a_bad_token_is_refused_on_public_pages_too(server: Server) -> None:
 
 def test_a_body_that_is_too_large_is_refused(server: Server) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dandi_mirror.embedded.server.MOST_BODY", 1000)
+        patch.setattr("dandi_mirror.embedded.serving.app.MOST_BODY", 1000)
         answer = requests.post(f"{server.api_url}/blobs/digest/", data=b" " * 1001)
     assert answer.status_code == 413
 

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from zarr_checksum.tree import ZarrChecksumTree
 
 from dandi_mirror.embedded import Archive, Dandiset, Objects, Server, serve
-from dandi_mirror.embedded.outside import OutsideBucket
+from dandi_mirror.embedded.bucket.outside import OutsideBucket
 from tests.support.asking import ADMIN, OTHER, OWNER, Clock, draft_of, get
 from tests.support.putting import MIB, add, begin, call, complete, put_parts, upload, validate
 from tests.support.seaweed import KEY, seaweed
@@ -54,8 +54,8 @@ def archive(s3: Objects | None) -> Archive:
 
 
 @pytest.fixture
-def own_server(dandiset: Dandiset) -> Iterator[Server]:
-    with serve(dandiset.archive) as served:
+def own_server(archive: Archive, dandiset: Dandiset) -> Iterator[Server]:
+    with serve(archive) as served:
         yield served
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.addresses import Allowed
-from dandi_mirror.archive.content.scheduler import Access, Item, Outcome, fetch
+from dandi_mirror.archive.content.scheduler import DownloadOutcome, Item, TransferSettings, fetch
 from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.embedded import Archive, serve
 from tests.support import kinds
@@ -152,9 +152,9 @@ class Place:
     heads: list[bytes]
     """Of all requests."""
 
-    def fetch(self, partial: Path) -> Outcome:
+    def fetch(self, partial: Path) -> DownloadOutcome:
         item = Item(self.urls, SIZE, sha256(CONTENT).hexdigest(), partial)
-        access = Access(self.proxy.api_url, TOKEN, LOOPBACK, PATIENCE)
+        access = TransferSettings(self.proxy.api_url, TOKEN, LOOPBACK, PATIENCE)
         [outcome] = fetch([item], access, jobs=1)
         return outcome
 
@@ -215,7 +215,7 @@ def test_bodies_in_pieces_are_read_one_after_the_other_on_one_connection(place: 
     place.proxy.choose = choose
     before = place.proxy.connections
     items = [Item(place.urls[:1], SIZE, sha256(CONTENT).hexdigest(), tmp_path / name) for name in ("a", "b", "c")]
-    access = Access("", None, LOOPBACK, replace(PATIENCE, read_timeout=10))
+    access = TransferSettings("", None, LOOPBACK, replace(PATIENCE, read_timeout=10))
     assert [outcome.error for outcome in fetch(items, access, jobs=1)] == [None] * 3
     assert (place.proxy.connections - before, len(place.heads)) == (1, 3)
     assert all(b" HTTP/1.1\r\n" in head for head in place.heads)

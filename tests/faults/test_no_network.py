@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.http import notices
-from dandi_mirror.archive.http.notices import NOTICES
-from dandi_mirror.archive.http.retry import Host, Missed, RetryPolicy, ask_again
+from dandi_mirror.archive.http import wait_messages as notices
+from dandi_mirror.archive.http.retry import HostState, NoResponse, RetryPolicy, with_retries
 from dandi_mirror.archive.http.session import Session
+from dandi_mirror.archive.http.wait_messages import WAIT_MESSAGES
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import TemporaryError
@@ -41,9 +41,9 @@ def refusing() -> str:
 def lines() -> Iterator[list[str]]:
     """What somebody at a terminal is told."""
     told: list[str] = []
-    NOTICES.listen(told.append)
+    WAIT_MESSAGES.listen(told.append)
     yield told
-    NOTICES.listen(None)
+    WAIT_MESSAGES.listen(None)
 
 
 COMMANDS = {
@@ -110,11 +110,11 @@ def test_a_run_by_the_clock_says_nothing_until_its_end_and_makes_all_attempts(re
     def once() -> None:
         nonlocal tried
         tried += 1
-        raise Missed("connection refused", away=True)
+        raise NoResponse("connection refused", unreachable=True)
 
-    NOTICES.listen(None)
-    with pytest.raises(Missed):
-        ask_again(once, POLICY, Host("x"), "y", lambda seconds: None)
+    WAIT_MESSAGES.listen(None)
+    with pytest.raises(NoResponse):
+        with_retries(once, POLICY, HostState("x"), "y", lambda seconds: None)
     assert tried == POLICY.attempts
     # and by the command: no line before the last one
     patch = "import sys, dandi_mirror.archive.http.session as h\n"
@@ -152,7 +152,7 @@ def test_who_has_had_an_answer_is_not_left_by_a_short_outage(
     monkeypatch: pytest.MonkeyPatch, lines: list[str], refusing: str
 ) -> None:
     monkeypatch.setattr(notices, "ENOUGH", 0.0)
-    NOTICES.answered()
+    WAIT_MESSAGES.answered()
     with closing(Session(refusing, policy=POLICY)) as asking, pytest.raises(TemporaryError):
         asking.get("/info/")
     assert [line.rpartition("(")[2] for line in lines] == [f"{number} of 7)" for number in range(2, 8)]

@@ -17,10 +17,10 @@ import pytest
 
 from dandi_mirror.archive.api.client import MOST_PAGES
 from dandi_mirror.archive.api.client import Archive as Client
-from dandi_mirror.archive.http.notices import ENOUGH
 from dandi_mirror.archive.http.pool import AT_ONCE, HEAD
 from dandi_mirror.archive.http.retry import HOPS, RetryPolicy
-from dandi_mirror.archive.http.session import LARGEST_ANSWER, MISSED, Session
+from dandi_mirror.archive.http.session import LARGEST_ANSWER, MOST_FAILURES, Session
+from dandi_mirror.archive.http.wait_messages import ENOUGH
 from dandi_mirror.canonical import DEEPEST
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import BadAnswerError, MirrorError, PartError, TemporaryError
@@ -96,7 +96,7 @@ def test_nobody_asks_before_the_archive_wants_to_be_asked_again(proxy: Proxy, sp
     proxy.choose = choose
     with session(proxy) as asking, ThreadPoolExecutor(4) as pool:
         first = pool.submit(asking.get, "/info/")
-        wait_until(lambda: asking._api._host.resume)
+        wait_until(lambda: asking._api._host.not_before)
         assert [future.result() for future in [pool.submit(asking.get, "/info/") for _ in range(3)]]
         assert first.result()
     assert len(moments) == 5
@@ -108,7 +108,7 @@ def test_an_archive_that_wants_to_be_left_alone_for_long_is(proxy: Proxy) -> Non
     began = time.monotonic()
     with session(proxy) as asking:
         assert "with 429" in fails(lambda: asking.get("/info/"))
-        assert "no request is wanted for 3" in fails(lambda: asking.get("/dandisets/"))
+        assert "accepts no request for 3" in fails(lambda: asking.get("/dandisets/"))
     assert (len(proxy.asked), time.monotonic() - began < SOON) == (1, True)
 
 
@@ -138,10 +138,10 @@ def test_an_archive_that_comes_back_is_told_by_nobody(proxy: Proxy) -> None:
 def test_an_archive_that_is_away_ends_a_run_and_not_each_request_of_it(proxy: Proxy) -> None:
     always(proxy, kinds.error)
     with session(proxy) as asking:
-        for _ in range(MISSED):
+        for _ in range(MOST_FAILURES):
             assert "with 500" in fails(lambda: asking.get("/info/"))
-        assert "is not asked for: no answer to the" in fails(lambda: asking.get("/info/"))
-        assert len(proxy.asked) == MISSED * STEADY.attempts
+        assert "was not requested: " in fails(lambda: asking.get("/info/"))
+        assert len(proxy.asked) == MOST_FAILURES * STEADY.attempts
         # where content is, it may be better
         proxy.choose = lambda asked: None
         assert asking.content(f"{proxy.origin}/robots.txt", 100)
@@ -155,17 +155,17 @@ def test_a_redirect_is_no_sign_that_the_content_will_come(proxy: Proxy) -> None:
 
     proxy.choose = choose
     with session(proxy) as asking:
-        for _ in range(MISSED):
+        for _ in range(MOST_FAILURES):
             assert "with 500" in fails(lambda: asking.content(f"{proxy.origin}/here", 100))
         asked = len(proxy.asked)
-        assert "is not asked for" in fails(lambda: asking.content(f"{proxy.origin}/here", 100))
-        assert (len(proxy.asked), asking.requests) == (asked, 2 * MISSED)
+        assert "was not requested" in fails(lambda: asking.content(f"{proxy.origin}/here", 100))
+        assert (len(proxy.asked), asking.requests) == (asked, 2 * MOST_FAILURES)
 
 
 def test_one_answer_in_between_and_nothing_is_given_up(proxy: Proxy) -> None:
     proxy.choose = lambda asked: None if asked.path == "/api/info/" else kinds.error
     with session(proxy) as asking:
-        for _ in range(MISSED + 1):
+        for _ in range(MOST_FAILURES + 1):
             assert "with 500" in fails(lambda: asking.get("/dandisets/"))
             assert asking.get("/info/")
 
@@ -211,7 +211,7 @@ def test_the_body_of_a_redirect_is_not_read(proxy: Proxy) -> None:
     always(proxy, redirect)
     with session(proxy) as asking:
         assert asking.content(f"{proxy.origin}/here", 100) == b"content"
-        assert "elsewhere (302)" in fails(lambda: asking.get("/info/"), PartError)
+        assert "to another URL (302)" in fails(lambda: asking.get("/info/"), PartError)
     assert sent < 100
 
 
@@ -270,7 +270,7 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
         "without a byte": patience.read_timeout,
         "until the head of an answer is whole": HEAD * patience.read_timeout,
         "one whole answer": patience.total_timeout,
-        "answers in a row that did not come, for all of this": MISSED,
+        "answers in a row that did not come, for all of this": MOST_FAILURES,
         "at a terminal, a host that is not found, refuses the connection or cannot be reached": ENOUGH,
         "connections to one host": AT_ONCE,
         "one answer, unpacked": LARGEST_ANSWER,
@@ -288,5 +288,5 @@ def test_a_list_without_end_is_left_where_its_count_is_reached(proxy: Proxy, row
 
     proxy.choose = lambda asked: page if asked.path.endswith("/versions/") else None
     with session(proxy) as asking:
-        assert "counts 2500 rows" in fails(lambda: Client(asking).versions("000001"), BadAnswerError)
+        assert "counts 2500 entries" in fails(lambda: Client(asking).versions("000001"), BadAnswerError)
     assert len(proxy.asked) <= 4

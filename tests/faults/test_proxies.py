@@ -16,7 +16,7 @@ import pytest
 from dandi_mirror.addresses import Allowed
 from dandi_mirror.archive.content.scheduler import fetch
 from dandi_mirror.archive.content.single import Item
-from dandi_mirror.archive.content.sources import Access
+from dandi_mirror.archive.content.sources import TransferSettings
 from dandi_mirror.archive.http import environment
 from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.archive.http.session import Session
@@ -64,7 +64,7 @@ class Network:
         partial = self.folder / "partial"
         partial.unlink(missing_ok=True)
         item = Item((origin + self.path,), len(CONTENT), sha256(CONTENT).hexdigest(), partial)
-        [outcome] = fetch([item], Access("", None, LOOPBACK, policy), jobs=1)
+        [outcome] = fetch([item], TransferSettings("", None, LOOPBACK, policy), jobs=1)
         if outcome.error:
             raise outcome.error
         assert partial.read_bytes() == CONTENT
@@ -96,9 +96,9 @@ def network(tmp_path: Path, certificate: Path) -> Iterator[Network]:
 @pytest.fixture(autouse=True)
 def _no_memory() -> Iterator[None]:
     """Each test has certificates of its own."""
-    environment.trust.cache_clear()
+    environment.tls_context.cache_clear()
     yield
-    environment.trust.cache_clear()
+    environment.tls_context.cache_clear()
 
 
 ASKS: dict[str, Callable[..., None]] = {"sync": Network.session, "get": Network.content}
@@ -144,7 +144,7 @@ def test_the_proxy_gets_the_name_and_the_password_and_nobody_else(
 
 @both
 @pytest.mark.parametrize("kind", ["plain", "secure"])
-@pytest.mark.parametrize(("given", "says"), [("", "wants a name and a password"), ("me:wrong-one@", "does not take")])
+@pytest.mark.parametrize(("given", "says"), [("", "wants a name and a password"), ("me:wrong-one@", "does not accept")])
 def test_a_proxy_that_wants_a_password_ends_it_at_once_and_is_named(
     network: Network, monkeypatch: pytest.MonkeyPatch, ask: Callable[..., None], kind: str, given: str, says: str
 ) -> None:
@@ -263,7 +263,7 @@ def test_what_fails_for_one_file_is_not_tried_for_each(network: Network) -> None
     digest = sha256(CONTENT).hexdigest()
     items = [Item((url,), len(CONTENT), digest, network.folder / str(number)) for number in range(200)]
     began = time.monotonic()
-    outcomes = list(fetch(items, Access("", None, LOOPBACK, PATIENT), jobs=2))
+    outcomes = list(fetch(items, TransferSettings("", None, LOOPBACK, PATIENT), jobs=2))
     assert {str(outcome.error).partition(" is not trusted")[0] for outcome in outcomes} == {
         f"the certificate of 127.0.0.1:{network.https_port}"
     }

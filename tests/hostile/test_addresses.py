@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
@@ -11,10 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.responses import RedirectResponse, Response
 
-from dandi_mirror.addresses import Allowed, inside, is_allowed, is_public
+from dandi_mirror.addresses import Allowed, is_allowed, is_inside, is_public
 from dandi_mirror.archive.api.follow_names import follow
-from dandi_mirror.archive.content.single import Hand, Item, Meter
-from dandi_mirror.archive.content.sources import Access, Hosts
+from dandi_mirror.archive.content.single import ByteCounter, Item, Worker
+from dandi_mirror.archive.content.sources import TransferSettings, TransferState
+from dandi_mirror.archive.http.environment import refuse_request
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.archive.names import Name
@@ -71,7 +73,7 @@ def test_an_address_of_the_public_network_is_asked(address: str) -> None:
 )
 def test_every_spelling_of_such_an_address_is_known(host: str) -> None:
     assert Allowed().refuses(f"https://{host}/x")
-    assert inside(f"https://{host}/x", Allowed())
+    assert is_inside(f"https://{host}/x", Allowed())
     assert not Allowed().refuses("https://dandiarchive.s3.amazonaws.com/x")
 
 
@@ -99,11 +101,11 @@ def test_content_is_not_asked_for_at_another_port_of_a_named_archives_machine(
     """By a record's URL, and by a redirect; each way of asking."""
     there = f"{inner.origin}/delete?all=1"
     server.intercept = lambda request: RedirectResponse(there) if request.path.endswith("/download/") else None
-    access = Access(server.api_url, None, Allowed.named(server.api_url), IMPATIENT)
+    access = TransferSettings(server.api_url, None, Allowed.named(server.api_url), IMPATIENT)
     for url in (there, f"{server.api_url}/assets/{ID}/download/"):
-        hand = Hand(Hosts(access), Meter())
-        with closing(hand.asker):
-            error = hand.one(Item((url,), 5, sha256(CONTENT).hexdigest(), tmp_path / "partial")).error
+        worker = Worker(TransferState(access), ByteCounter())
+        with closing(worker.downloader):
+            error = worker.whole(Item((url,), 5, sha256(CONTENT).hexdigest(), tmp_path / "partial")).error
         assert "on this machine or network" in str(error)
         with (
             closing(Session(server.api_url, policy=IMPATIENT)) as session,
@@ -127,7 +129,7 @@ def test_a_name_that_resolves_to_this_machine_is_not_asked_either(
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     url = f"https://rebound.example.org:{urlsplit(inner.origin).port}/x"
-    assert inside(url, Allowed())
+    assert is_inside(url, Allowed())
     with closing(Session(server.api_url, policy=IMPATIENT)) as session, pytest.raises(PartError, match="is on this"):
         session.content(url, 10)
     assert inner.requests == []
@@ -149,7 +151,7 @@ def test_a_link_that_leads_to_this_machine_is_not_asked(server: Server, inner: S
 def test_a_site_that_says_its_api_is_on_this_machine_is_not_believed(server: Server, inner: Server) -> None:
     info = f'{{"services": {{"api": {{"url": "{inner.api_url}"}}}}}}'
     server.intercept = lambda request: Response(info, media_type="application/json")
-    with pytest.raises(UsageError, match="name the archive itself by -i"):
+    with pytest.raises(UsageError, match="name the archive itself with -i"):
         follow(Name("a page", dandiset="000004", ask=server.origin), IMPATIENT)
     assert inner.requests == []
 
@@ -206,3 +208,60 @@ def test_the_same_commands_ask_it_where_git_annex_may(tmp_path: Path, inner: Ser
 def test_an_api_on_this_machine_counts_where_git_annex_may_ask_it(tmp_path: Path, inner: Server) -> None:
     clone = hostile_clone(tmp_path, url="https://h.example/x", remotes=[api_remote(inner.api_url)])
     assert Clone(clone).api() == inner.api_url
+
+
+# --- through a proxy ------------------------------------------------------------------------------------------
+
+PROXY = "http://127.0.0.1:9"
+LOCAL = [
+    "localhost.localdomain", "box.localdomain", "printer.local", "vault.internal", "a.localhost", "intranet",
+    "localhost.", "vault.internal.", "\uff11\uff12\uff17.0.0.1", "127%2e0.0.1", "metadata.google.internal",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", LOCAL)
+def test_a_name_of_a_private_network_is_not_asked_through_a_proxy(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", PROXY)
+    assert "is on this machine or network" in str(refuse_request(f"https://{host}/x", Allowed()))
+    assert refuse_request(f"https://{host}/x", Allowed.named(f"https://{host}/api")) is None
+    assert refuse_request("https://dandiarchive.s3.amazonaws.com/x", Allowed()) is None
+    assert refuse_request("https://api.dandi-1_a.example.org/x", Allowed()) is None
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://example.org/x", "x", "https:///x", "https://h.example:0/"]
+)
+def test_only_http_and_https_are_requested(url: str) -> None:
+    assert refuse_request(url, Allowed(addresses=frozenset({"all"})))
+
+
+REFUSED_URLS = [
+    "http://169.254.169.254/latest/", "http://localhost.localdomain/x", "ftp://example.org/x",
+    "file:///etc/passwd",
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("plain_home")
+@pytest.mark.parametrize("url", REFUSED_URLS)
+def test_get_and_download_hand_a_refused_url_to_nobody(tmp_path: Path, inner: Server, url: str) -> None:
+    """Neither to a proxy nor to git-annex, which would ask through the proxy; and at once."""
+    # git-annex may use the proxy, which is on this machine here
+    port = urlsplit(inner.origin).port
+    run("git", "config", "--global", "annex.security.allowed-ip-addresses", f"[127.0.0.1]:{port}")
+    clone = hostile_clone(tmp_path, url=url, remotes=[])
+    proxy = {
+        "all_proxy": inner.origin,
+        "http_proxy": inner.origin,
+        "https_proxy": inner.origin,
+        "ftp_proxy": inner.origin,
+    }
+    for command in (["get", "a.nwb"], ["download", "a.nwb", "-o", "../out"]):
+        began = time.monotonic()
+        done = run("dandi-mirror", *command, cwd=clone, code=None, env=proxy)
+        assert done.returncode != 0
+        assert "Traceback" not in done.stderr
+        said = done.stdout + done.stderr
+        assert "is on this machine or network" in said or "only https:// and http:// URLs" in said
+        # the archive itself is a public host; nothing else is asked, whoever would ask it
+        assert [asked.path for asked in inner.requests if "api.dandiarchive.org" not in asked.path] == []
+        assert time.monotonic() - began < 30

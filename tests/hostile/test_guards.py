@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.responses import RedirectResponse, Response
 
-from dandi_mirror.addresses import Allowed, NotFollowed, followed
+from dandi_mirror.addresses import Allowed, BadRedirect, redirect_target
 from dandi_mirror.archive.api.client import Archive as Client
 from dandi_mirror.archive.api.client import check_next
 from dandi_mirror.archive.api.listing import Unstable, asset_pages
 from dandi_mirror.archive.content.downloader import ENOUGH
-from dandi_mirror.archive.content.single import Hand, Item, Meter
-from dandi_mirror.archive.content.sources import API_AT_ONCE, Access, Hosts
+from dandi_mirror.archive.content.single import ByteCounter, Item, Worker
+from dandi_mirror.archive.content.sources import API_AT_ONCE, TransferSettings, TransferState
 from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.embedded import Archive, Request, Server
@@ -50,12 +50,12 @@ def other() -> Iterator[Server]:
         yield server
 
 
-def bring(urls: list[str], content: bytes, folder: Path, access: Access) -> MirrorError | None:
+def bring(urls: list[str], content: bytes, folder: Path, access: TransferSettings) -> MirrorError | None:
     """Fetch one file as `get` does; what went wrong."""
-    hand = Hand(Hosts(access), Meter())
-    with closing(hand.asker):
+    worker = Worker(TransferState(access), ByteCounter())
+    with closing(worker.downloader):
         item = Item(tuple(urls), len(content), sha256(content).hexdigest(), folder / "partial")
-        return hand.one(item).error
+        return worker.whole(item).error
 
 
 # --- the token ------------------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def test_the_token_is_not_sent_back_to_the_api_by_a_redirect(server: Server, tmp
         RedirectResponse(back) if request.path.endswith("/download/") else Response(b"bytes")
     )
     url = f"{server.api_url}/assets/{ID}/download/"
-    assert bring([url], b"bytes", tmp_path, Access(server.api_url, TOKEN, HERE, QUICK)) is None
+    assert bring([url], b"bytes", tmp_path, TransferSettings(server.api_url, TOKEN, HERE, QUICK)) is None
     assert with_token(server) == [f"/api/assets/{ID}/download/"]
     with closing(Session(server.api_url, TOKEN, IMPATIENT)) as session:
         assert session.content(url, 10) == b"bytes"
@@ -91,7 +91,10 @@ def test_the_token_is_not_sent_back_to_the_api_by_a_redirect(server: Server, tmp
 
 def test_the_token_is_not_sent_to_another_host_that_has_content(server: Server, other: Server, tmp_path: Path) -> None:
     other.intercept = lambda request: Response(b"bytes")
-    assert bring([f"{other.origin}/blob"], b"bytes", tmp_path, Access(server.api_url, TOKEN, HERE, QUICK)) is None
+    assert (
+        bring([f"{other.origin}/blob"], b"bytes", tmp_path, TransferSettings(server.api_url, TOKEN, HERE, QUICK))
+        is None
+    )
     assert [request.path for request in other.requests] == ["/blob"]
     assert with_token(other) == []
 
@@ -107,7 +110,7 @@ def test_the_token_is_not_sent_to_another_host_that_has_content(server: Server, 
     ],
 )
 def test_a_url_is_the_apis_by_scheme_host_port_and_path(url: str) -> None:
-    hosts = Hosts(Access("https://api.example.org/api", TOKEN))
+    hosts = TransferState(TransferSettings("https://api.example.org/api", TOKEN))
     assert hosts.headers(urlsplit("https://api.example.org/api/assets/x/")) == {"Authorization": f"token {TOKEN}"}
     assert hosts.headers(urlsplit(url)) == {}
 
@@ -140,24 +143,38 @@ def test_programs_that_we_start_have_no_api_key(tmp_path: Path, monkeypatch: pyt
     ],
 )
 def test_a_redirect_to_what_is_not_https_is_not_followed(here: str, location: str) -> None:
-    with pytest.raises(NotFollowed):
-        followed(here, location)
+    with pytest.raises(BadRedirect):
+        redirect_target(here, location)
 
 
 def test_both_ways_of_asking_keep_to_that(server: Server, other: Server, tmp_path: Path) -> None:
     there = other.origin.replace("127.0.0.1", "127.0.0.2")
     server.intercept = leading_to(f"{there}/x")
     url = f"{server.api_url}/assets/{ID}/download/"
-    error = bring([url], b"bytes", tmp_path, Access(server.api_url, None, Allowed(addresses=frozenset({"all"})), QUICK))
+    error = bring(
+        [url], b"bytes", tmp_path, TransferSettings(server.api_url, None, Allowed(addresses=frozenset({"all"})), QUICK)
+    )
     assert "not https" in str(error)
     with closing(Session(server.api_url, None, IMPATIENT)) as session, pytest.raises(BadAnswerError, match="not https"):
         session.content(url, 10)
     assert other.requests == []
 
 
-@pytest.mark.parametrize("link", ["https://evil.example/api/x/?page=2", "https://h.example/api/y/?page=2", 7, "//["])
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.example/api/x/?page=2",
+        "http://h.example/api/x/?page=2",  # another scheme
+        "https://h.example:8443/api/x/?page=2",  # another port
+        "https://h.example:0x/api/x/?page=2",
+        "https://h.example/api/y/?page=2",
+        7,
+        "//[",
+    ],
+)
 def test_the_next_page_is_one_of_the_same_list_at_the_same_host(link: object) -> None:
     assert check_next("https://h.example/api", "/x/", "https://h.example/api/x/?page=2", 1)
+    assert check_next("https://h.example/api", "/x/", "https://h.example:443/api/x/?page=2", 1)
     with pytest.raises(BadAnswerError):
         check_next("https://h.example/api", "/x/", link, 1)
 
@@ -211,10 +228,10 @@ def at_a_time(count: int, ask: Callable[[threading.Barrier], object]) -> bool:
 
 
 def test_the_api_is_asked_for_content_by_six_at_a_time() -> None:
-    hosts = Hosts(Access("https://api.example.org/api"))
+    hosts = TransferState(TransferSettings("https://api.example.org/api"))
 
     def ask(barrier: threading.Barrier) -> None:
-        with hosts.turn(urlsplit("https://api.example.org/api/assets/x/")), suppress(threading.BrokenBarrierError):
+        with hosts.api_slot(urlsplit("https://api.example.org/api/assets/x/")), suppress(threading.BrokenBarrierError):
             barrier.wait(0.5)
 
     assert not at_a_time(API_AT_ONCE + 1, ask)
@@ -242,7 +259,7 @@ def test_a_listing_in_which_an_asset_is_seen_twice_is_not_believed(server: Serve
     row: dict[str, Any] = good_row("sub-1/a.nwb")
     served(server, [row, row])
     with closing(Session(server.api_url, None, IMPATIENT)) as session:
-        with pytest.raises(Unstable, match="seen twice"):
+        with pytest.raises(Unstable, match="listed twice"):
             list(asset_pages(Client(session), DANDISET, "draft"))
         assert sum(map(len, asset_pages(Client(session), DANDISET, "draft", repeats=True))) == 2
 
@@ -291,11 +308,11 @@ def test_bytes_beyond_an_answer_are_not_taken_for_the_next_answer(tmp_path: Path
         return True
 
     with speaking(answer) as (origin, heads):
-        hand = Hand(Hosts(Access("", None, HERE, QUICK)), Meter())
-        with closing(hand.asker):
+        worker = Worker(TransferState(TransferSettings("", None, HERE, QUICK)), ByteCounter())
+        with closing(worker.downloader):
             for content in (b"first", b"right"):
                 item = Item((f"{origin}/x",), 5, sha256(content).hexdigest(), tmp_path / content.decode())
-                assert hand.one(item).error is None
+                assert worker.whole(item).error is None
         assert len(heads) == 2
 
 
@@ -317,9 +334,31 @@ def test_patience_begins_anew_when_much_has_come(tmp_path: Path) -> None:
         return False  # and the connection breaks
 
     with speaking(answer) as (origin, heads):
-        access = Access("", None, HERE, QUICK)
+        access = TransferSettings("", None, HERE, QUICK)
         assert bring([f"{origin}/x"], content, tmp_path, access) is None
         assert len(heads) == 5 > QUICK.attempts
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_the_attempts_are_counted_anew_after_a_mebibyte_and_not_a_byte_before(tmp_path: Path, missing: int) -> None:
+    content = bytes(range(256)) * (2 * ENOUGH // 256)
+    pieces = [ENOUGH // 2, ENOUGH // 2 - missing, len(content)]
+
+    def answer(client: socket.socket, head: bytes) -> bool:
+        found = re.search(rb"Range: bytes=(\d+)-", head)
+        begin = int(found[1]) if found else 0
+        status = b"206 Partial Content" if found else b"200 OK"
+        client.sendall(
+            b"HTTP/1.1 %s\r\nContent-Range: bytes %d-%d/%d\r\nContent-Length: %d\r\n\r\n"
+            % (status, begin, len(content) - 1, len(content), len(content) - begin)
+        )
+        client.sendall(content[begin : begin + pieces.pop(0)])
+        return False  # and the connection breaks
+
+    with speaking(answer) as (origin, heads):
+        error = bring([f"{origin}/x"], content, tmp_path, TransferSettings("", None, HERE, QUICK))
+        assert (error is None) is (not missing)
+        assert len(heads) == (QUICK.attempts if missing else 3)
 
 
 def test_patience_ends_when_little_comes(tmp_path: Path) -> None:
@@ -329,6 +368,6 @@ def test_patience_ends_when_little_comes(tmp_path: Path) -> None:
 
     with speaking(answer) as (origin, heads):
         assert "run the command again later" in str(
-            bring([f"{origin}/x"], b"bytes", tmp_path, Access("", None, HERE, QUICK))
+            bring([f"{origin}/x"], b"bytes", tmp_path, TransferSettings("", None, HERE, QUICK))
         )
         assert len(heads) == QUICK.attempts

@@ -13,13 +13,13 @@ import pytest
 
 from dandi_mirror.embedded import Archive
 from dandi_mirror.errors import DiskError
+from dandi_mirror.files.own import NotOurs, OwnPath
 from dandi_mirror.mirror.monitor.run_log import past_runs
 from dandi_mirror.mirror.monitor.status import words as words_of_metrics
 from dandi_mirror.mirror.search.index import bring_up
-from dandi_mirror.mirror.state.index import Remembered
 from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.mirror.state.remembered import Remembered
 from dandi_mirror.model import Report
-from dandi_mirror.own import NotOurs, OwnPath
 from dandi_mirror.repo.git import lock
 from tests.conftest import MirrorOfTest, run
 from tests.support.own_files import fill, snapshot
@@ -142,13 +142,13 @@ def test_a_file_called_as_our_folder_is_named(archive: Archive, mirror: MirrorOf
     shutil.rmtree(mirror.path / ".dandi-mirror")
     (mirror.path / ".dandi-mirror").write_text("notes")
     done = mirror.cli("sync", "000123", code=6)
-    assert f"{mirror.path}/.dandi-mirror is a file, where dandi-mirror keeps a folder" in done.stderr
+    assert f"{mirror.path}/.dandi-mirror is a file, and dandi-mirror keeps one of its own folders there" in done.stderr
     assert (mirror.path / ".dandi-mirror").read_text() == "notes"
 
 
 def test_a_pipe_in_place_of_a_lock_keeps_nobody_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.lock")
-    with pytest.raises(DiskError, match="is no regular file"), lock.hold(tmp_path / "x.lock", "x"):
+    with pytest.raises(DiskError, match="is a special file"), lock.hold(tmp_path / "x.lock", "x"):
         pass
 
 
@@ -233,7 +233,7 @@ def test_two_operators_of_one_group_write_by_turns(shared: str, tmp_path: Path) 
     def write() -> None:
         with mirror.lock("000123"):
             mirror.index.put("000123", facts)
-            mirror.known("000123").store("state", {}, {})
+            mirror.asset_cache("000123").store("state", {}, {})
             (mirror.own / "log" / "seen.json").replace(b"{}")
             (mirror.own / "log" / "log.jsonl").append(b"{}")
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.content.sources import shown
+from dandi_mirror.addresses import without_secrets
 from dandi_mirror.archive.instances import api_url
 from dandi_mirror.archive.names import parse
-from dandi_mirror.below import Below, InTheWay, open_own, read_file
 from dandi_mirror.errors import UsageError
+from dandi_mirror.files.opening import read_file
+from dandi_mirror.files.own import NotOurs, own_path_in_own_folder
+from dandi_mirror.files.target import InTheWay, TargetFolder
 from dandi_mirror.mirror.contents.local import found_file
 from dandi_mirror.mirror.format.admission import ContentHosts, Refusal, admit_row
 from dandi_mirror.model import Finding, Instance, Kind
 from dandi_mirror.paths import refuse_path
 from dandi_mirror.repo.annex.keys import annex_key, is_key
-from dandi_mirror.text import printable
+from dandi_mirror.text import plain, printable
 from dandi_mirror.upload.organize import placing
 from dandi_mirror.upload.read.worker import FileError
 from tests.support.clones import ID, record
@@ -39,11 +40,11 @@ def test_a_name_that_unicode_folds_into_one_of_gits_is_refused(path: str) -> Non
     assert str(refuse_path(path)).endswith("is git's own")
 
 
-def test_an_admitted_asset_has_the_first_handle_until_its_record_is_stored() -> None:
-    # below zero, it would stand for a record that is in the branch already
+def test_an_admitted_asset_has_no_handle_until_its_record_is_stored() -> None:
     admitted = admit_row(record(), ContentHosts(Instance("DANDI", API)))
     assert not isinstance(admitted, Refusal)
-    assert admitted[0].record == 0
+    assert admitted[0].record is None
+    assert admitted[0].record_length == len(admitted[1])
 
 
 @pytest.mark.parametrize("asset_id", ["", "../users/me", ID.upper(), ID.replace("-", ""), ID + "/", 5, None, [ID]])
@@ -72,7 +73,7 @@ def test_the_special_remote_takes_only_the_content_of_an_asset_of_its_own_api(ur
 
 
 def test_no_message_says_what_stands_before_a_host() -> None:
-    assert shown("https://me:secret@host.example:8/a?token=secret#secret") == "https://host.example:8/a"
+    assert without_secrets("https://me:secret@host.example:8/a?token=secret#secret") == "https://host.example:8/a"
     for text in ("https://me:secret@dandiarchive.org/dandiset/000004", "https://secret@dandiarchive.org/"):
         for read in (parse, api_url):
             with pytest.raises(UsageError) as raised:
@@ -103,7 +104,7 @@ def test_a_letter_that_is_not_seen_or_moves_others_is_escaped(letter: str) -> No
 def test_a_path_that_leads_out_of_an_open_folder_is_refused(path: str, tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()
-    with Below(top) as below:
+    with TargetFolder(top) as below:
         with pytest.raises(InTheWay):
             below.write(path, b"")
         (top / "mine").write_bytes(b"")
@@ -120,7 +121,7 @@ def test_a_link_below_an_open_folder_is_not_followed(tmp_path: Path) -> None:
     (other / "x").write_text("mine")
     (top / "link").symlink_to(other)
     (top / "file").symlink_to(other / "x")
-    with Below(top) as below:
+    with TargetFolder(top) as below:
         with pytest.raises(InTheWay):
             below.write("link/x", b"")
         with pytest.raises(InTheWay):
@@ -130,8 +131,8 @@ def test_a_link_below_an_open_folder_is_not_followed(tmp_path: Path) -> None:
         with pytest.raises(InTheWay), below.folder("link"):
             pass
         below.write("file", b"new")  # the link itself gives way
-    with pytest.raises(InTheWay):
-        open_own(top / "link" / "x", os.O_RDWR | os.O_CREAT)
+    with pytest.raises(NotOurs, match="is a link"):
+        own_path_in_own_folder(top / "link" / "x").open(os.O_RDWR | os.O_CREAT)
     assert ([found.name for found in other.iterdir()], (other / "x").read_text(), (top / "file").is_symlink()) == (
         ["x"], "mine", False,
     )  # fmt: skip
@@ -146,9 +147,8 @@ def test_what_is_no_file_is_neither_opened_nor_read(tmp_path: Path) -> None:
         assert read_file(path) is None
     assert (read_file(large, 10), read_file(large, 11)) == (None, b"x" * 11)
     for path in (pipe, link):
-        with pytest.raises(InTheWay) as raised:
-            open_own(path, os.O_RDWR)
-        assert raised.value.errno in {errno.ELOOP, errno.EINVAL}
+        with pytest.raises(NotOurs, match=r"is a (link|special file)"):
+            own_path_in_own_folder(path).open(os.O_RDWR)
 
 
 @pytest.mark.parametrize("target", ["../x", "link/x", "/x", "a/../../x"])
@@ -166,3 +166,18 @@ def test_organize_puts_no_file_outside_its_dandiset(target: str, tmp_path: Path)
     assert not placing.put(made, top, "a/b/link"), "never over another one"
     assert placing.put(made, top, "a/b/c")
     assert (top / "a/b/c").read_text() == "data"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see https://me:secret@h.example/x?secret", "see https://h.example/x?…"),
+        ("'https://secret@h.example/x' failed", "'https://h.example/x' failed"),
+        ("/blobs/x?X-Amz-Date=1&X-Amz-Signature=secret failed", "/blobs/x?… failed"),
+        ("write http://NAME:PASSWORD@HOST:PORT", "write http://NAME:PASSWORD@HOST:PORT"),
+        ("did you mean a? or b?x=1.nwb", "did you mean a? or b?x=1.nwb"),
+        ("me@example.org has https://h.example/a@b", "me@example.org has https://h.example/a@b"),
+    ],
+)
+def test_no_message_and_no_log_has_what_a_url_may_hold_in_secret(text: str, shown: str) -> None:
+    assert plain(text) == shown

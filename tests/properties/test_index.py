@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dandi_mirror.mirror.state.index import published_in, row_key
+from dandi_mirror.mirror.state.remembered import published_in, row_key
 from dandi_mirror.model import DandisetRow, VersionRow
 
 pytestmark = pytest.mark.quick

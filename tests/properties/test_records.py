@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dandi_mirror.mirror.format.record_spool import Spool
-from dandi_mirror.mirror.format.records import LARGEST_PART, RecordFile, is_part, part_of, record_files
+from dandi_mirror.mirror.format.records import LARGEST_PART, RecordFile, StoredRecord, is_part, part_of, record_files
 from tests.support.values import QUICK
 
 pytestmark = pytest.mark.quick
@@ -33,7 +33,8 @@ def parts_of(spool: Spool, sizes: dict[str, int], salt: str = "") -> dict[str, R
     records = []
     for path, size in sizes.items():
         line = json.dumps({"path": path, "salt": salt, "x": ""})
-        records.append((path, spool.put(line.replace('"x": ""', f'"x": "{"x" * (size - len(line))}"').encode())))
+        padded = line.replace('"x": ""', f'"x": "{"x" * (size - len(line))}"').encode()
+        records.append(StoredRecord.in_spool(path, spool.put(padded)))
     return dict(record_files(spool, records))
 
 

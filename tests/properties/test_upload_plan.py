@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dandi_mirror.errors import PartError, UnsafePlan
-from dandi_mirror.model import There
+from dandi_mirror.model import RemoteFile
 from dandi_mirror.paths import conflicts
 from dandi_mirror.upload.change.plan import Do, Here, Plan, in_order, make_plan
 from dandi_mirror.upload.kinds import refuse_upload
@@ -22,8 +22,8 @@ FILES = st.dictionaries(st.sampled_from(PLACES), BYTES, max_size=6).filter(lambd
 Files = dict[str, int]
 
 
-def there(files: Files) -> dict[str, There]:
-    return {path: There(f"id of {path}", 1 + content, f"sha {content}") for path, content in files.items()}
+def there(files: Files) -> dict[str, RemoteFile]:
+    return {path: RemoteFile(f"id of {path}", 1 + content, f"sha {content}") for path, content in files.items()}
 
 
 def here(files: Files) -> dict[str, Here]:
@@ -117,7 +117,8 @@ def test_the_same_bytes_at_another_path_are_a_rename_where_one_went(base: Files,
 @given(st.text(max_size=20) | PATHS)
 @QUICK
 def test_what_is_refused_has_a_reason_and_what_is_not_is_taken_by_both_sides(path: str) -> None:
-    from dandi_mirror.embedded.rules import Refused, check_path
+    from dandi_mirror.embedded.rules.names import check_path
+    from dandi_mirror.embedded.rules.refusals import Refused
     from dandi_mirror.paths import refuse_path
 
     reason = refuse_upload(path)

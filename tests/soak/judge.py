@@ -119,10 +119,10 @@ def _urls(dandiset: Dandiset, mirror: MirrorOfTest, published: set[str]) -> Iter
         ids = {match[1] for url in here if (match := _API_URL.search(url))}
         if dead := ids - live - published:
             yield f"{key} has URLs of assets that are no more: {sorted(dead)}"
-        if wrong := [url for url in here if "/blobs/" in url and not _is_of(dandiset.archive, url, key)]:
+        if wrong := [url for url in here if "/blobs/" in url and not _is_of(dandiset, url, key)]:
             yield f"{key} has URLs of other content: {wrong}"
 
 
-def _is_of(archive: Archive, url: str, key: str) -> bool:
-    blob = archive.blobs.get(url.rpartition("/")[2])
+def _is_of(dandiset: Dandiset, url: str, key: str) -> bool:
+    blob = dandiset.archive.blobs.get(url.rpartition("/")[2])
     return blob is not None and str(blob.sha256) in key

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dandi_mirror.embedded import Archive, Asset, Blob, Dandiset, Refused, publishing
+from dandi_mirror.embedded import Archive, Asset, Blob, Dandiset, Refused
 
 FEWEST, MOST = 4, 9
 """Dandisets; at the ends none is deleted or made."""
@@ -99,7 +99,7 @@ class Life:
         self.archive.compute_sha256(self._chance.choice(self._pending()))
 
     def publish(self, dandiset: Dandiset) -> None:
-        publishing.check(dandiset)
+        dandiset.check_publishable()
         # by a name of its own: the next free one of this minute may have been that of a version now gone
         version = dandiset.publish(f"0.260101.{self._next():04d}")
         self.published |= {asset.asset_id for asset in version}

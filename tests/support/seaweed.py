@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from dandi_mirror.embedded.signing import Key
+from dandi_mirror.embedded.bucket.signing import Key
 
 KEY = Key("access", "secret")
 READY = 60

@@ -11,7 +11,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from dandi_mirror.embedded import Archive, Server
-from dandi_mirror.embedded.server import Request
+from dandi_mirror.embedded.serving.app import Request
 from dandi_mirror.upload.send.send import Unsent
 from tests.support.proxy import Proxy, proxy_of
 from tests.support.sending import TOKEN, Desk, put, sha256
@@ -23,15 +23,13 @@ Spoil = Callable[[dict[str, Any]], object]
 
 def spoil(server: Server, path: str, change: Spoil) -> None:
     """Let the API's answers at a path be others than they are."""
-    real = server.answer
 
-    def answer(request: Request, body: bytes, raw_path: str) -> Response:
-        found = real(request, body, raw_path)
+    def rewrite(request: Request, found: Response) -> Response:
         if request.path != f"/api{path}" and not request.path.endswith(path):
             return found
         return JSONResponse(change(json.loads(bytes(found.body))))
 
-    setattr(server, "answer", answer)  # noqa: B010
+    server.rewrite = rewrite
 
 
 def with_part(**more: object) -> Spoil:
@@ -105,7 +103,7 @@ def test_parts_are_not_redirected(desk: Desk, server: Server) -> None:
     server.intercept = lambda request: (
         Response(status_code=307, headers={"location": elsewhere}) if request.method == "PUT" else None
     )
-    assert "which is not followed" in desk.why(desk.file("a.dat", SIZE))
+    assert "which dandi-mirror does not follow" in desk.why(desk.file("a.dat", SIZE))
     assert not any(request.path == "/elsewhere" for request in server.requests)
 
 

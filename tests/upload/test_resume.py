@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from dandi_mirror import digests
 from dandi_mirror.embedded import Archive, Server
-from dandi_mirror.embedded.server import Request
+from dandi_mirror.embedded.serving.app import Request
 from dandi_mirror.errors import CredentialsError
 from dandi_mirror.upload.send.send import Sent, Source, Unsent
 from tests.support.sending import SMALL_PART as PART
@@ -126,7 +126,7 @@ def test_urls_that_end_while_it_sends_are_asked_for_anew(
 
 def test_urls_that_are_never_taken_end_it(server: Server, desk: Desk, source: Source) -> None:
     fail_part(server, 0, 403)
-    assert "not any more" in desk.why(source)
+    assert "have expired" in desk.why(source)
     assert [request.path for request in server.requests].count("/api/uploads/initialize/") == 3
     assert desk.notes == []
 

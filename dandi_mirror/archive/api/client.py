@@ -1,4 +1,4 @@
-"""The calls to the API that a mirror makes, each answer checked for its shape at the door."""
+"""The API calls that read Dandisets and versions; the shape of each response is checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-from dandi_mirror.archive.api.rows import Rows, dandiset_row, json_object, version_row
+from dandi_mirror.addresses import origin
+from dandi_mirror.archive.api.rows import DandisetListing, dandiset_row, json_object, version_row
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.errors import BadAnswerError
 from dandi_mirror.model import (
@@ -19,33 +20,33 @@ from dandi_mirror.model import (
 )
 
 PAGE = 1000
-"""Rows asked for in one request: the most that the server gives."""
+"""Entries per page: the most that the server gives."""
 MOST_PAGES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class User:
-    """Whose token it is."""
+class ArchiveUser:
+    """The user that a token belongs to."""
 
     username: str
     name: str
     admin: bool
     approved: bool
-    """Whether the archive lets them write; who has just registered waits for that."""
+    """Whether the archive lets them write; people who have just registered have to wait for approval."""
 
 
-def whoami(session: Session) -> User:
-    """Who the archive takes the session's token for; one request.
+def whoami(session: Session) -> ArchiveUser:
+    """The user that the session's token belongs to; one request.
 
     Raises:
-        CredentialsError: for nobody that it knows.
+        CredentialsError: the archive does not know the token.
     """
     path = "/users/me/"
     answer = json_object(session.get(path), path)
     username, name = answer.get("username"), answer.get("name")
     if not isinstance(username, str) or not isinstance(name, str):
         raise BadAnswerError(f"{path}: not a user")
-    return User(username, name, answer.get("admin") is True, answer.get("status") == "APPROVED")
+    return ArchiveUser(username, name, answer.get("admin") is True, answer.get("status") == "APPROVED")
 
 
 def _mints_dois(info: dict[str, object]) -> bool:
@@ -54,14 +55,14 @@ def _mints_dois(info: dict[str, object]) -> bool:
 
 
 class Archive:
-    """An archive instance as a client sees it."""
+    """An archive, as its API describes it."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         info = json_object(session.get("/info/"), "/info/")
         self.instance = self._instance(info)
         self.schema_version = str(info.get("schema_version", ""))
-        """Of the metadata that it takes; empty if it does not say."""
+        """The schema version of the metadata that it accepts; empty if it does not say."""
         self.mints_dois = _mints_dois(info)
         """Whether its published versions get DOIs."""
 
@@ -69,11 +70,11 @@ class Archive:
         config = info.get("instance_config")
         name = config.get("instance_name") if isinstance(config, dict) else None
         if not is_instance_name(name):
-            raise BadAnswerError(f"{self.session.api_url}/info/ does not say what the instance is called")
+            raise BadAnswerError(f"{self.session.api_url}/info/ does not give the archive's name")
         return Instance(str(name), self.session.api_url)
 
     def dandiset(self, identifier: str) -> DandisetRow:
-        """One Dandiset's row."""
+        """The listing entry of one Dandiset."""
         path = f"/dandisets/{identifier}/"
         row = dandiset_row(self.session.get(path), path)
         if row.identifier != identifier:
@@ -81,23 +82,23 @@ class Archive:
         return row
 
     def active_uploads(self, identifier: str) -> int:
-        """Uploads to a Dandiset that somebody began and did not end; only its owners may ask."""
+        """The number of unfinished uploads to a Dandiset; the API tells only its owners."""
         path = f"/dandisets/{identifier}/uploads/"
         count = json_object(self.session.get(path), path).get("count")
         if type(count) is not int:
             raise BadAnswerError(f"{path} does not say how many uploads there are")
         return count
 
-    def dandisets(self, *, embargoed: bool = False) -> Rows:
-        """The row of every open Dandiset by its id; None for one whose row is not as it should be.
+    def dandisets(self, *, embargoed: bool = False) -> DandisetListing:
+        """The listing entry of every open Dandiset, by its id; None for an entry that is malformed.
 
-        ``embargoed``: also of those under embargo that the token's owner may read.
+        ``embargoed``: also the embargoed Dandisets that the token's owner may read.
         """
         path = "/dandisets/"
-        return Rows(self._counted(path, **({"embargoed": "true"} if embargoed else {})), path)
+        return DandisetListing(self._counted(path, **({"embargoed": "true"} if embargoed else {})), path)
 
     def versions(self, identifier: str) -> tuple[list[VersionRow], list[str]]:
-        """The published versions, oldest first by ``created``; and what is listed but cannot be a version."""
+        """The published versions, oldest first by ``created``; and listed names that are not versions."""
         path = f"/dandisets/{identifier}/versions/"
         rows: list[VersionRow] = []
         strange: list[str] = []
@@ -111,7 +112,7 @@ class Archive:
             else:
                 strange.append(ascii(name)[:80])
         if not has_draft:
-            # an archive in trouble may answer with a list of nothing
+            # an archive in trouble may return an empty list
             raise BadAnswerError(
                 f"{path} does not list the draft, which every Dandiset has; run the command again later"
             )
@@ -120,20 +121,20 @@ class Archive:
         return sorted(rows, key=lambda row: (row.created, row.version)), strange
 
     def version_metadata(self, identifier: str, version: str) -> dict[str, object]:
-        """The Dandiset's record at a version."""
+        """The record of a Dandiset at a version."""
         path = f"/dandisets/{identifier}/versions/{version}/"
         record = json_object(self.session.get(path), path)
         if "name" not in record:
-            # it would stand in a tag for good
-            raise BadAnswerError(f"{path}: not a Dandiset's record, for it has no name")
+            # otherwise the mirror would tag it for good
+            raise BadAnswerError(f"{path}: not a Dandiset's record, because it has no name")
         return record
 
     def text(self, url: str, size: int) -> bytes:
-        """The content of a text asset of ``size`` bytes."""
+        """Download a text asset of ``size`` bytes."""
         return self.session.content(url, size)
 
     def _counted(self, path: str, **extra: str) -> Iterator[object]:
-        """The rows of a counted list, page by page."""
+        """The entries of a counted list, page by page."""
         page, rows, count = 1, 0, None
         while page <= MOST_PAGES:
             answer = json_object(self.session.get(path, page=page, page_size=PAGE, **extra), path)
@@ -142,28 +143,28 @@ class Archive:
             rows += len(results)
             count = answer.get("count")
             more = check_next(self.session.api_url, path, answer.get("next"), page)
-            # a list that goes on beyond its count, or with nothing, would go on for ever
+            # a list that goes on beyond its count, or with empty pages, would never end
             if not more or not results or (type(count) is int and rows > count):
                 break
             page += 1
         if rows != count:
-            raise BadAnswerError(f"{path} counts {ascii(count)[:20]} rows and gives {rows}; run the command again")
+            raise BadAnswerError(f"{path} counts {ascii(count)[:20]} entries and lists {rows}; run the command again")
 
 
 def check_next(api_url: str, path: str, link: object, page: int) -> bool:
     """Whether there is a page after ``page``.
 
     Raises:
-        BadAnswerError: ``link`` leads anywhere but to the next page of the same list.
+        BadAnswerError: ``link`` is not the next page of the same list, with the same scheme, host and port.
     """
     if link is None:
         return False
-    here = urlsplit(api_url + path)
     try:
         there = urlsplit(link) if isinstance(link, str) else None
+        same = there is not None and origin(str(link)) == origin(api_url)
     except ValueError:
-        there = None
-    if there is None or there.hostname != here.hostname or there.path != here.path:
+        there, same = None, False
+    if there is None or not same or there.path != urlsplit(api_url + path).path:
         raise BadAnswerError(f"{path}: page {page} is followed by a page of something else")
     if parse_qs(there.query).get("page") != [str(page + 1)]:
         raise BadAnswerError(f"{path}: page {page} is not followed by page {page + 1}")

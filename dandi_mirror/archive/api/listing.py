@@ -1,8 +1,8 @@
-"""Reading a version's assets so that what is read is one state, not a mixture of two.
+"""Reading the listing of a version's assets as one state, not as a mixture of two.
 
-Pages are by position: an asset deleted while they are read makes another one slip by unseen.  So the pages
-are only believed when the number of rows, their distinct ids and the count of the first page agree; the
-caller compares the draft's ``modified`` before and after.
+Pages are by position: if an asset is deleted between two requests, another one is missing from the pages.  So a
+listing counts only if the number of entries, their distinct ids and the count of the first page agree; the caller
+compares the draft's ``modified`` before and after.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 
 from dandi_mirror.archive.api import client
 from dandi_mirror.archive.api.client import Archive
-from dandi_mirror.archive.http.response import TooDeep, Unread
+from dandi_mirror.archive.http.response import MissingRecord, ResponseTooDeep
 from dandi_mirror.errors import BadAnswerError, NotFoundError
 from dandi_mirror.model import is_asset_id
 
 AHEAD = 3
-"""Pages asked for before the one being worked on is done."""
+"""Pages that are requested ahead of the current one."""
 
 
 class Unstable(BadAnswerError):
@@ -37,14 +37,14 @@ def asset_pages(
     metadata: bool = True,
     where: Mapping[str, str] | None = None,
 ) -> Iterator[list[object]]:
-    """The rows of a version's assets, with their metadata or without, a page at a time, in no order to rely on.
+    """The entries of a version's assets, with or without metadata, one page at a time, in no reliable order.
 
-    ``repeats`` lets an asset that is listed more than once pass: for an archive that always lists it so.  ``where``
-    has the archive list some of them only: ``path`` (what paths begin with) or ``glob``.
+    ``repeats`` accepts an asset that is listed twice, for an archive that always does so.  ``where`` selects some of
+    the assets: by ``path`` (the beginning of their paths) or ``glob``.
 
     Raises:
-        Unstable: the pages do not fit together.
-        BadAnswerError: an answer that is not what the API promises.
+        Unstable: the pages contradict each other.
+        BadAnswerError: a response is not what the API promises.
     """
     path = _path(dandiset, version)
     ask = partial(_page, archive, path, metadata, where or {})
@@ -61,20 +61,20 @@ def asset_pages(
             assert isinstance(results, list)
             more = client.check_next(archive.session.api_url, path, answer.get("next"), number)
             if more != (number < pages):
-                raise Unstable(f"{path}: {'more' if more else 'fewer'} pages than its count of {count} asks for")
+                raise Unstable(f"{path}: {'more' if more else 'fewer'} pages than its count of {count} needs")
             ids.update(_identity(row, rows + place) for place, row in enumerate(results))
             rows += len(results)
             yield results
     if rows != count:
-        raise Unstable(f"{path}: {rows} rows where {count} were counted")
+        raise Unstable(f"{path}: {rows} entries instead of the {count} counted")
     if len(ids) < rows and not repeats:
-        raise Unstable(f"{path}: an asset was seen twice")
+        raise Unstable(f"{path}: an asset is listed twice")
 
 
 def newest_rows(archive: Archive, dandiset: str, version: str, count: int) -> list[object]:
-    """The ``count`` rows that were modified last, with their metadata; at most a page.
+    """The ``count`` assets that were modified last, with their metadata; at most a page.
 
-    No row where they cannot be read together: one bad record may be to blame.
+    Empty if the page cannot be read, perhaps because of one bad record.
     """
     query: dict[str, str | int] = {"order": "-modified", "page": 1, "page_size": min(count, client.PAGE)}
     try:
@@ -90,7 +90,7 @@ def _path(dandiset: str, version: str) -> str:
 
 
 def _identity(row: object, place: int) -> object:
-    """What no other row of the list may share; a row without an id is only like itself."""
+    """The asset's id, which no other entry may have; for an entry without one, its position."""
     asset_id = row.get("asset_id") if isinstance(row, dict) else None
     return asset_id if isinstance(asset_id, str) else place
 
@@ -98,7 +98,7 @@ def _identity(row: object, place: int) -> object:
 def _ahead(
     pool: ThreadPoolExecutor, ask: Callable[[int], dict[str, object]], first: dict[str, object], pages: int
 ) -> Iterator[dict[str, object]]:
-    """The pages in order, a few of them under way at any time."""
+    """The pages in order; a few are requested ahead."""
     waiting: list[Future[dict[str, object]]] = []
     following = iter(range(2, pages + 1))
     try:
@@ -119,7 +119,7 @@ def _page(archive: Archive, path: str, metadata: bool, where: Mapping[str, str],
         wanted = {"metadata": "true"} if metadata else {}
         answer = archive.session.get(path, **wanted, **query)
     except BadAnswerError:
-        # too large or not readable as a whole: one record may be to blame, so take them one by one
+        # too large or unreadable, perhaps because of one record, so read the records one by one
         if not metadata:
             raise
         answer = archive.session.get(path, **query)
@@ -130,9 +130,9 @@ def _page(archive: Archive, path: str, metadata: bool, where: Mapping[str, str],
 
 
 def _read_singly(archive: Archive, answer: object) -> None:
-    """Put each row's metadata into a page that came without; ``Unread`` where a record did not come.
+    """Add each asset's metadata to a page that came without; ``MissingRecord`` for a record that did not come.
 
-    What the archive does not give this time may be there the next time, so nothing is concluded from it.
+    It may come next time, so the mirror concludes nothing from its absence.
     """
     results = answer.get("results") if isinstance(answer, dict) else None
     for row in results if isinstance(results, list) else []:
@@ -142,17 +142,17 @@ def _read_singly(archive: Archive, answer: object) -> None:
 
 
 def _record(archive: Archive, row: dict[str, Any]) -> object:
-    """The metadata of an asset, asked for alone; None if they are the archive's, and nobody can read them."""
+    """Request the metadata of one asset; None if the archive has them in a form that cannot be read."""
     asset_id = row["asset_id"]
     try:
         record = archive.session.get(f"/assets/{asset_id}/")
-    except TooDeep:
+    except ResponseTooDeep:
         return None
     except (BadAnswerError, NotFoundError):
-        return Unread()
+        return MissingRecord()
     if not isinstance(record, dict):
-        return Unread()
-    # an answer may be of something else, or of another asset; the archive's records say which they are of
+        return MissingRecord()
+    # a response may be about another asset, or something else; the archive's records name their asset
     own = {"identifier": asset_id, "path": row.get("path")}
     said = [record[name] == value for name, value in own.items() if name in record]
-    return record if said and all(said) else Unread()
+    return record if said and all(said) else MissingRecord()

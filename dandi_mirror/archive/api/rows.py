@@ -1,4 +1,4 @@
-"""Rows of the API's lists: checked, and read only when they are asked for."""
+"""Entries of the API's listings of Dandisets and versions, checked."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from dandi_mirror.errors import BadAnswerError
 from dandi_mirror.model import DRAFT, DandisetRow, VersionRow, is_dandiset_id, is_version_id, parse_time
 
 
-class Rows(Mapping[str, DandisetRow | None]):
-    """The row of every Dandiset of a list, by its id; None for one whose row is not as it should be.
+class DandisetListing(Mapping[str, DandisetRow | None]):
+    """The entries of a listing of Dandisets, by id; None for an entry that is malformed.
 
-    A row is read when it is asked for: where nothing has changed, that would take longer than all else.
+    Parses an entry only on access: to parse all entries would take longer than the rest of a sync without changes.
     """
 
     def __init__(self, answers: Iterable[object], path: str) -> None:
         """``answers`` as the API gives them at ``path``.
 
         Raises:
-            BadAnswerError: one does not even say of which Dandiset it is.
+            BadAnswerError: an entry does not even have the id of a Dandiset.
         """
         self._path = path
         self._answers: dict[str, dict[str, Any]] = {}
@@ -46,9 +46,9 @@ class Rows(Mapping[str, DandisetRow | None]):
         return len(self._answers)
 
     def unread(self, dandiset: str) -> dict[str, object] | None:
-        """What a row says of all that a :class:`DandisetRow` has, by the same names, as it is spelt and unchecked.
+        """The fields of a :class:`DandisetRow` by the same names, as the API wrote them, unchecked.
 
-        None if there is no such row, or part of it is missing.
+        None if there is no such entry, or a field is missing.
         """
         try:
             answer = self._answers[dandiset]
@@ -76,10 +76,10 @@ def _unread(row: dict[str, object]) -> dict[str, object]:
 
 
 def dandiset_row(answer: object, path: str) -> DandisetRow:
-    """A Dandiset's row from the API's JSON.
+    """A Dandiset's listing entry from the API's JSON.
 
     Raises:
-        BadAnswerError: it is not one.
+        BadAnswerError: it is malformed.
     """
     row = json_object(answer, path)
     identifier, embargo = row.get("identifier"), row.get("embargo_status")
@@ -89,32 +89,32 @@ def dandiset_row(answer: object, path: str) -> DandisetRow:
     draft = version_row(row.get("draft_version"), path)
     published = None if answered is None else version_row(answered, path)
     if draft.version != DRAFT or (published and not is_version_id(published.version)):
-        raise BadAnswerError(f"{path}: a row whose versions are not called as versions are")
+        raise BadAnswerError(f"{path}: an entry whose versions have invalid names")
     return DandisetRow(identifier, embargo, draft, published)
 
 
 def version_row(answer: object, path: str) -> VersionRow:
-    """A version's row from the API's JSON.
+    """A version's listing entry from the API's JSON.
 
     Raises:
-        BadAnswerError: it is not one.
+        BadAnswerError: it is malformed.
     """
     row = json_object(answer, path)
     try:
         numbers: list[Any] = [row["asset_count"], row["size"]]
         words: list[Any] = [row["version"], row["name"], row["status"]]
         if {*map(type, numbers)} != {int} or min(numbers) < 0:
-            raise ValueError("a count that is not a number")
+            raise ValueError("a count is not a number")
         if {*map(type, words)} != {str}:
-            raise ValueError("a word that is not text")
+            raise ValueError("a field is not text")
         created, modified = parse_time(row["created"]), parse_time(row["modified"])
     except (KeyError, ValueError) as error:
-        raise BadAnswerError(f"{path}: a row that is not a version's ({error})") from None
+        raise BadAnswerError(f"{path}: not a version's entry ({error})") from None
     return VersionRow(words[0], words[1], numbers[0], numbers[1], words[2], created, modified)
 
 
 def json_object(answer: object, path: str) -> dict[str, object]:
-    """An answer that is a JSON object.
+    """A response that must be a JSON object.
 
     Raises:
         BadAnswerError: it is something else.
@@ -125,5 +125,5 @@ def json_object(answer: object, path: str) -> dict[str, object]:
 
 
 def not_a_dandiset(path: str) -> BadAnswerError:
-    """What is said of a row that is no Dandiset's."""
-    return BadAnswerError(f"{path}: a row that is not a Dandiset's")
+    """The error for an entry that is not a Dandiset's."""
+    return BadAnswerError(f"{path}: not a Dandiset's entry")

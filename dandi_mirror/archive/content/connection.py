@@ -1,7 +1,7 @@
-"""One kept-alive connection for content, by the standard library's client, read into the caller's own memory.
+"""One persistent connection for downloads, which reads into the caller's own memory.
 
-What is ours: which addresses may be asked, which proxy, that a host which all but stalls is given up, and the words
-for what went wrong.  The rest (heads, chunked bodies, tunnels, TLS) is :mod:`http.client` (decision 0029).
+This module decides which addresses and which proxy to connect to, gives up hosts that almost stall, and says in plain
+words what went wrong.  :mod:`http.client` does the rest: heads, chunked bodies, tunnels, TLS (decision 0029).
 """
 
 from __future__ import annotations
@@ -17,54 +17,54 @@ from typing import Any
 from urllib.parse import SplitResult
 
 from dandi_mirror import __version__
-from dandi_mirror.addresses import is_allowed, refusal
-from dandi_mirror.archive.http.environment import Proxy, proxy_for, trust
-from dandi_mirror.archive.http.reasons import ConnectTimeout, Stalled, place, reason
-from dandi_mirror.archive.http.retry import Missed, RetryPolicy
+from dandi_mirror.addresses import host_of, is_allowed, private_host
+from dandi_mirror.archive.http.environment import Proxy, proxy_for, tls_context
+from dandi_mirror.archive.http.reasons import ConnectTimeout, Stalled, explain
+from dandi_mirror.archive.http.retry import NoResponse, RetryPolicy
 
 SLOWEST = 256
-"""Bytes a second; less, over a read timeout, is a stall too."""
+"""Bytes a second; a host that sends less during a whole read timeout counts as stalled."""
 
 
-class WireError(Missed):
-    """The connection cannot be made, broke, stalled, or said what HTTP does not."""
+class ConnectionFailed(NoResponse):
+    """The connection cannot be made, broke or stalled, or the host does not speak HTTP."""
 
 
-class Forbidden(Exception):
-    """The host is at an address on this machine or network that is not allowed."""
+class PrivateAddress(Exception):
+    """The host has an address on this machine or network that the user has not allowed."""
 
 
-class Wire:
-    """A connection to one origin; used by one thread, ended by any."""
+class Connection:
+    """A connection to one origin; one thread uses it, and any thread may end it."""
 
     def __init__(self, origin: SplitResult, policy: RetryPolicy, addresses: frozenset[str] = frozenset()) -> None:
-        """``addresses`` are those on this machine or network that may be asked.
+        """``addresses``: the private IP addresses that the user has allowed.
 
         Raises:
-            SetupError: the proxy that is to be asked cannot be used.
+            SetupError: the proxy for this origin does not work here.
         """
-        self._host = place(origin.geturl())
-        self._connection = _Connection(origin, policy, addresses)
+        self._host = host_of(origin.geturl())
+        self._connection = _HttpConnection(origin, policy, addresses)
         self._answer: HTTPResponse | None = None
         self.used = False
-        """Whether an answer has come on it before: then its end may only mean that it was idle too long."""
+        """Whether it has brought a response before; then the server may have closed it because it was idle."""
 
     @property
     def proxy(self) -> Proxy | None:
-        """The proxy that is asked in place of the host."""
+        """The proxy through which it reaches the host."""
         return self._connection.proxy
 
     def ask(self, target: str, headers: Mapping[str, str]) -> HTTPResponse:
-        """Send a GET and read the head of the answer.
+        """Send a GET request and read the head of the response.
 
         Raises:
-            WireError: it did not come.
-            SetupError: it will not come as the network is set up here.
-            Forbidden: the host is not to be asked.
+            ConnectionFailed: no response came.
+            SetupError: no response can come until the user changes the network settings.
+            PrivateAddress: the user has not allowed the host.
         """
         connection = self._connection
-        if self.used and _speaks(connection.sock):
-            self.close()  # it has ended, or sends what would pass for the next answer
+        if self.used and _has_input(connection.sock):
+            self.close()  # the host has closed it, or sends bytes that could be taken for the next response
         try:
             connection.putrequest("GET", connection.prefix + target, skip_accept_encoding=True)
             for name, value in {**_HEADERS, **connection.headers_for_proxy, **headers}.items():
@@ -81,10 +81,10 @@ class Wire:
         return answer
 
     def take(self, view: memoryview) -> int:
-        """Bytes of the body into ``view``, as many as there are; 0 at its end.
+        """Read available bytes of the body into ``view``; their number, or 0 at its end.
 
         Raises:
-            WireError: it broke or stalled before its end.
+            ConnectionFailed: it broke or stalled before the end of the body.
         """
         answer = self._answer
         if answer is None or answer.isclosed() or not len(view):
@@ -98,39 +98,39 @@ class Wire:
         except (OSError, HTTPException, ValueError) as error:
             raise self._error(error) from None
         if not count and answer.length:
-            raise WireError(f"it ended {answer.length} bytes early")
+            raise ConnectionFailed(f"the response ended {answer.length} bytes early")
         return count
 
     def done(self) -> None:
-        """The answer has been read: the connection is kept for the next one, or ended if it is of no use any more."""
+        """After the response has been read: keep the connection for the next request if possible."""
         if self._answer is not None and not self._answer.isclosed() and self._answer.chunked:
-            with suppress(WireError):
+            with suppress(ConnectionFailed):
                 self.take(memoryview(bytearray(1)))  # the end of the last chunk
         if self._answer is None or not self._answer.isclosed():
             self.close()
         self.used = self._connection.sock is not None
 
     def close(self) -> None:
-        """End the connection; the next request makes a new one."""
+        """Close the connection; the next request makes a new one."""
         self.used = False
         self._connection.close()
 
     def end(self) -> None:
-        """From another thread: let whoever reads see the end."""
+        """From another thread: make a thread that is reading see the end."""
         if (base := self._connection.base) is not None:
             with suppress(OSError):
                 base.shutdown(socket.SHUT_RDWR)
 
-    def _error(self, error: Exception) -> WireError:
-        found = reason(error, self._host, self.proxy)
-        return WireError(found.words, why=found.what, host=self._host, away=found.away)
+    def _error(self, error: Exception) -> ConnectionFailed:
+        found = explain(error, self._host, self.proxy)
+        return ConnectionFailed(found.words, why=found.what, host=self._host, unreachable=found.unreachable)
 
 
 _HEADERS = {"User-Agent": f"dandi-mirror/{__version__}", "Accept-Encoding": "identity"}
 
 
 class _Steady(io.RawIOBase):
-    """A socket's bytes, given up when they all but stall: for a socket alone, a byte a minute is no stall."""
+    """A socket's bytes; raises Stalled if almost none come, because a socket itself accepts one byte a minute."""
 
     def __init__(self, raw: io.RawIOBase, timeout: float) -> None:
         self._raw = raw
@@ -138,7 +138,7 @@ class _Steady(io.RawIOBase):
         self.begin()
 
     def begin(self) -> None:
-        """Count anew: how long a host thinks before it answers is no stall of its answer."""
+        """Start counting: the time until a host begins to respond does not count as a stall."""
         self._since, self._count = time.monotonic(), 0
 
     def readable(self) -> bool:
@@ -160,7 +160,7 @@ class _Steady(io.RawIOBase):
 
 
 class _Reader(io.BufferedReader):
-    """Gives what has come and does not wait for more."""
+    """Returns available bytes without waiting for more."""
 
     def __init__(self, steady: _Steady) -> None:
         super().__init__(steady)
@@ -177,50 +177,50 @@ class _Answer(HTTPResponse):
         self.fp = _Reader(_Steady(bare.detach(), sock.gettimeout() or 0.0))
 
 
-class _Connection(HTTPConnection):
-    """Connects where it may, by a proxy where one is to be asked."""
+class _HttpConnection(HTTPConnection):
+    """Connects to allowed addresses only, through a proxy if the environment names one."""
 
     response_class = _Answer
 
     def __init__(self, origin: SplitResult, policy: RetryPolicy, addresses: frozenset[str]) -> None:
         host, self._secure = origin.hostname or "", origin.scheme == "https"
         self.default_port = 443 if self._secure else 80
-        port, there = origin.port or self.default_port, place(origin.geturl())
+        port, there = origin.port or self.default_port, host_of(origin.geturl())
         self.proxy = proxy_for(f"{origin.scheme}://{there}/")
         super().__init__(*((self.proxy.host, self.proxy.port) if self.proxy else (host, port)))
         self._server = host
         self._policy = policy
         self._addresses = addresses
         self.base: socket.socket | None = None
-        """What is shut down to end it."""
+        """The socket to shut down in order to end it."""
         self.prefix = ""
         self.headers_for_proxy: Mapping[str, str] = {}
-        """Sent with each request; by a tunnel, they are sent once, to the proxy alone."""
+        """Sent with each request; for a tunnel, they are sent once, to the proxy alone."""
         if self.proxy and self._secure:
             self.set_tunnel(host, port, self.proxy.headers)
         elif self.proxy:
             self.prefix, self.headers_for_proxy = f"http://{there}", self.proxy.headers
 
     def connect(self) -> None:
-        """As http.client does, to an address that may be asked, and as safely."""
+        """Connect as http.client does, but to an allowed address, and verify certificates."""
         self.sock = self.base = self._dial()
         if self.proxy and self.proxy.scheme == "https":
-            self.sock = self.base = trust().wrap_socket(self.sock, server_hostname=self.proxy.host)
+            self.sock = self.base = tls_context().wrap_socket(self.sock, server_hostname=self.proxy.host)
         if self.proxy and self._secure:
             self._tunnel()  # type: ignore[attr-defined]
         if self._secure and self.proxy and self.proxy.scheme == "https":
             from urllib3.util.ssltransport import SSLTransport
 
-            self.sock = SSLTransport(self.sock, trust(), self._server)
+            self.sock = SSLTransport(self.sock, tls_context(), self._server)
         elif self._secure:
-            self.sock = self.base = trust().wrap_socket(self.sock, server_hostname=self._server)
+            self.sock = self.base = tls_context().wrap_socket(self.sock, server_hostname=self._server)
 
     def _dial(self) -> socket.socket:
-        """Connect to the first address that may be asked and answers; a proxy may be anywhere."""
+        """Connect to the first allowed address that answers; a proxy may have any address."""
         failure: Exception = OSError("no address")
         for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
             if not self.proxy and not is_allowed(str(address[0]), self._addresses):
-                failure = Forbidden(refusal(self.host))
+                failure = PrivateAddress(private_host(self.host))
                 continue
             sock = socket.socket(family, kind, protocol)
             try:
@@ -238,8 +238,8 @@ class _Connection(HTTPConnection):
         raise failure
 
 
-def _speaks(sock: socket.socket | None) -> bool:
-    """Whether something comes though nothing was asked for, an end above all."""
+def _has_input(sock: socket.socket | None) -> bool:
+    """Whether the host has closed the connection, or sends something before any request."""
     if sock is None:
         return True
     poll = select.poll()

@@ -1,8 +1,8 @@
-"""A file whose bytes gather: what of it is there, over the end of any run.
+"""Partial files: which bytes of a download are on disk, so that the next run can resume it.
 
-Bytes of a file that comes in one piece are there from its start up to the file's size.  Of one that comes in parts,
-a second file (``.parts``) has a line for each stretch that is there: ``START STOP``.  Neither is believed in the end:
-only the SHA-256 of all bytes makes a file whole.
+A file that is downloaded in one piece has all bytes from its start up to its size.  For one that is downloaded in
+parts, a second file (``.parts``) has a line for each stretch on disk: ``START STOP``.  Neither is trusted in the end:
+a file is complete only if all its bytes match the digest.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dandi_mirror.below import open_own, read_file, remove_own
 from dandi_mirror.errors import DiskError, LockedError
+from dandi_mirror.files.opening import read_file
+from dandi_mirror.files.own import own_path_in_own_folder
 
 _STRETCH = re.compile(r"([0-9]{1,15}) ([0-9]{1,15})\n")
 
 
 def parts_path(partial: Path) -> Path:
-    """Where the stretches of a file that comes in parts are noted."""
+    """The file that lists the stretches of a partial file."""
     return partial.with_name(partial.name + ".parts")
 
 
 @contextmanager
 def opened(partial: Path) -> Iterator[int]:
-    """The file, made if it is not there, open and locked.
+    """Open and lock a partial file; makes it if necessary.
 
     Raises:
-        LockedError: another process is fetching it.
+        LockedError: another process is downloading it.
         DiskError: it cannot be opened.
     """
     descriptor = open_locked(partial)
@@ -41,54 +42,53 @@ def opened(partial: Path) -> Iterator[int]:
 
 
 def open_locked(partial: Path) -> int:
-    """As :func:`opened`, for whoever closes it later."""
+    """As :func:`opened`; the caller closes the descriptor."""
     try:
-        descriptor = open_own(partial, os.O_RDWR | os.O_CREAT)
+        descriptor = own_path_in_own_folder(partial).open(os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise DiskError.of(partial, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise LockedError("another process is fetching it; try again when that is done") from None
+        raise LockedError("another process is downloading it; try again when that has ended") from None
     except OSError:
         pass  # a file system without locks
     return descriptor
 
 
 def begin_to_disk(descriptor: int) -> None:
-    """Let the system begin to bring a file to the disk, where it knows how to; nothing is waited for."""
+    """Have the system begin to write a file to disk, without waiting for it."""
     if hasattr(os, "posix_fadvise"):
         with suppress(OSError):
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def forget(partial: Path, descriptor: int) -> None:
-    """Begin from nothing."""
+    """Discard all bytes."""
     os.ftruncate(descriptor, 0)
     forget_parts(partial)
 
 
 def forget_parts(partial: Path) -> None:
-    """Note no stretches any more."""
-    remove_own(parts_path(partial))
+    """Remove the list of stretches."""
+    own_path_in_own_folder(parts_path(partial)).unlink()
 
 
 def note_parts(partial: Path, text: str) -> None:
-    """Write more stretches down."""
-    with os.fdopen(open_own(parts_path(partial), os.O_WRONLY | os.O_CREAT | os.O_APPEND), "w") as noted:
-        noted.write(text)
+    """Append to the list of stretches."""
+    own_path_in_own_folder(parts_path(partial)).append(text.encode())
 
 
 class Stretches:
-    """Which bytes of a file are there, as half-open ranges."""
+    """Which bytes of a file are on disk, as half-open ranges."""
 
     def __init__(self, there: list[tuple[int, int]]) -> None:
         self._there = _merged(there)
 
     @classmethod
     def read(cls, partial: Path, descriptor: int, size: int) -> Stretches:
-        """What a run before has left; stretches beyond what the file holds are not believed."""
+        """What an earlier run has left; ignores stretches beyond the end of the file."""
         if not (held := min(os.fstat(descriptor).st_size, size)):
             return cls([])
         if (noted := read_file(parts_path(partial))) is None:
@@ -97,15 +97,15 @@ class Stretches:
         return cls([(start, stop) for start, stop in pairs if start < stop <= held])
 
     def add(self, start: int, stop: int) -> None:
-        """These bytes have come."""
+        """Add bytes that have been written."""
         self._there = _merged([*self._there, (start, stop)])
 
     def first(self) -> int:
-        """How many bytes are there from the start on."""
+        """How many bytes are complete from the start on."""
         return self._there[0][1] if self._there and self._there[0][0] == 0 else 0
 
     def missing(self, size: int, step: int) -> list[tuple[int, int]]:
-        """What is not there, in parts of at most ``step`` bytes, in order."""
+        """The missing bytes, in parts of at most ``step`` bytes, in order."""
         gaps, end = [], 0
         for start, stop in [*self._there, (size, size)]:
             if end < start:

@@ -1,12 +1,12 @@
-"""Many files at once: kept-alive connections, ranged parts of large files, resumed, verified while they come.
+"""Downloading many files at once: connections stay open, large files come in parts, and all bytes are verified.
 
-:func:`fetch` takes items and gives an outcome for each, in the order in which they end.  The bytes of an item gather in
-its ``partial``; after a good outcome that file holds exactly the bytes of the SHA-256, which are on their way to the
-disk, and it is the caller's to wait until they are there and to put it in its place.  After any other end (an error,
-Ctrl-C, a kill) it holds what has come, and the next fetch with the same partial asks for the rest only.
+:func:`fetch` takes items and yields an outcome for each, in the order in which they end.  The bytes of an item go to
+its ``partial``.  After a good outcome, that file matches its digest; the caller waits until it is on disk, and moves
+it to its place.  After any other end (an error, Ctrl-C, a kill) it holds the bytes that came, and the next fetch with
+the same partial downloads only the rest.
 
-How many threads ask at once follows from how long they wait for answers: on a fast line a few are fastest, on one with
-latency all that are allowed.
+The number of threads depends on how long they wait for responses: few are fastest on a fast line, and all that are
+allowed on a line with latency.
 """
 
 from __future__ import annotations
@@ -18,110 +18,110 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from queue import SimpleQueue
 
-from dandi_mirror.archive.content.multipart import LARGE, Large
-from dandi_mirror.archive.content.single import Hand, Item, Meter, Outcome
-from dandi_mirror.archive.content.sources import Access, Hosts, Stopped
+from dandi_mirror.archive.content.multipart import LARGE, MultipartFile
+from dandi_mirror.archive.content.single import ByteCounter, DownloadOutcome, Item, Worker
+from dandi_mirror.archive.content.sources import TransferSettings, TransferState, TransferStopped
 
 JOBS = 48
 """Connections at most."""
 FEW = 2
-"""Threads to begin with."""
+"""Threads at the start."""
 SLOW = 0.008
-"""Seconds of waiting for an answer from which on more threads help."""
+"""Seconds until a response; if it takes longer, more threads help."""
 LOOKS = 4
-"""Answers of which the quickest says how far away a host is; on a busy machine, others wait for the processor."""
+"""Responses, of which the fastest tells how far away a host is; others may only wait for a busy processor."""
 END = 1.5
-"""Seconds until threads that were told to end are left to themselves."""
+"""Seconds to wait for threads that were told to stop."""
 _QUEUED = 1024
-"""Outcomes that may wait for the caller."""
+"""Outcomes that may wait until the caller takes them."""
 
 
 def fetch(
-    items: Iterable[Item], access: Access, *, jobs: int = JOBS, meter: Meter | None = None
-) -> Generator[Outcome, None, None]:
-    """Fetch items, and tell of each what became of it.
+    items: Iterable[Item], access: TransferSettings, *, jobs: int = JOBS, meter: ByteCounter | None = None
+) -> Generator[DownloadOutcome, None, None]:
+    """Download items; yields an outcome for each.
 
-    Items are taken as there is time for them.  When the generator is closed, or Ctrl-C comes, all threads end within
-    a second or two, and what has come is kept.
+    Takes each item only when a thread is free.  When the generator is closed, or on Ctrl-C, all threads end within a
+    second or two, and partial files are kept.
 
     Raises:
-        DiskError: the disk is full, or not ours to write; outcomes that were complete come before, as before Ctrl-C.
+        DiskError: the disk is full or not writable; complete outcomes are yielded first, as on Ctrl-C.
     """
-    run = _Run(items, access, jobs, meter or Meter())
+    transfer = _Transfer(items, access, jobs, meter or ByteCounter())
     try:
-        run.grow()
-        while run.going():
-            outcome = run.outcomes.get()
-            if isinstance(outcome, Outcome):
-                run.told.release()
+        transfer.grow()
+        while transfer.going():
+            outcome = transfer.outcomes.get()
+            if isinstance(outcome, DownloadOutcome):
+                transfer.told.release()
                 yield outcome
             elif isinstance(outcome, BaseException):
-                run.stop()
-                yield from run.complete()
+                transfer.stop()
+                yield from transfer.complete()
                 raise outcome
     except KeyboardInterrupt:
-        run.stop()
-        yield from run.complete()
+        transfer.stop()
+        yield from transfer.complete()
         raise
     finally:
-        run.stop()
+        transfer.stop()
 
 
-class _Run:
-    """What the threads of one fetch share."""
+class _Transfer:
+    """The threads of one call of :func:`fetch`."""
 
-    def __init__(self, items: Iterable[Item], access: Access, jobs: int, meter: Meter) -> None:
-        self.hosts = Hosts(access)
+    def __init__(self, items: Iterable[Item], access: TransferSettings, jobs: int, meter: ByteCounter) -> None:
+        self.state = TransferState(access)
         self.meter = meter
-        self.outcomes: SimpleQueue[Outcome | BaseException | None] = SimpleQueue()
+        self.outcomes: SimpleQueue[DownloadOutcome | BaseException | None] = SimpleQueue()
         self.told = threading.Semaphore(_QUEUED)
         self._items = iter(items)
-        self._large: deque[Large] = deque()
+        self._large: deque[MultipartFile] = deque()
         self._lock = threading.Lock()
         self._jobs = jobs
-        self._hands: list[Hand] = []
+        self._workers: list[Worker] = []
         self._threads: list[threading.Thread] = []
         self._ended = 0
 
     def grow(self, *, more: int = FEW) -> None:
-        """Start up to so many more threads."""
+        """Start up to ``more`` threads."""
         with self._lock:
             for _ in range(min(more, self._jobs - len(self._threads))):
-                hand = Hand(self.hosts, self.meter)
-                thread = threading.Thread(target=self._work, args=[hand], name="fetch", daemon=True)
-                self._hands.append(hand)
+                worker = Worker(self.state, self.meter)
+                thread = threading.Thread(target=self._work, args=[worker], name="fetch", daemon=True)
+                self._workers.append(worker)
                 self._threads.append(thread)
                 thread.start()
 
     def going(self) -> bool:
-        """Whether outcomes may come."""
+        """Whether more outcomes may come."""
         return self._ended < len(self._threads) or not self.outcomes.empty()
 
     def stop(self) -> None:
-        """End all threads."""
-        self.hosts.stopped.set()
+        """Stop all threads."""
+        self.state.stopped.set()
         with self._lock:
-            hands, threads = list(self._hands), list(self._threads)
-        for hand in hands:
-            hand.asker.end()
+            workers, threads = list(self._workers), list(self._threads)
+        for worker in workers:
+            worker.downloader.end()
             self.told.release()
         deadline = time.monotonic() + END
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def complete(self) -> Iterator[Outcome]:
-        """Outcomes that nobody has taken yet."""
+    def complete(self) -> Iterator[DownloadOutcome]:
+        """The outcomes that the caller has not taken yet."""
         while not self.outcomes.empty():
-            if isinstance(outcome := self.outcomes.get(), Outcome):
+            if isinstance(outcome := self.outcomes.get(), DownloadOutcome):
                 yield outcome
 
-    def tell(self, outcome: Outcome) -> None:
-        """Hand an outcome to the caller, waiting when many wait there."""
+    def tell(self, outcome: DownloadOutcome) -> None:
+        """Pass an outcome to the caller; waits while many are queued."""
         self.told.acquire()
         self.outcomes.put(outcome)
 
-    def next(self) -> Large | Item | None:
-        """What to do next: a part of a large file before anything else."""
+    def next(self) -> MultipartFile | Item | None:
+        """The next item; a large file that has parts left comes first."""
         with self._lock:
             for large in self._large:
                 if large.wants_help():
@@ -129,36 +129,36 @@ class _Run:
             item = next(self._items, None)
             if item is None or item.size < LARGE or item.copies:
                 return item
-            large = Large(item)
+            large = MultipartFile(item)
             self._large.append(large)
             return large
 
-    def over(self, large: Large) -> None:
-        """A large file has had its outcome."""
+    def over(self, large: MultipartFile) -> None:
+        """Forget a large file that has had its outcome."""
         with self._lock, suppress(ValueError):
             self._large.remove(large)
 
-    def _work(self, hand: Hand) -> None:
+    def _work(self, worker: Worker) -> None:
         waits: deque[float] = deque(maxlen=LOOKS)
         try:
-            while not self.hosts.stopped.is_set() and (job := self.next()) is not None:
+            while not self.state.stopped.is_set() and (job := self.next()) is not None:
                 if isinstance(job, Item):
-                    self.tell(hand.one(job))
-                elif outcome := job.help(hand):
+                    self.tell(worker.whole(job))
+                elif outcome := job.help(worker):
                     self.over(job)
                     self.tell(outcome)
-                waits.append(hand.asker.waited)
-                if isinstance(job, Large) or (min(waits) > SLOW and len(self._threads) < self._jobs):
+                waits.append(worker.downloader.waited)
+                if isinstance(job, MultipartFile) or (min(waits) > SLOW and len(self._threads) < self._jobs):
                     self.grow(more=1)
-        except Stopped:
+        except TransferStopped:
             pass
         except BaseException as error:
             self.outcomes.put(error)
         finally:
-            hand.asker.close()
+            worker.downloader.close()
             with self._lock:
                 self._ended += 1
             self.outcomes.put(None)
 
 
-__all__ = ["JOBS", "Access", "Item", "Meter", "Outcome", "fetch"]
+__all__ = ["JOBS", "ByteCounter", "DownloadOutcome", "Item", "TransferSettings", "fetch"]

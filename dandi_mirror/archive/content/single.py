@@ -1,4 +1,4 @@
-"""A file to fetch, and fetching it in one piece: hashed while it comes, resumed where an earlier run stopped."""
+"""Downloading one file in one piece: hashed on the way, and resumed where an earlier run stopped."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dandi_mirror.archive.content import partials
-from dandi_mirror.archive.content.downloader import Asker, RangeIgnored
+from dandi_mirror.archive.content.downloader import Downloader, RangeIgnored
 from dandi_mirror.archive.content.partials import Stretches
-from dandi_mirror.archive.content.sources import Access, Hosts, Source
+from dandi_mirror.archive.content.sources import ContentUrls, TransferSettings, TransferState
 from dandi_mirror.digests import hasher, is_sha256
 from dandi_mirror.errors import DiskError, MirrorError, NotFoundError, PartError
 
 PIECE = 1 << 18
-"""Bytes that are read before they are written."""
+"""Bytes read before each write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A file to fetch."""
+    """A file to download."""
 
     urls: tuple[str, ...]
-    """Asked in this order, each until it fails for good."""
+    """Tried in this order, each until it fails for good."""
     size: int
     """Bytes."""
     digest: str
     """Hexadecimal digits: of the SHA-256, or of the MD5 if there are 32."""
     partial: Path
-    """Where the bytes gather; its folder is there."""
+    """The partial file; its folder exists."""
     copies: tuple[Path, ...] = ()
-    """Files on this machine that may hold it; read before any URL is asked."""
+    """Files on this machine that may have the same content; read before any URL is tried."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an item."""
+class DownloadOutcome:
+    """The result of one download."""
 
     item: Item
     error: MirrorError | None = None
-    """None: the partial holds the bytes of the digest; they are on their way to the disk, not waited for."""
+    """None if the partial file matches the digest; the system may not have written all of it to disk yet."""
 
 
-class Meter:
-    """How many bytes have come over the network; read it from any thread."""
+class ByteCounter:
+    """Counts the bytes received from the network; any thread may read it."""
 
     def __init__(self) -> None:
         self._cells: list[list[int]] = []
 
     def cell(self) -> list[int]:
-        """A number of one's own that counts."""
+        """A counter for one thread."""
         self._cells.append([0])
         return self._cells[-1]
 
@@ -61,29 +61,29 @@ class Meter:
         return sum(cell[0] for cell in self._cells)
 
 
-class Hand:
-    """One thread's connections and memory."""
+class Worker:
+    """The connections and memory of one thread."""
 
-    def __init__(self, hosts: Hosts, meter: Meter) -> None:
-        self.hosts = hosts
-        self.asker = Asker(hosts)
+    def __init__(self, state: TransferState, meter: ByteCounter) -> None:
+        self.state = state
+        self.downloader = Downloader(state)
         self.view = memoryview(bytearray(PIECE))
         self.meter = meter.cell()
 
-    def one(self, item: Item) -> Outcome:
-        """A file in one piece."""
+    def whole(self, item: Item) -> DownloadOutcome:
+        """Download a file in one piece."""
         try:
             with partials.opened(item.partial) as descriptor:
-                return Outcome(item, self._one(item, descriptor))
+                return DownloadOutcome(item, self._whole(item, descriptor))
         except OSError as error:
             raise DiskError.of(item.partial, error) from error
         except DiskError:
             raise
         except MirrorError as error:
-            return Outcome(item, error)
+            return DownloadOutcome(item, error)
 
-    def _one(self, item: Item, descriptor: int) -> MirrorError | None:
-        source = Source(list(item.urls), item.size)
+    def _whole(self, item: Item, descriptor: int) -> MirrorError | None:
+        source = ContentUrls(list(item.urls), item.size)
         cursor = _Whole(self, descriptor, item)
         mixed = cursor.resume()
         for copy in item.copies:
@@ -92,13 +92,13 @@ class Hand:
         while True:
             url = ""
             if cursor.position < item.size:
-                url = self.asker.bring(source, cursor)
+                url = self.downloader.download(source, cursor)
             if cursor.digest.hexdigest() == item.digest:
                 if mixed:
                     partials.forget_parts(item.partial)
                 partials.begin_to_disk(descriptor)
                 return None
-            # bytes of an earlier run may be to blame, and are asked for again once
+            # the bytes of an earlier run may be wrong, so all bytes are downloaded again, once
             if not mixed and url:
                 source.drop(url, wrong_bytes(item))
             mixed = False
@@ -108,33 +108,33 @@ class Hand:
 
 
 class _Whole:
-    """All of a file, hashed as it comes."""
+    """The destination of a whole file, hashed on the way."""
 
     whole = True
 
-    def __init__(self, hand: Hand, descriptor: int, item: Item) -> None:
-        self._hand = hand
+    def __init__(self, worker: Worker, descriptor: int, item: Item) -> None:
+        self._worker = worker
         self._descriptor = descriptor
         self._item = item
         self.position, self.stop = 0, item.size
         self.digest = hasher(item.digest)
 
     def resume(self) -> bool:
-        """Take what an earlier run has left; whether there was anything."""
+        """Hash the bytes that an earlier run has left; whether there were any."""
         if not (held := os.fstat(self._descriptor).st_size):
             return False
         there = Stretches.read(self._item.partial, self._descriptor, self.stop).first()
         if held > there:
             os.ftruncate(self._descriptor, there)
         while self.position < there:
-            room = self._hand.view[: there - self.position]
+            room = self._worker.view[: there - self.position]
             count = os.preadv(self._descriptor, [room], self.position)
             self.digest.update(room[:count])
             self.position += count
         return there > 0
 
     def copy(self, file: Path) -> None:
-        """Take the rest from a file of the right size; from one that cannot be read, nothing."""
+        """Copy the rest from a file of the right size; nothing if the file cannot be read."""
         try:
             descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
@@ -142,22 +142,22 @@ class _Whole:
         try:
             found = os.fstat(descriptor)
             right = stat.S_ISREG(found.st_mode) and found.st_size == self.stop
-            while right and self.position < self.stop and not self._hand.hosts.stopped.is_set():
-                if not (count := os.preadv(descriptor, [self._hand.view], self.position)):
+            while right and self.position < self.stop and not self._worker.state.stopped.is_set():
+                if not (count := os.preadv(descriptor, [self._worker.view], self.position)):
                     return
                 self.put(count)
         finally:
             os.close(descriptor)
 
     def room(self) -> memoryview:
-        return self._hand.view
+        return self._worker.view
 
     def put(self, count: int) -> None:
-        piece = self._hand.view[:count]
+        piece = self._worker.view[:count]
         write(self._descriptor, piece, self.position)
         self.digest.update(piece)
         self.position += count
-        self._hand.meter[0] += count
+        self._worker.meter[0] += count
 
     def begin_anew(self) -> None:
         partials.forget(self._item.partial, self._descriptor)
@@ -165,7 +165,7 @@ class _Whole:
 
 
 class _First:
-    """The first byte, which nobody keeps."""
+    """The destination of the first byte, which is discarded."""
 
     def __init__(self, size: int) -> None:
         self.position, self.stop = 0, min(size, 1)
@@ -183,37 +183,37 @@ class _First:
 
 
 TWICE = 2
-"""Requests for whether something is there."""
+"""Attempts at finding out whether a file exists."""
 
 
-def is_there(urls: Sequence[str], size: int, access: Access) -> bool:
-    """Whether content of ``size`` bytes can be had: one byte is asked for.
+def is_there(urls: Sequence[str], size: int, access: TransferSettings) -> bool:
+    """Whether a file of ``size`` bytes can be downloaded; requests one byte.
 
     Raises:
-        CredentialsError: the API has it not for this token.
-        TemporaryError, PartError: it cannot be told.
+        CredentialsError: the API refuses it to this token.
+        TemporaryError, PartError: the hosts do not say.
     """
-    # who asks has a person waiting, and may ask again
-    asker = Asker(Hosts(replace(access, policy=replace(access.policy, attempts=TWICE))))
+    # a person is waiting for the result, and can run the command again
+    downloader = Downloader(TransferState(replace(access, policy=replace(access.policy, attempts=TWICE))))
     try:
         if urls:
-            asker.bring(Source(list(urls), size), _First(size))
+            downloader.download(ContentUrls(list(urls), size), _First(size))
     except RangeIgnored:
         return True
     except NotFoundError:
         return False
     finally:
-        asker.close()
+        downloader.close()
     return bool(urls)
 
 
 def wrong_bytes(item: Item) -> PartError:
-    """What is said of bytes that are not those of the digest."""
-    return PartError(f"its bytes are not those of its {'SHA-256' if is_sha256(item.digest) else 'MD5'}")
+    """The error for bytes that do not match the digest."""
+    return PartError(f"the downloaded bytes do not match its {'SHA-256' if is_sha256(item.digest) else 'MD5'}")
 
 
 def write(descriptor: int, piece: memoryview, position: int) -> None:
-    """All of a piece, at a place in a file."""
+    """Write all of a piece at a position of a file."""
     while piece:
         count = os.pwrite(descriptor, piece, position)
         piece, position = piece[count:], position + count

@@ -1,6 +1,6 @@
-"""What the environment says of the way to a host: which proxy to ask, and whose certificates to trust.
+"""What the environment says about reaching a host: which proxy to use, and which certificates to trust.
 
-The rules are those of requests, so that content comes the same way as what the API says.
+API requests and downloads follow the same rules, those of requests.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
+from dandi_mirror.addresses import Allowed, refuse_url
 from dandi_mirror.errors import SetupError
 
 if TYPE_CHECKING:
     import ssl
 
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-"""Variables that name the certificates to trust; the first that is set counts."""
+"""Variables that name the certificates to trust; the first one that is set counts."""
 PAGE = "docs/proxies.md"
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Asked in place of a host."""
+    """The proxy through which to reach a host."""
 
     scheme: str
     host: str
@@ -33,51 +34,60 @@ class Proxy:
 
     @property
     def name(self) -> str:
-        """What is said of it: nothing that is secret."""
+        """What messages call it; nothing secret."""
         return f"the proxy {self.host}:{self.port}"
 
 
 def proxy_for(url: str) -> Proxy | None:
-    """The proxy that is to be asked for a URL, by ``http_proxy``, ``https_proxy``, ``all_proxy`` and ``no_proxy``.
+    """The proxy for a URL, by ``http_proxy``, ``https_proxy``, ``all_proxy`` and ``no_proxy``; None without one.
 
     Raises:
-        SetupError: a variable holds no URL of a proxy that can be used.
+        SetupError: the variable does not hold the URL of a proxy that works here.
     """
     if sys.platform == "linux" and not any(name.lower().endswith("_proxy") for name in os.environ):
         return None
     from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
 
-    said = select_proxy(url, get_environ_proxies(url))
-    return _parsed(prepend_scheme_if_needed(said, "http"), url) if said else None
+    value = select_proxy(url, get_environ_proxies(url))
+    return _parsed(prepend_scheme_if_needed(value, "http"), url) if value else None
 
 
-def _parsed(said: str, url: str) -> Proxy:
+def refuse_request(url: str, allowed: Allowed) -> str | None:
+    """Why the program must not request a URL, whether directly or through a proxy; None if it may.
+
+    Raises:
+        SetupError: as :func:`proxy_for`.
+    """
+    return refuse_url(url, allowed) or (refuse_url(url, allowed, proxied=True) if proxy_for(url) else None)
+
+
+def _parsed(value: str, url: str) -> Proxy:
     from requests.utils import get_auth_from_url
     from urllib3.exceptions import LocationParseError
     from urllib3.util import make_headers, parse_url
 
     try:
-        parts = parse_url(said)
+        parts = parse_url(value)
     except LocationParseError:
         parts = parse_url("")
     scheme = parts.scheme or ""
     if not parts.host or scheme not in {"http", "https"}:
-        # not repeated: it may hold a password
-        what = f"a {scheme} proxy, which cannot be used" if scheme.startswith("socks") else "no URL of a proxy"
+        # the value may hold a password, so the message does not repeat it
+        what = f"a {scheme} proxy, which dandi-mirror cannot use" if scheme.startswith("socks") else "no URL of a proxy"
         raise SetupError(
             f"{url.partition(':')[0]}_proxy or all_proxy names {what}; write it as http://HOST:PORT ({PAGE})"
         )
-    name, password = get_auth_from_url(said)
+    name, password = get_auth_from_url(value)
     headers = make_headers(proxy_basic_auth=f"{name}:{password}") if name else {}
     port = parts.port or (443 if scheme == "https" else 80)
     return Proxy(scheme, parts.host.strip("[]"), port, {key.title(): value for key, value in headers.items()})
 
 
 def certificates() -> str | None:
-    """The file or folder of the certificates that a variable says to trust; None if none does.
+    """The file or folder of trusted certificates that a variable names; None if no variable is set.
 
     Raises:
-        SetupError: there is no such file or folder.
+        SetupError: the program cannot read that file or folder.
     """
     name = next((name for name in BUNDLES if os.environ.get(name)), None)
     if name is None:
@@ -91,11 +101,11 @@ def certificates() -> str | None:
 
 
 @cache
-def trust() -> ssl.SSLContext:
-    """Whose certificates to trust.
+def tls_context() -> ssl.SSLContext:
+    """The certificates to trust, ready for a TLS connection.
 
     Raises:
-        SetupError: the certificates that a variable names cannot be read.
+        SetupError: the program cannot read the certificates that a variable names.
     """
     import ssl
 
@@ -105,5 +115,5 @@ def trust() -> ssl.SSLContext:
     folder = os.path.isdir(bundle)  # noqa: PTH112
     try:
         return ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)
-    except OSError:  # of ssl, too
+    except OSError:  # ssl.SSLError is one, too
         raise SetupError(f"{bundle} holds no certificates in PEM format; see {PAGE}") from None

@@ -1,4 +1,4 @@
-"""Connections to one host: few, kept open, and none that waits for ever for the head of an answer."""
+"""Connections for requests to the API: few to a host, kept open, to allowed addresses only, and with a time limit."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
 from dandi_mirror import __version__
-from dandi_mirror.addresses import Allowed, is_allowed, refusal
+from dandi_mirror.addresses import Allowed, is_allowed, private_host
 from dandi_mirror.archive.http.environment import certificates, proxy_for
 from dandi_mirror.errors import PartError
 
 AT_ONCE = 6
-"""Connections to one host, and so requests to it at a time, however many threads ask."""
+"""Connections to one host, and so requests at a time, however many threads there are."""
 HEAD = 2
-"""Times the stall timeout: until then the head of an answer must be whole."""
+"""Times the read timeout: the head of a response must be complete by then."""
 
 
-class Http(requests.Session):
-    """Follows no redirect and so reads none: requests would read its body without any bound."""
+class HttpSession(requests.Session):
+    """A session that follows no redirect, because requests would read the redirect's body without a limit."""
 
     def __init__(self, allowed: Allowed) -> None:
         super().__init__()
@@ -37,33 +37,33 @@ class Http(requests.Session):
         self._settings: dict[str, Any] = {}
 
     def merge_environment_settings(self, url: Any, *others: Any) -> Any:
-        """As requests does it, once for each origin: it goes through all of the environment, twice.
+        """As requests does, but once for each origin, because requests reads the whole environment twice.
 
         Raises:
-            SetupError: the proxy or the certificates that a variable names cannot be used.
+            SetupError: the proxy or the certificates that a variable names do not work here.
         """
         origin = str(url).split("/", 3)[2]
         if origin not in self._settings:
-            proxy_for(str(url))  # says what is wrong with it
+            proxy_for(str(url))  # raises SetupError
             settings = super().merge_environment_settings(url, *others)
             settings["verify"] = certificates() or settings["verify"]
             self._settings[origin] = settings
         return dict(self._settings[origin])
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """None, whatever the answer says."""
+        """None, whatever the response says."""
         return None
 
 
-def http_session(headers: Mapping[str, str], allowed: Allowed, at_once: int = AT_ONCE) -> Http:
-    """Connections that send these headers; at most so many to a host; to addresses that may be asked."""
-    session = Http(allowed)
+def make_http_session(headers: Mapping[str, str], allowed: Allowed, at_once: int = AT_ONCE) -> HttpSession:
+    """Connections that send these headers: at most ``at_once`` to a host, and to allowed addresses only."""
+    session = HttpSession(allowed)
     session.headers["User-Agent"] = f"dandi-mirror/{__version__}"
     session.headers.update(headers)
-    # a .netrc entry would replace the token, or send one of its own
+    # otherwise requests would send what .netrc holds, or replace the token by it
     session.auth = _no_auth
     for scheme in ("https://", "http://"):
-        session.mount(scheme, FewConnections(at_once, allowed))
+        session.mount(scheme, BoundedAdapter(at_once, allowed))
     return session
 
 
@@ -71,15 +71,15 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-class FewConnections(HTTPAdapter):
-    """Lets a thread wait for a free connection; never asks a second time by itself."""
+class BoundedAdapter(HTTPAdapter):
+    """Makes a thread wait for a free connection; never repeats a request by itself."""
 
     def __init__(self, at_once: int, allowed: Allowed) -> None:
         self._allowed = allowed
         super().__init__(pool_connections=8, pool_maxsize=at_once, pool_block=True)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """As requests does, with our connections."""
+        """As requests does, with the connections of this module."""
         super().init_poolmanager(*arguments, **options)
         pools: dict[str, Any] = {
             "http": partial(_Pool, allowed=self._allowed),
@@ -88,8 +88,8 @@ class FewConnections(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = pools
 
 
-class _Careful(HTTPConnection):
-    """Connects to addresses only that may be asked; to those beside the public ones in ``allowed``."""
+class _Checked(HTTPConnection):
+    """Connects to public addresses, and to private ones in ``allowed``."""
 
     allowed: frozenset[str] = frozenset()
 
@@ -103,12 +103,12 @@ class _Careful(HTTPConnection):
                 except HTTPError:
                     if number == len(places):
                         raise
-            raise PartError(refusal(host))
+            raise PartError(private_host(host))
         finally:
             self._dns_host = host
 
     def _places(self, host: str) -> list[str]:
-        """The addresses of a host that may be asked; the host itself where all may be, or it has none."""
+        """The allowed addresses of a host; the host itself if all are allowed, or its name is not found."""
         if "all" in self.allowed:
             return [host]
         try:
@@ -118,8 +118,8 @@ class _Careful(HTTPConnection):
         return [place for place in dict.fromkeys(str(at[0]) for *_, at in found) if is_allowed(place, self.allowed)]
 
 
-class _HeadInTime(_Careful):
-    """Ends itself when a head drips in: for http.client a byte a minute is no stall, and a head may have millions."""
+class _Timed(_Checked):
+    """Ends itself when a head comes too slowly: http.client would accept one byte a minute, and millions of bytes."""
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
         sock, stall = self.sock, self.timeout
@@ -131,17 +131,17 @@ class _HeadInTime(_Careful):
         finally:
             in_time = _WATCH.end(sock)
         if not in_time:
-            # what there was of the head would pass for a whole one
+            # otherwise the part that came would be taken for a complete head
             raise TimeoutError
         return answer
 
 
-class _SecureHeadInTime(_HeadInTime, HTTPSConnection):
+class _SecureTimed(_Timed, HTTPSConnection):
     pass
 
 
-class _CarefulPool(HTTPConnectionPool):
-    """Its connections know which addresses they may ask."""
+class _CheckedPool(HTTPConnectionPool):
+    """A pool whose connections know the allowed addresses."""
 
     def __init__(self, *arguments: Any, allowed: Allowed, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -153,26 +153,26 @@ class _CarefulPool(HTTPConnectionPool):
         return connection
 
 
-class _Pool(_CarefulPool):
-    ConnectionCls = _HeadInTime
+class _Pool(_CheckedPool):
+    ConnectionCls = _Timed
 
 
-class _SecurePool(_CarefulPool, HTTPSConnectionPool):
-    ConnectionCls = _SecureHeadInTime
+class _SecurePool(_CheckedPool, HTTPSConnectionPool):
+    ConnectionCls = _SecureTimed
 
 
 class _Watch:
-    """Ends sockets that are not done in time; one thread for all, for to start one for each request takes longer."""
+    """Shuts down sockets that are not done in time; one thread for all, because one per request would be slower."""
 
     def __init__(self) -> None:
         self._until: dict[socket.socket, float] = {}
-        """The moment, of :func:`time.monotonic`, for each socket that is not done."""
+        """Socket → the time (:func:`time.monotonic`) by which it must be done."""
         self._changed = threading.Condition()
         self._wakes = 0.0
         self._thread: threading.Thread | None = None
 
     def begin(self, sock: socket.socket, seconds: float) -> None:
-        """End the socket after so many seconds, unless it is done by then."""
+        """Shut the socket down after so many seconds, unless it is done by then."""
         until = time.monotonic() + seconds
         with self._changed:
             self._until[sock] = until
@@ -183,7 +183,7 @@ class _Watch:
                 self._changed.notify()
 
     def end(self, sock: socket.socket) -> bool:
-        """It is done; whether it was in time."""
+        """The socket is done; whether it was in time."""
         with self._changed:
             return self._until.pop(sock, None) is not None
 

@@ -1,4 +1,4 @@
-"""Why an answer did not come, in plain words: of requests, urllib3, http.client and the system alike."""
+"""Why no response came, in plain words, for the errors of requests, urllib3, http.client and the system."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 from dandi_mirror.archive.http.environment import PAGE, Proxy
 from dandi_mirror.archive.http.retry import RETRIED
@@ -19,33 +18,33 @@ _ONLINE = f"is this machine online, and does it need a proxy ({PAGE})?"
 
 
 class ConnectTimeout(TimeoutError):
-    """No answer to the attempt to connect; requests has one of this name, too."""
+    """The host did not answer the attempt to connect; requests has a class of this name, too."""
 
 
 class Stalled(TimeoutError):
-    """So few bytes come that it is as if none did."""
+    """So few bytes come that the host counts as silent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why an answer did not come."""
+    """Why no response came."""
 
     what: str
     remedy: str = ""
-    away: bool = False
-    """Whether nobody was reached."""
+    unreachable: bool = False
+    """Whether no host was reached."""
 
     @property
     def words(self) -> str:
-        """What happened, and what to do."""
+        """The reason and the remedy."""
         return f"{self.what}; {self.remedy}" if self.remedy else self.what
 
 
-def reason(error: BaseException, host: str, proxy: Proxy | None = None) -> Reason:
-    """Why ``host`` did not answer, by a proxy if there is one; no URL is repeated, for it may be signed.
+def explain(error: BaseException, host: str, proxy: Proxy | None = None) -> Reason:
+    """Why ``host`` did not answer, directly or through ``proxy``; repeats no URL, because URLs may be signed.
 
     Raises:
-        SetupError: to ask again will not help.
+        SetupError: another attempt would not help.
     """
     causes = list(_causes(error))
     if setup := _setup(causes, host, proxy):
@@ -59,14 +58,9 @@ def reason(error: BaseException, host: str, proxy: Proxy | None = None) -> Reaso
     return _broken(causes)
 
 
-def place(url: str) -> str:
-    """The host of a URL as it is told to people: with its port, without a user's name."""
-    return urlsplit(url).netloc.rpartition("@")[2]
-
-
 def wants_password(proxy: Proxy | None) -> SetupError:
-    """That a proxy answers with 407."""
-    what = "does not take the name and password" if proxy and proxy.headers else "wants a name and a password"
+    """The error for a proxy that answers with 407."""
+    what = "does not accept the name and password" if proxy and proxy.headers else "wants a name and a password"
     return SetupError(
         f"{proxy.name if proxy else 'a proxy'} {what} (407); "
         f"write them into https_proxy and http_proxy: http://NAME:PASSWORD@HOST:PORT ({PAGE})"
@@ -74,63 +68,68 @@ def wants_password(proxy: Proxy | None) -> SetupError:
 
 
 def _setup(causes: list[BaseException], host: str, proxy: Proxy | None) -> SetupError | None:
-    """What is wrong with how the network is set up here, if that is it."""
+    """What the user has to change in the network settings, if that is the reason."""
     for cause in causes:
         if isinstance(cause, SetupError):
             return cause
         if type(cause).__name__ == "SSLCertVerificationError":
-            return _untrusted(host, getattr(cause, "verify_message", "") or "it does not verify")
+            return _untrusted(host, getattr(cause, "verify_message", "") or "verification failed")
         if type(cause).__name__ in {"InvalidSchema", "InvalidProxyURL", "ProxySchemeUnknown"}:
-            return SetupError(f"{host} is to be asked by a proxy whose URL cannot be used; see {PAGE}")
+            return SetupError(f"the proxy for {host} has a URL that does not work; see {PAGE}")
     status = _refused_tunnel(causes)
     if status == 407:
         return wants_password(proxy)
     if status and proxy and status not in RETRIED:
-        return SetupError(f"{proxy.name} does not let us reach {host} ({status}); ask whoever runs it ({PAGE})")
+        return SetupError(
+            f"{proxy.name} does not let dandi-mirror reach {host} ({status}); ask its administrator ({PAGE})"
+        )
     return None
 
 
 def _untrusted(host: str, said: str) -> SetupError:
     return SetupError(
-        f"the certificate of {host} is not trusted ({said}); if a proxy of your network opens what is encrypted, "
-        f"export REQUESTS_CA_BUNDLE=FILE, with a file of the certificates to trust ({PAGE})"
+        f"the certificate of {host} is not trusted ({said}); if a proxy of your network decrypts connections, "
+        f"run: export REQUESTS_CA_BUNDLE=FILE, with a file of the certificates to trust ({PAGE})"
     )
 
 
 def _refused_tunnel(causes: list[BaseException]) -> int:
-    """The status by which a proxy refuses a tunnel; 0 if none did."""
+    """The status with which a proxy refused a tunnel; 0 if none did."""
     return next((int(found[1]) for cause in causes if (found := _TUNNEL.search(str(cause)))), 0)
 
 
 def _unreached(cause: BaseException) -> Reason | None:
-    """That nobody was reached, if that is what an error says."""
+    """The reason why no host was reached, if the error says so."""
     if isinstance(cause, socket.gaierror):
-        return Reason("name not found", _ONLINE, away=True)
+        return Reason("name not found", _ONLINE, unreachable=True)
     if isinstance(cause, ConnectionRefusedError):
-        return Reason("connection refused", "is this the right address, and is the server up?", away=True)
+        return Reason("connection refused", "is this the right address, and is the server up?", unreachable=True)
     if isinstance(cause, OSError) and cause.errno in _UNREACHABLE:
-        return Reason(f"no way leads there ({cause.strerror})", _ONLINE, away=True)
+        return Reason(f"it cannot be reached ({cause.strerror})", _ONLINE, unreachable=True)
     if type(cause).__name__ in {"ConnectTimeout", "ConnectTimeoutError"}:
         return Reason("no answer to the attempt to connect", _ONLINE)
     return None
 
 
 def _broken(causes: list[BaseException]) -> Reason:
-    """What became of a connection that there was."""
+    """Why a connection broke."""
     names = {type(cause).__name__ for cause in causes}
     if "Stalled" in names:
-        return Reason("it has all but stalled")
+        return Reason("it sends almost nothing")
     if any(isinstance(cause, TimeoutError) for cause in causes) or "ReadTimeoutError" in names:
-        return Reason("no byte came in time")
+        return Reason("it sent nothing in time")
     for cause in reversed(causes):
         if isinstance(cause, OSError) and cause.strerror:
             return Reason(str(cause.strerror))
-    said = {"RemoteDisconnected": "it ended before it answered", "IncompleteRead": "it ended early"}
+    said = {
+        "RemoteDisconnected": "it closed the connection before it answered",
+        "IncompleteRead": "the response ended early",
+    }
     return Reason(next((words for name, words in said.items() if name in names), type(causes[-1]).__name__))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was raised for, outermost first."""
+    """An error and its causes, outermost first."""
     waiting, seen = [error], set()
     while waiting:
         cause = waiting.pop(0)

@@ -1,4 +1,4 @@
-"""What an answer holds: its bytes, bounded in number and in time, and its JSON, though it be bad in part."""
+"""Reading a response: its bytes, limited in number and time, and its JSON, even if a part of that is invalid."""
 
 from __future__ import annotations
 
@@ -6,59 +6,62 @@ import json
 import re
 import time
 from math import isfinite
+from typing import TYPE_CHECKING
 
 import orjson
-import requests
 
 from dandi_mirror.errors import BadAnswerError
+
+if TYPE_CHECKING:
+    import requests
 
 PIECE = 1 << 18  # bytes
 _DETAIL = 4096  # bytes
 _STEPS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _DEEP = 128
-"""Levels that every reader of JSON can read."""
+"""Levels of nesting that every JSON reader can read."""
 
 
-class TooLate(Exception):
-    """The whole answer was not there when it had to be."""
+class ResponseTooLate(Exception):
+    """The complete response did not come in time."""
 
 
-class TooLarge(Exception):
-    """The answer has more bytes than it may have."""
+class ResponseTooLarge(Exception):
+    """The response has more bytes than allowed."""
 
 
-class TooDeep(BadAnswerError):
-    """The archive has answered, with more levels of lists and objects than can be read."""
+class ResponseTooDeep(BadAnswerError):
+    """The JSON is complete, but nests lists and objects too deeply."""
 
 
-class Unread:
-    """Stands for a record that did not come, though others of its page did."""
+class MissingRecord:
+    """Stands for a record that did not come, although the other records of its page did."""
 
 
 def read_body(answer: requests.Response, most: int, deadline: float) -> bytes:
-    """The decoded body.
+    """Read the body, decoded.
 
-    ``most`` is in bytes, ``deadline`` a moment of :func:`time.monotonic`.
+    ``most`` is in bytes, ``deadline`` a time of :func:`time.monotonic`.
 
     Raises:
-        TooLarge, TooLate: it is more than it may be; reading has ended there.
-        urllib3.exceptions.HTTPError: it is cut off, stalls, or is not in the encoding that it names.
+        ResponseTooLarge, ResponseTooLate: it has more bytes, or takes longer; reading stops there.
+        urllib3.exceptions.HTTPError: it is cut off, stalls, or is not in the encoding of its header.
     """
     pieces: list[bytes] = []
     held = 0
-    # what has come is taken at once: to wait for a whole piece would let a slow drip wait for days
+    # takes available bytes at once: to wait for a full piece would let a very slow server hold the program for days
     while piece := answer.raw.read1(PIECE, decode_content=True):
         held += len(piece)
         pieces.append(piece)
         if held > most:
-            raise TooLarge
+            raise ResponseTooLarge
         if time.monotonic() > deadline:
-            raise TooLate
+            raise ResponseTooLate
     return b"".join(pieces)
 
 
 def detail(answer: requests.Response, deadline: float) -> str:
-    """What the API says of its refusal, in any of its six shapes, on one line; empty if it says nothing."""
+    """The API's reason for a refusal, in any of its six forms, on one line; empty if it gives none."""
     try:
         said = json.loads(read_body(answer, _DETAIL, deadline))
     except Exception:
@@ -68,17 +71,17 @@ def detail(answer: requests.Response, deadline: float) -> str:
 
 
 class Unwritable:
-    """Stands for a number that JSON has no business to hold (NaN, Infinity, thousands of digits)."""
+    """Stands for a number that JSON cannot hold (NaN, Infinity, thousands of digits)."""
 
 
 def parse(content: bytes, shown: str) -> object:
-    """A JSON answer as a value.
+    """Parse a JSON response.
 
-    What orjson refuses (half surrogates, NaN) is read more patiently, so that one bad record does not hide
-    the good ones beside it: such a value cannot be written canonically and its record is refused later.
+    A more tolerant reader takes what orjson refuses (half surrogate pairs, NaN), so that one bad record does not hide
+    the good ones beside it; such a record has no canonical form, and is refused later.
 
     Raises:
-        TooDeep: nested too deeply to be read, but whole.
+        ResponseTooDeep: complete, but nested too deeply.
         BadAnswerError: not JSON.
     """
     try:
@@ -93,16 +96,16 @@ def parse(content: bytes, shown: str) -> object:
         return patient
     except (ValueError, RecursionError) as error:
         if _is_deep(content):
-            raise TooDeep(f"{shown}: an answer of too many levels") from None
+            raise ResponseTooDeep(f"{shown}: the response is nested too deeply") from None
         raise BadAnswerError(
-            f"{shown}: an answer that is not JSON ({type(error).__name__}); run the command again later"
+            f"{shown}: the response is not JSON ({type(error).__name__}); run the command again later"
         ) from None
 
 
 def _is_deep(content: bytes) -> bool:
-    """Whether all that opens is closed again, and there are more levels than every reader can read.
+    """Whether all brackets are closed, and there are more levels than every reader can read.
 
-    Half of such an answer is none, and neither is a page of something in between.
+    Half of such a response does not count, nor does a web page from a server in between.
     """
     opened: list[bytes] = []
     deepest = 0

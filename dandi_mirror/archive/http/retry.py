@@ -1,4 +1,4 @@
-"""How long one tries, and the one loop that tries again: of the API and of content alike; imports nothing heavy."""
+"""The retry policy, and the one loop that retries requests to the API and downloads alike; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -8,68 +8,68 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dandi_mirror.archive.http.notices import NOTICES
+from dandi_mirror.archive.http.wait_messages import WAIT_MESSAGES
 from dandi_mirror.errors import MirrorError, PartError, SetupError, TemporaryError
 
 RETRIED = (429, 500, 502, 503, 504)
 REDIRECTED = (301, 302, 303, 307, 308)
 HOPS = 5
-"""Requests for one content, redirects followed."""
+"""Requests for one URL, with those that follow redirects."""
 LATER = "run the command again later"
-MISSED = 8
-"""After so many answers in a row that a host did not give, with all retries, it is not asked again in this run."""
+MOST_FAILURES = 8
+"""After so many failed requests in a row, each with all its retries, a host gets no more requests in this run."""
 
-Answer = TypeVar("Answer")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to try.  As it stands, an archive that refuses connections has about a minute to come back."""
+    """How long to try.  With the defaults, an archive that refuses connections has about a minute to come back."""
 
     attempts: int = 7
-    """Requests for one answer, the first one included."""
+    """Requests for one response, including the first."""
     backoff: float = 1.0
-    """Seconds before the second request, give or take half of it; doubled each time."""
+    """Seconds before the second request, plus or minus half; doubled each time."""
     max_retry_after: float = 300.0
-    """Seconds that the archive may ask to be left alone (Retry-After); with more, the answer is given up."""
+    """The longest pause, in seconds, that the archive may ask for (Retry-After); a longer one ends the attempts."""
     connect_timeout: float = 20.0
     """Seconds."""
     read_timeout: float = 60.0
     """Seconds without a byte."""
     total_timeout: float = 600.0
-    """Seconds for one whole answer."""
+    """Seconds for one complete response."""
 
     def pause(self, attempt: int) -> float:
-        """Seconds to wait after the ``attempt``-th request; never the same twice, so that clients part."""
+        """Seconds to wait after the ``attempt``-th request; random, so that clients do not retry at the same moment."""
         return float(self.backoff * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))
 
 
-class Missed(Exception):
-    """An answer did not come, and may come if the host is asked again."""
+class NoResponse(Exception):
+    """No response came, and one may come if the request is made again."""
 
     def __init__(
         self, message: str, pause: float = 0.0, *, why: str = "", host: str = "", again: bool = True,
-        unheard: bool = False, away: bool = False,
+        not_sent: bool = False, unreachable: bool = False,
     ) -> None:  # fmt: skip
-        """``why`` is the reason alone, without what was asked for."""
+        """``why``: the reason alone, without the request."""
         super().__init__(message)
         self.why = why or message
         self.host = host
-        """Who did not give it, where the host's own name does not say it."""
+        """The host that did not respond, if it differs from the one in the :class:`HostState`."""
         self.pause = pause
-        """Seconds that the host asks to wait."""
+        """Seconds that the host asks the program to wait."""
         self.again = again
-        """Whether to ask again."""
-        self.unheard = unheard
-        """Whether the request was certainly not acted upon."""
-        self.away = away
-        """Whether nobody was reached: the name is not found, or the connection is refused."""
-        self.advanced = False
-        """Whether so much came that counting begins anew."""
+        """Whether to make the request again."""
+        self.not_sent = not_sent
+        """Whether the host certainly did not act on the request."""
+        self.unreachable = unreachable
+        """Whether no host was reached: the name was not found, or the connection was refused."""
+        self.progressed = False
+        """Whether so much came that the attempts are counted from one again."""
 
 
-class Moved(PartError):
-    """It is at another URL, which is what this says; ``status`` is the answer's."""
+class Redirected(PartError):
+    """The response is a redirect; the message is its target, ``status`` its status."""
 
     def __init__(self, location: str, status: int) -> None:
         super().__init__(location)
@@ -77,50 +77,52 @@ class Moved(PartError):
 
 
 @dataclass(slots=True)
-class Host:
-    """How it went with one host; shared by the threads that ask it."""
+class HostState:
+    """The state of one host; shared by the threads that send it requests."""
 
     name: str = "the archive"
-    missed: int = 0
-    """Answers in a row that it did not give."""
-    resume: float = 0.0
-    """The moment, of :func:`time.monotonic`, before which it wants no request."""
+    failures: int = 0
+    """Requests in a row that failed, with all their retries."""
+    not_before: float = 0.0
+    """The time (:func:`time.monotonic`) before which it accepts no request."""
     given_up: MirrorError | None = None
-    """Why it is not asked again in this run."""
+    """Why it gets no more requests in this run."""
 
     def check(self, what: str) -> None:
-        """Whether it may still be asked for ``what``.
+        """Refuse to request ``what`` if the host has been given up.
 
         Raises:
-            TemporaryError: it did not answer again and again.
-            SetupError: it cannot be asked as things are set up.
+            TemporaryError: it did not respond again and again.
+            SetupError: the user has to change the network settings first.
         """
         if self.given_up is not None:
             raise type(self.given_up)(str(self.given_up))
-        if self.missed >= MISSED:
+        if self.failures >= MOST_FAILURES:
             raise TemporaryError(
-                f"{what} is not asked for: no answer to the {MISSED} requests of {self.name} before it; {LATER}"
+                f"{what} was not requested: {self.name} did not answer {MOST_FAILURES} requests before it; {LATER}"
             )
 
     def wait(self, what: str, policy: RetryPolicy, sleep: Callable[[float], None]) -> None:
-        """Wait until it wants to be asked again, which it may have told another thread."""
-        pause = self.resume - time.monotonic()
+        """Wait until the host accepts requests again; it may have told another thread when."""
+        pause = self.not_before - time.monotonic()
         if pause > policy.max_retry_after:
-            raise TemporaryError(f"{what} is not asked for: no request is wanted for {pause:.0f} seconds; {LATER}")
+            raise TemporaryError(
+                f"{what} was not requested: {self.name} accepts no request for {pause:.0f} seconds; {LATER}"
+            )
         if pause > 0:
             sleep(pause + random.uniform(0, policy.backoff))
 
 
-def ask_again(
-    once: Callable[[], Answer], policy: RetryPolicy, host: Host, what: str,
+def with_retries(
+    once: Callable[[], _T], policy: RetryPolicy, host: HostState, what: str,
     sleep: Callable[[float], None] = time.sleep,
-) -> Answer:  # fmt: skip
-    """What ``once`` returns, tried until it does or the policy ends; ``what`` it asks for stands in messages.
+) -> _T:  # fmt: skip
+    """Call ``once`` until it returns or the policy gives up; its result.  ``what`` names the request in messages.
 
     Raises:
-        Missed: no answer came; the last reason.
-        TemporaryError, SetupError: the host is not asked any more.
-        and what ``once`` raises besides Missed.
+        NoResponse: no response came; the last reason.
+        TemporaryError, SetupError: the host has been given up.
+        and whatever else ``once`` raises.
     """
     host.check(what)
     attempt = 1
@@ -129,40 +131,40 @@ def ask_again(
         began = time.monotonic()
         try:
             answer = once()
-        except Missed as missed:
-            attempt = 1 if missed.advanced else attempt
+        except NoResponse as missed:
+            attempt = 1 if missed.progressed else attempt
             pause = 0.0 if missed.pause else policy.pause(attempt)
             _note(missed, host, began, pause)
             if not missed.again or attempt >= policy.attempts or missed.pause > policy.max_retry_after or host.given_up:
-                host.missed += 1
+                host.failures += 1
                 raise
             attempt += 1
-            NOTICES.again(missed.host or host.name, missed.why, attempt, policy.attempts, pause or missed.pause)
+            WAIT_MESSAGES.again(missed.host or host.name, missed.why, attempt, policy.attempts, pause or missed.pause)
             sleep(pause)
         except SetupError as error:
             host.given_up = error
             raise
         except MirrorError as error:
-            # to be sent elsewhere says nothing of what is there
-            host.missed = host.missed if isinstance(error, Moved) else 0
-            NOTICES.answered()
+            # a redirect does not tell whether its target responds
+            host.failures = host.failures if isinstance(error, Redirected) else 0
+            WAIT_MESSAGES.answered()
             raise
         else:
-            host.missed = 0
-            NOTICES.answered()
+            host.failures = 0
+            WAIT_MESSAGES.answered()
             return answer
 
 
-def _note(missed: Missed, host: Host, began: float, pause: float) -> None:
-    """What a miss says of the host: when to ask it again, and whether to."""
-    host.resume = max(host.resume, time.monotonic() + missed.pause)
-    if missed.away and NOTICES.is_enough(began, pause):
-        # whoever waits at the terminal is not to wait for each request, and for each host
+def _note(missed: NoResponse, host: HostState, began: float, pause: float) -> None:
+    """Learn from a failed attempt when to send the host the next request, and whether to."""
+    host.not_before = max(host.not_before, time.monotonic() + missed.pause)
+    if missed.unreachable and WAIT_MESSAGES.is_enough(began, pause):
+        # a person at the terminal should not have to wait for each request to each host
         host.given_up = TemporaryError(f"{missed.host or host.name}: {missed.why}; {LATER}")
 
 
 def retry_after(header: str | None) -> float:
-    """Seconds that a server asks to wait, in either of the header's two spellings; 0 if it asks for none."""
+    """Seconds that a server asks clients to wait, in either form of the header; 0 without one."""
     if not header:
         return 0.0
     from urllib3.exceptions import InvalidHeader

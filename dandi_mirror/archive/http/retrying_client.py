@@ -1,8 +1,7 @@
-"""A way out: its connections, and asking there until an answer comes or the policy ends.
+"""HTTP client that retries until it gets a response or the retry policy gives up.
 
-What is read is bounded in bytes and in time.  An answer that does not come is asked for again, later each time, and
-not for ever; when the other side says when it wants to be asked again, nothing is asked before.  No redirect is
-followed.
+It limits the bytes and the time of each response, waits longer before each attempt, and waits as long as the server
+asks for (Retry-After).  It follows no redirect.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ import requests
 from requests.exceptions import InvalidHeader, InvalidURL, MissingSchema
 from urllib3.exceptions import HTTPError, LocationParseError, MaxRetryError, NewConnectionError
 
-from dandi_mirror.addresses import refusal
-from dandi_mirror.archive.http.environment import proxy_for
-from dandi_mirror.archive.http.notices import NOTICES
-from dandi_mirror.archive.http.pool import Http
-from dandi_mirror.archive.http.reasons import place, reason, wants_password
-from dandi_mirror.archive.http.response import TooLarge, TooLate, detail, parse, read_body
+from dandi_mirror.addresses import host_of
+from dandi_mirror.archive.http.environment import proxy_for, refuse_request
+from dandi_mirror.archive.http.pool import HttpSession
+from dandi_mirror.archive.http.reasons import explain, wants_password
+from dandi_mirror.archive.http.response import ResponseTooLarge, ResponseTooLate, detail, parse, read_body
 from dandi_mirror.archive.http.retry import (
     LATER,
     REDIRECTED,
     RETRIED,
-    Host,
-    Missed,
-    Moved,
+    HostState,
+    NoResponse,
+    Redirected,
     RetryPolicy,
-    ask_again,
     retry_after,
+    with_retries,
 )
+from dandi_mirror.archive.http.wait_messages import WAIT_MESSAGES
 from dandi_mirror.errors import BadAnswerError, CredentialsError, NotFoundError, PartError, TemporaryError
 
 LOG = logging.getLogger("dandi_mirror")
@@ -45,7 +44,7 @@ _DONE = frozenset({200, 201, 202, 204})
 
 
 class Body(Protocol):
-    """Bytes to be sent, in pieces; from the start again each time that they are iterated over."""
+    """Bytes to send, in pieces; each iteration begins at the start."""
 
     def __len__(self) -> int: ...
 
@@ -53,38 +52,38 @@ class Body(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """One request."""
 
     url: str
     shown: str
-    """What is said of it: a path, nothing that is secret."""
+    """What messages call it: a path, nothing secret."""
     most: int = LARGEST_ANSWER
-    """Bytes of an answer."""
+    """The most bytes that the response may have."""
     method: str = "GET"
     body: bytes | Body | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     again: bool = True
-    """Whether it may be made again when it has perhaps been heard, and only the answer did not come."""
+    """Whether it may be repeated if the server may have acted on it and only the response was lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back of a request that was granted."""
+class Response:
+    """A successful response."""
 
-    asked: Asked
+    asked: Request
     status: int
     headers: Mapping[str, str]
     content: bytes
 
     @property
     def json(self) -> object:
-        """The content as JSON; BadAnswerError if it is none."""
+        """The content as JSON; BadAnswerError if it is not JSON."""
         return parse(self.content, self.asked.shown)
 
 
-class Refused(PartError):
-    """It is not granted.  ``said``: the body's words, or nothing; ``location``: where it leads, or nothing."""
+class RequestRefused(PartError):
+    """The server refuses the request.  ``said``: the body's text; ``location``: the header; either may be empty."""
 
     def __init__(self, message: str, status: int, said: str = "", location: str = "") -> None:
         super().__init__(message)
@@ -93,56 +92,56 @@ class Refused(PartError):
         self.location = location
 
 
-class LostAnswer(TemporaryError):
-    """No answer came to what is not to be asked twice: it may have been done, or not."""
+class LostResponse(TemporaryError):
+    """No response came to a request that must not be repeated; the server may have acted on it or not."""
 
 
-class Door:
-    """One of a session's ways out; safe to be used by several threads."""
+class RetryingClient:
+    """Requests to the API, or to any other host; several threads may use it."""
 
-    def __init__(self, http: Http, policy: RetryPolicy, api_url: str = "", key_from: str = "") -> None:
-        """``api_url`` of the door to an API; the other one leads to any host.
+    def __init__(self, http: HttpSession, policy: RetryPolicy, api_url: str = "", key_from: str = "") -> None:
+        """``api_url``: the API that all requests go to; empty for a client of any host.
 
-        ``key_from``: where the API key was found that is sent, if that is known.
+        ``key_from``: where the API key was found, if known.
         """
         self.requests = 0
-        """How many answers were asked for (retries not counted)."""
+        """Requests, without retries."""
         self.received = 0
-        """Bytes of these answers, decoded."""
+        """Bytes of the responses, decoded."""
         self.date = ""
-        """When the last answer was made, as its head says; empty if it does not."""
+        """The ``Date`` header of the last response; empty if it had none."""
         self._http = http
         self._policy = policy
         self._api_url = api_url
         self._key_from = key_from
-        self._host = Host(place(api_url) or "where content is")
+        self._host = HostState(host_of(api_url) or "the host of the content")
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def ask(self, asked: Asked) -> Answer:
-        """The answer, asked for until it comes or the policy ends.
+    def ask(self, asked: Request) -> Response:
+        """Make a request until a response comes or the retry policy gives up; the response.
 
         Raises:
-            Moved: it is elsewhere.
+            Redirected: the response is a redirect.
             NotFoundError: 404.
             CredentialsError: 401 or 403.
-            LostAnswer: it did not come, and ``again`` is false.
-            TemporaryError: no answer, or a server's error, after all attempts.
+            LostResponse: no response came, and ``again`` is false.
+            TemporaryError: no response, or a server error, after all attempts.
             Refused: any other refusal.
         """
         self._host.check(asked.shown)
         self.requests += 1
         try:
-            return ask_again(lambda: self._once(asked), self._policy, self._host, asked.shown)
-        except Missed as missed:
-            kind = TemporaryError if asked.again or missed.unheard else LostAnswer
+            return with_retries(lambda: self._once(asked), self._policy, self._host, asked.shown)
+        except NoResponse as missed:
+            kind = TemporaryError if asked.again or missed.not_sent else LostResponse
             raise kind(f"{missed}; {LATER}") from None
 
-    def _once(self, asked: Asked) -> Answer:
-        if self._http.allowed.refuses(asked.url):
-            raise PartError(refusal(urlsplit(asked.url).hostname or ""))
+    def _once(self, asked: Request) -> Response:
+        if why := refuse_request(asked.url, self._http.allowed):
+            raise PartError(f"{asked.shown}: {why}")
         deadline = time.monotonic() + self._policy.total_timeout
         whom = self._api_url or "{0.scheme}://{0.netloc}".format(urlsplit(asked.url))
         try:
@@ -151,42 +150,47 @@ class Door:
                 content = read_body(answer, asked.most, deadline)
                 self.received += len(content)
                 self.date = answer.headers.get("date", "")
-                return Answer(asked, answer.status_code, answer.headers, content)
-        except TooLarge:
-            raise BadAnswerError(f"{asked.shown}: an answer of more than {asked.most} bytes") from None
-        except TooLate:
-            # to try again would take as long
-            raise Missed(
-                f"{asked.shown}: no whole answer in {self._policy.total_timeout:.0f} seconds", again=False
+                return Response(asked, answer.status_code, answer.headers, content)
+        except ResponseTooLarge:
+            raise BadAnswerError(f"{asked.shown}: the response has more than {asked.most} bytes") from None
+        except ResponseTooLate:
+            # another attempt would take as long
+            raise NoResponse(
+                f"{asked.shown}: no complete response in {self._policy.total_timeout:.0f} seconds", again=False
             ) from None
         except _UNUSABLE as error:
-            raise BadAnswerError(f"{asked.shown}: a URL that cannot be asked ({type(error).__name__})") from None
+            raise BadAnswerError(f"{asked.shown}: the URL is malformed ({type(error).__name__})") from None
         except (requests.RequestException, HTTPError) as error:
-            raise self._missed(error, asked, whom) from None
+            raise self._no_response(error, asked, whom) from None
 
-    def _missed(self, error: Exception, asked: Asked, whom: str) -> Missed:
-        """What to make of an error, whose text can hold presigned URLs and is not passed on.
+    def _no_response(self, error: Exception, asked: Request, whom: str) -> NoResponse:
+        """Turn an error into a NoResponse; drops the error's own text, which can hold presigned URLs.
 
         Raises:
-            SetupError: to ask again will not help.
+            SetupError: another attempt would not help.
         """
-        host = place(asked.url)
-        found = reason(error, host, proxy_for(asked.url))
-        unheard = found.away or _is_unheard(error)
+        host = host_of(asked.url)
+        found = explain(error, host, proxy_for(asked.url))
+        not_sent = found.unreachable or _was_not_sent(error)
         message = f"{whom} did not answer {asked.shown}: {found.words}"
-        return Missed(
-            message, why=found.what, host=host, again=asked.again or unheard, unheard=unheard, away=found.away
+        return NoResponse(
+            message,
+            why=found.what,
+            host=host,
+            again=asked.again or not_sent,
+            not_sent=not_sent,
+            unreachable=found.unreachable,
         )
 
     @contextmanager
-    def _answer(self, asked: Asked) -> Iterator[requests.Response]:
-        """An answer while it is read; the log gets no query but that of the API, which is ours and has no secret."""
+    def _answer(self, asked: Request) -> Iterator[requests.Response]:
+        """A response while it is read; logs the query of API requests only, which holds no secret."""
         begun, status = time.monotonic(), 0
-        host = place(asked.url)
+        host = host_of(asked.url)
         timeout = (self._policy.connect_timeout, self._policy.read_timeout)
         body: Any = asked.body  # requests takes pieces of any kind
         try:
-            with NOTICES.waiting(host):
+            with WAIT_MESSAGES.waiting(host):
                 answer = self._http.request(
                     asked.method, asked.url, data=body, headers=asked.headers, timeout=timeout, stream=True,
                     allow_redirects=False,
@@ -199,14 +203,14 @@ class Door:
             spent = (time.monotonic() - begun) * 1000
             LOG.debug("%s %s %s %.0f ms", asked.method, where, status or "no answer", spent)
 
-    def _check(self, answer: requests.Response, whom: str, asked: Asked, deadline: float) -> None:
+    def _check(self, answer: requests.Response, whom: str, asked: Request, deadline: float) -> None:
         status, shown = answer.status_code, asked.shown
         if status == 200 or (asked.method != "GET" and status in _DONE):
             return
         if status in REDIRECTED:
             if "location" in answer.headers:
-                raise Moved(answer.headers["location"], status)
-            raise PartError(f"{whom} sends {shown} elsewhere ({status}) and does not say where")
+                raise Redirected(answer.headers["location"], status)
+            raise PartError(f"{whom} redirects {shown} ({status}) without saying where to")
         if status == 407:
             raise wants_password(proxy_for(asked.url))
         said = detail(answer, deadline)
@@ -216,19 +220,21 @@ class Door:
             raise CredentialsError(self._refusal(whom, asked, status, said))
         if status in RETRIED:
             pause = retry_after(answer.headers.get("retry-after"))
-            raise Missed(
+            raise NoResponse(
                 f"{whom} answers {shown} with {status}{said}", pause, why=f"it answers with {status}",
-                again=asked.again or status == 429, unheard=status == 429,
+                again=asked.again or status == 429, not_sent=status == 429,
             )  # fmt: skip
         if status >= 500:
             raise TemporaryError(f"{whom} answers {shown} with {status}{said}; {LATER}")
         words = said.removeprefix(": ").strip('"')
-        raise Refused(f"{whom} answers {shown} with {status}{said}", status, words, answer.headers.get("location", ""))
+        raise RequestRefused(
+            f"{whom} answers {shown} with {status}{said}", status, words, answer.headers.get("location", "")
+        )
 
-    def _refusal(self, whom: str, asked: Asked, status: int, said: str) -> str:
-        """Why a request is refused (401, 403), and what to type."""
+    def _refusal(self, whom: str, asked: Request, status: int, said: str) -> str:
+        """The message for a refused request (401, 403), with what to type."""
         if not self._api_url:
-            return f"{whom} refuses {asked.shown} ({status}{said}); the link to it may have expired"
+            return f"{whom} refuses {asked.shown} ({status}{said}); the link may have expired"
         has_key = "Authorization" in self._http.headers
         login = f"dandi-mirror login -i {self._api_url}"
         if status == 401 and has_key:
@@ -239,18 +245,18 @@ class Door:
             )
         if status == 401:
             return f"{whom} refuses {asked.shown} ({status}{said}) without an API key: {login}"
-        why = "it is embargoed" if asked.method == "GET" else "you may not change it"
-        whose = f"; see whose API key is used: {login} --check" if has_key else f" without an API key: {login}"
+        why = "it is embargoed" if asked.method == "GET" else "you do not have permission to change it"
+        whose = f"; to see whose API key is used, run {login} --check" if has_key else f" without an API key: {login}"
         return f"{whom} refuses {asked.shown} ({status}{said}); {why}{whose}"
 
 
 def _new_key(source: str, login: str) -> str:
-    """How to replace an API key that was found there."""
+    """How to replace an API key that was found in ``source``."""
     return f"put it into {source}, or unset that and run {login}" if source.endswith("_API_KEY") else login
 
 
-def _is_unheard(error: Exception) -> bool:
-    """Whether there was no connection on which to ask."""
+def _was_not_sent(error: Exception) -> bool:
+    """Whether the request was not even sent, because there was no connection."""
     cause = error.args[0] if error.args else None
     return isinstance(error, requests.ConnectTimeout) or (
         isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)

@@ -11,7 +11,7 @@ from dandi_mirror.cli import options
 from dandi_mirror.errors import TemporaryError, UsageError
 
 if TYPE_CHECKING:
-    from dandi_mirror.embedded.outside import OutsideBucket
+    from dandi_mirror.embedded.bucket.outside import OutsideBucket
 
 
 @click.group("archive")
@@ -73,8 +73,8 @@ def _outside(url: str) -> OutsideBucket:
         UsageError: no key in the environment.
         TemporaryError: the server does not answer, or not as it should.
     """
-    from dandi_mirror.embedded.outside import OutsideBucket, OutsideError
-    from dandi_mirror.embedded.signing import Key
+    from dandi_mirror.embedded.bucket.outside import OutsideBucket, OutsideError
+    from dandi_mirror.embedded.bucket.signing import Key
 
     access, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
     if not access or not secret:

@@ -16,16 +16,20 @@ from dandi_mirror.cli import options
 )  # fmt: skip
 @options.log_level
 def command(keep: Path | None) -> None:
-    """See all of it work, on an archive of its own, in under a minute.
+    """See it work on an archive of its own, in less than a minute, without the network.
 
-    Starts a DANDI archive on this machine, mirrors two Dandisets, clones one at a published version, gets
-    one subject's file and reads it; then checks what it has made.  Nothing outside a temporary folder is
-    read or written, and nothing but 127.0.0.1 is asked.
+    Starts a DANDI archive on this machine and tells the story of an operator who mirrors it, a scientist who
+    downloads one mouse's files of a published version, and a reader who finds the same commit in another mirror.
+    It runs every command that it prints, and checks every claim.  It reads and writes a temporary folder only, and
+    talks to 127.0.0.1 only.
     """
-    from dandi_mirror.demo.run import run_demo
+    from dandi_mirror.demo.run import next_steps, run_demo
     from dandi_mirror.errors import UsageError
 
     if keep is not None and keep.exists():
-        raise UsageError(f"{keep} is there already; name a new folder")
-    run_demo(keep, click.echo)
-    click.echo(f"Everything holds.{f' It is in {keep}.' if keep else ''}")
+        raise UsageError(f"{keep} exists already; name a new folder")
+    count = run_demo(keep, click.echo)
+    click.echo(f"\nThe demo checked {count} claims (✓), and all of them hold on this machine.")
+    if keep:
+        click.echo(f"Its datasets are in {keep}: mirror, paper and other-lab.")
+    click.echo(next_steps(keep), nl=False)

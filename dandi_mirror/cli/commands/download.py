@@ -15,7 +15,7 @@ from dandi_mirror.workflows import naming, tokens
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.api.client import Archive
-    from dandi_mirror.archive.content.sources import Access
+    from dandi_mirror.archive.content.sources import TransferSettings
     from dandi_mirror.archive.names import Name
     from dandi_mirror.mirror.contents.local import Contents, File
     from dandi_mirror.mirror.fetch.plain_files import Done, Plan
@@ -103,7 +103,7 @@ class _Run:
         for file, path in plan.zarrs:
             self._tell(self._bring_zarr(file, path, archive, name.instance), contents)
 
-    def _access(self, archive: str) -> Access:
+    def _access(self, archive: str) -> TransferSettings:
         from dandi_mirror.addresses import Allowed
         from dandi_mirror.archive.instances import api_url
 
@@ -120,11 +120,11 @@ class _Run:
         self._tell(done, contents)
 
     def _bring(self, plan: Plan, contents: Contents, urls: dict[str, tuple[str, ...]], archive: str) -> None:
-        from dandi_mirror.archive.content.scheduler import JOBS, Meter
+        from dandi_mirror.archive.content.scheduler import JOBS, ByteCounter
         from dandi_mirror.errors import MirrorError
         from dandi_mirror.mirror.fetch.plain_files import bring
 
-        access, meter = self._access(archive), Meter()
+        access, meter = self._access(archive), ByteCounter()
         with self.telling.progress(plan.size, meter):
             try:
                 for done in bring(plan, contents, urls, self.folder, access, meter, self.jobs or JOBS):
@@ -134,7 +134,7 @@ class _Run:
                 raise
 
     def _bring_zarr(self, zarr: File, path: Path, archive: str, said: str | None) -> Done:
-        from dandi_mirror.archive.content.scheduler import JOBS, Meter
+        from dandi_mirror.archive.content.scheduler import JOBS, ByteCounter
         from dandi_mirror.archive.instances import api_url
         from dandi_mirror.errors import DiskError, MirrorError
         from dandi_mirror.mirror.contents.local import Contents, urls
@@ -142,7 +142,7 @@ class _Run:
         from dandi_mirror.mirror.fetch.plain_files import Done
         from dandi_mirror.mirror.fetch.zarr_download import bring_zarr, plan_zarr
 
-        access, meter = self._access(archive), Meter()
+        access, meter = self._access(archive), ByteCounter()
         try:
             zarr, files = tokens.asked(archive, said, lambda asked: zarr_there(asked, zarr))
             filling = plan_zarr(zarr, files, path, self.folder, self.existing)

@@ -14,7 +14,7 @@ from dandi_mirror.cli.ending import end_by_signals
 if TYPE_CHECKING:
     from dandi_mirror.mirror.contents.selection import Wish
     from dandi_mirror.mirror.fetch.get import Choice, Got
-    from dandi_mirror.mirror.locate.targets import Place
+    from dandi_mirror.mirror.locate.targets import Target
     from dandi_mirror.repo.annex.clone import Clone
 
 
@@ -78,10 +78,10 @@ class _Run:
         self._dry_run = dry_run
         self.telling = bringing.Telling("get", ("got", "get"), form, dry_run)
 
-    def places(self, what: Iterable[str]) -> list[Place]:
+    def places(self, what: Iterable[str]) -> list[Target]:
         """The datasets that are meant."""
         from dandi_mirror.archive.instances import instance_name
-        from dandi_mirror.mirror.locate.targets import read_places
+        from dandi_mirror.mirror.locate.targets import read_targets
         from dandi_mirror.mirror.state.layout import Mirror
         from dandi_mirror.workflows.naming import read_file, settings_for
 
@@ -96,18 +96,18 @@ class _Run:
             self._hosts = frozenset(settings.content_hosts)
             return instance_name(settings.instance)
 
-        found = read_places(what, read, Mirror(self._mirror_path.absolute()), archive_of)
+        found = read_targets(what, read, Mirror(self._mirror_path.absolute()), archive_of)
         self._instance = settings_for(self._mirror_path, names, instance=self._given).instance
         return found
 
-    def check_room(self, places: list[Place]) -> None:
+    def check_room(self, places: list[Target]) -> None:
         """Refuse what cannot fit, of several datasets together, before anything is fetched of one."""
         if len(places) > 1 and not self._dry_run and self._wish.most is None:
             from dandi_mirror.mirror.fetch.preview import check_room
 
             check_room(places, self._wish)
 
-    def one(self, place: Place) -> None:
+    def one(self, place: Target) -> None:
         """All that is asked for of one dataset."""
         from dataclasses import replace
 
@@ -139,7 +139,7 @@ class _Run:
             self._bring(clone, choice)
         self._spend(choice)
 
-    def _say_what_is_checked_out(self, clone: Clone, place: Place) -> None:
+    def _say_what_is_checked_out(self, clone: Clone, place: Target) -> None:
         """That another version is checked out than the one whose content comes, so that some of it is not seen."""
         commit = _commit(clone, place)
         if commit and not clone.dataset.has_checked_out(commit):
@@ -170,7 +170,7 @@ class _Run:
         if choice.unmet:
             self._tell(folder, _nothing(".", f"no file fits --where {choice.unmet}"))
 
-    def _would_come(self, place: Place) -> None:
+    def _would_come(self, place: Target) -> None:
         """What a clone that is not made would be asked for: by the mirror that it would be of, else by the archive."""
         from dataclasses import replace
 
@@ -186,14 +186,14 @@ class _Run:
 
     def _bring(self, clone: Clone, choice: Choice) -> None:
         from dandi_mirror.addresses import Allowed
-        from dandi_mirror.archive.content.scheduler import Meter
+        from dandi_mirror.archive.content.scheduler import ByteCounter
         from dandi_mirror.archive.instances import api_url
         from dandi_mirror.errors import MirrorError
         from dandi_mirror.mirror.fetch.get import bring
 
         # what the clone says of itself widens nothing: only what a person named, or lets git-annex ask
         allowed = Allowed.named(api_url(self._instance), self._hosts, clone.addresses)
-        access, meter = bringing.access(clone.closed_api() or self._instance, allowed), Meter()
+        access, meter = bringing.access(clone.closed_api() or self._instance, allowed), ByteCounter()
         with self.telling.progress(choice.size, meter):
             try:
                 for got in bring(clone, choice, access, self._jobs, meter):
@@ -213,7 +213,7 @@ class _Run:
         self.telling.file(got.path, got.status, got.message, got.size, got.exit_code, facts)
 
 
-def _commit(clone: Clone, place: Place) -> str | None:
+def _commit(clone: Clone, place: Target) -> str | None:
     """The commit whose files are meant; None: what is checked out.
 
     Raises:

@@ -11,7 +11,7 @@ from dandi_mirror.cli import options, output
 from dandi_mirror.workflows import naming
 
 if TYPE_CHECKING:
-    from dandi_mirror.archive.api.client import User
+    from dandi_mirror.archive.api.client import ArchiveUser
 
 
 @click.command("login")
@@ -44,7 +44,7 @@ def command(check: bool, mirror_path: Path, instance: str | None, output: str) -
     _warn_of_variable(archive, value)
 
 
-def _print(instance: str, user: User, how: str, source: str, form: str) -> None:
+def _print(instance: str, user: ArchiveUser, how: str, source: str, form: str) -> None:
     from dataclasses import asdict
 
     from dandi_mirror.archive.instances import instance_name

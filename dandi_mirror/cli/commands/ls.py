@@ -77,7 +77,7 @@ def command(
 
 def _mirrored(mirror: Mirror, form: str) -> Iterator[dict[str, Any]]:
     """A record for each Dandiset of a mirror; printed, where that is for people."""
-    from dandi_mirror.mirror.state.index import draft_of
+    from dandi_mirror.mirror.state.remembered import draft_of
     from dandi_mirror.model import is_version_id
     from dandi_mirror.repo.git.dataset import TAGS
 

@@ -19,7 +19,7 @@ from dandi_mirror.workflows.reports import report_record
 
 if TYPE_CHECKING:
     from dandi_mirror.config import Settings
-    from dandi_mirror.mirror.locate.clones import Clone
+    from dandi_mirror.mirror.locate.clones import LocalDandiset
     from dandi_mirror.model import Report
     from dandi_mirror.upload.change.execute import Outcome
     from dandi_mirror.workflows.upload import Upload
@@ -125,7 +125,7 @@ def _place(paths: tuple[str, ...], instance: str | None) -> tuple[Path, str, Set
     return folder, str(name.dandiset), settings, name.instance, () if "" in chosen else chosen
 
 
-def _gone(path: str) -> Clone | None:
+def _gone(path: str) -> LocalDandiset | None:
     """A path that is not there any more: in the clone of the nearest folder that is."""
     from dataclasses import replace
 

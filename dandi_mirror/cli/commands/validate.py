@@ -124,7 +124,7 @@ def _is_in(path: str, folder: str) -> bool:
 def _top(path: Path) -> Path:
     """The Dandiset that a file or folder outside of git is in, or it itself."""
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.own import own_folder
+    from dandi_mirror.files.own import own_folder
 
     if own_folder(path).is_folder():
         raise UsageError(f"{path} is a mirror of many Dandisets; name a dataset in it, as {path}/000123")

@@ -14,13 +14,15 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dandi_mirror.archive.content.scheduler import Access, Item, Meter, Outcome, fetch
+from dandi_mirror.archive.content.scheduler import ByteCounter, DownloadOutcome, Item, TransferSettings, fetch
+from dandi_mirror.archive.http.environment import refuse_request
 from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.mirror.contents.selection import Wish, fits, matching, nearest, pick
 from dandi_mirror.repo.annex import content, objects
 from dandi_mirror.repo.annex.clone import Clone, Facts, Tracked, copies
 from dandi_mirror.repo.annex.content import Annexed
 from dandi_mirror.repo.annex.logs import embargo_remote
+from dandi_mirror.text import redacted
 
 PLACED = 250
 """Files that are placed together, while others come."""
@@ -118,7 +120,7 @@ def _said(where: Iterable[tuple[str, tuple[str, ...]]], known: Iterable[Iterable
     return ", ".join(parts)
 
 
-def bring(clone: Clone, choice: Choice, access: Access, jobs: int, meter: Meter) -> Iterator[Got]:
+def bring(clone: Clone, choice: Choice, access: TransferSettings, jobs: int, meter: ByteCounter) -> Iterator[Got]:
     """Bring what is missing; each file when it is there and recorded, or with what is wrong.
 
     Raises:
@@ -142,7 +144,7 @@ def bring(clone: Clone, choice: Choice, access: Access, jobs: int, meter: Meter)
 class _Work:
     """One clone's part of a run."""
 
-    def __init__(self, clone: Clone, choice: Choice, access: Access) -> None:
+    def __init__(self, clone: Clone, choice: Choice, access: TransferSettings) -> None:
         self._clone = clone
         # the special remote would ask the API in the same way
         self._asked = {embargo_remote(access.api_url)[0]}
@@ -183,19 +185,20 @@ class _Work:
                 "--max-size"
             )
 
-    def items(self, access: Access) -> Iterator[Item]:
+    def items(self, access: TransferSettings) -> Iterator[Item]:
         """What the bulk transfer can bring; the rest is noted for git-annex."""
         for key, facts in self._facts.items():
             found = _KEY.match(key)
-            urls = tuple(sorted((url for url in facts.urls if url.startswith(("https://", "http://"))), key=_last))
+            refused = {url: why for url in facts.urls if (why := refuse_request(url, access.allowed))}
+            urls = tuple(sorted((url for url in facts.urls if url not in refused), key=_last))
             places = tuple(copy for uuid, place in self._neighbours.items() if uuid in facts.places
                            for copy in copies(place, key))  # fmt: skip
             if not found or not self._clone.plain or not (urls or places):
-                self._left[key] = None
+                self._left[key] = PartError(next(iter(refused.values()))) if refused else None
                 continue
             yield Item(urls, int(found[1]), found[2], self._partials / key, places)
 
-    def take(self, outcome: Outcome) -> Iterator[Got]:
+    def take(self, outcome: DownloadOutcome) -> Iterator[Got]:
         """Keep what has come; what was admitted with it."""
         key = outcome.item.partial.name
         if outcome.error is not None:
@@ -231,12 +234,17 @@ class _Work:
         return [Got(file.path, file.key, size_of(file.key)) for file in files]
 
     def leave_to_git_annex(self) -> Iterator[Got]:
-        """What has no URL, or none that gives it: git-annex may have other ways."""
-        for key, reason in content.get(self._clone.path, self._left, None) if self._left else ():
-            if reason:
-                yield from self._failed(key, self._left[key] or PartError(_without_queries(reason)))
-            else:
-                yield from (Got(file.path, key, size_of(key)) for file in self._files[key])
+        """Let git-annex bring what no URL gave; from the web only keys whose URLs were neither tried nor refused here.
+
+        git-annex would ask a refused URL through a proxy, which can reach what this machine must not.
+        """
+        for web in (True, False):
+            keys = [key for key, error in self._left.items() if (error is None) == web]
+            for key, reason in content.get(self._clone.path, keys, None, web=web) if keys else ():
+                if reason:
+                    yield from self._failed(key, self._left[key] or PartError(redacted(reason)[:300]))
+                else:
+                    yield from (Got(file.path, key, size_of(key)) for file in self._files[key])
 
     def _failed(self, key: str, error: MirrorError) -> Iterator[Got]:
         for file in self._files[key]:
@@ -246,10 +254,6 @@ class _Work:
 def _last(url: str) -> bool:
     """The API's URLs come after those of S3."""
     return _API.search(url) is not None
-
-
-def _without_queries(reason: str) -> str:
-    return re.sub(r"\?[^\s'\"]*", "?…", reason)[:300]
 
 
 def paths_of(folder: Path, texts: Iterable[str]) -> list[str]:

@@ -16,11 +16,12 @@ from hashlib import file_digest, sha256
 from itertools import chain
 from pathlib import Path
 
-from dandi_mirror.archive.content.scheduler import Access, Item, Meter, fetch
+from dandi_mirror.archive.content.scheduler import ByteCounter, Item, TransferSettings, fetch
 from dandi_mirror.archive.names import Name
-from dandi_mirror.below import Below, InTheWay, new_file, read_file
 from dandi_mirror.digests import hasher
 from dandi_mirror.errors import DiskError, MirrorError, PartError
+from dandi_mirror.files.opening import new_file, read_file
+from dandi_mirror.files.target import InTheWay, TargetFolder
 from dandi_mirror.mirror.contents.local import Contents, File
 from dandi_mirror.mirror.format.tree import LARGEST_TEXT
 from dandi_mirror.model import Kind, parse_time
@@ -175,8 +176,8 @@ def _is_same(file: File, path: Path, *, by_time: bool) -> bool:
 
 
 def bring(
-    plan: Plan, contents: Contents, urls: Mapping[str, tuple[str, ...]], folder: Path, access: Access, meter: Meter,
-    jobs: int,
+    plan: Plan, contents: Contents, urls: Mapping[str, tuple[str, ...]], folder: Path, access: TransferSettings,
+    meter: ByteCounter, jobs: int,
 ) -> Iterator[Done]:  # fmt: skip
     """Bring the files of a plan; each is told when it is in its place, or why it is not.
 
@@ -191,7 +192,7 @@ def bring(
     partials, placed = folder / PARTIALS, list[Path]()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with Below(folder) as below:
+        with TargetFolder(folder) as below:
             with below.folder(PARTIALS, make=True):
                 pass  # a link of that name is refused
             try:
@@ -207,8 +208,8 @@ def bring(
 
 
 def _fetched(
-    files: Mapping[str, list[tuple[File, Path]]], urls: Mapping[str, tuple[str, ...]], below: Below, access: Access,
-    meter: Meter, jobs: int,
+    files: Mapping[str, list[tuple[File, Path]]], urls: Mapping[str, tuple[str, ...]], below: TargetFolder,
+    access: TransferSettings, meter: ByteCounter, jobs: int,
 ) -> Iterator[Done]:  # fmt: skip
     """Fetch content by its digest, and put it where it belongs."""
     items = (_item(members, urls, below.top / PARTIALS / digest) for digest, members in files.items())
@@ -235,7 +236,7 @@ def _item(members: list[tuple[File, Path]], urls: Mapping[str, tuple[str, ...]],
     return Item(tuple(every), file.size or 0, file.digest, partial, copies)
 
 
-def _from_git(contents: Contents, files: dict[str, list[tuple[File, Path]]], below: Below) -> Iterator[Done]:
+def _from_git(contents: Contents, files: dict[str, list[tuple[File, Path]]], below: TargetFolder) -> Iterator[Done]:
     """Put the files that git itself holds in their place, and strike them off."""
     held = {digest: members[0][0].oid for digest, members in files.items() if members[0][0].oid}
     if not held or not contents.dataset:
@@ -249,7 +250,7 @@ def _from_git(contents: Contents, files: dict[str, list[tuple[File, Path]]], bel
             yield from _put(files.pop(digest), digest, below)
 
 
-def _put(members: list[tuple[File, Path]], digest: str, below: Below) -> Iterator[Done]:
+def _put(members: list[tuple[File, Path]], digest: str, below: TargetFolder) -> Iterator[Done]:
     """Put a whole content in its place, and copies of it where it is asked for more than once."""
     partial = f"{PARTIALS}/{digest}"
     for number, (file, path) in enumerate(members, start=1):
@@ -277,7 +278,7 @@ def _way(error: OSError) -> str:
     return "a file stands where its folder would be, or a folder in its place"
 
 
-def _copy(source: str, target: str, below: Below) -> str:
+def _copy(source: str, target: str, below: TargetFolder) -> str:
     """Copy what has come, for a further place; the copy."""
     below.remove(target)
     with below.folder(PARTIALS) as folder:
@@ -312,7 +313,7 @@ def put_record(content: bytes, folder: Path, place: str, existing: str, *, dry_r
         if dry_run:
             return Done(file, path)
         folder.mkdir(parents=True, exist_ok=True)
-        with Below(folder) as below:
+        with TargetFolder(folder) as below:
             below.write(place, content)
     except InTheWay as error:
         return Done(file, path, "error", _way(error), PartError.exit_code)

@@ -14,13 +14,13 @@ from dandi_mirror.mirror.contents.local import Contents
 from dandi_mirror.mirror.contents.remote import contents_there
 from dandi_mirror.mirror.contents.selection import Wish, matching, pick
 from dandi_mirror.mirror.fetch.get import Choice, choose
-from dandi_mirror.mirror.locate.targets import Place
+from dandi_mirror.mirror.locate.targets import Target
 from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.annex.clone import Clone, Tracked
 from dandi_mirror.repo.annex.content import Annexed
 
 
-def foreseen(place: Place, wish: Wish, ask: Callable[[Callable[[Archive], Contents]], Contents]) -> Choice:
+def foreseen(place: Target, wish: Wish, ask: Callable[[Callable[[Archive], Contents]], Contents]) -> Choice:
     """What would come into a clone that is not made: by the mirror that it would be of, else by the archive.
 
     ``ask`` asks the archive.
@@ -49,7 +49,7 @@ def foreseen(place: Place, wish: Wish, ask: Callable[[Callable[[Archive], Conten
     return Choice(missing=missing, nothing=nothing, beyond=len(sized) - len(missing))
 
 
-def check_room(places: Iterable[Place], wish: Wish) -> None:
+def check_room(places: Iterable[Target], wish: Wish) -> None:
     """Refuse what cannot fit, of several datasets together; of those that are not here, nothing is known.
 
     Raises:

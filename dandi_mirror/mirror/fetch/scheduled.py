@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 
 from dandi_mirror.errors import DiskError, MirrorError
+from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.contents.selection import pick
 from dandi_mirror.mirror.format.record_reader import times
-from dandi_mirror.mirror.state.index import draft_of
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
+from dandi_mirror.mirror.state.remembered import draft_of
 from dandi_mirror.model import Finding, Kind, Report
-from dandi_mirror.own import OwnPath
 from dandi_mirror.repo.annex import content
-
-_QUERY = re.compile(r"\?[^\s'\"]*")
+from dandi_mirror.text import redacted
 
 
 @dataclass(slots=True)
@@ -80,19 +78,29 @@ def with_content(reports: Iterable[Report], mirror: Mirror, wanted: Wanted, opti
         (mirror.own / "content").clear()
     for report in reports:
         if wanted.globs and report.commit and not options.dry_run:
-            _bring(mirror, report, wanted, options)
-        yield report
+            yield _bring(mirror, report, wanted, options)
+        else:
+            yield report
 
 
-def _bring(mirror: Mirror, report: Report, wanted: Wanted, options: Options) -> None:
+@dataclass(slots=True)
+class _Count:
+    """What has come so far of one Dandiset's content."""
+
+    brought: int = 0
+    brought_size: int = 0
+    left: int = 0
+
+
+def _bring(mirror: Mirror, report: Report, wanted: Wanted, options: Options) -> Report:
     memory = _Memory.of(mirror, report.dandiset)
     state = _state(report.commit, wanted)
     if memory.done == state:
-        return
+        return report
     options.progress(report.dandiset, "getting content")
-    before, findings = set(memory.findings), list[Finding]()
+    before, findings, count = set(memory.findings), list[Finding](), _Count()
     try:
-        complete = _get(mirror, report, wanted, options.branch, findings)
+        complete = _get(mirror, report, wanted, options.branch, findings, count)
         memory.done, memory.findings = state if complete and not findings else "", tuple(findings)
         memory.write()
     except Exception as error:
@@ -100,18 +108,21 @@ def _bring(mirror: Mirror, report: Report, wanted: Wanted, options: Options) -> 
         logging.getLogger("dandi_mirror").debug("%s", report.dandiset, exc_info=True)
         reason = str(error) if isinstance(error, MirrorError) else f"unexpected: {type(error).__name__}: {error}"
         findings.append(Finding(options.branch, "", Kind.CONTENT, reason))
-    report.findings += findings
-    report.news = report.news or bool(set(findings) - before)
-    report.exit_code = report.exit_code or (3 if findings else 0)
-    if report.brought:
-        report.status = "ok"
+    return replace(
+        report,
+        status="ok" if count.brought else report.status,
+        findings=[*report.findings, *findings],
+        news=report.news or not before.issuperset(findings),
+        exit_code=report.exit_code or (3 if findings else 0),
+        **asdict(count),
+    )
 
 
 def _state(commit: str, wanted: Wanted) -> str:
     return sha256(json.dumps([commit, wanted.globs, wanted.each]).encode()).hexdigest()
 
 
-def _get(mirror: Mirror, report: Report, wanted: Wanted, branch: str, findings: list[Finding]) -> bool:
+def _get(mirror: Mirror, report: Report, wanted: Wanted, branch: str, findings: list[Finding], count: _Count) -> bool:
     """Bring what is to be; whether nothing was left for want of the run's own budget."""
     dataset = mirror.dataset(report.dandiset)
     files = content.matching(dataset.path, branch, wanted.globs, here=False)
@@ -121,16 +132,16 @@ def _get(mirror: Mirror, report: Report, wanted: Wanted, branch: str, findings: 
         room -= sum(here.values())
     fitting = pick(files, times(dataset, report.commit) if files else {}, room)
     chosen = pick(fitting, {}, wanted.left)
-    report.left = len({file.key for file in files}) - len(chosen)
+    count.left = len({file.key for file in files}) - len(chosen)
     sizes = {file.key: file for file in chosen}
     then = mirror.index.get(report.dandiset)
     closed = then is not None and draft_of(then.row).embargo_status not in {"", "OPEN"}
     with closing(content.get(dataset.path, sizes, wanted.deadline, secrets=closed)) as answers:
         for key, reason in answers:
             if reason:
-                findings.append(Finding(branch, sizes[key].path, Kind.CONTENT, _QUERY.sub("?…", reason)[:300]))
+                findings.append(Finding(branch, sizes[key].path, Kind.CONTENT, redacted(reason)[:300]))
                 continue
-            report.brought += 1
-            report.brought_size += sizes[key].size
+            count.brought += 1
+            count.brought_size += sizes[key].size
             wanted.left = None if wanted.left is None else wanted.left - sizes[key].size
-    return len(chosen) == len(fitting) and report.brought + len(findings) == len(chosen)
+    return len(chosen) == len(fitting) and count.brought + len(findings) == len(chosen)

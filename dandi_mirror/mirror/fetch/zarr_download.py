@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dandi_mirror.archive.content.scheduler import Access, Meter
-from dandi_mirror.below import Below, InTheWay
+from dandi_mirror.archive.content.scheduler import ByteCounter, TransferSettings
 from dandi_mirror.errors import DiskError, PartError
+from dandi_mirror.files.target import InTheWay, TargetFolder
 from dandi_mirror.mirror.contents.local import Contents, File
 from dandi_mirror.mirror.fetch.plain_files import PARTIALS, Done, Plan, bring, judge
 from dandi_mirror.repo.git.disk import sync_to_disk
@@ -58,7 +58,12 @@ def _place(top: Path, zarr: File, file: File) -> Path:
 
 
 def bring_zarr(
-    filling: Filling, folder: Path, urls: Mapping[str, tuple[str, ...]], access: Access, meter: Meter, jobs: int
+    filling: Filling,
+    folder: Path,
+    urls: Mapping[str, tuple[str, ...]],
+    access: TransferSettings,
+    meter: ByteCounter,
+    jobs: int,
 ) -> Done:
     """Bring all of a Zarr; a new one is there whole or not at all.
 
@@ -73,7 +78,7 @@ def bring_zarr(
         count, first = f"{len(failed):,} of its {len(filling.files):,} files", failed[0]
         return Done(zarr, path, "error", f"{count} did not come; {first.file.entry}: {first.message}", first.exit_code)
     try:
-        with Below(folder) as below:
+        with TargetFolder(folder) as below:
             gone = _take_away(below, filling)
             if top != path:
                 _put(below, filling)
@@ -84,7 +89,7 @@ def bring_zarr(
     return Done(zarr, path, "ok" if top != path or filling.plan.wanted or gone else "notneeded")
 
 
-def _put(below: Below, filling: Filling) -> None:
+def _put(below: TargetFolder, filling: Filling) -> None:
     """Put what has gathered in its place."""
     top, path = (str(place.relative_to(below.top)) for place in (filling.top, filling.path))
     with below.folder(top, make=True):
@@ -94,7 +99,7 @@ def _put(below: Below, filling: Filling) -> None:
     below.remove_empty(PARTIALS)
 
 
-def _take_away(below: Below, filling: Filling) -> int:
+def _take_away(below: TargetFolder, filling: Filling) -> int:
     """Remove the files that the archive does not have, and folders that are empty then; how many files those were."""
     count, kept = 0, {file.path[len(filling.zarr.path) + 1 :] for file in filling.files}
     try:

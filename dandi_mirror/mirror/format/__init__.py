@@ -1,1 +1,1 @@
-"""What a version and its git-annex logs look like in git: admission, records, trees."""
+"""The format of a mirror: what may reach git, and how a version's files, records and git-annex logs look there."""

@@ -1,4 +1,4 @@
-"""What may reach git: one pure decision for every record and URL, before any process sees it.
+"""Which records and URLs of the archive may reach git: one pure decision for each, before any process sees it.
 
 The rules are those of ``docs/format.md`` ("Admitted"); those for paths are in ``paths.py``.
 """
@@ -6,12 +6,13 @@ The rules are those of ``docs/format.md`` ("Admitted"); those for paths are in `
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 from dandi_mirror import canonical
 from dandi_mirror.addresses import is_loopback
-from dandi_mirror.archive.http.response import Unread
+from dandi_mirror.archive.http.response import MissingRecord
 from dandi_mirror.digests import is_sha256
 from dandi_mirror.mirror.format.annex_metadata import annex_fields
 from dandi_mirror.model import Asset, Finding, Instance, Kind, is_asset_id
@@ -33,58 +34,76 @@ _UNREAD = "its record did not come; the next run asks for it again"
 
 @dataclass(frozen=True, slots=True)
 class ContentHosts:
-    """Which URLs of content git-annex may be given."""
+    """The hosts at which content may be, and so the URLs that git-annex may get."""
 
     instance: Instance
     named: frozenset[str] = frozenset()
     """Further ``host`` or ``host:port``, from the settings."""
     closed: bool = False
-    """Whether it is under embargo: S3 gives nothing then but to signed URLs."""
+    """Whether the Dandiset is embargoed: S3 then answers only signed URLs."""
+
+    def unknown(self, url: object) -> str:
+        """The host of a URL that would be admitted at another one; empty if its host is not what is wrong."""
+        parts = _URL.fullmatch(url) if isinstance(url, str) else None
+        if parts is None or not self._admits_scheme(parts["scheme"]) or _climbs(parts["path"]):
+            return ""
+        host = parts["host"].lower()
+        return "" if self._admits_host(parts["scheme"], host) else host
 
     def admit(self, url: object) -> str | None:
         """The URL as it may be registered (of its query only ``versionId`` is kept), or None."""
         parts = _URL.fullmatch(url) if isinstance(url, str) else None
         if parts is None or not self._admits_host(parts["scheme"], parts["host"].lower()):
             return None
-        if "/." in parts["path"] and any(part in {".", ".."} for part in parts["path"].split("/")):
+        if _climbs(parts["path"]):
             return None
         base = f"{parts['scheme']}://{parts['host']}{parts['path']}"
         version = _VERSION_QUERY.search(parts["query"]) if parts["query"] else None
         return f"{base}?{version[1]}" if version else base
 
     def _admits_host(self, scheme: str, host: str) -> bool:
-        own_scheme, _, own_rest = self.instance.api_url.partition("://")
-        own_host = own_rest.partition("/")[0]
-        if scheme != "https" and not is_loopback(own_host.partition(":")[0]):
-            return False
-        own = (scheme, host) == (own_scheme, own_host)
-        return own or host in self.named or _S3_HOST.fullmatch(host) is not None
+        own = (scheme, host) == self._own_origin
+        known = own or host in self.named or _S3_HOST.fullmatch(host) is not None
+        return known and self._admits_scheme(scheme)
+
+    def _admits_scheme(self, scheme: str) -> bool:
+        return scheme == "https" or is_loopback(self._own_origin[1].partition(":")[0])
+
+    @property
+    def _own_origin(self) -> tuple[str, str]:
+        scheme, _, rest = self.instance.api_url.partition("://")
+        return scheme, rest.partition("/")[0]
+
+
+def _climbs(path: str) -> bool:
+    """Whether a URL's path has a ``.`` or ``..`` in it."""
+    return "/." in path and any(part in {".", ".."} for part in path.split("/"))
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A row that gives no asset: what to say of it, and what can be kept."""
+    """An entry of a listing that gives no asset: the reason, and what can be kept of it."""
 
     kind: Kind
     path: str
     reason: str
     asset_id: str
-    """Empty when the row has none that can be trusted."""
+    """Empty if the listing has none that is valid."""
     size: int | None = None
     sha256: str | None = None
-    """With ``size``, when the content can be reached all the same."""
+    """With ``size``, if the content can be downloaded all the same."""
     record: bytes | None = None
     content_url: str | None = None
 
     def finding(self, version: str) -> Finding:
-        """As it is reported."""
+        """The finding that reports it."""
         return Finding(version, self.path, self.kind, self.reason, self.asset_id)
 
 
 def admit_row(row: object, hosts: ContentHosts) -> tuple[Asset, bytes] | Refusal:
-    """An asset and its canonical record, or why the row gives none.
+    """Admit an entry of a listing: return an asset and its canonical record, or the refusal.
 
-    The asset's ``record`` is 0: whoever stores the bytes sets it.
+    The asset's ``record`` is None until the caller stores the bytes.
     """
     if not isinstance(row, dict):
         return Refusal(Kind.REFUSED, "", "the row is not an object", "")
@@ -95,7 +114,7 @@ def admit_row(row: object, hosts: ContentHosts) -> tuple[Asset, bytes] | Refusal
     if row.get("zarr") is not None:
         url = _content_url(metadata, hosts) if isinstance(metadata, dict) else None
         return Refusal(Kind.ZARR, shown, "a Zarr: not mirrored by this release", asset_id, content_url=url)
-    if isinstance(metadata, Unread):
+    if isinstance(metadata, MissingRecord):
         return Refusal(Kind.PENDING, shown, _UNREAD, asset_id)
     if not isinstance(metadata, dict):
         return Refusal(Kind.REFUSED, shown, _UNREADABLE, asset_id)
@@ -103,7 +122,7 @@ def admit_row(row: object, hosts: ContentHosts) -> tuple[Asset, bytes] | Refusal
     try:
         record = canonical.dumps(canonical_record(row, metadata))
     except canonical.TooDeep:
-        # how deep a record may be to be read at all depends on who reads it: the answer must not
+        # readers differ in how deep a record they can read: the reason must not
         return Refusal(Kind.REFUSED, shown, _UNREADABLE, asset_id)
     except canonical.NotCanonical as error:
         reason = refuse_path(row.get("path")) or reason or f"the record: {error}"
@@ -116,27 +135,30 @@ def admit_row(row: object, hosts: ContentHosts) -> tuple[Asset, bytes] | Refusal
         return Refusal(Kind.REFUSED, shown, str(reason), asset_id, size, sha256, record, url)
     if sha256 is None:
         return Refusal(Kind.PENDING, shown, "the archive has no SHA-256 for it yet", asset_id, size, None, record)
-    return _asset(row, metadata, annex_key(size, sha256, shown), hosts), record
+    return _asset(row, metadata, annex_key(size, sha256, shown), hosts, len(record)), record
 
 
-def _asset(row: dict[str, Any], metadata: dict[str, object], key: str, hosts: ContentHosts) -> Asset:
+def _asset(row: dict[str, Any], metadata: dict[str, object], key: str, hosts: ContentHosts, length: int) -> Asset:
+    url = _content_url(metadata, hosts)
     return Asset(
         path=row["path"],
         asset_id=row["asset_id"],
         modified=row["modified"] if isinstance(row.get("modified"), str) else "",
         size=row["size"],
         key=key,
-        content_url=_content_url(metadata, hosts),
-        record=0,
+        content_url=url,
+        unknown_host="" if url else _unknown_host(metadata, hosts),
+        record=None,
+        record_length=length,
         fields=annex_fields(metadata, row["path"]),
         published="datePublished" in metadata,
     )
 
 
 def canonical_record(row: dict[str, object], metadata: dict[str, object]) -> dict[str, object]:
-    """What of a row is a fact of the asset: where its bytes are kept and when it was looked at are not.
+    """The facts of an asset in an entry of a listing, without where its content is and when it was checked.
 
-    ``blob`` is left out too: older answers of the archive did not have it for the same versions.
+    ``blob`` is left out, too: the archive's older answers for the same versions did not have it.
     """
     return {
         "asset_id": row.get("asset_id"),
@@ -148,13 +170,13 @@ def canonical_record(row: dict[str, object], metadata: dict[str, object]) -> dic
 
 
 def shown_path(row: dict[str, object]) -> str:
-    """The path that a row says, for people; empty if it says none."""
+    """The path in an entry of a listing, to be shown to people; empty if there is none."""
     path = row.get("path")
     return path if isinstance(path, str) else ""
 
 
 def content_of(row: dict[str, object], metadata: dict[str, object]) -> tuple[int | None, str | None, str | None]:
-    """The size and digest that a key can be made of, and what is wrong with either."""
+    """The size and digest for an asset's key, and what is wrong with either."""
     size = row.get("size")
     # JSON's true is an int to Python
     if type(size) is not int or not 0 <= size <= LARGEST:
@@ -171,11 +193,17 @@ def content_of(row: dict[str, object], metadata: dict[str, object]) -> tuple[int
 
 
 def _content_url(metadata: dict[str, object], hosts: ContentHosts) -> str | None:
+    return next(filter(None, map(hosts.admit, _content_urls(metadata, hosts))), None)
+
+
+def _unknown_host(metadata: dict[str, object], hosts: ContentHosts) -> str:
+    return sys.intern(next(filter(None, map(hosts.unknown, _content_urls(metadata, hosts))), ""))
+
+
+def _content_urls(metadata: dict[str, object], hosts: ContentHosts) -> list[object]:
+    """The URLs that a record gives besides the API's own, which is built from the asset id; under embargo, none."""
     urls = metadata.get("contentUrl")
     api = hosts.instance.api_url + "/"
-    for url in urls if isinstance(urls, list) and not hosts.closed else []:
-        # the API's own URL is built from the asset id, never taken from a record
-        own = isinstance(url, str) and url.startswith(api)
-        if not own and (admitted := hosts.admit(url)):
-            return admitted
-    return None
+    if not isinstance(urls, list) or hosts.closed:
+        return []
+    return [url for url in urls if not (isinstance(url, str) and url.startswith(api))]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-LONGEST_VALUE = 200  # characters; longer ones are prose, not something to select by
+LONGEST_VALUE = 200  # characters; longer values are prose, by which nobody selects files
 MOST_VALUES = 64  # of one field
 
 _SESSION = re.compile(r"(?:^|[_/])ses-([^_/.]+)")
@@ -16,7 +16,7 @@ def annex_fields(metadata: dict[str, object], path: str) -> tuple[tuple[str, str
     """The (field, value) pairs of an asset's record, each once.
 
     ``subject``, ``species``, ``sex``, ``age`` from its participants, ``session`` from its path, ``approach``,
-    ``technique`` and ``variable`` from what was measured.  What is not a short line of text is left out.
+    ``technique`` and ``variable`` from its measurements.  Only short lines of text are taken.
     """
     named = _named_values(metadata, path)
     pairs = {
@@ -45,7 +45,7 @@ def _named_values(metadata: dict[str, object], path: str) -> list[tuple[str, obj
 
 
 def session_of(path: str) -> str:
-    """The session that a path names, as ``ses-…`` in one of its parts; empty if it names none."""
+    """The session in a path, from ``ses-…`` in one of its parts; empty if there is none."""
     found = _SESSION.search(path)
     return found[1] if found else ""
 
@@ -60,7 +60,7 @@ def _inner(value: object, name: str) -> object:
 
 @lru_cache(maxsize=1 << 16)
 def shared_pair(field: str, value: str) -> tuple[str, str]:
-    """The same pair for the same words: most are shared by thousands of assets."""
+    """The pair, as one object for equal values: thousands of assets share most of them."""
     return field, value
 
 

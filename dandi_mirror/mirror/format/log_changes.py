@@ -1,53 +1,53 @@
-"""What a sync writes to the git-annex branch: pure, from the keys it touched to the files of their logs."""
+"""How the git-annex logs of a key change: pure functions, from the assets that have the key to its files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from dandi_mirror.mirror.format.tree import Place
+from dandi_mirror.mirror.format.tree import KeyUse
 from dandi_mirror.model import Instance
 from dandi_mirror.repo.annex import logs
 from dandi_mirror.repo.annex.keys import hash_dir_lower
 from dandi_mirror.repo.annex.logs import Stamp
 
-Places = Mapping[str, tuple[Place, ...]]
-"""Where each key stands."""
+KeyUses = Mapping[str, tuple[KeyUse, ...]]
+"""The assets that have each key."""
 
 
 ON_THE_WEB = {logs.WEB: True}
 
 
-def by_key(places: Iterable[Place], keys: set[str] | None = None) -> dict[str, tuple[Place, ...]]:
-    """The places of each key (of ``keys`` only, if they are given)."""
-    found: dict[str, tuple[Place, ...]] = {}
-    for place in places:
-        if keys is None or place.key in keys:
-            found[place.key] = joined(found.get(place.key, ()), place)
+def uses_by_key(uses: Iterable[KeyUse], keys: set[str] | None = None) -> dict[str, tuple[KeyUse, ...]]:
+    """The assets that have each key (only of ``keys``, if they are given)."""
+    found: dict[str, tuple[KeyUse, ...]] = {}
+    for use in uses:
+        if keys is None or use.key in keys:
+            found[use.key] = joined(found.get(use.key, ()), use)
     return found
 
 
-def joined(places: tuple[Place, ...], place: Place) -> tuple[Place, ...]:
-    """The places of a key and one more; the same tuple when that says nothing new, as in a second version.
+def joined(uses: tuple[KeyUse, ...], use: KeyUse) -> tuple[KeyUse, ...]:
+    """The uses of a key and one more; the same tuple if that one says nothing new, as in a second version.
 
-    Nearly every key stands in one place, and a tuple of one is small.
+    Nearly every key belongs to one asset, and a tuple of one is small.
     """
-    return places if any(_says(other) == _says(place) for other in places) else (*places, place)
+    return uses if any(_says(other) == _says(use) for other in uses) else (*uses, use)
 
 
-def _says(place: Place) -> tuple[object, ...]:
-    return place.asset_id, place.content_url, place.fields
+def _says(use: KeyUse) -> tuple[object, ...]:
+    return use.asset_id, use.content_url, use.fields
 
 
-def say_the_same(some: tuple[Place, ...], others: tuple[Place, ...]) -> bool:
-    """Whether the logs made of two sets of places are the same."""
+def say_the_same(some: tuple[KeyUse, ...], others: tuple[KeyUse, ...]) -> bool:
+    """Whether two sets of uses of a key give the same logs."""
     same = len(some) == len(others) and all(one is other for one, other in zip(some, others, strict=True))
     return same or set(map(_says, some)) == set(map(_says, others))
 
 
 @dataclass(frozen=True, slots=True)
 class KeyLogs:
-    """One key and where its logs stand on the branch."""
+    """One key and the paths of its logs on the git-annex branch."""
 
     key: str
     location: str
@@ -56,7 +56,7 @@ class KeyLogs:
 
     @classmethod
     def of(cls, key: str) -> KeyLogs:
-        """By the key's hash directory."""
+        """The paths of a key, in its hash directory."""
         directory = hash_dir_lower(key)
         return cls(
             key,
@@ -73,28 +73,36 @@ class KeyLogs:
 
 @dataclass(slots=True)
 class KeyFacts:
-    """What the archive says of one key now, and what it said before."""
+    """What the archive says about one key now, and what it said before."""
 
     urls: set[str] = field(default_factory=set)
-    """Alive."""
+    """Those that give the content."""
     dead: set[str] = field(default_factory=set)
-    """URLs of asset ids that are no more."""
+    """Those of assets that the archive does not have any more."""
     fields: set[tuple[str, str]] = field(default_factory=set)
     old_fields: set[tuple[str, str]] = field(default_factory=set)
+    dropped_hosts: frozenset[str] = frozenset()
+    """Hosts of which the archive's content is no longer taken."""
 
 
-def key_facts(instance: Instance, dandiset: str, now: Iterable[Place], before: Iterable[Place]) -> KeyFacts:
-    """The facts of one key, from the places where it stands now and those where it stands no more."""
-    facts = KeyFacts()
-    for place in now:
-        facts.urls.add(instance.asset_url(place.asset_id))
-        if place.content_url:
-            facts.urls.add(place.content_url)
-        facts.fields.update(place.fields)
+def key_facts(
+    instance: Instance,
+    dandiset: str,
+    now: Iterable[KeyUse],
+    before: Iterable[KeyUse],
+    dropped_hosts: frozenset[str] = frozenset(),
+) -> KeyFacts:
+    """The facts of one key, from the assets that have it ``now`` and those that had it ``before`` and are gone."""
+    facts = KeyFacts(dropped_hosts=dropped_hosts)
+    for use in now:
+        facts.urls.add(instance.asset_url(use.asset_id))
+        if use.content_url:
+            facts.urls.add(use.content_url)
+        facts.fields.update(use.fields)
         facts.fields.add(("dandiset", dandiset))
-    for place in before:
-        facts.dead.add(instance.asset_url(place.asset_id))
-        facts.old_fields.update(place.fields)
+    for use in before:
+        facts.dead.add(instance.asset_url(use.asset_id))
+        facts.old_fields.update(use.fields)
     facts.dead -= facts.urls
     return facts
 
@@ -104,12 +112,13 @@ def changed_logs(
 ) -> Iterator[tuple[str, bytes]]:
     """The logs of one key that change, with their new content.
 
-    ``existing`` holds the logs that are there now, by path; ``sources`` says by UUID what gives content.
+    ``existing`` has the logs that are there now, by path; ``sources`` says which remotes, by UUID, give the content.
     """
     old_urls = existing.get(key.urls, b"")
     present = dict.fromkeys(facts.urls, True)
     if old_urls:
-        present |= dict.fromkeys(facts.dead | _moved(old_urls, facts.urls), False)
+        dead = facts.dead | _moved(old_urls, facts.urls) | _at_hosts(old_urls, facts.dropped_hosts) - facts.urls
+        present |= dict.fromkeys(dead, False)
     old_location, old_metadata = existing.get(key.location, b""), existing.get(key.metadata, b"")
     new = (
         (key.location, old_location, logs.with_presence(old_location, stamp, sources)),
@@ -122,9 +131,20 @@ def changed_logs(
 
 
 def _moved(log: bytes, urls: set[str]) -> set[str]:
-    """URLs in a log that name an object of ``urls`` at another host: the bucket has moved."""
+    """The URLs in a log that have an object of ``urls`` at another host: the bucket has moved."""
     here = {_object(url) for url in urls}
     return {url for url, there in logs.present(log).items() if there and _object(url) in here} - urls
+
+
+def _at_hosts(log: bytes, hosts: frozenset[str]) -> set[str]:
+    """The URLs in a log that are at one of these hosts."""
+    if not hosts:
+        return set()
+    return {url for url, there in logs.present(log).items() if there and _host(url) in hosts}
+
+
+def _host(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0].lower()
 
 
 def _object(url: str) -> str:
@@ -134,6 +154,6 @@ def _object(url: str) -> str:
 def _with_fields(log: bytes, stamp: Stamp, facts: KeyFacts) -> bytes:
     if not log:
         return logs.with_fields(b"", stamp, (), facts.fields)
-    # what has not changed in the archive is left as it is, also where a person has changed it here
+    # fields that have not changed in the archive stay as they are, also those that a person has changed here
     remove = facts.old_fields - facts.fields if facts.fields else set()
     return logs.with_fields(log, stamp, remove, facts.fields - facts.old_fields - logs.fields(log))

@@ -1,7 +1,7 @@
-"""What a dataset's git says of its assets and of its Dandiset: the one reader of records that stand in a tree.
+"""Read the records of assets and of the Dandiset from a commit; nothing else reads records from git.
 
-A repository may come from anybody, so a record of it is admitted as one of the API is: by the same rules for its path,
-size, digest and id.  One that is not becomes a :class:`.Refusal`, which is named to people; it is never an exception.
+A repository may come from anybody, so the same rules decide about its records as about the API's: for path, size,
+digest and id.  A record that breaks them becomes a :class:`.Refusal`, never an exception.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LONGEST_REASON = 500  # characters
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The record of an asset, admitted."""
+    """An admitted record of an asset."""
 
     path: str
     asset_id: str
@@ -38,20 +38,20 @@ class Record:
     sha256: str
     metadata: dict[str, object]
     created: str
-    """When the archive was given the asset; empty if the record does not say."""
+    """When the archive got the asset; empty if the record does not say."""
     line: bytes
     """Its canonical bytes."""
 
     @property
     def etag(self) -> str:
-        """The archive's etag of the bytes; empty if the record has none."""
+        """The archive's ETag of the content; empty if the record has none."""
         digests = self.metadata.get("digest")
         etag = digests.get("dandi:dandi-etag") if isinstance(digests, dict) else None
         return etag if isinstance(etag, str) else ""
 
 
 def lines(reader: Reader, oids: Iterable[str]) -> Iterator[bytes]:
-    """The lines of files of records, each to be given to :func:`admit`; of a file that cannot be read, one."""
+    """The lines of files of records, for :func:`admit`; one line for a file that cannot be read."""
     for content in reader.read(list(oids), LARGEST_RECORD + 1, _TOO_LARGE):
         if content is None:
             yield _MISSING
@@ -62,12 +62,12 @@ def lines(reader: Reader, oids: Iterable[str]) -> Iterator[bytes]:
 
 
 def records(reader: Reader, oids: Iterable[str]) -> Iterator[Record | Refusal]:
-    """What files of records hold, admitted or refused."""
+    """The records in files of records, admitted or refused."""
     return map(admit, lines(reader, oids))
 
 
 def admit(line: bytes) -> Record | Refusal:
-    """A record of a tree, or why it is none that can be used."""
+    """Admit a line of a file of records, or refuse it."""
     if line in {_MISSING, _TOO_LARGE}:
         return Refusal(Kind.REFUSED, "", line.decode(), "")
     record = _object(line)
@@ -77,9 +77,9 @@ def admit(line: bytes) -> Record | Refusal:
 
 
 def refused_asset(name: str, content: bytes | None) -> Record | Refusal:
-    """What a file below ``.dandi/refused`` says; of an asset whose content can be had all the same, its record.
+    """The refusal in a file below ``.dandi/refused``; or the record, if the asset's content can be downloaded.
 
-    The path of that is where its link stands.
+    The record's path is that of its link.
     """
     facts = _object(content or b"") if _REFUSED_NAME.fullmatch(name) else {}
     record, asset_id = facts.get("record"), facts.get("asset_id")
@@ -89,7 +89,7 @@ def refused_asset(name: str, content: bytes | None) -> Record | Refusal:
 
 
 def refusal_of(name: str, content: bytes | None) -> Refusal:
-    """What a file below ``.dandi/refused`` says of an asset, for people."""
+    """The refusal in a file below ``.dandi/refused``, to be shown to people."""
     facts = _object(content or b"") if _REFUSED_NAME.fullmatch(name) else {}
     record, asset_id = facts.get("record"), facts.get("asset_id")
     size = record.get("size") if isinstance(record, dict) else None
@@ -99,7 +99,7 @@ def refusal_of(name: str, content: bytes | None) -> Refusal:
 
 
 def records_in(reader: Reader, name: str, oid: str) -> Iterator[Record | Refusal]:
-    """What one file holds that is called ``name`` in a tree: a file of records, or one below ``.dandi/refused``."""
+    """The records in the file ``name`` of a tree: a file of records, or one below ``.dandi/refused``."""
     if is_part(name):
         yield from records(reader, [oid])
     else:
@@ -114,12 +114,12 @@ def records_at(dataset: Dataset, commit: str) -> Iterator[Record | Refusal]:
 
 
 def times(dataset: Dataset, commit: str) -> dict[str, str]:
-    """Path → when the archive was given the asset."""
+    """Path → when the archive got the asset."""
     return {record.path: record.created for record in records_at(dataset, commit) if isinstance(record, Record)}
 
 
 def dandiset_record(content: bytes | None) -> dict[str, object]:
-    """A Dandiset's own record, as ``dandiset.yaml`` of a commit has it; empty if no sync made that."""
+    """A Dandiset's own record, from a commit's ``dandiset.yaml``; empty if no sync wrote that."""
     return _object(content or b"")
 
 
@@ -141,7 +141,7 @@ def _reason(facts: dict[str, object]) -> str:
 
 
 def _object(content: bytes) -> dict[str, object]:
-    """A JSON object that is no deeper than one of ours; else an empty one."""
+    """The JSON object in some bytes, if it is no deeper than a sync writes; else an empty one."""
     try:
         found = orjson.loads(content)
         if content.count(b"{") + content.count(b"[") > canonical.DEEPEST:

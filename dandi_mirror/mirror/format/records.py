@@ -1,9 +1,9 @@
-"""Where asset records stand in a version's tree: JSON Lines, split by a hash of the path.
+"""The files of asset records in a version's tree: JSON Lines, split by a hash of the asset's path.
 
-One file ``.dandi/assets.jsonl`` while all records fit into it; else sixteen parts ``.dandi/assets/0.jsonl`` …
-``f.jsonl`` by the first digit of the SHA-256 of the asset's path, a part that is still too large being a
-folder of sixteen in turn.  So a change of k assets touches about k files, each small enough for any host,
-and two versions share the files in which they agree.
+There is one file ``.dandi/assets.jsonl`` if all records fit into it.  Otherwise there are sixteen parts
+``.dandi/assets/0.jsonl`` … ``f.jsonl``, by the first digit of the SHA-256 of the asset's path, and a part that is still
+too large is a folder of sixteen in turn.  So a change of k assets changes about k files, each small enough for any
+host, and two versions share the files in which they agree.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import accumulate
+from typing import NamedTuple, Self
 
-from dandi_mirror.mirror.format.record_spool import Spool
+from dandi_mirror.mirror.format.record_spool import Spool, length_of
+from dandi_mirror.model import SpoolHandle
 from dandi_mirror.repo.git.stream import FILE, Made
 
 OWN_TOP = (".dandi/", ".datalad/")
@@ -25,60 +27,66 @@ LARGEST_PART = 256 * 1024  # bytes; a part with one record may be larger
 _DIGITS = "0123456789abcdef"
 _DEEPEST = 16
 """Digits of a path's SHA-256 that may name a part; paths that share them all stay together."""
-_LENGTH = (1 << 24) - 1
 
 
-Record = tuple[str, int]
-"""A path and the handle of its canonical record in the spool."""
+class StoredRecord(NamedTuple):
+    """Where the canonical record of a path is; a tuple, because there is one for each asset."""
+
+    path: str
+    handle: SpoolHandle | None
+    """In the spool; None: in the branch's tree, from which it was not read again."""
+    length: int
+    """Bytes."""
+
+    @classmethod
+    def in_spool(cls, path: str, handle: SpoolHandle) -> Self:
+        """One that the spool has."""
+        return cls(path, handle, length_of(handle))
 
 
 @dataclass(frozen=True, slots=True)
 class RecordFile(Made):
-    """One part, made of the spool's bytes when they are asked for."""
+    """One part, whose content is read from the spool when it is needed."""
 
     spool: Spool
-    handles: tuple[int, ...]
+    handles: tuple[SpoolHandle, ...]
     """Of its records, sorted by path."""
     mode: bytes = FILE
 
     def content(self) -> bytes:
-        """Its lines."""
+        """The lines of the file."""
         return b"".join(self.spool.get(handle) + b"\n" for handle in self.handles)
 
 
-def record_length(handle: int) -> int:
-    """Bytes of the record behind a handle; below zero, a handle is the length of a record that is elsewhere."""
-    return handle & _LENGTH if handle >= 0 else -handle
-
-
 def path_digest(path: str) -> str:
-    """What decides in which part a path's record stands."""
+    """The digest that decides which part has a path's record."""
     return sha256(path.encode()).hexdigest()
 
 
-def record_files(spool: Spool, records: Iterable[Record]) -> Iterator[tuple[str, RecordFile]]:
-    """The parts, by their paths in the tree, for records of distinct paths."""
+def record_files(spool: Spool, records: Iterable[StoredRecord]) -> Iterator[tuple[str, RecordFile]]:
+    """The parts, by their paths in the tree, for records of distinct paths that are all in the spool."""
     for name, members in record_parts(records):
-        yield name, RecordFile(spool, tuple(handle for _, handle in sorted(members, key=in_order)))
+        handles = (record.handle for record in sorted(members, key=in_order))
+        yield name, RecordFile(spool, tuple(handle for handle in handles if handle is not None))
 
 
-def in_order(record: Record) -> bytes:
-    """What the records of a part are sorted by: their paths' bytes, as git sorts."""
-    return record[0].encode()
+def in_order(record: StoredRecord) -> bytes:
+    """The key by which the records of a part are sorted: the bytes of their paths, as git sorts."""
+    return record.path.encode()
 
 
-def record_parts(records: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
-    """The parts' paths in the tree with their members, which are not in order yet."""
+def record_parts(records: Iterable[StoredRecord]) -> Iterator[tuple[str, list[StoredRecord]]]:
+    """The paths of the parts in the tree, with their records, which are not in order yet."""
     # by the digits that may count, as a number: a string of them would take twice its room
-    placed = sorted((int(path_digest(record[0])[:_DEEPEST], 16), record) for record in records)
-    ends = array("q", accumulate((record_length(handle) + 1 for _, (_, handle) in placed), initial=0))
+    placed = sorted((int(path_digest(record.path)[:_DEEPEST], 16), record) for record in records)
+    ends = array("q", accumulate((record.length + 1 for _, record in placed), initial=0))
     yield from _parts(placed, ends, "", 0, len(placed))
 
 
 def _parts(
-    placed: Sequence[tuple[int, Record]], ends: Sequence[int], digits: str, start: int, end: int
-) -> Iterator[tuple[str, list[Record]]]:
-    """Those below ``digits``, of the records from ``start`` to ``end``; before the i-th stand ``ends[i]`` bytes."""
+    placed: Sequence[tuple[int, StoredRecord]], ends: Sequence[int], digits: str, start: int, end: int
+) -> Iterator[tuple[str, list[StoredRecord]]]:
+    """The parts below ``digits``, of the records from ``start`` to ``end``; ``ends[i]`` bytes come before the i-th."""
     if ends[end] - ends[start] <= LARGEST_PART or end - start == 1 or len(digits) == _DEEPEST:
         yield "/".join([TOP, *digits]) + ".jsonl", [record for _, record in placed[start:end]]
         return
@@ -90,7 +98,7 @@ def _parts(
         start = below
 
 
-def _number(placed: tuple[int, Record]) -> int:
+def _number(placed: tuple[int, StoredRecord]) -> int:
     return placed[0]
 
 
@@ -102,7 +110,7 @@ def part_of(path: str, parts: Container[str]) -> str | None:
 
 
 def is_part(path: str) -> bool:
-    """Whether a path of a version's tree is one of the parts."""
+    """Whether a path of a version's tree is a part's."""
     return path.startswith(TOP + "/") or path == TOP + ".jsonl"
 
 

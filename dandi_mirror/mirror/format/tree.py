@@ -1,4 +1,4 @@
-"""A version as the files of a dataset: pure, from what was admitted to (path, entry) pairs."""
+"""The files of a version's tree: pure functions, from admitted assets to (path, entry) pairs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import orjson
 from dandi_mirror import canonical
 from dandi_mirror.mirror.format.admission import Refusal
 from dandi_mirror.mirror.format.record_spool import Spool
-from dandi_mirror.mirror.format.records import record_files
-from dandi_mirror.mirror.format.unchanged_records import AS_BEFORE, KeptRecords
-from dandi_mirror.model import Asset, Instance, Kind, VersionRow
+from dandi_mirror.mirror.format.records import StoredRecord, record_files
+from dandi_mirror.mirror.format.unchanged_records import AS_BEFORE, UnchangedRecords
+from dandi_mirror.model import Asset, Instance, Kind, SpoolHandle, VersionRow
 from dandi_mirror.repo.annex.keys import annex_key, link_target
 from dandi_mirror.repo.git.stream import LINK, Entry, Inline, Made
 
@@ -26,9 +26,9 @@ _TEXT_NAMES = ("CHANGES", "LICENSE", "README")
 
 
 def is_text(path: str, size: int) -> bool:
-    """Whether an asset of ``size`` bytes is kept in git itself: small, and text by its name.
+    """Whether git itself keeps an asset of ``size`` bytes: it is small, and text by its name.
 
-    ``.gitattributes`` says the same to git-annex, so that a person's edits follow the rule too.
+    ``.gitattributes`` gives git-annex the same rule, so that it holds for a person's edits, too.
     """
     return size <= LARGEST_TEXT and (path.endswith(_TEXT_SUFFIXES) or path.rpartition("/")[2] in _TEXT_NAMES)
 
@@ -51,7 +51,7 @@ def datalad_config(instance: Instance, dandiset: str = "") -> bytes:
 
 
 def dandiset_yaml(metadata: Mapping[str, object]) -> bytes:
-    """The Dandiset's record, without where its manifest happens to be hosted.
+    """The content of ``dandiset.yaml``: the Dandiset's record, without the place of its manifest.
 
     Raises:
         canonical.NotCanonical: the record cannot be written.
@@ -61,21 +61,21 @@ def dandiset_yaml(metadata: Mapping[str, object]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A version as it was read from the archive and admitted."""
+    """A version as a sync read and admitted it."""
 
     row: VersionRow
     metadata: Mapping[str, object]
     yaml: bytes
     assets: Mapping[str, Asset]
-    """By path, each path once and none both file and folder."""
+    """By path; no path is both file and folder."""
     refusals: tuple[Refusal, ...] = ()
     rows: int = 0
-    """What its rows come to, in whatever order: another number after any change of them."""
+    """A sum over the entries of the listing, in whatever order; another number after any change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link(Made):
-    """An annexed file: a symbolic link to where git-annex keeps its content."""
+    """An annexed file: a symbolic link to the place of its content in git-annex."""
 
     key: str
     depth: int
@@ -83,20 +83,20 @@ class Link(Made):
     mode: bytes = LINK
 
     def content(self) -> bytes:
-        """What the link says."""
+        """The target of the link."""
         return link_target(self.key, self.depth).encode()
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
-    """The files of a version, and what is annexed of it."""
+class VersionTree:
+    """The files of a version, and the uses of keys among them."""
 
     entries: dict[str, Entry]
-    annexed: list[Place] = field(default_factory=list)
+    annexed: list[KeyUse] = field(default_factory=list)
 
 
-class Place(Protocol):
-    """One place where a key stands, an asset in most cases: what its logs on the git-annex branch are made of."""
+class KeyUse(Protocol):
+    """One file that has a key, an asset in most cases: the facts for the key's logs on the git-annex branch."""
 
     @property
     def key(self) -> str:
@@ -116,8 +116,8 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Annexed:
-    """A place that is no asset of the tree: a refused one, or one that is gone."""
+class ExtraKeyUse:
+    """A use of a key by a file that is no asset of the tree: a refused asset, or one that is gone."""
 
     key: str
     asset_id: str
@@ -127,12 +127,12 @@ class Annexed:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """An asset that stays as it was mirrored before, because its new row cannot be taken."""
+    """An asset that stays as it was mirrored before, because its new state cannot be written yet."""
 
     path: str
     entry: Entry
-    record: int
-    """The handle of its record."""
+    record: SpoolHandle
+    """Where the spool has its record."""
     size: int
     """Bytes."""
     fields: tuple[tuple[str, str], ...]
@@ -145,58 +145,57 @@ def version_tree(
     texts: Mapping[str, Entry],
     spool: Spool,
     carried: Iterable[Carried] = (),
-    kept: KeptRecords | None = None,
-) -> Tree:
+    kept: UnchangedRecords | None = None,
+) -> VersionTree:
     """The tree of a version.
 
-    ``texts`` holds the content of text files by their SHA-256; a text file that is missing there becomes a
-    link.  ``carried`` are assets kept as they were mirrored before; ``kept`` has the
-    records that were not read again.
+    ``texts`` has the content of text files by SHA-256; a text file that is missing there becomes a link.
+    ``carried`` are assets that stay as they were mirrored before; ``kept`` has the records that were not read again.
     """
-    tree = Tree(
+    tree = VersionTree(
         {
             ".datalad/config": Inline(datalad_config(instance, dandiset)),
             ".gitattributes": Inline(git_attributes()),
             "dandiset.yaml": Inline(listing.yaml),
         }
     )
-    records: list[tuple[str, int]] = []
+    records: list[StoredRecord] = []
     for asset_before in carried:
         tree.entries[asset_before.path] = asset_before.entry
-        records.append((asset_before.path, asset_before.record))
+        records.append(StoredRecord.in_spool(asset_before.path, asset_before.record))
     for path, asset in listing.assets.items():
         text = texts.get(asset.sha256) if texts and is_text(path, asset.size) else None
         if text is not None:
             tree.entries[path] = text
         else:
-            stays = kept is not None and asset.record < 0 and path in kept
+            stays = kept is not None and asset.record is None and path in kept
             tree.entries[path] = AS_BEFORE if stays else Link(asset.key, path.count("/"))
             tree.annexed.append(asset)
-        records.append((path, asset.record))
+        records.append(StoredRecord(path, asset.record, asset.record_length))
     tree.entries.update(kept.files(records) if kept else record_files(spool, records))
     for refusal in listing.refusals:
         _add_refused(tree, refusal)
     return tree
 
 
-def _add_refused(tree: Tree, refusal: Refusal) -> None:
+def _add_refused(tree: VersionTree, refusal: Refusal) -> None:
     if refusal.kind is not Kind.REFUSED or not refusal.asset_id:
         return
     name = f"{REFUSED}/{refusal.asset_id}"
     rows = 1
     while f"{name}.json" in tree.entries:
-        # an id that stands for several rows names each of them
+        # several entries of the listing have this id: each gets a file
         rows += 1
         name = f"{REFUSED}/{refusal.asset_id}-{rows}"
     tree.entries[f"{name}.json"] = Inline(refused_record(refusal))
     if refusal.size is not None and refusal.sha256 is not None:
         key = annex_key(refusal.size, refusal.sha256, refusal.path)
         tree.entries[name] = Link(key, name.count("/"))
-        tree.annexed.append(Annexed(key, refusal.asset_id, refusal.content_url, ()))
+        tree.annexed.append(ExtraKeyUse(key, refusal.asset_id, refusal.content_url, ()))
 
 
 def refused_record(refusal: Refusal) -> bytes:
-    """What stands beside the link of a refused asset: its path (escaped), the reason and its record."""
+    """The file beside the link of a refused asset: its path (escaped), the reason and its record."""
     path = refusal.path.encode("utf-8", "backslashreplace").decode()
     record = orjson.loads(refusal.record) if refusal.record else None
     facts = {"asset_id": refusal.asset_id, "path": path, "reason": refusal.reason, "record": record}

@@ -1,4 +1,4 @@
-"""Records that a sync did not read again: they are in the branch's tree, and are taken from there."""
+"""The records that a sync does not read again, because the branch's tree has them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dandi_mirror.mirror.format import record_reader
 from dandi_mirror.mirror.format.record_reader import Record as Admitted
 from dandi_mirror.mirror.format.record_spool import Spool
 from dandi_mirror.mirror.format.records import (
-    Record,
     RecordFile,
+    StoredRecord,
     in_order,
     is_asset_path,
     is_part,
@@ -21,11 +21,11 @@ from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.stream import Entry, Known
 
 AS_BEFORE = Known("")
-"""Stands for what the old tree has at a path, where that stays."""
+"""An entry that stays as the old tree has it at the path."""
 
 
-class KeptRecords:
-    """Makes the parts of a new tree out of new records and the parts of the old one."""
+class UnchangedRecords:
+    """Makes the parts of a new tree from new records and the parts of the old one."""
 
     def __init__(self, dataset: Dataset, old: Mapping[str, tuple[bytes, str]], spool: Spool) -> None:
         self._dataset = dataset
@@ -37,16 +37,16 @@ class KeptRecords:
         """Whether the old tree has something at a path."""
         return path in self._tree
 
-    def files(self, records: list[Record]) -> Iterator[tuple[str, Entry]]:
+    def files(self, records: list[StoredRecord]) -> Iterator[tuple[str, Entry]]:
         """The parts, by their paths in the tree, for records of distinct paths."""
-        paths = {path for path, _ in records}
+        paths = {record.path for record in records}
         gone = self._parts_of(path for path in self._tree if path not in paths and is_asset_path(path))
         for name, members in record_parts(records):
             yield name, self._file(name, members, gone)
 
-    def _file(self, name: str, records: Sequence[Record], gone: set[str]) -> Entry:
-        """The part ``name``; ``gone`` are old parts that held a record which is nowhere now."""
-        kept = [path for path, handle in records if handle < 0]
+    def _file(self, name: str, records: Sequence[StoredRecord], gone: set[str]) -> Entry:
+        """The part ``name``; ``gone`` are old parts with a record that the new tree does not have."""
+        kept = [record.path for record in records if record.handle is None]
         if len(kept) == len(records) and name in self._old and name not in gone:
             return AS_BEFORE
         lines = {record.path: record.line for record in self.records(kept)}
@@ -56,11 +56,11 @@ class KeptRecords:
                 f"run dandi-mirror sync {self._dataset.path.name} --mode verify"
             )
         ordered = sorted(records, key=in_order)
-        handles = (handle if handle >= 0 else self._spool.put(lines[path]) for path, handle in ordered)
+        handles = (self._spool.put(lines[path]) if handle is None else handle for path, handle, _ in ordered)
         return RecordFile(self._spool, tuple(handles))
 
     def _parts_of(self, paths: Iterable[str]) -> set[str]:
-        """The old parts in which the records of these paths stand."""
+        """The old parts that may have the records of these paths."""
         return {part for path in paths if (part := part_of(path, self._old))}
 
     def records(self, paths: Iterable[str]) -> Iterator[Admitted]:

@@ -1,1 +1,1 @@
-"""Which mirror, clone or version a name stands for on this machine."""
+"""Find the mirror, clone or version on this machine that a name or path means."""

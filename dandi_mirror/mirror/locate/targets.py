@@ -1,4 +1,4 @@
-"""Where what a person names is on this machine: in a clone, in a mirror, or in a clone that is yet to be made."""
+"""Find the datasets that a command's arguments mean: clones, datasets of a mirror, or clones still to be made."""
 
 from __future__ import annotations
 
@@ -18,50 +18,51 @@ from dandi_mirror.repo.git.files import place_of
 from dandi_mirror.repo.git.siblings import install
 
 OFFICIAL = {"dandi": "https://github.com/dandisets/{dandiset}"}
-"""Mirrors that others keep, by instance; asked where no mirror on this machine has a Dandiset."""
+"""Public mirrors, by archive; the source of a clone if no mirror on this machine has the Dandiset."""
 
 
 @dataclass(slots=True)
-class Place:
-    """A dataset, and what of it is meant."""
+class Target:
+    """A dataset, and the files of it that a command is about."""
 
     folder: Path
     """The top of its work tree."""
     dandiset: str = ""
-    """Its id; empty for a clone that is named by its path."""
+    """Its id; empty for a clone that the user names by its path."""
     version: str | None = None
-    """Of which the files are meant; None: of what is checked out."""
+    """The version whose files are meant; None: those that are checked out."""
     source: str = ""
-    """What it is to be cloned from; empty: it is there."""
+    """The address to clone it from; empty: it exists."""
     paths: list[str] = field(default_factory=list)
     """Files, folders and globs from its top; empty: all."""
     member_of: Path | None = None
-    """The clone of a mirror into which it is to be installed, as one of its Dandisets; None: it is none, or there."""
+    """The clone of a mirror in which it has to be installed, as one of its Dandisets; None: it does not have to be."""
 
 
-def read_places(
+def read_targets(
     texts: Iterable[str], read_name: Callable[[str], Name], mirror: Mirror, archive_of: Callable[[Name], str]
-) -> list[Place]:
-    """The datasets that are meant, each once for a version, in the order in which they are named.
+) -> list[Target]:
+    """The datasets that the arguments mean, each once for a version, in the order of the arguments.
 
-    What is on this machine is a path, but for a folder called by its id; else it is a name if it can be; else a path
-    in the dataset that was named before it, or in the one around the current folder.  ``archive_of`` says of which
-    archive a name is, by the name that it is known by, else its API.
+    An argument that exists on this machine is a path, except a folder whose name is its Dandiset's id.  Otherwise it is
+    the name of a Dandiset, if it can be one; otherwise a path in the dataset of the argument before it, or in the one
+    around the current folder.  ``archive_of`` returns the archive of a name, by its short name or its API's address.
 
     Raises:
-        UsageError: something is neither, or a Dandiset is nowhere to be had, or is another archive's here.
+        UsageError: an argument is none of these, there is no source for a Dandiset, or the one here is another
+            archive's.
     """
-    places: dict[tuple[Path, str | None], Place] = {}
-    last: Place | None = None
+    places: dict[tuple[Path, str | None], Target] = {}
+    last: Target | None = None
     whole: set[int] = set()
     for text in texts:
         if top := mirror_at(text):
             for place in _installed(top):
                 places.setdefault((place.folder, None), place)
             continue
-        # an id stays one where its folder is: paths may come after it
+        # an id stays an id where its folder is, because paths may follow it
         if (last is None or not last.dandiset) and (clone := clone_at(text)) and text.strip("/") != clone.name.dandiset:
-            last = places.setdefault((clone.folder, None), Place(clone.folder))
+            last = places.setdefault((clone.folder, None), Target(clone.folder))
             last.paths.append(clone.name.path or ".")
             continue
         try:
@@ -80,28 +81,28 @@ def read_places(
     return list(places.values())
 
 
-def _installed(mirror: Mirror) -> list[Place]:
-    """All Dandisets of a mirror that are here."""
+def _installed(mirror: Mirror) -> list[Target]:
+    """All installed Dandisets of a mirror."""
     if here := mirror.dandisets():
-        return [Place(mirror.dataset(dandiset).path, dandiset, paths=["."]) for dandiset in here]
+        return [Target(mirror.dataset(dandiset).path, dandiset, paths=["."]) for dandiset in here]
     raise UsageError(f"none of the Dandisets of {mirror.path} is installed; name one: {mirror.registered()[0]}")
 
 
-def _around(places: dict[tuple[Path, str | None], Place]) -> Place | None:
+def _around(places: dict[tuple[Path, str | None], Target]) -> Target | None:
     clone = clone_at(".")
-    return places.setdefault((clone.folder, None), Place(clone.folder)) if clone else None
+    return places.setdefault((clone.folder, None), Target(clone.folder)) if clone else None
 
 
 def _from_top(folder: Path, text: str) -> str:
-    """A path as it is typed here, from the top of a work tree; it need not be there."""
+    """A path as the user typed it in the current folder, relative to the top of a work tree; it need not exist."""
     path = os.path.relpath(place_of(Path.cwd().resolve() / text), folder)
     if path.startswith("../"):
         raise UsageError(f"{text} is not in {folder}")
     return path
 
 
-def _named(name: Name, mirror: Mirror, instance: str) -> Place:
-    """Where a Dandiset is that is named by its id."""
+def _named(name: Name, mirror: Mirror, instance: str) -> Target:
+    """The dataset of a Dandiset that the user names by its id."""
     if name.zarr or name.entry:
         raise UsageError(f"datasets do not hold Zarrs yet; as plain files: dandi-mirror download {name.text}")
     if not name.dandiset:
@@ -112,23 +113,23 @@ def _named(name: Name, mirror: Mirror, instance: str) -> Place:
     known = name.dandiset in mirror.dandisets() and mirror.dataset(name.dandiset).exists()
     has = known and _is_of(mirror.path / name.dandiset, name)
     if has and here.is_relative_to(mirror.path.resolve()):
-        return Place(mirror.path / name.dandiset, name.dandiset, name.version)
+        return Target(mirror.path / name.dandiset, name.dandiset, name.version)
     if (around := clone_at(".")) and around.name.dandiset == name.dandiset and _is_of(around.folder, name):
-        return Place(around.folder, name.dandiset, name.version)
+        return Target(around.folder, name.dandiset, name.version)
     folder = here / name.dandiset
     if not has and name.dandiset in mirror.registered() and here.is_relative_to(top := mirror.path.resolve()):
-        return Place(top / name.dandiset, name.dandiset, name.version, member_of=top)
+        return Target(top / name.dandiset, name.dandiset, name.version, member_of=top)
     if (clone := clone_at(str(folder))) and clone.folder == folder and _is_of(folder, name):
-        return Place(folder, name.dandiset, name.version)
+        return Target(folder, name.dandiset, name.version)
     if folder.exists():
         raise UsageError(f"{folder} is there and is no clone of {name.dandiset}; go to another folder")
     if has:
-        return Place(folder, name.dandiset, name.version, str(mirror.path.resolve() / name.dandiset))
-    return Place(folder, name.dandiset, name.version, _official(name, instance))
+        return Target(folder, name.dandiset, name.version, str(mirror.path.resolve() / name.dandiset))
+    return Target(folder, name.dandiset, name.version, _official(name, instance))
 
 
 def _official(name: Name, instance: str) -> str:
-    """Where others keep a mirror of a Dandiset."""
+    """The address of a Dandiset in a public mirror."""
     if instance in OFFICIAL:
         return OFFICIAL[instance].format(dandiset=name.dandiset)
     raise UsageError(
@@ -138,10 +139,10 @@ def _official(name: Name, instance: str) -> str:
 
 
 def _is_of(folder: Path, name: Name) -> bool:
-    """Whether a dataset is of the archive that a name says.
+    """Whether a dataset belongs to the archive of a name.
 
     Raises:
-        UsageError: it is another's of the same id.
+        UsageError: it is a Dandiset of another archive with the same id.
     """
     clone = clone_at(str(folder))
     called = (clone.name.instance if clone else "") or ""
@@ -153,11 +154,11 @@ def _is_of(folder: Path, name: Name) -> bool:
     )
 
 
-def make(place: Place) -> None:
-    """Clone what is not here yet.
+def make(place: Target) -> None:
+    """Clone or install a dataset that does not exist yet.
 
     Raises:
-        DiskError, GitError, PartError: it cannot be.
+        DiskError, GitError, PartError: that failed.
     """
     if place.member_of:
         install(place.member_of, place.dandiset)

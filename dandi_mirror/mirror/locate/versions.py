@@ -1,4 +1,4 @@
-"""Which dataset and which state of it somebody means who names a Dandiset and a version."""
+"""Find the dataset of a Dandiset, and the commit of a version or range of versions in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def dataset_of(path: Path, dandiset: str) -> Dataset:
     """The dataset of a Dandiset in the mirror at ``path``, or the clone of it that ``path`` is in.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the mirror does not have the Dandiset, and the path is in no clone of it.
     """
     dataset = Mirror(path).dataset(dandiset)
     if dataset.exists():
@@ -30,10 +30,10 @@ def dataset_of(path: Path, dandiset: str) -> Dataset:
 
 
 def state_of(dataset: Dataset, dandiset: str, name: str) -> State:
-    """The state that a version, ``draft`` or a commit's id names.
+    """The commit of a version, of ``draft``, or of a commit's id.
 
     Raises:
-        UsageError: it is not here; the message says which are.
+        UsageError: the dataset does not have it; the message names those that it has.
     """
     if found := history.find(dataset, name):
         return found
@@ -44,7 +44,7 @@ def state_of(dataset: Dataset, dandiset: str, name: str) -> State:
 
 
 def states(dataset: Dataset, commits: int = 1) -> list[State]:
-    """The published versions and the last ``commits`` of the draft, if it is here, oldest first."""
+    """The published versions and the last ``commits`` of the draft, if the dataset has it, oldest first."""
     tip = history.branch(dataset)
     found = history.versions(dataset)
     if tip and tip.name == DRAFT:
@@ -54,12 +54,13 @@ def states(dataset: Dataset, commits: int = 1) -> list[State]:
 
 
 def range_of(dataset: Dataset, dandiset: str, typed: str) -> tuple[State | None, State]:
-    """The two states in ``A..B``; of ``A..`` and ``..B`` the other end is the draft, or the version before.
+    """The two ends of ``A..B``; in ``A..`` the other end is the draft, in ``..B`` the version before ``B``.
 
-    ``B`` alone is ``..B``, and an empty one is the newest version and the draft.  None: there is none before.
+    ``B`` alone means ``..B``; an empty range goes from the newest version to the draft.  The first is None if there is
+    no version before.
 
     Raises:
-        UsageError: one of them is not here.
+        UsageError: the dataset does not have one of them.
     """
     old, dots, new = typed.partition("..")
     if not dots:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.own import NotOurs, OwnPath, own_path
+from dandi_mirror.files.own import NotOurs, OwnPath, own_path
 
 Labels = Mapping[str, str]
 _BEGINNING = "# HELP dandi_mirror_"

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.files.own import OwnPath, own_path
 from dandi_mirror.model import spell_time
-from dandi_mirror.own import OwnPath, own_path
 
 Facts = dict[str, Any]
 """A JSON record."""

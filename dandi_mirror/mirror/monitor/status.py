@@ -9,10 +9,10 @@ from enum import StrEnum
 
 from dandi_mirror.errors import CredentialsError, NotFoundError, TemporaryError
 from dandi_mirror.mirror.fetch.scheduled import missing_content
-from dandi_mirror.mirror.state.index import Remembered, draft_of, row_key
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.members import NotAMember
 from dandi_mirror.mirror.state.options import Options
+from dandi_mirror.mirror.state.remembered import Remembered, draft_of, row_key
 from dandi_mirror.mirror.sync.filters import Rules
 from dandi_mirror.model import DandisetRow, Finding, Kind, is_version_id, spell_time
 from dandi_mirror.repo.git.dataset import TAGS, Dataset

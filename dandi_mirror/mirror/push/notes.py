@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Mapping
 
 from dandi_mirror.config import Sibling
+from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.state import sqlite_cache
-from dandi_mirror.own import OwnPath
 
 _TABLES = ("pushed",)
 

@@ -14,7 +14,7 @@ from dandi_mirror.mirror.push.notes import Notes
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.sync import messages
-from dandi_mirror.mirror.sync.dandiset import failed, make_good
+from dandi_mirror.mirror.sync.dandiset import failed, repair_after_crash
 from dandi_mirror.mirror.sync.rewritten import superseded_by
 from dandi_mirror.model import DandisetRow, is_dandiset_id, is_version_id
 from dandi_mirror.repo.git import siblings
@@ -211,7 +211,7 @@ def _set_up(push: Push, part: str, local: Mapping[str, str]) -> None:
     with mirror.lock(part) if part else mirror.superdataset_lock() as killed:
         if killed and part:
             then = mirror.index.get(part)
-            make_good(dataset, Options(versions=then.versions).branch if then else branch, killed)
+            repair_after_crash(dataset, Options(versions=then.versions).branch if then else branch, killed)
         elif killed:
             mirror.superdataset.clear_stale(killed)
         siblings.set_up(dataset, push.sibling, part, branch)

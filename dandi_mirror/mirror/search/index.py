@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from dandi_mirror.errors import DiskError, MirrorError
+from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.search.index_rows import ABOUT, FIELDS, Rows
 from dandi_mirror.mirror.state import sqlite_cache
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import is_version_id
-from dandi_mirror.own import OwnPath
 from dandi_mirror.repo.git import history
 
 SCHEMA = 1

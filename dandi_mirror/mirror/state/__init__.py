@@ -1,1 +1,1 @@
-"""Where a mirror keeps its files, and what it remembers between runs."""
+"""The files of a mirror, and what it remembers between runs."""

@@ -1,38 +1,41 @@
-"""What the last sync admitted of a draft, so that a change costs its change and not the whole listing.
+"""The assets of a draft as the last sync admitted them, so that the next sync reads only what has changed.
 
-Local and derived, as the index is: without it, or with one of another release, branch or setting, the next
-run reads everything.  An asset is believed to be as it was when its row still has the same id, path, size and
-``modified``: the archive moves ``modified`` with every change of a record but two.  A checksum that arrives
-is one; an asset that waits for it is never known.  The end of an embargo is the other; an embargoed Dandiset
-is not mirrored, so nothing of it is known.
+The file can be deleted at any time.  Without it, or with one of another release, branch or setting, the next run
+reads everything.  An asset counts as unchanged if the archive lists it with the same id, path, size and ``modified``.
+Two changes of a record do not move ``modified``: a checksum that arrives (an asset without one is never in this file),
+and the end of an embargo (a sync of a Dandiset that was embargoed does not use this file).
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
+import sys
 from array import array
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from operator import attrgetter
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.files.own import OwnPath
+from dandi_mirror.mirror.format.admission import LARGEST, LARGEST_RECORD, ContentHosts
 from dandi_mirror.mirror.format.annex_metadata import shared_pair
-from dandi_mirror.mirror.format.records import record_length
 from dandi_mirror.mirror.state import sqlite_cache
-from dandi_mirror.model import Asset
-from dandi_mirror.own import OwnPath
+from dandi_mirror.model import Asset, is_asset_id
+from dandi_mirror.paths import refuse_path
 
 # a field's value is shared by thousands of assets, so each is written once
 _TABLES = """
 CREATE TABLE asset (asset_id TEXT PRIMARY KEY, path TEXT, modified TEXT, size INT, key TEXT, url TEXT,
-                    fields BLOB, published INT, record INT) WITHOUT ROWID;
+                    unknown_host TEXT, fields BLOB, published INT, record INT) WITHOUT ROWID;
 CREATE TABLE pair (number INTEGER PRIMARY KEY, field TEXT, value TEXT);
 CREATE TABLE state (state TEXT);
 """
+_KEY = re.compile(r"SHA256E-s([0-9]+)--[0-9a-f]{64}(?:\.[A-Za-z0-9]{1,4}){0,2}")
 _NAMES = ("asset", "pair", "state")
 
 
-class Known:
+class AssetCache:
     """The file of one Dandiset in ``.dandi-mirror/known``."""
 
     def __init__(self, path: OwnPath) -> None:
@@ -46,25 +49,26 @@ class Known:
         except (OSError, sqlite3.DatabaseError):
             return False
 
-    def load(self) -> dict[str, Asset]:
-        """The assets by id; none if the file is spoilt.
+    def load(self, hosts: ContentHosts) -> dict[str, Asset]:
+        """The assets by id, without their records; none if anything in the file is not as :meth:`store` writes it.
 
-        Their records are not here: ``record`` is the negative length of each, in bytes.
+        ``hosts`` are those to which a content URL may point.
         """
         try:
             with self._open() as database:
-                return {asset.asset_id: asset for asset in _assets(database)}
-        except (OSError, sqlite3.DatabaseError, ValueError, KeyError):
+                assets = {asset.asset_id: asset for asset in _assets(database)}
+            return assets if all(_is_admitted(asset, hosts) for asset in assets.values()) else {}
+        except (OSError, sqlite3.DatabaseError, ValueError, TypeError, KeyError):
             return {}
 
     def store(self, state: str, assets: Mapping[str, Asset], before: Mapping[str, Asset]) -> None:
-        """Remember the assets (by path) in a new ``state``; ``before`` is what :meth:`load` gave.
+        """Remember the assets (by path) in a new ``state``; ``before`` is what :meth:`load` returned.
 
         Raises:
             DiskError: the file cannot be written.
         """
         now = {asset.asset_id for asset in assets.values()}
-        changed = [asset for asset in assets.values() if asset.record >= 0 or asset.asset_id not in before]
+        changed = [asset for asset in assets.values() if asset.record is not None or asset.asset_id not in before]
         changed.sort(key=attrgetter("asset_id"))  # SQLite appends then, and need not look for each one's place
         try:
             if not before:
@@ -77,7 +81,7 @@ class Known:
                     "DELETE FROM asset WHERE asset_id = ?", ([gone] for gone in before if gone not in now)
                 )
                 rows = _rows(changed, _numbers(database, changed))
-                database.executemany("INSERT OR REPLACE INTO asset VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+                database.executemany("INSERT OR REPLACE INTO asset VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
                 database.execute("INSERT INTO state VALUES (?)", [state])
         except (sqlite3.Error, OSError) as error:
             with suppress(OSError):
@@ -87,13 +91,13 @@ class Known:
     @contextmanager
     def _open(self, *, make: bool = False) -> Iterator[sqlite3.Connection]:
         with sqlite_cache.opened(self._path, _NAMES, make=make) as database, database:
-            # it need not survive a power cut: what is lost or stale of it is only read again
+            # the file need not survive a power cut: the next run reads again whatever is lost
             database.execute("PRAGMA synchronous = OFF")
             yield database
 
 
 def _numbers(database: sqlite3.Connection, assets: Collection[Asset]) -> dict[tuple[str, str], int]:
-    """The number of each pair of the assets' fields; new ones are written."""
+    """The number of each pair of the assets' fields; writes new ones."""
     numbers = {(field, value): number for number, field, value in database.execute("SELECT * FROM pair")}
     pairs: set[tuple[str, str]] = set()
     for asset in assets:
@@ -107,13 +111,38 @@ def _rows(assets: Collection[Asset], numbers: Mapping[tuple[str, str], int]) -> 
     for asset in assets:
         yield (
             asset.asset_id, asset.path, asset.modified, asset.size, asset.key, asset.content_url,
-            array("I", map(numbers.__getitem__, asset.fields)), asset.published, record_length(asset.record),
+            asset.unknown_host, array("I", map(numbers.__getitem__, asset.fields)), asset.published,
+            asset.record_length,
         )  # fmt: skip
 
 
 def _assets(database: sqlite3.Connection) -> Iterator[Asset]:
-    pairs = {number: shared_pair(field, value) for number, field, value in database.execute("SELECT * FROM pair")}
+    pairs = {number: _pair(field, value) for number, field, value in database.execute("SELECT * FROM pair")}
     pair = pairs.__getitem__
-    for asset_id, path, modified, size, key, url, fields, published, length in database.execute("SELECT * FROM asset"):
-        numbers = array("I", fields)
-        yield Asset(path, asset_id, modified, size, key, url, -length, tuple(map(pair, numbers)), bool(published))
+    rows = database.execute("SELECT * FROM asset")
+    for asset_id, path, modified, size, key, url, host, fields, published, length in rows:
+        found = tuple(map(pair, array("I", fields)))
+        yield Asset(path, asset_id, modified, size, key, url, sys.intern(host), None, length, found, bool(published))
+
+
+def _pair(field: object, value: object) -> tuple[str, str]:
+    if not isinstance(field, str) or not isinstance(value, str):
+        raise TypeError("a field of metadata that is no text")
+    return shared_pair(field, value)
+
+
+def _is_admitted(asset: Asset, hosts: ContentHosts) -> bool:
+    """Whether an asset of the file is one that the archive could have listed and a sync would have admitted."""
+    size, length = asset.size, asset.record_length
+    return (
+        is_asset_id(asset.asset_id)
+        and refuse_path(asset.path) is None
+        and type(size) is int
+        and 0 <= size <= LARGEST
+        and type(length) is int
+        and 0 < length <= LARGEST_RECORD
+        and isinstance(asset.modified, str)
+        and (key := _KEY.fullmatch(asset.key)) is not None
+        and key[1] == str(size)
+        and (asset.content_url is None or hosts.admit(asset.content_url) == asset.content_url)
+    )

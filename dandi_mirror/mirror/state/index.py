@@ -1,139 +1,38 @@
-"""What a mirror remembers between runs so that a run with nothing to do asks nothing of the datasets.
+"""The index of a mirror: the SQLite file from which a run learns, without opening any dataset, what has changed.
 
-Local and derived: it can be deleted at any time, and is then made again of what each dataset has (``lastsync``).
+It can be deleted at any time.  The next run makes it again from the file that each dataset has (``last_sync``).
 """
 
 from __future__ import annotations
 
-import json
-import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import orjson
+from typing import Any
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.files.own import OwnPath, own_path
 from dandi_mirror.mirror.state import sqlite_cache
-from dandi_mirror.model import ABSENT, DandisetRow, Finding, Kind
-from dandi_mirror.own import OwnPath, own_path
+from dandi_mirror.mirror.state.remembered import (
+    Failure,
+    Memory,
+    Remembered,
+    failure_json,
+    findings_json,
+    remembered_of,
+)
 
-SCHEMA = 2
+SCHEMA = 3
 _TABLES = """
 CREATE TABLE dandiset (
     id TEXT PRIMARY KEY, row TEXT NOT NULL DEFAULT '', versions TEXT NOT NULL DEFAULT '',
     branch TEXT NOT NULL DEFAULT '', hosts TEXT NOT NULL DEFAULT '', findings TEXT NOT NULL DEFAULT '[]',
-    verified REAL NOT NULL DEFAULT 0, failure TEXT, registered TEXT NOT NULL DEFAULT '');
+    verified REAL NOT NULL DEFAULT 0, failure TEXT, registered TEXT NOT NULL DEFAULT '',
+    content_hosts TEXT NOT NULL DEFAULT '');
 CREATE TABLE superdataset (head TEXT NOT NULL, left_alone TEXT NOT NULL);
 """
 _NAMES = ("dandiset", "superdataset")
-
-
-_PUBLISHED = re.compile(r'"published": ?\{"version": ?"([^"]*)"')
-"""In a row's key; within a string of JSON the quotes would be escaped.  Asked on every run for every Dandiset."""
-
-_AGAIN = frozenset({Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE})
-"""Kinds that another look may settle."""
-
-
-class Remembered(NamedTuple):
-    """What the last complete sync of one Dandiset saw and left; a tuple, because thousands are made on every run."""
-
-    row: str
-    """The archive's row then, as :func:`row_key` spells it."""
-    versions: str
-    """Which versions were asked for: ``all``, ``published``, ``latest``, ``draft``."""
-    branch: str
-    """What the branch held after it."""
-    hosts: str
-    """Where content URLs pointed to."""
-    findings: tuple[Finding, ...]
-    verified: float = 0.0
-    """When it was last read in full, in seconds since 1970; 0 for never."""
-    failure: Failure | None = None
-    """How the last run that wanted to sync it failed; None if it did not."""
-    registered: str = ""
-    """The commit at which the superdataset has it."""
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether something was left that another look may complete, though the archive moves no timestamp."""
-        return self.failure is not None or any(finding.kind in _AGAIN for finding in self.findings)
-
-    @property
-    def absent(self) -> bool:
-        """Whether the archive did not show it any more."""
-        return any(finding.kind in ABSENT for finding in self.findings)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What a sync said when it could not be done."""
-
-    exit_code: int
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """All that is remembered, as one look at the file gives it."""
-
-    dandisets: Mapping[str, Remembered] = field(default_factory=dict)
-    head: str = ""
-    """The superdataset's commit after the last run that wrote to it."""
-    left_alone: str = ""
-    """Why that run left the superdataset's work tree alone."""
-
-
-NOTHING = Remembered("", "", "", "", ())
-"""What is remembered of a Dandiset that no sync has completed."""
-
-
-def row_key(row: DandisetRow) -> str:
-    """Everything by which a Dandiset's row can differ, as one string."""
-    try:
-        return orjson.dumps(row, option=orjson.OPT_UTC_Z).decode()
-    except TypeError:
-        # a name with half a surrogate pair
-        return json.dumps(asdict(row), default=datetime.isoformat)
-
-
-def says(unread: Mapping[str, object] | None, row: str) -> bool:
-    """Whether a row that nobody has checked is spelt as :func:`row_key` has spelt a checked one."""
-    try:
-        return bool(unread) and orjson.dumps(unread).decode() == row
-    except TypeError:
-        return False
-
-
-def published_in(row: str) -> str:
-    """The newest published version of a row as :func:`row_key` spells it; empty if there is none."""
-    found = _PUBLISHED.search(row)
-    return found[1] if found else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What a remembered row says of the draft."""
-
-    name: str
-    asset_count: int
-    modified: str
-    embargo_status: str = ""
-    """Of the Dandiset."""
-
-
-def draft_of(row: str) -> Draft:
-    """The draft of a row as :func:`row_key` spells it; of an empty row, nothing."""
-    if not row:
-        return Draft("", 0, "")
-    facts = json.loads(row)
-    draft = facts["draft"]
-    return Draft(draft["name"], draft["asset_count"], draft["modified"], facts["embargo_status"])
 
 
 class Index:
@@ -143,20 +42,23 @@ class Index:
         self._path = own_path(path)
 
     def get(self, dandiset: str) -> Remembered | None:
-        """What is remembered of a Dandiset; None also when the file is missing or not ours."""
+        """What is remembered of a Dandiset; None also if the file is missing, spoilt or not ours."""
         return self._read("WHERE id = ?", [dandiset]).dandisets.get(dandiset)
 
     def read(self) -> Memory:
-        """Everything; nothing when the file is missing or not ours."""
+        """Everything that is remembered; a Dandiset whose entry is not as a run writes it is left out."""
         return self._read("", [])
 
     def _read(self, which: str, values: list[str]) -> Memory:
         try:
             with sqlite_cache.opened(self._path, _NAMES) as database:
-                found = database.execute(f"SELECT * FROM dandiset {which}", values)
-                dandisets = {row[0]: _remembered(*row[1:]) for row in found}
-                return Memory(dandisets, *(database.execute("SELECT * FROM superdataset").fetchone() or ()))
-        except (OSError, sqlite3.DatabaseError, ValueError, TypeError, KeyError):
+                database.text_factory = _text
+                found = database.execute(f"SELECT {', '.join(_READ)} FROM dandiset {which}", values)
+                dandisets = dict(_checked(found))
+                superdataset = database.execute("SELECT head, left_alone FROM superdataset").fetchone() or ("", "")
+                fits = all(isinstance(text, str) for text in superdataset)
+                return Memory(dandisets, *superdataset) if fits else Memory(dandisets)
+        except (OSError, sqlite3.DatabaseError):
             return Memory()
 
     def put(self, dandiset: str, facts: Remembered) -> None:
@@ -178,7 +80,7 @@ class Index:
     def fail(self, dandiset: str, failure: Failure) -> None:
         """Remember that a Dandiset could not be synced; what is known of it stays."""
         with suppress(DiskError):
-            self._write(_FAIL, [[dandiset, json.dumps(asdict(failure))]])
+            self._write(_FAIL, [[dandiset, failure_json(failure)]])
 
     def register(self, commits: Mapping[str, str], head: str, left_alone: str) -> None:
         """Remember at which commits the superdataset has Dandisets, and its own.
@@ -205,12 +107,23 @@ class Index:
         sqlite_cache.write(self._path, _NAMES, change)
 
 
-_COLUMNS = ("row", "versions", "branch", "hosts", "findings", "verified")
+_COLUMNS = ("row", "versions", "branch", "hosts", "findings", "verified", "content_hosts")
+_READ = ("id", *_COLUMNS, "failure", "registered")
 _PUT = (
-    f"INSERT INTO dandiset (id, {', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    f"INSERT INTO dandiset (id, {', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
     f"{', '.join(f'{column} = excluded.{column}' for column in _COLUMNS)}, failure = NULL"
 )
 _FAIL = "INSERT INTO dandiset (id, failure) VALUES (?, ?) ON CONFLICT DO UPDATE SET failure = excluded.failure"
+
+
+def _text(content: bytes) -> str:
+    return content.decode(errors="replace")
+
+
+def _checked(rows: sqlite3.Cursor) -> Iterator[tuple[str, Remembered]]:
+    for dandiset, *values in rows:
+        if facts := remembered_of(dandiset, dict(zip(_READ[1:], values, strict=True))):
+            yield dandiset, facts
 
 
 def _make(database: sqlite3.Connection) -> None:
@@ -223,24 +136,5 @@ def _make(database: sqlite3.Connection) -> None:
 
 
 def _values(dandiset: str, facts: Remembered) -> list[Any]:
-    findings = json.dumps([asdict(finding) for finding in facts.findings])
-    return [dandiset, facts.row, facts.versions, facts.branch, facts.hosts, findings, facts.verified]
-
-
-def _remembered(
-    row: str,
-    versions: str,
-    branch: str,
-    hosts: str,
-    findings: str,
-    verified: float,
-    failure: str | None,
-    registered: str,
-) -> Remembered:
-    found = () if findings == "[]" else tuple(map(_finding, json.loads(findings)))
-    failed = Failure(**json.loads(failure)) if failure else None
-    return Remembered(row, versions, branch, hosts, found, verified, failed, registered)
-
-
-def _finding(facts: dict[str, Any]) -> Finding:
-    return Finding(**facts | {"kind": Kind(facts["kind"])})
+    findings = findings_json(facts.findings)
+    return [dandiset, *facts[:4], findings, facts.verified, facts.content_hosts]

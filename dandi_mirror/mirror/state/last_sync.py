@@ -1,4 +1,4 @@
-"""What a dataset itself has of its last complete sync, in a file beside git's own; a lost index is made of these."""
+"""What each dataset keeps of its last complete sync, in a file in its ``.git``; a lost index is made from these."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 import orjson
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.mirror.state.index import SCHEMA, Remembered
-from dandi_mirror.model import Finding, Kind
-from dandi_mirror.own import own_path
+from dandi_mirror.files.own import own_path
+from dandi_mirror.mirror.state.index import SCHEMA
+from dandi_mirror.mirror.state.remembered import Remembered, remembered_of
 
 NAME = "dandi-mirror-sync.json"
-_KEPT = ("row", "versions", "branch", "hosts", "verified")
+_KEPT = ("row", "versions", "branch", "hosts", "verified", "content_hosts")
 
 
 def write(git_dir: Path, facts: Remembered) -> None:
-    """Leave it in a repository; if a power cut spoils the file, it is as good as none.
+    """Write the file of a dataset; if a power cut spoils it, the next run does without.
 
     Raises:
         DiskError: the file cannot be written.
@@ -33,19 +33,18 @@ def write(git_dir: Path, facts: Remembered) -> None:
 
 
 def forget(git_dir: Path, dandiset: str) -> None:
-    """Let the next run look at the dataset anew, should the index be lost: its last sync failed."""
+    """Remove the file, because the last sync failed: should the index be lost, the next run reads the Dandiset."""
     if read(git_dir, dandiset):
         with suppress(OSError):
             own_path(git_dir / NAME).unlink()
 
 
 def read(git_dir: Path, dandiset: str) -> Remembered | None:
-    """What was left; None if nothing was, of another Dandiset, or not by a release that keeps the same."""
+    """What the file says; None if it is missing, spoilt, of another Dandiset or of a release with another schema."""
     try:
         facts = orjson.loads(own_path(git_dir / NAME).read())
-        if facts["schema"] != SCHEMA or (facts["row"] and orjson.loads(facts["row"])["identifier"] != dandiset):
-            return None
-        findings = tuple(Finding(**found | {"kind": Kind(found["kind"])}) for found in facts["findings"])
-        return Remembered(findings=findings, **{name: facts[name] for name in _KEPT})
-    except (OSError, DiskError, ValueError, KeyError, TypeError):
+    except (OSError, DiskError, ValueError):
         return None
+    if not isinstance(facts, dict) or facts.get("schema") != SCHEMA or not facts.keys() >= {*_KEPT, "findings"}:
+        return None
+    return remembered_of(dandiset, {name: facts[name] for name in (*_KEPT, "findings")})

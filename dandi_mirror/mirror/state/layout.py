@@ -1,4 +1,4 @@
-"""A mirror on disk: where its parts are."""
+"""A mirror on disk: the paths of its parts, its locks, and what it remembers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError, UsageError
+from dandi_mirror.files.own import OwnPath, own_folder
 from dandi_mirror.mirror.state import last_sync
-from dandi_mirror.mirror.state.asset_cache import Known
-from dandi_mirror.mirror.state.index import Failure, Index, Memory, Remembered
+from dandi_mirror.mirror.state.asset_cache import AssetCache
+from dandi_mirror.mirror.state.index import Index
 from dandi_mirror.mirror.state.members import check_place
+from dandi_mirror.mirror.state.remembered import Failure, Memory, Remembered
 from dandi_mirror.model import is_dandiset_id
-from dandi_mirror.own import OwnPath, own_folder
 from dandi_mirror.repo.git import lock
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.files import git_dir_of, has_ref, is_repository, read_ref
@@ -31,9 +32,9 @@ SUPERDATASET_PATIENCE = 120.0  # seconds; others hold that lock only while they 
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """The directory of a mirror; what is local and derived stands in ``.dandi-mirror``.
+    """The folder of a mirror; ``.dandi-mirror`` has the files that are local and can be made again.
 
-    Or a clone of one of its datasets, by itself: then that is in its git folder, and there is no superdataset.
+    Or a single clone of a dataset: then these files are in its git folder, and there is no superdataset.
     """
 
     path: Path
@@ -46,10 +47,10 @@ class Mirror:
         return OwnPath(git_dir_of(self.path), ("dandi-mirror",)) if self.alone else own_folder(self.path)
 
     def make_own(self) -> None:
-        """Make that folder, for a group to write if git is to make the repository so.
+        """Make that folder; a group may write to it if git's settings make the repository so.
 
         Raises:
-            DiskError: it cannot be made, or what stands there is not ours.
+            DiskError: the folder cannot be made, or something else is at its path.
         """
         try:
             if not self.own.is_folder():
@@ -58,12 +59,12 @@ class Mirror:
             raise DiskError.of(self.own, error) from error
 
     def folder(self, dandiset: str) -> str:
-        """Where the dataset of a Dandiset is."""
+        """The path of a Dandiset's dataset."""
         return str(self.path) if self.alone else f"{self.path}/{dandiset}"
 
     @property
     def index(self) -> Index:
-        """The memory between runs."""
+        """What the mirror remembers of all Dandisets."""
         return Index(self.own / "index.sqlite")
 
     def remember(self, dandiset: str, facts: Remembered) -> None:
@@ -72,20 +73,20 @@ class Mirror:
         Raises:
             DiskError: one of the files cannot be written.
         """
-        # the index last: as long as it is there, it counts, and must not be newer than what it may be made of
+        # the index last: while it exists it counts, so it must not be newer than the files from which it can be made
         git_dir = Path(self.folder(dandiset), ".git")
         if not self.is_strange(dandiset) and git_dir.is_dir():
             last_sync.write(git_dir, facts)
         self.index.put(dandiset, facts)
 
     def remember_failure(self, dandiset: str, failure: Failure) -> None:
-        """Remember that a Dandiset could not be synced; what is known of it stays, in the index."""
+        """Remember that a Dandiset could not be synced; the index keeps everything else that it has of it."""
         if not self.is_strange(dandiset):
             last_sync.forget(Path(self.folder(dandiset), ".git"), dandiset)
         self.index.fail(dandiset, failure)
 
     def remembered(self) -> tuple[Memory, bool]:
-        """All that is remembered; and whether the index was lost, and the datasets have said it."""
+        """Everything that is remembered; and whether the index was lost, so that this comes from the datasets."""
         memory = self.index.read()
         if memory.dandisets:
             return memory, False
@@ -93,30 +94,30 @@ class Mirror:
         said = {dandiset: facts for dandiset, facts in found if facts}
         return Memory(said), bool(said)
 
-    def known(self, dandiset: str) -> Known:
-        """What the last sync admitted of a draft."""
-        return Known(self.own / "known" / f"{dandiset}.sqlite")
+    def asset_cache(self, dandiset: str) -> AssetCache:
+        """The assets of a draft as the last sync admitted them."""
+        return AssetCache(self.own / "known" / f"{dandiset}.sqlite")
 
     @property
     def superdataset(self) -> Superdataset:
         """The repository at the top.
 
         Raises:
-            UsageError: it would be another one.
+            UsageError: git would use another repository there.
         """
         if why := why_strange_git(str(self.path)):
             raise UsageError(f"{self.path} is no mirror of its own: {why}; name another folder: -d DIR")
         return Superdataset(self.path)
 
     def archive(self) -> str:
-        """The API of the archive that this is a mirror of; empty where that is not known.  Starts no git."""
+        """The API of the archive that this mirrors; empty if that is not known.  Starts no git."""
         return "" if why_strange_git(str(self.path)) else Superdataset(self.path).archive()
 
     def dataset(self, dandiset: str) -> Dataset:
         """The repository of one Dandiset.
 
         Raises:
-            NotAMember: another one would be written to.
+            NotAMember: a sync would write to another repository.
         """
         folder = Path(self.folder(dandiset))
         if not self.alone:
@@ -124,24 +125,24 @@ class Mirror:
         return Dataset(folder)
 
     def is_strange(self, dandiset: str) -> bool:
-        """Whether something else stands where the dataset would be; :meth:`dataset` says what."""
+        """Whether something else is at the dataset's path; :meth:`dataset` says what."""
         return not self.alone and bool(why_strange(self.folder(dandiset)))
 
     def lock(self, dandiset: str) -> AbstractContextManager[Unfinished | None]:
-        """The lock of one Dandiset's dataset; yields the run before, if it did not come through."""
+        """Hold the lock of one Dandiset's dataset; yields the run before, if that was killed."""
         return self.hold(dandiset, dandiset)
 
     def superdataset_lock(self) -> AbstractContextManager[Unfinished | None]:
-        """The lock of the superdataset; waits for whoever holds it."""
+        """Hold the lock of the superdataset; waits for the run that holds it."""
         return self.hold("superdataset", "the superdataset", patience=SUPERDATASET_PATIENCE)
 
     def hold(self, name: str, what: str, *, patience: float = 0.0) -> AbstractContextManager[Unfinished | None]:
-        """One of the mirror's locks; see :func:`dandi_mirror.repo.git.lock.hold`."""
+        """Hold one of the mirror's locks; see :func:`dandi_mirror.repo.git.lock.hold`."""
         self.make_own()
         return lock.hold(self.own / "locks" / f"{name}.lock", what, patience=patience)
 
     def dandisets(self, besides: Container[str] = ()) -> list[str]:
-        """The Dandisets that are in the mirror, by their folders, ``besides`` some."""
+        """The Dandisets that the mirror has folders of, without those in ``besides``."""
         if not self.path.is_dir():
             return []
         with os.scandir(self.path) as entries:
@@ -149,14 +150,14 @@ class Mirror:
         return sorted(name for name in found if is_repository(f"{self.path}/{name}/.git"))
 
     def registered(self) -> list[str]:
-        """The Dandisets that the superdataset names, whether they are installed here or not; starts no git."""
+        """The Dandisets that the superdataset names, installed or not; starts no git."""
         try:
             return sorted(_MEMBER.findall((self.path / ".gitmodules").read_text(errors="replace")))
         except OSError:
             return []
 
     def ref(self, dandiset: str, name: str) -> str | None:
-        """What a ref of a Dandiset's dataset holds; starts no git."""
+        """The commit of a ref of a Dandiset's dataset; starts no git."""
         if not self.alone and is_linked(self.folder(dandiset)):
             return None
         return read_ref(f"{self.folder(dandiset)}/.git", name)
@@ -167,7 +168,7 @@ class Mirror:
 
 
 def mirror_at(text: str) -> Mirror | None:
-    """The mirror, or clone of one, of which the path ``text`` is the top."""
+    """The mirror, or clone of a mirror, whose top is the path ``text``; else None."""
     path = Path(text).absolute()
     if not os.path.exists(path / ".git"):  # noqa: PTH110 (a text may be longer than a name can be)
         return None
@@ -176,6 +177,6 @@ def mirror_at(text: str) -> Mirror | None:
 
 
 def mirror_of(folder: Path, dandiset: str) -> Mirror:
-    """The mirror whose dataset a folder is; or the folder alone, as a clone."""
+    """The mirror that has a folder as a dataset; or the folder by itself, as a clone."""
     inside = folder.name == dandiset and own_folder(folder.parent).is_folder()
     return Mirror(folder.parent) if inside else Mirror(folder, alone=dandiset)

@@ -1,4 +1,4 @@
-"""Whether what stands at a Dandiset's place in a mirror is the dataset that syncs have made there."""
+"""Check that the repository at a Dandiset's path in a mirror is the dataset that syncs have made there."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _GIT_ANNEX = ("refs/heads/git-annex", "refs/heads/synced/")
 
 
 class NotAMember(PartError):
-    """Something else stands where a Dandiset's dataset would be."""
+    """Something else is at the path of a Dandiset's dataset."""
 
 
 def check_place(folder: Path) -> None:
-    """Refuse a dataset that is not in its folder, but where a link or a note of git leads to.
+    """Check that a dataset is in its folder, and not where a link or a setting of git leads.
 
     Raises:
-        NotAMember: it is one.
+        NotAMember: it is elsewhere.
     """
     if why := why_strange(str(folder)):
         raise _refused(folder, f"is not this mirror's own dataset: {why}")
 
 
 def check_id(dataset: Dataset, instance: Instance, dandiset: str, refs: Collection[str]) -> None:
-    """Refuse a repository that is another dataset, or none that syncs have made; ``refs`` is what it has.
+    """Check that a repository, with these ``refs``, is empty or the dataset that syncs have made of the Dandiset.
 
     Raises:
-        NotAMember: it is one.
+        NotAMember: it is another one.
     """
     branch = next((ref for ref in _BRANCHES if ref in refs), None)
     if branch is None:

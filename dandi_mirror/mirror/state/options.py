@@ -1,4 +1,4 @@
-"""How to sync: what the command line and the settings say, as one value."""
+"""How to sync: the choices of the command line and the settings, as values."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Progress = Callable[[str, str], None]
-"""Called with a Dandiset and what is being done to it."""
+"""Called with a Dandiset and what the sync does with it now."""
 
 
 def silent(dandiset: str, doing: str) -> None:
-    """A progress that nobody sees."""
+    """Show no progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to sync."""
+    """How to sync each Dandiset."""
 
     versions: str = "all"
     """``all``, ``published``, ``latest`` or ``draft``."""
@@ -24,28 +24,28 @@ class Options:
     dry_run: bool = False
     allow_deletes: bool = False
     embargoed: bool = False
-    """Mirror what is under embargo, too, as far as the archive shows it."""
+    """Mirror embargoed Dandisets, too, if the archive shows them."""
     hosts: frozenset[str] = frozenset()
-    """Further hosts of content, from the settings."""
+    """Further hosts of content, from the setting ``content-hosts``."""
     accepted: frozenset[str] = frozenset()
-    """Versions of which the archive's new answer is to be taken, though they are tagged otherwise."""
+    """Tagged versions that the archive has changed and that the user accepts as they are there now."""
     progress: Progress = silent
 
     @property
     def branch(self) -> str:
-        """The branch that is kept: of the draft, or of the newest published version."""
+        """The branch that the sync keeps: of the draft, or of the newest published version."""
         return "draft" if self.versions in {"all", "draft"} else "published"
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a run over many Dandisets goes about it."""
+    """How a run goes through many Dandisets."""
 
     jobs: int = 4
     """Dandisets at once, in threads."""
     scheduler: str = ""
-    """Address of a Dask scheduler whose workers do it instead; they must see the mirror at the same path."""
+    """Address of a Dask scheduler whose workers do the work; they must see the mirror at the same path."""
     recheck_days: int = 0
-    """Each Dandiset is read in full once in so many days; 0: never."""
+    """The run reads each Dandiset in full once in so many days; 0: never."""
     deadline: float | None = None
-    """When to end, by ``time.monotonic()``; None: when all is done."""
+    """When the run ends, in the time of ``time.monotonic()``; None: when everything is done."""

@@ -1,6 +1,6 @@
-"""SQLite files that are only a memory: local, derived, and made anew when they are spoilt.
+"""Open and write SQLite files that can be made again at any time, and replace them when they are spoilt.
 
-Each says by its ``application_id`` that it is ours.  One that holds tables of somebody else is refused and left alone.
+An ``application_id`` marks each as this program's.  A file with other tables is refused and stays as it is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.own import NotOurs, OwnPath
+from dandi_mirror.files.own import NotOurs, OwnPath
 
 APPLICATION_ID = 0x444D6972  # "DMir"
 Write = Callable[[sqlite3.Connection], None]
@@ -21,12 +21,12 @@ Write = Callable[[sqlite3.Connection], None]
 def opened(
     path: OwnPath, tables: Collection[str], *, make: bool = False, **how: object
 ) -> Iterator[sqlite3.Connection]:
-    """The file, to be read; with ``make``, also to be written, and made if it is not there.
+    """Open the file for reading; with ``make``, also for writing, and make it if it does not exist.
 
-    ``tables`` are those that it has, with those of other releases: a file without our mark is ours if it has no other.
+    ``tables`` are the tables of this and other releases: a file without the mark is ours if it has no others.
 
     Raises:
-        NotOurs: it is a link, or a database of something else.
+        NotOurs: the file is a link, or a database of another program.
         sqlite3.Error, OSError: it cannot be opened.
     """
     if make:
@@ -41,10 +41,10 @@ def opened(
 
 
 def write(path: OwnPath, tables: Collection[str], change: Write) -> None:
-    """Change the file in one transaction; a spoilt one is set aside, and a new one has the change.
+    """Change the file in one transaction; if it is spoilt, set it aside and make the change in a new one.
 
     Raises:
-        DiskError: it cannot be written, or is not ours.
+        DiskError: the file cannot be written, or is not ours.
     """
     try:
         try:
@@ -59,7 +59,7 @@ def write(path: OwnPath, tables: Collection[str], change: Write) -> None:
 
 
 def forget(path: OwnPath, tables: Collection[str]) -> None:
-    """Remove the file, to be made anew; a spoilt one is set aside.
+    """Remove the file, so that it can be made again; if it is spoilt, keep a copy under another name.
 
     Raises:
         NotOurs: it is not ours to remove.

@@ -1,4 +1,4 @@
-"""Keeping what is mirrored of an asset that the archive still lists but that cannot be written just now."""
+"""Keep the mirrored state of an asset that the archive still lists and that cannot be written now."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dandi_mirror.mirror.format.record_reader import Record
 from dandi_mirror.mirror.format.record_spool import Spool
 from dandi_mirror.mirror.format.records import is_asset_path
 from dandi_mirror.mirror.format.tree import Carried, Listing
-from dandi_mirror.mirror.format.unchanged_records import KeptRecords
+from dandi_mirror.mirror.format.unchanged_records import UnchangedRecords
 from dandi_mirror.paths import conflicts
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.dataset import Tree as OldTree
@@ -17,15 +17,15 @@ from dandi_mirror.repo.git.stream import Known
 
 
 def carried_assets(dataset: Dataset, old: OldTree, listing: Listing, spool: Spool) -> list[Carried]:
-    """Each pending or refused asset whose path is mirrored already, as it is mirrored.
+    """The pending or refused assets whose paths the mirror has, as it has them.
 
-    A new row that cannot be taken does not delete what its path held before.
+    A listing that cannot be written yet does not delete the file that was at its path before.
     """
     refused = {refusal.path for refusal in listing.refusals}
     wanted = {path for path in refused if path in old and is_asset_path(path) and path not in listing.assets}
     if wanted:
         wanted -= set(conflicts([*listing.assets, *wanted]))
-    found = sorted(KeptRecords(dataset, old, spool).records(wanted), key=attrgetter("path"))
+    found = sorted(UnchangedRecords(dataset, old, spool).records(wanted), key=attrgetter("path"))
     return [_carried(record, Known(old[record.path][1], old[record.path][0]), spool) for record in found]
 
 

@@ -1,4 +1,4 @@
-"""A draft at two times, as values that an upload compares: as the last sync left it, and as the archive has it."""
+"""A draft as the last sync left it, and as the archive has it now: the two states that an upload compares."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ from dandi_mirror.mirror.format.admission import LARGEST_RECORD, ContentHosts, R
 from dandi_mirror.mirror.format.record_reader import Record, admit, records_at
 from dandi_mirror.mirror.format.records import is_part
 from dandi_mirror.mirror.sync.version_reader import TRIES
-from dandi_mirror.model import DRAFT, DandisetRow, There
+from dandi_mirror.model import DRAFT, DandisetRow, RemoteFile
 from dandi_mirror.repo.git import history
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.stream import IDENTITY
 
 _SHA256 = re.compile(rb'"dandi:sha2-256":"([0-9a-f]{64})"')
-"""In a canonical record; most of them need not be parsed."""
+"""In a canonical record; a search for it saves parsing most records."""
 FEW = 50
-"""So many records are asked for one by one; of more, the whole listing is read with them."""
+"""Up to so many records are read one by one; for more, the whole listing with all records."""
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class SyncedDraft:
     """A draft as the last sync left it."""
 
     commit: str
-    assets: Mapping[str, There]
+    assets: Mapping[str, RemoteFile]
     """By path."""
 
 
-def last_sync(dataset: Dataset) -> Base:
-    """The draft as the last sync left it, of those that what is checked out holds.
+def synced_draft(dataset: Dataset) -> SyncedDraft:
+    """The newest draft of a sync that the checked-out commit contains.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or its records cannot be used.
     """
     if not (commit := last_commit(dataset)):
         raise UsageError(f"{dataset.path} holds no draft that a sync has made; check it out: git checkout {DRAFT}")
-    return Base(commit, {path: there for path, there, _ in _records(dataset, commit)})
+    return SyncedDraft(commit, {path: there for path, there, _ in _records(dataset, commit)})
 
 
 def last_commit(dataset: Dataset) -> str:
-    """The newest commit of the draft that a sync has made, of those that what is checked out holds; or empty."""
+    """The newest commit of the draft that a sync has made and that the checked-out commit contains; or empty."""
     committer = IDENTITY.decode().partition("<")[2].rstrip(">")
     return history.last_by(dataset, committer, f"Dandi-Version: {DRAFT}", "Mirror-Format: .*")
 
 
 def metadata_of(
-    dataset: Dataset, base: Base, sha256s: Iterable[str], older: Iterable[str] = ()
+    dataset: Dataset, base: SyncedDraft, sha256s: Iterable[str], older: Iterable[str] = ()
 ) -> dict[str, dict[str, object]]:
-    """The metadata of an asset for each digest that the draft holds, as the last sync left it.
+    """The metadata of an asset for each digest that the draft has, as the last sync left it.
 
-    Of the digests ``older`` also where only a version has them, or an earlier state of the draft.
+    For the digests ``older``, also those that only a version or an earlier state of the draft has.
     """
     wanted = {*sha256s, *older}
     found: dict[str, dict[str, object]] = {}
@@ -69,7 +69,7 @@ def metadata_of(
 
 
 def _older(dataset: Dataset, missing: set[str]) -> dict[str, dict[str, object]]:
-    """Of all records that the repository has ever had, the newest with each of these digests."""
+    """The metadata of the newest record with each of these digests, in the whole history."""
     found: dict[str, dict[str, object]] = {}
     parts = [oid for path, oid in history.contents(dataset, ".dandi") if is_part(path)]
     with dataset.reader() as reader:
@@ -85,25 +85,25 @@ def _older(dataset: Dataset, missing: set[str]) -> dict[str, dict[str, object]]:
     return found
 
 
-def _records(dataset: Dataset, commit: str) -> Iterator[tuple[str, There, dict[str, object]]]:
-    """Path, bytes and metadata of each asset."""
+def _records(dataset: Dataset, commit: str) -> Iterator[tuple[str, RemoteFile, dict[str, object]]]:
+    """Path, file and metadata of each asset."""
     for record in records_at(dataset, commit):
         if isinstance(record, Refusal):
             raise UsageError(
                 f"{dataset.path}: the draft has a record that cannot be used, {record.path!a:.200}: {record.reason}; "
                 "no sync made it, so clone the Dandiset from a mirror that you trust"
             )
-        there = There(record.asset_id, record.size, record.sha256, record.etag)
+        there = RemoteFile(record.asset_id, record.size, record.sha256, record.etag)
         yield record.path, there, record.metadata
 
 
-def in_archive(archive: Archive, row: DandisetRow, base: Base) -> tuple[DandisetRow, dict[str, There]]:
-    """The draft as the archive has it now, by path; and the Dandiset's row that goes with it.
+def remote_draft(archive: Archive, row: DandisetRow, base: SyncedDraft) -> tuple[DandisetRow, dict[str, RemoteFile]]:
+    """The Dandiset as the archive lists it now, and the files of its draft by path.
 
-    What an asset id stands for does not change, so only records of assets are read that the last sync did not see.
+    An asset does not change under its id, so this reads only the records of assets that the last sync did not see.
 
     Raises:
-        Unstable: it never held still.
+        Unstable: the draft changed each time.
     """
     for _ in range(TRIES):
         try:
@@ -119,9 +119,9 @@ def in_archive(archive: Archive, row: DandisetRow, base: Base) -> tuple[Dandiset
     )
 
 
-def _listed(archive: Archive, row: DandisetRow, base: Base) -> dict[str, There]:
+def _listed(archive: Archive, row: DandisetRow, base: SyncedDraft) -> dict[str, RemoteFile]:
     known = {there.asset_id: (path, there) for path, there in base.assets.items()}
-    found: dict[str, There] = {}
+    found: dict[str, RemoteFile] = {}
     unknown: list[str] = []
     for item in chain.from_iterable(asset_pages(archive, row.identifier, DRAFT, metadata=False)):
         if not isinstance(item, dict) or not isinstance(item.get("path"), str):
@@ -132,15 +132,15 @@ def _listed(archive: Archive, row: DandisetRow, base: Base) -> dict[str, There]:
         if held and held[0] == path:
             found[path] = replace(held[1], blob=blob)
         else:
-            found[path] = There(asset_id, 0, "", blob=blob)
+            found[path] = RemoteFile(asset_id, 0, "", blob=blob)
             unknown.append(asset_id)
     for there, path in _read(archive, row, unknown):
         found[path] = replace(there, blob=found[path].blob) if path in found else there
     return found
 
 
-def _read(archive: Archive, row: DandisetRow, unknown: list[str]) -> Iterator[tuple[There, str]]:
-    """What is new of a draft, with its digests where they are known."""
+def _read(archive: Archive, row: DandisetRow, unknown: list[str]) -> Iterator[tuple[RemoteFile, str]]:
+    """The new files of a draft, with their digests if the archive has them, and their paths."""
     if len(unknown) <= FEW:
         rows: Iterable[object] = (archive.session.get(f"/assets/{asset_id}/info/") for asset_id in unknown)
     else:
@@ -151,12 +151,12 @@ def _read(archive: Archive, row: DandisetRow, unknown: list[str]) -> Iterator[tu
             yield _there(item, hosts), str(item.get("path"))
 
 
-def _there(item: dict[str, object], hosts: ContentHosts) -> There:
+def _there(item: dict[str, object], hosts: ContentHosts) -> RemoteFile:
     admitted = admit_row(item, hosts)
     metadata = item.get("metadata")
     digest = metadata.get("digest") if isinstance(metadata, dict) else None
     etag = str(digest.get("dandi:dandi-etag", "")) if isinstance(digest, dict) else ""
     if isinstance(admitted, Refusal):
-        # what a sync leaves out is no change that another sync would bring
-        return There(str(item["asset_id"]), admitted.size or 0, "", etag)
-    return There(admitted[0].asset_id, admitted[0].size, admitted[0].sha256, etag)
+        # a file that a sync leaves out must not look like a change that the next sync would bring
+        return RemoteFile(str(item["asset_id"]), admitted.size or 0, "", etag)
+    return RemoteFile(admitted[0].asset_id, admitted[0].size, admitted[0].sha256, etag)

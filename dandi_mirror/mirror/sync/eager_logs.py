@@ -1,7 +1,7 @@
-"""The annex logs of a first sync, imported while its pages still come.
+"""The git-annex logs of a first sync, imported while the listing still comes.
 
-They are three of four objects that a first sync writes, and git has nothing else to do while the archive is
-read.  What is seen of a listing that then does not hold still is put right at its end.
+Three of four objects that a first sync writes are logs, and git has nothing else to do in that time.  If the draft
+changes meanwhile, :meth:`EagerLogs.settle` corrects the logs at the end.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from dandi_mirror.mirror.format.log_changes import KeyLogs, Places, changed_logs, joined, key_facts, say_the_same
-from dandi_mirror.mirror.format.tree import Place, is_text
+from dandi_mirror.mirror.format.log_changes import KeyLogs, KeyUses, changed_logs, joined, key_facts, say_the_same
+from dandi_mirror.mirror.format.tree import KeyUse, is_text
 from dandi_mirror.model import Asset, Instance
 from dandi_mirror.repo.annex import logs
 from dandi_mirror.repo.annex.branch import Stage
@@ -19,35 +19,35 @@ from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.stream import Commit, Importer
 
 LARGE = 5000
-"""Assets; with fewer, nothing is gained."""
+"""Assets; with fewer, this gains nothing."""
 
 
-class EarlyLogs:
-    """Logs of keys, written as soon as they are known; for a dataset that has no git-annex branch yet."""
+class EagerLogs:
+    """Writes the logs of each key as soon as an asset has it; for a dataset that has no git-annex branch yet."""
 
     def __init__(self, importer: Importer, instance: Instance, dandiset: str, now: datetime) -> None:
         self.importer = importer
         self._instance = instance
         self._dandiset = dandiset
         self._now = now
-        self._written: dict[str, tuple[Place, ...]] = {}
+        self._written: dict[str, tuple[KeyUse, ...]] = {}
         self._stage = Stage(importer, now, {})
 
     def take(self, asset: Asset) -> None:
-        """Write the logs of one more asset that was listed."""
+        """Write the logs of one more asset."""
         if is_text(asset.path, asset.size):
-            return  # not annexed, if its content comes
+            return  # git itself keeps its content, if that comes
         before = self._written.get(asset.key, ())
-        if (places := joined(before, asset)) is not before:
-            self._write(asset.key, places)
+        if (uses := joined(before, asset)) is not before:
+            self._write(asset.key, uses)
 
-    def settle(self, places: Places, now: datetime) -> None:
-        """Make what was written that of the keys of ``places``, at the archive's time ``now``; ends the stage."""
+    def settle(self, planned: KeyUses, now: datetime) -> None:
+        """Correct the logs to those of ``planned``, at the archive's time ``now``; no more follow after that."""
         moved, self._now = self._now != now, now
-        for key, there in places.items():
-            if moved or not say_the_same(there, self._written.get(key, ())):
-                self._write(key, there)
-        for key in self._written.keys() - places.keys():
+        for key, uses in planned.items():
+            if moved or not say_the_same(uses, self._written.get(key, ())):
+                self._write(key, uses)
+        for key in self._written.keys() - planned.keys():
             for path in KeyLogs.of(key).paths:
                 self._stage.remove(path)
         self._stage.close()
@@ -57,24 +57,24 @@ class EarlyLogs:
         remote = logs.with_remote(b"", *logs.api_remote(self._instance.api_url), logs.Stamp.of(self._now))
         self._stage.graft(commit, [("remote.log", remote)])
 
-    def _write(self, key: str, places: tuple[Place, ...]) -> None:
-        self._written[key] = places
-        facts = key_facts(self._instance, self._dandiset, places, ())
+    def _write(self, key: str, uses: tuple[KeyUse, ...]) -> None:
+        self._written[key] = uses
+        facts = key_facts(self._instance, self._dandiset, uses, ())
         for path, content in changed_logs(KeyLogs.of(key), facts, {}, logs.Stamp.of(self._now)):
             self._stage.put(path, content)
 
 
 @contextmanager
-def early_logs(dataset: Dataset, branch: str, instance: Instance, dandiset: str, now: datetime) -> Iterator[EarlyLogs]:
-    """Begin the import of a first sync into a dataset, which is made if it is not there.
+def eager_logs(dataset: Dataset, branch: str, instance: Instance, dandiset: str, now: datetime) -> Iterator[EagerLogs]:
+    """Begin the import of a first sync into a dataset; make the dataset if it does not exist.
 
-    A dataset that was made for it goes with it, where the archive does not give what it is to hold.
+    If the sync fails, the dataset that was made for it is removed again.
     """
     made = not dataset.path.exists()
     dataset.create(branch)
     try:
         with dataset.importing() as importer:
-            yield EarlyLogs(importer, instance, dandiset, now)
+            yield EagerLogs(importer, instance, dandiset, now)
     except Exception:
         if made and not dataset.refs():
             dataset.remove()

@@ -1,4 +1,4 @@
-"""Where the Dandisets of a run are synced: in threads here, or by the workers of a Dask cluster."""
+"""Sync many Dandisets at once: in threads of this process, or in the workers of a Dask cluster."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from dandi_mirror.archive.http.session import Session
 from dandi_mirror.errors import DiskError, TemporaryError, UsageError
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Pace, silent
-from dandi_mirror.mirror.sync.dandiset import Task, failures_in, sync_one
+from dandi_mirror.mirror.sync.dandiset import Task, reported, sync_one
 from dandi_mirror.model import Report
 
 Submit = Callable[[Task], Future[Report]]
-"""Takes a Dandiset on; its future's result is the report."""
+"""Begins the sync of a Dandiset; its future's result is the report."""
 
 ANSWER = 20
-"""Seconds in which a scheduler must answer."""
+"""Seconds to wait for an answer of the scheduler."""
 
 
 def executor(archive: Archive, mirror: Mirror, pace: Pace) -> AbstractContextManager[Submit]:
-    """Where tasks go; what has not begun when the block ends never does.
+    """A function that begins a task; tasks that have not begun when the block ends never begin.
 
     Raises:
         UsageError: the scheduler cannot be used, because Dask is not installed.
@@ -41,7 +41,7 @@ def _threads(archive: Archive, mirror: Mirror, jobs: int) -> Iterator[Submit]:
     try:
         yield lambda task: pool.submit(sync_one, archive, mirror, task)
     finally:
-        # an interrupted run does not wait for those that are at work
+        # an interrupted run does not wait for the tasks that have begun
         pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -56,7 +56,7 @@ def _cluster(archive: Archive, mirror: Mirror, address: str) -> Iterator[Submit]
     except (OSError, ValueError) as error:
         raise TemporaryError(f"no Dask scheduler answers at {address} ({error}); start one: dask scheduler") from None
     with client:
-        # not pure: the same task again is to be done again
+        # not pure: Dask would give the old report for the same task
         pool = client.get_executor(pure=False)
         try:
             yield lambda task: pool.submit(sync_there, archive.instance.api_url, mirror.path, task)
@@ -65,22 +65,24 @@ def _cluster(archive: Archive, mirror: Mirror, address: str) -> Iterator[Submit]
 
 
 def sync_there(api_url: str, path: Path, task: Task) -> Report:
-    """What a worker does with a task; a token is not sent to it, open Dandisets need none."""
-    report = Report(task.dandiset)
-    with failures_in(report):
-        mirror = Mirror(path)
-        if not mirror.own.is_folder():
-            raise DiskError(f"a worker does not see the mirror at {path}; it must be on a disk that all of them share")
-        report = sync_one(_archive(api_url, task.options.hosts), mirror, task)
-    return report
+    """Sync a Dandiset in a worker; the worker gets no API key, because open Dandisets need none."""
+    return reported(task.dandiset, lambda: _sync_there(api_url, Mirror(path), task))
+
+
+def _sync_there(api_url: str, mirror: Mirror, task: Task) -> Report:
+    if not mirror.own.is_folder():
+        raise DiskError(
+            f"a worker does not see the mirror at {mirror.path}; it must be on a disk that all workers share"
+        )
+    return sync_one(_archive(api_url, task.options.hosts), mirror, task)
 
 
 def portable(task: Task) -> Task:
-    """A task as another process can have it."""
+    """A task that can be sent to another process."""
     return replace(task, options=replace(task.options, progress=silent))
 
 
 @cache
 def _archive(api_url: str, hosts: frozenset[str]) -> Archive:
-    """One for each worker process, so that it keeps its connections."""
+    """The archive's client of this worker process, which keeps its connections."""
     return Archive(Session(api_url, allowed=Allowed.named(api_url, hosts)))

@@ -1,4 +1,4 @@
-"""Which Dandisets a run takes that names none: the rules ``include`` and ``exclude``."""
+"""The settings ``include`` and ``exclude``: which Dandisets a run over the whole archive takes."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from dandi_mirror.model import is_dandiset_id
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Rules as they are written: six digits are the Dandiset of that id and no other; anything else is a regular
-    expression that is searched for in the id, and in the name of the draft, each by itself."""
+    """The rules of the settings.
+
+    Six digits mean the Dandiset of that id.  Anything else is a regular expression; it matches if it is found in the
+    id or in the name of the draft.
+    """
 
     include: tuple[str, ...] = ()
-    """One of these must match, if there is any."""
+    """If there are any, one of them must match."""
     exclude: tuple[str, ...] = ()
-    """None of these may match; they come before the others."""
+    """None of these may match, whatever ``include`` says."""
 
     def take(self, dandiset: str, name: str | None) -> bool:
-        """Whether a Dandiset is taken.
+        """Whether the run takes a Dandiset.
 
-        Of one whose name is not known (the archive lists it no more) the id decides alone, and it is left out only
-        by a rule that excludes it: what is mirrored is not lost from sight because the archive is silent about it.
+        ``name`` is None if the archive does not list the Dandiset any more: then only ``exclude`` leaves it out, by its
+        id, so that a mirrored Dandiset stays in sight.
         """
         if _any_matches(self.exclude, dandiset, name):
             return False

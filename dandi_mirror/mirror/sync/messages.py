@@ -1,4 +1,4 @@
-"""The words of commits and tags: pure functions of what they say, so that hashes agree between mirrors."""
+"""The messages of commits and tags: pure functions, so that hashes agree between mirrors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dandi_mirror.mirror.format.tree import FORMAT, Carried, Listing
-from dandi_mirror.mirror.sync.plan import Plan
+from dandi_mirror.mirror.sync.plan import SyncPlan
 from dandi_mirror.model import Asset, Instance, spell_time
 
 _BLANKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
@@ -15,7 +15,7 @@ _BLANKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a version holds, as people count it."""
+    """How much a version has: files, subjects, bytes."""
 
     files: int
     subjects: int
@@ -58,7 +58,7 @@ def version_commit(instance: Instance, dandiset: str, listing: Listing) -> str:
 
 
 def version_tag(instance: Instance, dandiset: str, version: str, record: Mapping[str, object]) -> str:
-    """The message of a published version's tag, of which ``record`` is the Dandiset's own: what to cite."""
+    """The message of a published version's tag: its citation, from ``record``, the Dandiset's own record."""
     identifier = f"{instance.identifier(dandiset)}/{version}"
     return _message(
         f"Version {version} of Dandiset {instance.identifier(dandiset)}",
@@ -72,12 +72,12 @@ def branch_commit(
     dandiset: str,
     listing: Listing,
     counts: Counts,
-    plan: Plan,
+    plan: SyncPlan,
     new: Iterable[str],
     *,
     closed: bool = False,
 ) -> str:
-    """The message of a commit on the branch: what changed, and what there is now; ``closed``: under embargo."""
+    """The message of a commit on the branch: what changed, and how much it has; ``closed``: it is embargoed."""
     changes = [
         f"{sign}{len(paths)}" for sign, paths in (("+", plan.added), ("~", plan.changed), ("-", plan.gone)) if paths
     ]
@@ -98,19 +98,19 @@ def branch_commit(
 
 
 EMBARGO = "Dandi-Embargo"
-"""A trailer of commits that were made under embargo."""
+"""A trailer of commits that a sync made during an embargo."""
 TRAILER = "\nMirror-Format: "
 """In every commit that a sync makes on a branch, and in no other."""
 
 
 def version_of(message: str) -> str:
-    """The version that a commit of a sync holds, by its trailer; empty for other commits."""
+    """The version in the trailer of a sync's commit; empty for other commits."""
     _, _, rest = message.partition("\nDandi-Version: ")
     return rest.partition("\n")[0]
 
 
 def one_line(text: object) -> str:
-    """Text of the archive on one line, without control characters; empty for what is not text."""
+    """A text of the archive on one line, without control characters; empty if it is no text."""
     if not isinstance(text, str):
         return ""
     return _BLANKS.sub(" ", text.encode("utf-8", "replace").decode()).strip()

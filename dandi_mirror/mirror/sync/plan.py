@@ -1,24 +1,26 @@
-"""What turns a branch's tree into the archive's, and whether that is safe: pure."""
+"""What a sync changes in a branch's tree and in a dataset's refs, and whether that is safe: pure functions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from dandi_mirror.errors import UnsafePlan
 from dandi_mirror.mirror.format.records import is_asset_path
 from dandi_mirror.mirror.format.tree import Link
 from dandi_mirror.mirror.format.unchanged_records import AS_BEFORE
+from dandi_mirror.model import is_version_id
+from dandi_mirror.repo.git.dataset import ALARM, ANNEX, TAGS, TEMPORARY, RefChange
 from dandi_mirror.repo.git.stream import Entry
 
 SAFE_REMOVALS = 20
-"""So many assets may go without a question, however few there are."""
+"""So many assets may disappear without a question, however few the mirror has."""
 SAFE_SHARE = 0.5
-"""Of the assets mirrored now, so large a part may go without a question."""
+"""Of the mirrored assets, so large a part may disappear without a question."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SyncPlan:
     """Changes of one branch's tree; every tuple sorted by path."""
 
     removed: tuple[str, ...]
@@ -27,7 +29,7 @@ class Plan:
     added: tuple[str, ...]
     """Assets among ``files`` whose path is new."""
     changed: tuple[str, ...]
-    """Assets among ``files`` whose path was there."""
+    """Assets among ``files`` whose path was there before."""
     old: Mapping[str, tuple[bytes, str]]
     """The branch's tree now."""
 
@@ -43,24 +45,24 @@ class Plan:
 
     @property
     def gone(self) -> tuple[str, ...]:
-        """The assets that are removed."""
+        """The assets that the plan removes."""
         return tuple(path for path in self.removed if is_asset_path(path))
 
     def moved(self) -> set[str]:
-        """Those of the gone assets whose link's key stands at a new path."""
+        """The paths of removed assets whose key the plan puts at a new path."""
         added = set(self.added)
         links = [entry for path, entry in self.files if path in added and isinstance(entry, Link)]
         gone = {path: self.old[path][1] for path in self.gone}
-        # a link says how deep it stands, so each is looked for at every depth that a gone one had
+        # a link's content depends on its depth in the tree, so each is compared at every depth of a removed one
         depths = {path.count("/") for path in gone}
         there = {replace(link, depth=depth).object_id() for link in links for depth in depths}
         return {path for path, oid in gone.items() if oid in there}
 
     def check(self, dandiset: str) -> None:
-        """Refuse a plan that would empty much of a mirror, as an outage that answers 200 would ask for.
+        """Refuse a plan that would empty much of a mirror: an archive in trouble may list too little without an error.
 
         Raises:
-            UnsafePlan: over 20 assets would go, and they are more than half of those mirrored; or all would.
+            UnsafePlan: the plan removes all assets, or over 20 and more than half of them.
         """
         going = len(self.gone)
         if going and going == self.held and not self.added:
@@ -77,13 +79,13 @@ class Plan:
             )
 
 
-def make_plan(old: Mapping[str, tuple[bytes, str]], new: Mapping[str, Entry]) -> Plan:
-    """The plan from a tree as git lists it (path → mode, object id) to the entries it shall have."""
+def plan_sync(old: Mapping[str, tuple[bytes, str]], new: Mapping[str, Entry]) -> SyncPlan:
+    """Compare a tree as git lists it (path → mode, object id) with the entries that it is to have."""
     removed = tuple(sorted(path for path in old if path not in new))
     looked_at = ((path, entry) for path, entry in new.items() if entry is not AS_BEFORE)
     files = tuple(sorted((item for item in looked_at if _differs(old.get(item[0]), item[1])), key=_path))
     assets = [path for path, _ in files if is_asset_path(path)]
-    return Plan(
+    return SyncPlan(
         removed,
         files,
         added=tuple(path for path in assets if path not in old),
@@ -98,3 +100,58 @@ def _path(item: tuple[str, Entry]) -> str:
 
 def _differs(then: tuple[bytes, str] | None, entry: Entry) -> bool:
     return then is None or then[0] != entry.mode or then[1] != entry.object_id()
+
+
+# --- refs ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RefPlan:
+    """The refs that a sync moves once its objects are written."""
+
+    changes: tuple[RefChange, ...]
+    """In the order in which they move: git-annex, tags and alarms, branch."""
+    dropped: tuple[str, ...]
+    """Refs that serve no purpose any more."""
+    alarms: tuple[str, ...]
+    """Versions whose tags differ from what the archive says now."""
+
+
+def versions_to_merge(versions: Iterable[str], tags: Mapping[str, str], unmerged: Mapping[str, str]) -> dict[str, str]:
+    """The versions that the branch's next commit gets as parents, each with a name or id of its commit.
+
+    ``versions`` are those that the sync writes, ``tags`` those that were tagged before it; ``unmerged`` are the tags,
+    with their commits, that the branch does not contain.
+    """
+    late = {name: commit for name, commit in unmerged.items() if is_version_id(name)}
+    return late | {name: f"{TEMPORARY}{name}" for name in versions if name not in tags}
+
+
+def plan_refs(
+    refs: Mapping[str, str],
+    tags: Mapping[str, str],
+    made: Mapping[str, str],
+    branch: tuple[str, str | None] | None,
+    annex: str | None,
+) -> RefPlan:
+    """Choose how to move the dataset's ``refs``, among them the temporary ones that the sync has just written.
+
+    ``tags`` are the versions that were tagged before, ``made`` those that the sync has written, each with the id of
+    its tag object; ``branch`` is the name and the former commit of the branch, ``annex`` that of git-annex.
+    A tag that exists is never moved: the archive's different answer becomes an alarm, which ends when both agree.
+    """
+    changes, alarms, ended = [], [], []
+    if new := refs.get(f"{TEMPORARY}git-annex"):
+        changes.append(RefChange(ANNEX, new, annex))
+    for name, tag in made.items():
+        if name not in tags:
+            changes.append(RefChange(f"{TAGS}{name}", tag, None))
+        elif tags[name] != tag:
+            alarms.append(name)
+            changes.append(RefChange(ALARM + name, refs[f"{TEMPORARY}{name}"], refs.get(ALARM + name)))
+        elif ALARM + name in refs:
+            ended.append(ALARM + name)
+    if branch and (new := refs.get(f"{TEMPORARY}{branch[0]}")):
+        changes.append(RefChange(f"refs/heads/{branch[0]}", new, branch[1]))
+    temporary = [ref for ref in refs if ref.startswith(TEMPORARY)]
+    return RefPlan(tuple(changes), (*ended, *temporary), tuple(alarms))

@@ -1,4 +1,4 @@
-"""A published version of which the archive says other things than when it was tagged: in words, and accepted."""
+"""A published version that the archive has changed since it was tagged: what to say, and how to accept the change."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dandi_mirror.repo.git.dataset import ALARM, TAGS, ZERO, Dataset, RefChange
 from dandi_mirror.repo.git.stream import tag_object
 
 SUPERSEDED = "-superseded-"
-"""Between a version and a number: what its old tag is called once the archive's new answer has been accepted."""
+"""The old tag of an accepted version is called by the version, this and a number."""
 
 
 def alarm(dandiset: str, version: str) -> str:
-    """What is said of such a version."""
+    """The reason of the finding about such a version."""
     return (
         "the archive's records of it are not those that were tagged: somebody has rewritten them there, or it was "
         f"tagged before it had its DOI; the tag stays; to compare: git -C {dandiset} diff {version} {ALARM}{version}; "
@@ -28,7 +28,7 @@ def alarm(dandiset: str, version: str) -> str:
 
 
 def kept_as(refs: Mapping[str, str], dandiset: str, version: str) -> str:
-    """What the tag of a version that the archive has rewritten is to be called.
+    """The new name of the old tag of a version that the archive has changed.
 
     Raises:
         UsageError: no sync has found that it is rewritten.
@@ -42,9 +42,9 @@ def kept_as(refs: Mapping[str, str], dandiset: str, version: str) -> str:
 
 
 def accept(dataset: Dataset, instance: Instance, dandiset: str, version: str) -> str:
-    """Tag a version anew, as the last verification found it at the archive, and keep its old tag; the new tag's id.
+    """Tag a version anew, as the last verification found it in the archive, and keep its old tag; return the new id.
 
-    The archive is not asked: what is accepted is what could be looked at.  Only under the dataset's lock.
+    This does not ask the archive: the user accepts what the user could look at.  Only under the dataset's lock.
     """
     refs = dataset.refs()
     commit, old = refs[ALARM + version], refs[TAGS + version]
@@ -58,7 +58,7 @@ def accept(dataset: Dataset, instance: Instance, dandiset: str, version: str) ->
 
 
 def superseded_by(refs: Mapping[str, str], version: str, oid: str) -> str:
-    """The name that a tag object, once a version's tag, has here now; empty if it never was."""
+    """The name that a former tag of a version has now, by its object id; empty if it is none."""
     before = f"{TAGS}{version}{SUPERSEDED}"
     return next((ref.removeprefix(TAGS) for ref, held in refs.items() if ref.startswith(before) and held == oid), "")
 

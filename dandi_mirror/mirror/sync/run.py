@@ -1,4 +1,4 @@
-"""Many Dandisets in one run: which of them there is something to do for, in what order, and until when."""
+"""Sync many Dandisets in one run: which of them have changed, in what order, and until when."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
 from dandi_mirror.archive.api.client import Archive
-from dandi_mirror.archive.api.rows import Rows
+from dandi_mirror.archive.api.rows import DandisetListing
 from dandi_mirror.errors import TemporaryError
-from dandi_mirror.mirror.state.index import Memory, says
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options, Pace
-from dandi_mirror.mirror.sync.dandiset import Task, as_left, deferred, nothing_to_do, without_collection
+from dandi_mirror.mirror.state.remembered import Memory, says
+from dandi_mirror.mirror.sync.dandiset import Task, deferred, nothing_to_do, unchanged_report, without_collection
 from dandi_mirror.mirror.sync.executors import executor, portable
 from dandi_mirror.mirror.sync.recheck import due
 from dandi_mirror.mirror.sync.superdataset import is_registered, register
 from dandi_mirror.model import Report
 
 GRACE = 3.0
-"""Seconds after the time limit in which what is at work may still come to its end."""
+"""Seconds after the time limit in which Dandisets that have begun may still finish."""
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
-    """What is here, as one look at index and refs shows it."""
+class MirrorState:
+    """What the mirror has, from its index and refs."""
 
     memory: Memory
     restored: bool
-    """Whether the index was lost, and the datasets themselves said it."""
-    as_left: Mapping[str, Report] = field(default_factory=dict)
-    """The reports of those of which there is nothing to do as long as the archive says what it said."""
+    """Whether the index was lost, and the memory comes from the datasets."""
+    unchanged: Mapping[str, Report] = field(default_factory=dict)
+    """The reports of the Dandisets that need no sync as long as the archive lists them as before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What the archive lists, and what was here at that time."""
+    """What the archive lists, and what the mirror had at that time."""
 
-    rows: Rows
-    here: Here
+    rows: DandisetListing
+    here: MirrorState
     ids: list[str]
-    """All that are listed or here, in order."""
+    """All Dandisets that the archive lists or the mirror has, in order."""
 
 
 def list_all(archive: Archive, mirror: Mirror, options: Options) -> Listed:
-    """The list of all Dandisets; what is here is looked at while it is awaited.
+    """Read the list of all Dandisets, and look at the mirror in the meantime.
 
     Raises:
         TemporaryError: the archive lists nothing at all, as one does that is in trouble.
@@ -63,10 +63,12 @@ def list_all(archive: Archive, mirror: Mirror, options: Options) -> Listed:
         return Listed(rows, looking.result(), sorted([*rows, *mirror.dandisets(besides=rows)]))
 
 
-def _look(mirror: Mirror, options: Options) -> Here:
+def _look(mirror: Mirror, options: Options) -> MirrorState:
     memory, restored = mirror.remembered()
-    looked = ((dandiset, as_left(mirror, then, options, dandiset)) for dandiset, then in memory.dandisets.items())
-    return Here(memory, restored, {dandiset: report for dandiset, report in looked if report})
+    looked = (
+        (dandiset, unchanged_report(mirror, then, options, dandiset)) for dandiset, then in memory.dandisets.items()
+    )
+    return MirrorState(memory, restored, {dandiset: report for dandiset, report in looked if report})
 
 
 def sync_many(
@@ -77,14 +79,14 @@ def sync_many(
     pace: Pace,
     listed: Listed | None = None,
 ) -> Iterator[Report]:
-    """A report for each Dandiset, in their order; then one for the superdataset, if something is wrong with it.
+    """Yield a report for each Dandiset, in their order; then one for the superdataset, if something is wrong with it.
 
-    ``listed`` is the list of all Dandisets, if one was read.  One's failure is its own.
+    ``listed`` is the list of all Dandisets, if the caller has read it.  If one Dandiset fails, the others go on.
 
     Raises:
         UsageError: the folder is something else, or the scheduler cannot be used.
     """
-    here = listed.here if listed else Here(*mirror.remembered())
+    here = listed.here if listed else MirrorState(*mirror.remembered())
     with without_collection():
         settled, tasks = _divide(mirror, dandisets, options, listed.rows if listed else None, pace, here)
     if any(pace.scheduler or task.row for task in tasks) or not is_registered(mirror, here.memory):
@@ -100,9 +102,9 @@ def sync_many(
 
 
 def _divide(
-    mirror: Mirror, dandisets: list[str], options: Options, rows: Rows | None, pace: Pace, here: Here
+    mirror: Mirror, dandisets: list[str], options: Options, rows: DandisetListing | None, pace: Pace, here: MirrorState
 ) -> tuple[dict[str, Report], list[Task]]:
-    """The reports of those with nothing to do, and what is to be done for the others, in the order to begin it."""
+    """The reports of the Dandisets that need no sync, and the tasks for the others in the order in which they begin."""
     memory = here.memory.dandisets
     known = {dandiset: memory[dandiset] for dandiset in dandisets if dandiset in memory}
     again = due({dandiset: then.verified for dandiset, then in known.items()}, time.time(), pace.recheck_days)
@@ -122,25 +124,27 @@ def _divide(
     return settled, [task for _, task in sorted(tasks, key=itemgetter(0))]
 
 
-def _settled(mirror: Mirror, dandiset: str, rows: Rows, here: Here, options: Options) -> Report | None:
-    """The report of a Dandiset that is as the last complete sync left it, of which the archive says what it said."""
-    if not (found := here.as_left.get(dandiset)):
+def _settled(
+    mirror: Mirror, dandiset: str, rows: DandisetListing, here: MirrorState, options: Options
+) -> Report | None:
+    """The report of a Dandiset that needs no sync, because mirror and archive are as after the last one; else None."""
+    if not (found := here.unchanged.get(dandiset)):
         return None
     then = here.memory.dandisets[dandiset]
     if dandiset not in rows or then.absent:
         return found if dandiset not in rows and then.absent else None
     if says(rows.unread(dandiset), then.row):
         return found
-    # the same may be spelt otherwise
+    # the archive may write the same facts in another way
     row = rows[dandiset]
     return nothing_to_do(mirror, row, then, options, dandiset) if row else None
 
 
 def _turn(task: Task, changed: bool, known: bool, pace: Pace) -> tuple[object, ...]:
-    """What has changed comes first, then what is new, then what is only looked at again.
+    """The place of a task in the run: changed Dandisets first, then new ones, then those that are only rechecked.
 
-    The largest comes first, so that the run does not end with waiting for it; but last under a time limit, where
-    it could keep all others from being done.
+    Large ones come first, so that the run does not end with waiting for them; under a time limit they come last, so
+    that they do not keep the others from being synced.
     """
     size = task.row.draft.asset_count if task.row else 0
     return not changed, not known, size if pace.deadline else -size, task.dandiset
@@ -148,7 +152,7 @@ def _turn(task: Task, changed: bool, known: bool, pace: Pace) -> tuple[object, .
 
 @contextmanager
 def _at_work(archive: Archive, mirror: Mirror, tasks: list[Task], pace: Pace) -> Iterator[Mapping[str, Future[Report]]]:
-    """The Dandisets that are being done; those that have not begun when the block ends never do."""
+    """Begin the tasks; those that have not begun when the block ends never begin."""
     if not tasks:
         yield {}
         return

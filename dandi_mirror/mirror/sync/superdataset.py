@@ -1,4 +1,4 @@
-"""Registering in the superdataset what a run has moved: once a run, and only if something did."""
+"""Commit to the superdataset the Dandisets that a run has moved: once a run, and only if there are any."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.mirror.format.tree import datalad_config
-from dandi_mirror.mirror.state.index import Memory, Remembered, draft_of
 from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.mirror.state.remembered import Memory, Remembered, draft_of
 from dandi_mirror.mirror.sync import messages
 from dandi_mirror.model import Finding, Instance, Kind, Report, parse_time
 from dandi_mirror.repo.git.superdataset import Member
@@ -16,11 +16,11 @@ from dandi_mirror.repo.git.superdataset import Member
 SUPERDATASET = "superdataset"
 """Stands for a Dandiset's id in a report about the superdataset."""
 NAMED = 100
-"""So many Dandisets are named in a commit's message; the others are counted."""
+"""A commit's message names so many Dandisets, and counts the others."""
 
 
 def is_registered(mirror: Mirror, memory: Memory) -> bool:
-    """Whether the superdataset is as the last run left it, and has every Dandiset as it is; starts no git."""
+    """Whether the superdataset is as the last run left it and has every Dandiset's newest commit; starts no git."""
     members = [then for then in memory.dandisets.values() if then.branch]
     if not members:
         return True
@@ -29,26 +29,22 @@ def is_registered(mirror: Mirror, memory: Memory) -> bool:
 
 
 def register(instance: Instance, mirror: Mirror, memory: Memory | None = None) -> Report | None:
-    """Commit what has moved to the superdataset; what went wrong with that, or None.
+    """Commit what has moved to the superdataset; return a report of what went wrong, or None.
 
-    What was not registered because a run was killed is registered by the next one, for the index knows of each
-    Dandiset where it is and where the superdataset has it.  ``memory`` is what the index holds, if it was just read.
+    If a run was killed before this, the next one does it: the index has the commit of each Dandiset, and the one that
+    the superdataset has of it.  ``memory`` is what the index holds, if the caller has just read it.
     """
-    report = Report(SUPERDATASET)
     try:
         memory = memory or mirror.index.read()
         if is_registered(mirror, memory):
             return None
         reason = _register(instance, mirror)
     except MirrorError as error:
-        report.status, report.message, report.exit_code = "error", str(error), error.exit_code
-        return report
+        return Report(SUPERDATASET, "error", str(error), error.exit_code)
     if not reason:
         return None
-    why = f"the superdataset's work tree was left alone: {reason}"
-    report.findings, report.exit_code = [Finding(SUPERDATASET, "", Kind.WORKTREE, why)], 3
-    report.news = reason != memory.left_alone
-    return report
+    finding = Finding(SUPERDATASET, "", Kind.WORKTREE, f"the superdataset's work tree was left alone: {reason}")
+    return Report(SUPERDATASET, exit_code=3, findings=[finding], news=reason != memory.left_alone)
 
 
 def _register(instance: Instance, mirror: Mirror) -> str:
@@ -57,7 +53,7 @@ def _register(instance: Instance, mirror: Mirror) -> str:
         if killed:
             superdataset.clear_stale(killed)
         held = superdataset.members()
-        # read again: another run may have moved on while this one waited for the lock
+        # read the index again: another run may have changed it while this one waited for the lock
         known = {dandiset: then for dandiset, then in mirror.index.read().dandisets.items() if then.branch}
         moved = {
             dandiset: then

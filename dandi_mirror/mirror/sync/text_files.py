@@ -1,4 +1,4 @@
-"""The content of text files: the only bytes of assets that a sync asks for, each verified by its digest."""
+"""The content of text files, the only content that a sync downloads; each is checked by its digest."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.mirror.format.record_spool import Spool
 from dandi_mirror.mirror.format.records import is_asset_path
 from dandi_mirror.mirror.format.tree import Listing, is_text
-from dandi_mirror.model import Asset
+from dandi_mirror.model import Asset, SpoolHandle
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.stream import FILE, Entry, Known, Made
 
 AT_ONCE = 6
-"""Text files asked for at the same time."""
+"""Text files that are downloaded at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spooled(Made):
-    """A text file whose content waits in the spool."""
+    """A text file whose content is in the spool."""
 
     spool: Spool
-    handle: int
+    handle: SpoolHandle
     mode: bytes = FILE
 
     def content(self) -> bytes:
-        """As it came."""
+        """The file's bytes."""
         return self.spool.get(self.handle)
 
 
-class Texts:
-    """Text content by SHA-256: what the branch's tree holds already, and what is fetched."""
+class TextFiles:
+    """The text files of one sync: those that the branch's tree has, and those that are downloaded."""
 
     def __init__(self, archive: Archive, dataset: Dataset, spool: Spool, commit: str | None, *, fetch: bool) -> None:
         self._archive = archive
@@ -46,9 +46,9 @@ class Texts:
         """By SHA-256."""
 
     def fetch(self, listing: Listing) -> list[tuple[Asset, str]]:
-        """Get the texts of a version that are not here yet; those that did not come, each with the reason.
+        """Download the text files of a version that the dataset lacks; return those that failed, with the reasons.
 
-        Without ``fetch`` (a dry run), nothing is asked for and a placeholder stands for each.
+        Without ``fetch`` (in a dry run), this downloads nothing and puts a placeholder for each.
         """
         texts = {asset.sha256: asset for asset in listing.assets.values() if is_text(asset.path, asset.size)}
         if texts:
@@ -71,7 +71,7 @@ class Texts:
         ]
 
     def _look(self) -> None:
-        """Take what the branch's tree holds; its digests are computed, not believed."""
+        """Take the text files of the branch's tree, by digests that are computed here."""
         if self._looked or self._commit is None:
             return
         self._looked = True
@@ -83,7 +83,7 @@ class Texts:
                     self.entries[sha256(content)] = Known(oid)
 
     def _content(self, asset: Asset) -> bytes | str:
-        """The content of a text file, or why it is not to be had."""
+        """The content of a text file, or the reason why it cannot be downloaded."""
         reason = "no URL to fetch it from"
         urls = [asset.content_url, self._archive.instance.asset_url(asset.asset_id)]
         for url in filter(None, urls):

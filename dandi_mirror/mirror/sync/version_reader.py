@@ -1,4 +1,4 @@
-"""From the archive's answers to a listing of admitted assets that held still while it was read."""
+"""Read a version from the archive: its assets, admitted or refused, in a listing that did not change meanwhile."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from dandi_mirror.model import Asset, DandisetRow, Kind, VersionRow, is_asset_id
 from dandi_mirror.paths import conflicts
 
 WHILE_LOADING = 32
-"""Pages that may come while what is known of a draft is loaded."""
+"""Pages that may come while the cache of the draft is loaded."""
 MOST_CHANGED = 400
-"""With more changed assets than this, a draft is read whole."""
+"""With more changed assets than this, a sync reads the whole draft."""
 DOI_WITHIN = timedelta(days=30)
-"""So long a version without a DOI is waited for, where the archive mints them."""
+"""So long a sync waits for the DOI of a new version, if the archive makes DOIs."""
 TRIES = 3
-"""How often a listing may change under the reader before the run gives up on it."""
+"""How often a sync reads a listing that changes meanwhile, before it gives up."""
 
 
 def unseen(asset: Asset) -> None:
-    """Nobody waits for assets before their listing is whole."""
+    """Do nothing with an asset before its listing is complete."""
 
 
 class VersionReader:
@@ -44,7 +44,7 @@ class VersionReader:
         spool: Spool,
         seen: Callable[[Asset], None],
     ) -> None:
-        """``seen`` is called with each asset as it is read; whether the listing holds still is not known then."""
+        """``seen`` is called with each asset as it comes, though the listing may still turn out to have changed."""
         self._archive = archive
         self._dandiset = dandiset
         self._hosts = hosts
@@ -52,12 +52,12 @@ class VersionReader:
         self._seen = seen
 
     def draft(self, row: DandisetRow, known: Future[dict[str, Asset]] | None) -> tuple[DandisetRow, Listing]:
-        """The draft, and the Dandiset's row that it goes with.
+        """The Dandiset as the archive lists it, and the draft at that time.
 
-        ``known`` are assets by id that need not be read again while their rows say the same.
+        ``known`` are assets by id that need not be read again while the archive lists them as before.
 
         Raises:
-            Unstable: it never held still.
+            Unstable: the draft changed each time.
         """
         for attempt in range(1, TRIES + 1):
             try:
@@ -72,12 +72,12 @@ class VersionReader:
         raise Unstable(f"{self._dandiset}: the draft changed whenever it was read; the next run tries again")
 
     def _held_still(self, listing: Listing, now: VersionRow) -> bool:
-        """Whether nothing has changed between the start of a listing and ``now``, which is after its end."""
+        """Whether nothing has changed from the start of a listing until ``now``, after its end."""
         if listing.row.asset_count != now.asset_count:
             return False
         if listing.row.modified == now.modified:
             return True
-        # validation moves the draft's time and no row, and goes on for long: so the rows themselves are looked at
+        # validation moves the draft's time and no asset, for a long time: so compare the assets themselves
         try:
             pages = asset_pages(self._archive, self._dandiset, now.version, metadata=False)
             return sum(map(_hash, chain.from_iterable(pages))) == listing.rows and self._yaml(now) == listing.yaml
@@ -85,10 +85,10 @@ class VersionReader:
             return False
 
     def published(self, row: VersionRow, *, is_new: bool) -> Listing | None:
-        """A published version; None as long as it waits for its DOI, if it ``is_new`` here.
+        """A published version; None if it ``is_new`` in the mirror and waits for its DOI.
 
         Raises:
-            Unstable: the pages never fitted together.
+            Unstable: the pages of the listing never fitted together.
         """
         for attempt in range(1, TRIES + 1):
             try:
@@ -101,16 +101,16 @@ class VersionReader:
         return None
 
     def _lacks_doi(self, row: VersionRow, metadata: Mapping[str, object]) -> bool:
-        """Whether a version is to get a DOI, and the archive's record of it, which will change then, has none.
+        """Whether the archive will still give a version its DOI, which changes the version's record.
 
-        The clock is the archive's, so that no mirror's decides what a tag holds.
+        The time is the archive's, so that no mirror's clock decides what a tag contains.
         """
         if metadata.get("doi") or not self._archive.mints_dois:
             return False
         return self._archive.session.now - row.created < DOI_WITHIN
 
     def _changed(self, row: VersionRow, loading: Future[dict[str, Asset]]) -> Listing | None:
-        """A version, by what has changed since what is known; None when so much has that all is to be read."""
+        """Read what has changed of a version since the cache was stored; None if it is better to read everything."""
         metadata, yaml = self._metadata(row)
         found = _Found(self._spool, self._seen)
         unknown: set[str] = set()
@@ -171,15 +171,15 @@ class VersionReader:
 
 
 class _NotRead(Exception):
-    """A record is wanted that was not read again."""
+    """A refusal needs a record that was not read again."""
 
 
 class _WithoutDoi(Exception):
-    """A version is not to be taken before it has its DOI."""
+    """The version waits for its DOI."""
 
 
 def _hash(row: Any) -> int:
-    """Of what a row says besides its metadata; 0 of one that cannot be an asset's."""
+    """A hash of an entry of a listing without its metadata; 0 if it cannot be an asset's."""
     try:
         return hash((row["asset_id"], row["path"], row["size"], row["modified"], row.get("blob"), row.get("zarr")))
     except (KeyError, TypeError, AttributeError):
@@ -187,7 +187,7 @@ def _hash(row: Any) -> int:
 
 
 def _still(row: Any, known: Mapping[str, Asset]) -> Asset | None:
-    """The known asset of a row, if the row says of it what it said."""
+    """The known asset that a listing has, if it lists the asset as before."""
     try:
         asset = known[row["asset_id"]]
         same = asset.path == row["path"] and asset.modified == row["modified"] and asset.size == row["size"]
@@ -197,14 +197,14 @@ def _still(row: Any, known: Mapping[str, Asset]) -> Asset | None:
 
 
 def _has_moved(admitted: tuple[Asset, bytes] | Refusal, known: Mapping[str, Asset]) -> bool:
-    """Whether the content of a known asset has another URL now: then that of all others may have, too."""
+    """Whether the content of a known asset has another URL now: then the others may have, too."""
     if isinstance(admitted, Refusal) or admitted[0].asset_id not in known:
         return False
     return admitted[0].content_url != known[admitted[0].asset_id].content_url
 
 
 class _Found:
-    """What the rows of one listing give, in whatever order they come."""
+    """Collects the assets and refusals of one listing, in whatever order they come."""
 
     def __init__(self, spool: Spool, seen: Callable[[Asset], None]) -> None:
         self.assets: dict[str, Asset] = {}
@@ -223,7 +223,7 @@ class _Found:
             return
         asset, record = admitted
         other = self.assets.get(asset.path)
-        if other is not None and other.asset_id == asset.asset_id and self._spool.get(other.record) == record:
+        if other is not None and other.asset_id == asset.asset_id and self._record(other) == record:
             return  # the same row once more
         asset.record = self._spool.put(record)
         self.assets[asset.path] = asset
@@ -232,7 +232,7 @@ class _Found:
             self._clashing.setdefault(asset.path, [other]).append(asset)
 
     def finish(self) -> tuple[Refusal, ...]:
-        """Take out what cannot stand together, all members of a conflict; the refusals, in a fixed order."""
+        """Take out assets that cannot be in one tree, all of each conflict; return the refusals, in a fixed order."""
         for path, assets in self._clashing.items():
             del self.assets[path]
             self._refused.update(self._clash(asset, "another asset has the same path") for asset in assets)
@@ -244,9 +244,9 @@ class _Found:
         return tuple(sorted([*self._refused, *self._nameless], key=_place))
 
     def _clash(self, asset: Asset, reason: str) -> Refusal:
-        if asset.record < 0:
+        record = self._record(asset)
+        if record is None:
             raise _NotRead
-        record = self._spool.get(asset.record)
         return Refusal(
             Kind.REFUSED,
             asset.path,
@@ -257,6 +257,9 @@ class _Found:
             record,
             asset.content_url,
         )
+
+    def _record(self, asset: Asset) -> bytes | None:
+        return None if asset.record is None else self._spool.get(asset.record)
 
 
 def _place(refusal: Refusal) -> tuple[str, bytes, str, str]:

@@ -14,6 +14,9 @@ from threading import Timer
 
 from dandi_mirror.repo.git.process import failure, git, start
 
+_NO_WEB = ("-c", "remote.web.annex-ignore=true", "-c", "remote.bittorrent.annex-ignore=true")
+"""Keeps git-annex from its remotes that ask any URL."""
+
 
 @dataclass(frozen=True, slots=True)
 class Annexed:
@@ -53,18 +56,18 @@ def keys_at(folder: Path, place: str) -> list[str]:
 
 
 def get(
-    folder: Path, keys: Iterable[str], deadline: float | None, *, secrets: bool = False
+    folder: Path, keys: Iterable[str], deadline: float | None, *, secrets: bool = False, web: bool = True
 ) -> Generator[tuple[str, str], None, None]:
     """Bring the content of keys, one after the other; each key with why it did not come, or an empty string.
 
     Each is asked for when the one before has been answered, so that a caller may stop at any of them.  What is being
     brought at the ``deadline`` (by ``time.monotonic()``) is cut off; git-annex goes on with it another time.
-    ``secrets``: it needs a token for it.
+    ``secrets``: it needs a token for it.  ``web``: whether git-annex may ask the URLs that it knows.
 
     Raises:
         DiskError, GitError: git-annex ended before it had answered.
     """
-    arguments = ("annex", "get", "--batch-keys", "--json", "--json-error-messages")
+    arguments = (*(() if web else _NO_WEB), "annex", "get", "--batch-keys", "--json", "--json-error-messages")
     with TemporaryFile() as errors:
         # it may run for hours: not with the locks of whatever other thread is writing when it starts
         child = start(folder, arguments, stderr=errors.fileno(), locks=False, secrets=secrets)

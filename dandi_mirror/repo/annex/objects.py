@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dandi_mirror.below import read_file
 from dandi_mirror.errors import DiskError
+from dandi_mirror.files.opening import read_file
 from dandi_mirror.repo.annex.branch import MANY, import_logs
 from dandi_mirror.repo.annex.clone import LONGEST_POINTER, Clone, Tracked
 from dandi_mirror.repo.annex.keys import hash_dir_lower

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError, LockedError
-from dandi_mirror.own import own_path
+from dandi_mirror.files.own import own_path
 
 PATIENCE = 120.0
 """Seconds to wait for a gc that is running already."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError, LockedError, MirrorError
-from dandi_mirror.own import OwnPath, own_path
+from dandi_mirror.files.own import OwnPath, own_path
 from dandi_mirror.repo.git.process import GitError
 
 NAMELESS = 1.0

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from dandi_mirror.errors import UsageError
+from dandi_mirror.files.own import own_folder
 from dandi_mirror.model import is_dandiset_id
-from dandi_mirror.own import own_folder
 from dandi_mirror.repo.git import garbage, worktree
 from dandi_mirror.repo.git.dataset import TEMPORARY, Dataset, RefChange
 from dandi_mirror.repo.git.files import git_dir_of

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.own import own_path
+from dandi_mirror.files.own import own_path
 from dandi_mirror.repo.git.changes import Change, changes
 from dandi_mirror.repo.git.dataset import CHECKED_OUT, EMPTY_TREE, Dataset, RefChange
 from dandi_mirror.repo.git.disk import bring_files_to_disk, sync_to_disk

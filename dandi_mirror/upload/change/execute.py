@@ -10,8 +10,8 @@ from pathlib import Path
 from dandi_mirror.archive.api.uploads import blob_of
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.errors import MirrorError, PartError
-from dandi_mirror.model import There
-from dandi_mirror.own import OwnPath
+from dandi_mirror.files.own import OwnPath
+from dandi_mirror.model import RemoteFile
 from dandi_mirror.repo.git.files import Look
 from dandi_mirror.upload.change.plan import Do, Plan, Step, in_order
 from dandi_mirror.upload.change.register import Change, Registered, Removal, Unregistered, register
@@ -58,7 +58,7 @@ class Work:
     """A folder for what has arrived of each file."""
     files: Mapping[str, Path]
     """Where the bytes of each path are, if they are here."""
-    theirs: Mapping[str, There]
+    theirs: Mapping[str, RemoteFile]
     records: Mapping[str, Mapping[str, object]]
     """The metadata of an asset for each digest that the draft has, or had."""
     schema_version: str

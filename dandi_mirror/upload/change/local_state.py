@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.model import There
+from dandi_mirror.model import RemoteFile
 from dandi_mirror.paths import is_hidden, is_own
 from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.edits import Edit
@@ -42,8 +42,8 @@ class Ours:
 
 def read_ours(
     clone: Clone,
-    base: Mapping[str, There],
-    theirs: Mapping[str, There],
+    base: Mapping[str, RemoteFile],
+    theirs: Mapping[str, RemoteFile],
     edits: Iterable[Edit],
     kinds: Kinds,
     *,
@@ -115,7 +115,7 @@ def look(file: Path) -> Digests:
         raise DiskError.of(file, error) from error
 
 
-def with_known(theirs: Mapping[str, There], ours: Ours) -> dict[str, There]:
+def with_known(theirs: Mapping[str, RemoteFile], ours: Ours) -> dict[str, RemoteFile]:
     """The archive's draft, with the SHA-256 of what was sent by us and has none there yet: its etag tells."""
     found = dict(theirs)
     for path, there in theirs.items():

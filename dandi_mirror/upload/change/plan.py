@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from dandi_mirror.errors import PartError, UnsafePlan
-from dandi_mirror.model import There
+from dandi_mirror.model import RemoteFile
 from dandi_mirror.paths import conflicts
 from dandi_mirror.upload.kinds import refuse_upload
 
@@ -121,8 +121,8 @@ class Plan:
 
 
 def make_plan(
-    base: Mapping[str, There],
-    theirs: Mapping[str, There],
+    base: Mapping[str, RemoteFile],
+    theirs: Mapping[str, RemoteFile],
     ours: Mapping[str, Here],
     *,
     selected: Callable[[str], bool] = lambda path: True,
@@ -164,7 +164,7 @@ def in_order(plan: Plan) -> list[list[Step]]:
     return [early, plan.of(Do.RENAME), plan.of(Do.ADD, Do.REPLACE), late]
 
 
-def _compare(path: str, base: There | None, theirs: There | None, ours: Here | None) -> Step | str | None:
+def _compare(path: str, base: RemoteFile | None, theirs: RemoteFile | None, ours: Here | None) -> Step | str | None:
     """What becomes of a path; what the archive has there instead, if it has moved on; None if nothing."""
     if theirs and not theirs.sha256:
         return _beside_unknown(path, base, theirs, ours)
@@ -177,11 +177,11 @@ def _compare(path: str, base: There | None, theirs: There | None, ours: Here | N
     return _moved_on(base, theirs)
 
 
-def _moved_on(base: There | None, theirs: There | None) -> str:
+def _moved_on(base: RemoteFile | None, theirs: RemoteFile | None) -> str:
     return "new there" if base is None else "deleted there" if theirs is None else "another file there"
 
 
-def _ours_decides(path: str, theirs: There | None, ours: Here | None) -> Step | None:
+def _ours_decides(path: str, theirs: RemoteFile | None, ours: Here | None) -> Step | None:
     """Where the archive is as the last sync left it."""
     if ours is None:
         return Step(Do.DELETE, path, theirs.size, theirs.sha256, theirs.asset_id) if theirs else None
@@ -195,7 +195,7 @@ def _ours_decides(path: str, theirs: There | None, ours: Here | None) -> Step | 
     return Step(Do.REPLACE, path, ours.size, ours.sha256, theirs.asset_id)
 
 
-def _beside_unknown(path: str, base: There | None, theirs: There, ours: Here | None) -> Step | None:
+def _beside_unknown(path: str, base: RemoteFile | None, theirs: RemoteFile, ours: Here | None) -> Step | None:
     """Where nobody knows what the archive has: its checksum is pending, or its record was refused."""
     if ours is None:
         return Step(Do.DELETE, path, theirs.size, base.sha256, theirs.asset_id) if base else None
@@ -205,7 +205,7 @@ def _beside_unknown(path: str, base: There | None, theirs: There, ours: Here | N
     return Step(Do.REFUSED, path, max(ours.size, 0), ours.sha256, reason=reason)
 
 
-def _with_renames(steps: dict[str, Step], theirs: Mapping[str, There]) -> dict[str, Step]:
+def _with_renames(steps: dict[str, Step], theirs: Mapping[str, RemoteFile]) -> dict[str, Step]:
     """Pair what is gone with what is new and has the same bytes."""
     gone: dict[str, list[Step]] = {}
     for step in sorted(steps.values(), key=_path):
@@ -250,7 +250,7 @@ def _with_kept(steps: Mapping[str, Step], sync: bool) -> dict[str, Step]:
     }
 
 
-def _blocked(path: str, old: str, theirs: Mapping[str, There], below: Mapping[str, int]) -> bool:
+def _blocked(path: str, old: str, theirs: Mapping[str, RemoteFile], below: Mapping[str, int]) -> bool:
     """Whether a folder of ``path`` is a file there, or ``path`` a folder; ``old`` is the asset that moves."""
     if below.get(path, 0) > (1 if old.startswith(f"{path}/") else 0):
         return True
@@ -262,7 +262,7 @@ def _folders(path: str) -> list[str]:
     return ["/".join(parts[:end]) for end in range(1, len(parts))]
 
 
-def _without_conflicts(steps: dict[str, Step], theirs: Mapping[str, There]) -> dict[str, Step]:
+def _without_conflicts(steps: dict[str, Step], theirs: Mapping[str, RemoteFile]) -> dict[str, Step]:
     """Refuse what would be a file and a folder at once beside what stays in the archive."""
     while True:
         gone = {step.old for step in steps.values()} | {path for path, s in steps.items() if s.do is Do.DELETE}

@@ -9,7 +9,7 @@ from itertools import islice
 
 from dandi_mirror.archive.api.drafts import create_asset, delete_asset, replace_asset
 from dandi_mirror.archive.http.pool import AT_ONCE
-from dandi_mirror.archive.http.session import Refused, Session
+from dandi_mirror.archive.http.session import RequestRefused, Session
 from dandi_mirror.errors import CredentialsError, MirrorError, NotFoundError, PartError
 
 IN_THE_WAY = 409
@@ -101,7 +101,7 @@ def _put_off(
     """All but those that something is in the way of."""
     for outcome in outcomes:
         error = outcome.error if isinstance(outcome, Unregistered) else None
-        if isinstance(outcome, Unregistered) and isinstance(error, Refused) and error.status == IN_THE_WAY:
+        if isinstance(outcome, Unregistered) and isinstance(error, RequestRefused) and error.status == IN_THE_WAY:
             blocked.append(outcome)
         else:
             yield outcome

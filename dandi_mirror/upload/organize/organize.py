@@ -14,7 +14,7 @@ from itertools import count, islice
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.own import OwnPath
+from dandi_mirror.files.own import OwnPath
 from dandi_mirror.repo.annex.adding import Adder, NotAdded, adding
 from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.git.disk import bring_files_to_disk, bring_folders_to_disk

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dandi_mirror.below import Below, InTheWay
 from dandi_mirror.errors import DiskError
-from dandi_mirror.own import OwnPath
+from dandi_mirror.files.own import OwnPath
+from dandi_mirror.files.target import InTheWay, TargetFolder
 from dandi_mirror.repo.git.files import Look, look
 from dandi_mirror.upload.read.worker import FileError
 
@@ -111,7 +111,7 @@ def put_link(source: Path, root: Path, target: str) -> bool:
 def _open(root: Path, target: str) -> Iterator[tuple[str, int]]:
     """The name of a place below ``root``, and its folder, open; folders on the way to it are made."""
     try:
-        with Below(root) as below, below.place(target, make=True) as place:
+        with TargetFolder(root) as below, below.place(target, make=True) as place:
             yield place
     except InTheWay as error:
         raise FileError(f"{error.filename} is in the way, it is no folder") from error

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import orjson
 
-from dandi_mirror.archive.api.uploads import Begun, Part
+from dandi_mirror.archive.api.uploads import OpenUpload, UploadPart
 from dandi_mirror.errors import DiskError, LockedError
-from dandi_mirror.own import NotOurs, OwnPath, own_path
+from dandi_mirror.files.own import NotOurs, OwnPath, own_path
 
 SPARE = 600
 """Seconds that the URLs must be good for, if an upload is to go on."""
@@ -47,17 +47,19 @@ class Arrived:
         except OSError:
             pass  # a file system without locks
 
-    def read(self) -> tuple[Begun, dict[int, str]] | None:
+    def read(self) -> tuple[OpenUpload, dict[int, str]] | None:
         """The upload that an earlier run began, and the MD5 of each part that arrived, by its number from 0."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             lines = _read(self._descriptor).split(b"\n")[:-1]
             first = orjson.loads(lines[0]) if lines else {}
             if first and first["of"] == self._whose and first["until"] > time.time() + SPARE:
-                begun = Begun(first["upload"], tuple(Part(size, url) for size, url in first["parts"]), first["until"])
+                begun = OpenUpload(
+                    first["upload"], tuple(UploadPart(size, url) for size, url in first["parts"]), first["until"]
+                )
                 return begun, {int(number): str(md5) for number, md5 in map(orjson.loads, lines[1:])}
         return None
 
-    def begin(self, begun: Begun) -> None:
+    def begin(self, begun: OpenUpload) -> None:
         """Forget what there was, and note a new upload."""
         first = {
             "of": self._whose, "upload": begun.upload_id, "until": begun.until,

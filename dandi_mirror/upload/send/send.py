@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from dandi_mirror.archive.http.pool import AT_ONCE
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.errors import CredentialsError, DiskError, MirrorError, TemporaryError
-from dandi_mirror.own import OwnPath
+from dandi_mirror.files.own import OwnPath
 from dandi_mirror.upload.send.journal import sweep
 from dandi_mirror.upload.send.sending import Sending
 from dandi_mirror.upload.send.types import Means, Meter, Sent, Source, Stopped, Unsent

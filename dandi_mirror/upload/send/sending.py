@@ -7,8 +7,17 @@ import threading
 from collections import deque
 from contextlib import suppress
 
-from dandi_mirror.archive.api.uploads import Begun, Closed, Exists, Part, begin, blob_of, finish, put_part
-from dandi_mirror.archive.http.session import Refused
+from dandi_mirror.archive.api.uploads import (
+    BlobExists,
+    OpenUpload,
+    UploadClosed,
+    UploadPart,
+    begin,
+    blob_of,
+    finish,
+    put_part,
+)
+from dandi_mirror.archive.http.session import RequestRefused
 from dandi_mirror.errors import DiskError, IntegrityError, PartError
 from dandi_mirror.repo.git.files import Look, look
 from dandi_mirror.upload.send.digest import SMALL, Digests, digest_of
@@ -31,7 +40,7 @@ class Sending:
         self._seen: Look | None = None
         self._digests: Digests | None = None
         self._note: Arrived | None = None
-        self._begun: Begun | None = None
+        self._begun: OpenUpload | None = None
         self._arrived: dict[int, str] = {}
         self._open: deque[int] = deque()
         self._flying = 0
@@ -96,7 +105,7 @@ class Sending:
             if self._error is not None:
                 raise self._error
             return self._finish()
-        except Closed:
+        except UploadClosed:
             if self._anew == ANEW:
                 raise
         self._anew += 1
@@ -161,7 +170,7 @@ class Sending:
         digests = self._known
         try:
             self._begun = begin(self._means.session, self.source.dandiset, digests.size, digests.etag)
-        except Exists as exists:
+        except BlobExists as exists:
             return self._is_there(exists.blob_id)
         if len(self._begun.parts) != len(digests.parts):
             raise PartError("the archive wants it in other parts than its etag is made of")
@@ -208,7 +217,7 @@ class Sending:
         if self._note:
             self._note.add(number, wanted)
 
-    def _put(self, body: Bytes, part: Part, wanted: str) -> None:
+    def _put(self, body: Bytes, part: UploadPart, wanted: str) -> None:
         for _ in range(2):
             self._check_unchanged()
             if put_part(self._means.session, part, body) == wanted:
@@ -227,10 +236,10 @@ class Sending:
             blob = finish(
                 self._means.session, self._begun.upload_id, list(zip(sizes, md5s, strict=True)), self._known.etag
             )
-        except Refused:
+        except RequestRefused:
             if self._note and self._sent < self._known.size:
                 # what an earlier run noted may be to blame
-                raise Closed("what has arrived does not make the file") from None
+                raise UploadClosed("what has arrived does not make the file") from None
             raise
         known = self._known
         return Sent(self.source, blob.blob_id, known.size, known.sha256, known.etag, self._sent, self._seen)

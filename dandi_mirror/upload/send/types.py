@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.errors import MirrorError, PartError
-from dandi_mirror.own import OwnPath
+from dandi_mirror.files.own import OwnPath
 from dandi_mirror.repo.git.files import Look
 
 PIECE = 1 << 20

@@ -1,0 +1,74 @@
+"""What the archive expects of an S3 bucket, and an object in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from dandi_mirror.embedded.bucket.contents import Content, etag_of
+
+BUCKET = "dandi-dandisets"
+PLAIN = "application/octet-stream"
+
+
+class ListedObject(NamedTuple):
+    """One object in a listing."""
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """The object at a key; ``content`` is None for a blob that the archive knows only by name."""
+
+    key: str
+    content: Content | None
+    etag: str
+    created: datetime
+    hidden: bool
+    """Whether only Dandisets under embargo have it: then anonymous readers get 403."""
+    kind: str
+    """Its Content-Type."""
+
+    @property
+    def version_id(self) -> str:
+        """The one version of an object in this bucket."""
+        return etag_of(self.key.encode())
+
+
+class Objects(Protocol):
+    """An S3 bucket: the archive's own (``own``), or one on another server (``outside``)."""
+
+    url: str
+    """URL of the bucket, without a slash at the end."""
+
+    def presigned(
+        self, method: str, key: str, query: Mapping[str, str], seconds: int, headers: Mapping[str, str] | None = None
+    ) -> str:
+        """A URL that lets its holder use ``key`` with one method; the request must send ``headers``."""
+
+    def begin(self, key: str) -> str:
+        """Begin an upload in parts and return its id."""
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Forget an upload in parts with its parts, if there is one."""
+
+    def stat(self, key: str) -> tuple[int, str] | None:
+        """Size in bytes and ETag of an object; None if there is none."""
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The bytes of an object, a piece at a time."""
+
+    def put(self, key: str, content: bytes) -> None:
+        """Store an object."""
+
+    def listing(self, prefix: str) -> list[ListedObject]:
+        """The objects whose keys begin with ``prefix``, by key."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; keys without an object do no harm."""

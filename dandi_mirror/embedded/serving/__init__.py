@@ -1,0 +1,1 @@
+"""The archive as an HTTP server on loopback."""
