@@ -118,7 +118,8 @@ class _Bare:
 def _send(api_url: str, work: Path) -> None:
     from dandi_mirror.archive.http.session import Session
     from dandi_mirror.upload.change.register import Change, register
-    from dandi_mirror.upload.send.send import Sent, Source, send_blobs
+    from dandi_mirror.upload.send.send import send_blobs
+    from dandi_mirror.upload.send.types import Sent, Source
 
     files = sorted((work / "sub-1").iterdir())
     with closing(Session(api_url, TOKEN)) as session:

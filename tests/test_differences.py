@@ -149,6 +149,22 @@ def test_what_no_sync_made_has_no_records_and_says_so(asked: MirrorOfTest, tmp_p
     assert "has no asset records" in said
 
 
+def test_a_branch_or_a_tag_that_points_to_a_blob_is_named(made: MirrorOfTest) -> None:
+    blob = run("git", "-C", str(made.path / "000123"), "hash-object", "-w", "--stdin", stdin="x").stdout.strip()
+    draft = made.git("rev-parse", "draft")
+    file = made.path / "000123/.git/refs/heads/draft"
+    file.write_text(f"{blob}\n")
+    for command in ("log", "diff"):
+        said = ask(made, command, "000123", code=3)
+        assert "its branch draft points to a blob, not to a commit" in said
+        assert "git -C" in said and "int" not in said.split()
+    file.write_text(f"{draft}\n")
+    assert f"000123@{blob[:9]} is not in" in ask(made, "diff", f"000123@{FIRST}..{blob[:9]}", code=2)
+    made.git("tag", "-a", "-m", "x", "0.240301.0000", blob)
+    for command in ("log", "diff"):
+        assert "its tag 0.240301.0000 points to a blob, not to a commit" in ask(made, command, "000123", code=3)
+
+
 def test_a_chain_of_changes_adds_up_to_what_the_last_one_holds_and_shared_parts_are_not_read(
     archive: Archive, mirror: MirrorOfTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,14 +182,14 @@ def test_a_chain_of_changes_adds_up_to_what_the_last_one_holds_and_shared_parts_
     old, new = range_of(dataset, "000123", "")
     assert old
     with Comparer(dataset) as comparer:
-        before = comparer.held(old)
+        before = comparer.read(old)
         read: Counter[str] = Counter()
         whole = comparer._reader.read
         monkeypatch.setattr(comparer._reader, "read", lambda names, *more: (read.update(names), whole(names, *more))[1])
         changes, after = comparer.changes(before, new)
         assert len(read) <= 2 * 3 + 1, "the parts of three paths, before and after, and dandiset.yaml"
         monkeypatch.undo()
-        assert after.totals.facts() == comparer.held(new).totals.facts()
+        assert after.totals.facts() == comparer.read(new).totals.facts()
         assert changes.counts() == {"removed": 1, "renamed": 1}
         everything, _ = comparer.changes(NOTHING, new)
     assert everything.counts() == {"added": 199}

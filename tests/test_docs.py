@@ -24,7 +24,7 @@ from dandi_mirror.mirror.format import admission
 from dandi_mirror.mirror.format.records import path_digest
 from dandi_mirror.mirror.format.tree import git_attributes
 from dandi_mirror.mirror.monitor.status import Status
-from dandi_mirror.mirror.push.push import Pushed
+from dandi_mirror.mirror.push.push import PushResult
 from dandi_mirror.mirror.state.remembered import Remembered
 from dandi_mirror.mirror.sync import version_reader
 from dandi_mirror.model import Finding, Instance, Kind, Report
@@ -186,7 +186,7 @@ def test_the_keys_of_records_are_those_that_are_described() -> None:
     assert keys_of("The last record is the summary:\n") == {
         "action", "status", "ok", "notneeded", "impossible", "error", "exit_code",
     }  # fmt: skip
-    assert keys_of("### `push`") == set(push_record(Pushed("000004", "web"), Path("mirror"), False))
+    assert keys_of("### `push`") == set(push_record(PushResult("000004", "web"), Path("mirror"), False))
     common = {"action", "path", "type", "refds", "status", "message"}
     assert keys_of("### `status`") == common | {field.name for field in fields(Status)}
 

@@ -18,8 +18,8 @@ from yaml import safe_load as load
 
 from dandi_mirror.archive.names import parse
 from dandi_mirror.embedded import Archive, Request
-from dandi_mirror.mirror.contents.local import Contents, File
-from dandi_mirror.mirror.fetch.plain_files import PARTIALS, make_plan, place
+from dandi_mirror.mirror.contents.files import Contents, VersionFile
+from dandi_mirror.mirror.fetch.download_plan import PARTIALS, plan_download, relative_target
 from tests.conftest import MirrorOfTest, run
 from tests.support.credentials import TOKEN, variable
 from tests.support.downloading import asked, download, found
@@ -93,7 +93,7 @@ def test_the_mirrors_content_is_taken_and_nobody_is_asked(version: MirrorOfTest,
 )
 def test_where_a_file_goes(name: str, preserve: bool, places: list[str]) -> None:
     path = "sub-1/x/a.nwb" if "x" in name.rpartition("/")[2] or "*" in name else "sub-1/a.nwb"
-    assert [place(parse(name), path, "000123", preserve_tree=preserve)] == places
+    assert [relative_target(parse(name), path, "000123", preserve_tree=preserve)] == places
 
 
 def state(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -106,7 +106,7 @@ def test_what_becomes_of_files_that_are_there(version: MirrorOfTest, tmp_path: P
     download(version, out, name)
     first = state(out)
     done = download(version, out, name, code=3)
-    assert done.stderr == "sub-1/a.nwb: it is there already; see -e\n"
+    assert done.stderr == "sub-1/a.nwb: it is there already; to choose what happens to it, add -e\n"
     assert (asked(version), state(out)) == ([], first)
     for existing in ("skip", "overwrite-different", "refresh"):
         done = download(version, out, name, "-e", existing)
@@ -129,7 +129,7 @@ def test_what_becomes_of_files_that_are_there(version: MirrorOfTest, tmp_path: P
     file.unlink()
     file.mkdir()
     done = download(version, out, name, "-e", "overwrite", code=3)
-    assert "a folder stands there" in done.stderr
+    assert "there is a folder in its place" in done.stderr
 
 
 def test_a_link_of_git_annex_counts_by_its_key_and_is_never_written_through(
@@ -195,8 +195,8 @@ def test_files_of_one_call_do_not_replace_each_other(version: MirrorOfTest, tmp_
     }  # fmt: skip
     taken: dict[Path, str] = {}
     for digest, status in (("1" * 64, None), ("1" * 64, "notneeded"), ("2" * 64, "error")):
-        contents = Contents("000123", TAG, "", [File("sub-1/a.nwb", 1, "", digest)])
-        plan = make_plan(parse("000123/sub-1/a.nwb"), contents, tmp_path / "two", "overwrite", taken)
+        contents = Contents("000123", TAG, "", [VersionFile("sub-1/a.nwb", 1, "", digest)])
+        plan = plan_download(parse("000123/sub-1/a.nwb"), contents, tmp_path / "two", "overwrite", taken)
         assert [done.status for done in plan.settled] == ([status] if status else [])
     listing = f"{version.server.api_url}/dandisets/000123/versions/draft/assets/?path="
     done = download(version, tmp_path / "two", "000123/sub-1/a.nwb", f"{listing}sub-1/a.nwb", "-e", "overwrite")

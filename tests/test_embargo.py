@@ -368,11 +368,11 @@ def test_what_was_under_embargo_once_is_pushed_to_private_siblings_only(
 ) -> None:
     settings = made.path / "dandi-mirror.toml"
     settings.write_text(f'[sibling.public]\nurl = "{tmp_path}/public"\n')
-    assert "not open to all" in made.cli("push", "000123", env=token, code=3).stderr
+    assert "it is not open (" in made.cli("push", "000123", env=token, code=3).stderr
     closed.delete_asset(FILE)
     closed.set_embargo("OPEN")
     made.cli("sync", "000123")
-    assert "goes back to an embargo" in made.cli("push", "000123", code=3).stderr
+    assert "began under an embargo" in made.cli("push", "000123", code=3).stderr
     assert not (tmp_path / "public" / "000123").exists()
     settings.write_text(f'[sibling.ours]\nurl = "{tmp_path}/ours"\nprivate = true\n')
     made.cli("push")

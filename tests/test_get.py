@@ -95,6 +95,15 @@ def test_a_folder_comes_once_and_a_second_run_asks_for_nothing(synced: MirrorOfT
     assert len(asked(synced)) == 2
 
 
+def test_what_came_before_the_disk_failed_is_reported(synced: MirrorOfTest, tmp_path: Path) -> None:
+    clone = clone_of(synced, tmp_path / "clone")
+    key = run("git", "annex", "lookupkey", "sub-b/sub-b.nwb", cwd=clone).stdout.strip()
+    # a folder where a part of the file would be kept: it cannot be written
+    (clone / ".git/annex/dandi-mirror" / key / "folder").mkdir(parents=True)
+    records = get(clone, "sub-a", "sub-b", "-J", "1", code=6)
+    assert came(records, clone) == ["sub-a/sub-a_ses-1.nwb", "sub-a/sub-a_ses-2.nwb"] == here(clone)
+
+
 def state(clone: Path) -> dict[str, object]:
     """All that git-annex and DataLad say of a clone, and its objects with their modes, without its UUID."""
     uuid = run("git", "config", "annex.uuid", cwd=clone).stdout.strip()
@@ -159,7 +168,8 @@ def test_conditions_that_no_file_meets_are_named_with_the_values_there_are(
     clone = clone_of(synced, tmp_path / "clone")
     said = run("dandi-mirror", "get", "sub-a", "--where", "sex:mal species:human", cwd=clone, code=3)
     assert said.stderr == (
-        ".: no file fits --where sex:mal (there is Female), species:human (there is Homo sapiens - Human)\n"
+        ".: no file fits --where sex:mal (the values are: Female), "
+        "species:human (the values are: Homo sapiens - Human)\n"
     )
     (record, _) = get(clone, "sub-a", "--where", "sex:mal", code=3)
     assert (record["status"], record["path"]) == ("impossible", str(clone))

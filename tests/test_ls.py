@@ -15,7 +15,7 @@ from dandi_mirror.archive.names import Name, parse
 from dandi_mirror.embedded import Archive, Request, Server
 from dandi_mirror.errors import MirrorError, UsageError
 from dandi_mirror.mirror.contents.links import links
-from dandi_mirror.mirror.contents.local import contents_here
+from dandi_mirror.mirror.contents.local import local_contents
 from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.workflows.naming import settings_for
 from tests.conftest import IMPATIENT, MirrorOfTest, run
@@ -171,10 +171,10 @@ def test_all_records_are_one_array_where_that_is_wanted(mixed: MirrorOfTest) -> 
 
 def test_a_mirror_of_another_archive_is_not_listed_instead(mixed: MirrorOfTest) -> None:
     for text in ("LINC:000123", "https://sandbox.dandiarchive.org/dandiset/000123"):
-        assert contents_here(parse(text), mixed.path) is None
+        assert local_contents(parse(text), mixed.path) is None
     own = f"{mixed.server.api_url}/dandisets/000123/"
     for text in ("DANDI:000123", "https://dandiarchive.org/dandiset/000123", "000123", own):
-        assert contents_here(parse(text), mixed.path)
+        assert local_contents(parse(text), mixed.path)
 
 
 def test_a_tag_of_a_persons_own_is_no_version(mixed: MirrorOfTest) -> None:

@@ -21,7 +21,7 @@ from dandi_mirror.archive.http.session import Session
 from dandi_mirror.config import Sibling, read_settings
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import LockedError, TemporaryError, UsageError
-from dandi_mirror.mirror.push.push import Push, Pushed, push_many
+from dandi_mirror.mirror.push.push import PushResult, PushRun, push_many
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import DandisetRow
 from dandi_mirror.repo.git import lock
@@ -40,7 +40,7 @@ class Published:
     dandisets: dict[str, Dandiset]
     target: Path
 
-    def push(self, *ids: str, private: bool = False, ask: Any = None, **options: Any) -> dict[str, Pushed]:
+    def push(self, *ids: str, private: bool = False, ask: Any = None, **options: Any) -> dict[str, PushResult]:
         """A push in this process; the reports by Dandiset."""
         here = Mirror(self.mirror.path)
         with closing(Session(self.mirror.server.api_url, policy=IMPATIENT)) as session:
@@ -48,7 +48,7 @@ class Published:
             asked = ask or Client(session).dandiset
             return {
                 report.dandiset: report
-                for report in push_many(Push(here, sibling, list(ids) or here.dandisets(), asked, **options), 2)
+                for report in push_many(PushRun(here, sibling, list(ids) or here.dandisets(), asked, **options), 2)
             }
 
     def cli(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -87,11 +87,11 @@ def two(archive: Archive, mirror: MirrorOfTest, tmp_path: Path) -> Published:
     return Published(mirror, dandisets, tmp_path / "backup")
 
 
-def codes(reports: dict[str, Pushed]) -> dict[str, int]:
+def codes(reports: dict[str, PushResult]) -> dict[str, int]:
     return {dandiset: report.exit_code for dandiset, report in reports.items()}
 
 
-def type_in(report: Pushed, start: str) -> None:
+def type_in(report: PushResult, start: str) -> None:
     """Do what a report says should be typed, word for word."""
     begin = report.message.index(start)
     command = report.message[begin:].split(";")[0].split(",")[0]
@@ -224,7 +224,7 @@ def test_another_tag_and_a_rewritten_branch_at_the_sibling_are_left_alone(two: P
     reports = two.push()
     assert codes(reports) == {"000027": 0, "000123": 3, "": 0}
     assert "draft has commits there that are not here" in reports["000123"].message
-    assert f"{TAG} is another tag there" in reports["000123"].message
+    assert f"{TAG} is a different tag there" in reports["000123"].message
     assert "\n" not in reports["000123"].message
     after = two.there("000123")
     assert {ref for ref in after if after[ref] != before[ref]} == {"refs/heads/git-annex"}
@@ -272,7 +272,7 @@ def test_an_embargoed_dandiset_goes_to_a_private_sibling_only(two: Published) ->
     two.dandisets["000123"].set_embargo("EMBARGOED")
     reports = two.push()
     assert codes(reports) == {"000027": 0, "000123": 3, "": 0}
-    assert "is not open to all" in reports["000123"].message
+    assert "it is not open (" in reports["000123"].message
     assert not (two.target / "000123").exists(), "not even its name"
     assert two.there("") == {}, "nor in the superdataset"
     two.mirror.server.requests.clear()

@@ -110,7 +110,7 @@ def test_a_sibling_that_has_the_old_tag_is_not_forced_and_its_owner_is_told_what
     mirror.sync(mode="verify")
     mirror.sync(accepted=frozenset({VERSION}))
     said = mirror.cli("push", "--to", "disk", code=3).stderr
-    assert f"{VERSION} is there as it was before its change was accepted here" in said
+    assert f"{VERSION} is still the tag from before --accept-changed" in said
 
     def tags() -> dict[str, str]:
         lines = run(

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dandi_mirror.config import FILE, read_settings
 from dandi_mirror.embedded import Archive
-from dandi_mirror.mirror.monitor.metrics import RunFacts, Seen, prometheus_text
+from dandi_mirror.mirror.monitor.metrics import LastSuccess, RunFacts, prometheus_text
 from tests.conftest import MirrorOfTest, run
 from tests.support.pages import FENCE, TOP, page, rows, words
 
@@ -80,7 +80,7 @@ def test_the_settings_that_are_shown_are_settings(tmp_path: Path) -> None:
 
 def exported() -> set[str]:
     run = RunFacts(1.0, 1.0, 0, 1, 1, 0, {"ok": 1})
-    text = prometheus_text("m", run, Seen(1.0, {"000004": 1.0}), {"alarm": 0})
+    text = prometheus_text("m", run, LastSuccess(1.0, {"000004": 1.0}), {"alarm": 0})
     return {family.name for family in text_string_to_metric_families(text)}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.embedded import Archive
-from dandi_mirror.mirror.fetch.plain_files import PARTIALS
+from dandi_mirror.mirror.fetch.download_plan import PARTIALS
 from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.model import Report
 from dandi_mirror.upload.read.findings import one_line
@@ -129,7 +129,7 @@ def test_download_goes_on_after_a_run_that_was_cut_off_and_overwrites_nothing(
     here = tmp_path / "here"
     where = ["-o", str(here), "-d", str(published.path), "-i", published.server.api_url]
     told("download", "000123", *where)
-    assert "it is there already; see -e" in told("download", "000123", *where, code=3)
+    assert "it is there already; to choose what happens to it, add -e" in told("download", "000123", *where, code=3)
     (here / "000123/sub-1/a.nwb").unlink()
     (here / PARTIALS).mkdir()
     (here / PARTIALS / sha256(b"xx").hexdigest()).write_bytes(b"x")  # as if that was under way
@@ -139,7 +139,7 @@ def test_download_goes_on_after_a_run_that_was_cut_off_and_overwrites_nothing(
     (here / PARTIALS).mkdir()
     (here / PARTIALS / "something").write_bytes(b"x")
     said = told("download", "000123", *where, code=3)
-    assert "sub-1/a.nwb: it is there already, and is another file; see -e" in said
+    assert "sub-1/a.nwb: another file is there already; to choose what happens to it, add -e" in said
     assert (here / "000123/sub-1/a.nwb").read_bytes() == b"mine"
 
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import UsageError
 from dandi_mirror.files.own import OwnPath
-from dandi_mirror.mirror.search.index import bring_up, opened, path_of
-from dandi_mirror.mirror.search.query import OPERATORS, Term, parse
-from dandi_mirror.mirror.search.search import Answer, near, search
+from dandi_mirror.mirror.search.index import opened, path_of, update_index
+from dandi_mirror.mirror.search.query import OPERATORS, Term, parse_query
+from dandi_mirror.mirror.search.search import SearchResult, search, suggestions
 from dandi_mirror.mirror.state.layout import Mirror
 from tests.conftest import MirrorOfTest, only_asked, run
 from tests.support.dandisets import participant
@@ -78,14 +78,14 @@ def ask(made: MirrorOfTest, *arguments: str, code: int = 0, cwd: Path | None = N
     return done.stdout, done.stderr
 
 
-def answer(made: MirrorOfTest, *query: str, old: bool = False) -> Answer:
+def answer(made: MirrorOfTest, *query: str, old: bool = False) -> SearchResult:
     mirror = Mirror(made.path)
-    bring_up(mirror, lambda dandiset, doing: None)
+    update_index(mirror, lambda dandiset, doing: None)
     with opened(path_of(mirror)) as database:
-        return search(database, parse(query), old=old, most=10, most_files=10)
+        return search(database, parse_query(query), old=old, most=10, most_files=10)
 
 
-def paths(found: Answer) -> list[str]:
+def paths(found: SearchResult) -> list[str]:
     return [f"{dandiset.dandiset}@{hit.version}/{hit.path}" for dandiset in found.found for hit in dandiset.hits]
 
 
@@ -181,7 +181,7 @@ def test_records_have_datalads_keys_and_a_summary_that_counts_all(asked: MirrorO
         (["doi:10.48324"], "'\"doi:10.48324\"' with both quotes"),
         (["owner:jane"], "contributor:jane"),
         (["created_after:soon"], "created_after:2024-01-31"),
-        (["modified_before:20240131T00"], "write modified_before:2024-01-31"),
+        (["modified_before:20240131T00"], "write it as modified_before:2024-01-31"),
         ([" "], "nothing to search for"),
         (['""'], "nothing to search for"),
         (["x"] * 33, "at most 32"),
@@ -215,8 +215,8 @@ def test_what_is_not_there_is_no_failure_and_what_is_nearly_so_is_named(
 def test_the_index_follows_refs_and_reads_nothing_else_anew(archive: Archive, made: MirrorOfTest) -> None:
     seen: list[str] = []
     mirror = Mirror(made.path)
-    assert bring_up(mirror, lambda dandiset, doing: seen.append(dandiset)).brought == ["000123", "000200"]
-    assert bring_up(mirror, lambda dandiset, doing: seen.append(dandiset)).brought == []
+    assert update_index(mirror, lambda dandiset, doing: seen.append(dandiset)).updated == ["000123", "000200"]
+    assert update_index(mirror, lambda dandiset, doing: seen.append(dandiset)).updated == []
     dandiset = archive.dandisets["000123"]
     dandiset.delete_asset("sub-a/sub-a_ses-1_ecephys.nwb")
     dandiset.add_asset("sub-c/sub-c.nwb", archive.add_blob(b"four"), metadata=nwb("c"))
@@ -228,7 +228,7 @@ def test_the_index_follows_refs_and_reads_nothing_else_anew(archive: Archive, ma
     made.sync()
     assert paths(answer(made, "subject:c", old=True)) == []
     with opened(path_of(mirror)) as database:
-        assert near(database, [Term("subc"), Term("c", "subject")])["c"] == []
+        assert suggestions(database, [Term("subc"), Term("c", "subject")])["c"] == []
         assert database.execute("SELECT count(*) FROM words WHERE words MATCH 'c'").fetchone() == (0,)
         in_use = "SELECT count(*) FROM part WHERE number NOT IN (SELECT part FROM holds)"
         assert database.execute(in_use).fetchone() == (0,)
@@ -239,14 +239,14 @@ def test_the_index_follows_refs_and_reads_nothing_else_anew(archive: Archive, ma
 
 def test_an_index_that_came_step_by_step_says_what_one_made_at_once_does(archive: Archive, made: MirrorOfTest) -> None:
     mirror = Mirror(made.path)
-    bring_up(mirror, lambda dandiset, doing: None)
+    update_index(mirror, lambda dandiset, doing: None)
     archive.dandisets["000123"].delete_asset("sub-a/sub-a_ses-1_ecephys.nwb")
     archive.dandisets["000123"].publish("0.240202.0000", created="2024-02-02T00:00:00Z")
     made.sync()
-    bring_up(mirror, lambda dandiset, doing: None)
+    update_index(mirror, lambda dandiset, doing: None)
     stepwise = contents(path_of(mirror))
     path_of(mirror).unlink()
-    bring_up(mirror, lambda dandiset, doing: None)
+    update_index(mirror, lambda dandiset, doing: None)
     assert contents(path_of(mirror)) == stepwise
 
 
@@ -289,14 +289,14 @@ def test_a_stale_index_on_a_read_only_disk_answers_as_it_is(
     archive: Archive, made: MirrorOfTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror = Mirror(made.path)
-    bring_up(mirror, lambda dandiset, doing: None)
+    update_index(mirror, lambda dandiset, doing: None)
     archive.dandisets["000200"].add_asset("new.nwb", archive.add_blob(b"new"))
     made.sync("000200")
     path = path_of(mirror).path
     real = sqlite3.connect
     # what SQLite says of a file that is not ours to write, also to root
     monkeypatch.setattr(sqlite3, "connect", lambda name, **how: real(f"{path.as_uri()}?mode=ro", **how | {"uri": True}))
-    fresh = bring_up(mirror, lambda dandiset, doing: None)
+    fresh = update_index(mirror, lambda dandiset, doing: None)
     assert fresh.stale == ["000200"]
     assert "readonly" in fresh.why
     assert paths(answer(made, "ecephys")) == [A]
@@ -346,11 +346,11 @@ QUERIES = st.text() | st.lists(
 @given(query=st.lists(QUERIES | st.just("a\udc80b"), max_size=3))
 def test_nothing_that_is_typed_is_syntax(query: list[str], empty_index: sqlite3.Connection) -> None:
     try:
-        terms = parse(query)
+        terms = parse_query(query)
     except UsageError:
         return
     search(empty_index, terms, old=False, most=1, most_files=1)
-    near(empty_index, terms)
+    suggestions(empty_index, terms)
 
 
 # --- which ------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from zarr_checksum.tree import ZarrChecksumTree
 
 from dandi_mirror.embedded import Archive, Request
 from dandi_mirror.embedded.store.blobs import Zarr
-from dandi_mirror.mirror.fetch.plain_files import PARTIALS
+from dandi_mirror.mirror.fetch.download_plan import PARTIALS
 from tests.conftest import MirrorOfTest
 from tests.support.credentials import TOKEN, variable
 from tests.support.downloading import asked, download, found
@@ -129,7 +129,7 @@ def test_what_becomes_of_a_zarr_that_is_there(
     name = f"000123@draft/{PATH}"
     download(mirror, out, name)
     done = download(mirror, out, name, code=3)
-    assert done.stderr == f"{PATH}: it is there already; see -e\n"
+    assert done.stderr == f"{PATH}: it is there already; to choose what happens to it, add -e\n"
     for existing in ("skip", "overwrite-different", "refresh"):
         done = download(mirror, out, name, "-e", existing)
         assert (done.stdout, entries_asked(mirror)) == ("", []), existing
@@ -157,7 +157,7 @@ def test_what_becomes_of_a_zarr_that_is_there(
 def test_a_file_in_its_place_is_left_alone(mirror: MirrorOfTest, zarr: Zarr, tmp_path: Path) -> None:
     (tmp_path / "x.ome.zarr").write_text("mine")
     done = download(mirror, tmp_path, f"000123@draft/{PATH}", "-e", "overwrite", code=3)
-    assert done.stderr == f"{PATH}: a file stands there; move it away\n"
+    assert done.stderr == f"{PATH}: there is a file in its place; move it away\n"
     assert (tmp_path / "x.ome.zarr").read_text() == "mine"
 
 
@@ -170,7 +170,10 @@ def test_a_folder_where_a_file_of_the_zarr_goes_is_said_and_nothing_is_taken_awa
     (inside / ".zarray").mkdir()
     (inside / ".zarray" / "mine").write_text("mine")
     done = download(mirror, tmp_path, f"000123@draft/{PATH}", "-e", "refresh", code=3)
-    assert "1 of its 6 files did not come; arr/.zarray: a folder stands there; move it away" in done.stderr
+    assert (
+        "1 of its 6 files could not be downloaded; arr/.zarray: there is a folder in its place; move it away"
+        in done.stderr
+    )
     assert (inside / ".zarray" / "mine").read_text() == "mine"
 
 
@@ -184,7 +187,7 @@ def test_wrong_bytes_never_make_a_zarr_and_the_next_run_asks_for_the_rest_only(
     mirror.server.intercept = broken
     done = download(mirror, tmp_path, f"000123@draft/{PATH}", code=3)
     words = "arr/1 a/0: the downloaded bytes do not match its MD5"
-    assert done.stderr == f"{PATH}: 1 of its 6 files did not come; {words}\n"
+    assert done.stderr == f"{PATH}: 1 of its 6 files could not be downloaded; {words}\n"
     assert not (tmp_path / "x.ome.zarr").exists()
     mirror.server.intercept = None
     download(mirror, tmp_path, f"000123@draft/{PATH}")
@@ -198,11 +201,11 @@ def test_a_zarr_in_the_making_and_one_that_changes_while_it_is_listed_do_not_com
 ) -> None:
     zarr.status = "Pending"
     done = download(mirror, tmp_path / "out", f"000123@draft/{PATH}", code=3)
-    assert "the archive is still taking it in; run this again later" in done.stderr
+    assert "the archive is still processing it; run the command again later" in done.stderr
     change(archive, zarr, FILES)
     zarr.files["arr/3"] = b"just uploaded"
     done = download(mirror, tmp_path / "out", f"000123@draft/{PATH}", code=3)
-    assert "what is listed of it lacks its checksum" in done.stderr
+    assert "the listed files do not have its checksum" in done.stderr
     assert entries_asked(mirror) == []
     assert not (tmp_path / "out").exists()
 

@@ -18,7 +18,8 @@ from dandi_mirror.workflows import tokens
 
 if TYPE_CHECKING:
     from dandi_mirror.addresses import Allowed
-    from dandi_mirror.archive.content.scheduler import ByteCounter, TransferSettings
+    from dandi_mirror.archive.content.single import ByteCounter
+    from dandi_mirror.archive.content.sources import TransferSettings
     from dandi_mirror.errors import MirrorError
 
 SHOWN_FAILURES = 10
@@ -39,7 +40,7 @@ def common(command: Command) -> Command:
 
 def access(instance: str, allowed: Allowed) -> TransferSettings:
     """How content of an archive may be asked for; the keyring is opened when the API refuses something."""
-    from dandi_mirror.archive.content.scheduler import TransferSettings
+    from dandi_mirror.archive.content.sources import TransferSettings
     from dandi_mirror.archive.instances import api_url
 
     def stored() -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dandi_mirror.text import human_size, printable
 
 if TYPE_CHECKING:
-    from dandi_mirror.mirror.history.diff import Changes, FieldChange, File, Pair, Totals
+    from dandi_mirror.mirror.history.diff import Changes, ComparedFile, FieldChange, Pair, VersionTotals
 
 SHOWN = 10
 """So many files of a kind are named to people; the others are counted."""
@@ -44,7 +44,7 @@ def top(name: str) -> str:
     return name.partition(".")[0]
 
 
-def totals(held: Totals) -> list[str]:
+def totals(held: VersionTotals) -> list[str]:
     """Subjects, sessions, files and bytes, as cells."""
     facts = held.facts()
     return [*(f"{facts[name]:,}" for name in ("subjects", "sessions", "files")), human_size(facts["bytes"])]
@@ -119,8 +119,8 @@ def summary(changes: Changes) -> dict[str, Any]:
         "after": changes.after.facts(),
         **{kind: changes.counts().get(kind, 0) for kind in WORDS},
         "refused": changes.after.refused,
-        **{f"{what}_added": changes.come(what) for what in ("subjects", "sessions")},
-        **{f"{what}_removed": changes.gone(what) for what in ("subjects", "sessions")},
+        **{f"{what}_added": changes.gained(what) for what in ("subjects", "sessions")},
+        **{f"{what}_removed": changes.lost(what) for what in ("subjects", "sessions")},
         "fields": {name: len(pairs) for name, pairs in changes.fields().items()},
         "dandiset_fields": fields(changes.dandiset),
     }
@@ -131,7 +131,7 @@ def fields(changed: Iterable[FieldChange]) -> list[dict[str, Any]]:
     return [{"name": change.name, "old": list(change.old), "new": list(change.new)} for change in changed]
 
 
-def _record(kind: str, found: File | Pair, folder: Path) -> dict[str, Any]:
+def _record(kind: str, found: ComparedFile | Pair, folder: Path) -> dict[str, Any]:
     from dandi_mirror.mirror.history.diff import Pair
 
     old, new = (found.old, found.new) if isinstance(found, Pair) else (found, found)
@@ -149,7 +149,7 @@ def _rows(changes: Changes) -> Iterator[list[str]]:
     ):
         words = ""
         if name in {"subjects", "sessions"}:
-            signs = (("+", changes.come(name)), ("-", changes.gone(name)))
+            signs = (("+", changes.gained(name)), ("-", changes.lost(name)))
             words = "  ".join(f"{sign}{_some(names)}" for sign, names in signs if names)
         elif name == "files":
             words = short(changes).partition("; ")[0] if changes.counts() else ""
@@ -177,7 +177,7 @@ def _lists(changes: Changes) -> Iterator[tuple[str, list[str], int]]:
         yield "the Dandiset's own record", lines, len(changes.dandiset) - len(lines)
 
 
-def _line(found: File | Pair) -> str:
+def _line(found: ComparedFile | Pair) -> str:
     from dandi_mirror.mirror.history.diff import Pair
 
     if not isinstance(found, Pair):

@@ -37,7 +37,8 @@ def worker(jobs: int | None, file_time: float, file_memory: str) -> Worker:
         UsageError: the size is none, or dandi is not installed.
     """
     from dandi_mirror.config import size
-    from dandi_mirror.upload.read.worker import Limits, Worker
+    from dandi_mirror.upload.read.reader import Limits
+    from dandi_mirror.upload.read.worker import Worker
 
     return Worker(
         jobs or min(4, os.cpu_count() or 1), Limits(seconds=file_time, memory=size("--file-memory", file_memory))

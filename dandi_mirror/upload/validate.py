@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dandi_mirror.upload.kinds import DESCRIPTION, ZARR, Kinds, is_junk, is_zarr, refuse_upload
-from dandi_mirror.upload.read.worker import FileError, Worker
+from dandi_mirror.upload.read.reader import FileError
+from dandi_mirror.upload.read.worker import Worker
 
 SEVERITIES = ("INFO", "HINT", "WARNING", "ERROR", "CRITICAL")
 UNREADABLE = "DANDI_MIRROR.UNREADABLE"

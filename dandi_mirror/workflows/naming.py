@@ -50,12 +50,12 @@ def _asked(name: Name, archive: str | None) -> Name:
     """An asset of a known Dandiset, by its path, as the archive says."""
     from dataclasses import replace
 
-    from dandi_mirror.mirror.contents.remote import contents_there
+    from dandi_mirror.mirror.contents.remote import remote_contents
     from dandi_mirror.workflows import tokens
 
     if not name.dandiset or not archive:
         return name
-    found = tokens.asked(archive, name.instance, lambda there: contents_there(name, there))
+    found = tokens.asked(archive, name.instance, lambda there: remote_contents(name, there))
     return replace(name, version=found.version, path=found.files[0].path, asset=None)
 
 
@@ -167,10 +167,10 @@ def api_here(name: Name, mirror_path: Path, folder: Path | None) -> str:
     """The API of the archive that a name's dataset on this machine is of, as it says itself; empty if it does not."""
     from dandi_mirror.addresses import Allowed, is_inside
     from dandi_mirror.archive.instances import known_name
-    from dandi_mirror.mirror.contents.local import dataset_here
+    from dandi_mirror.mirror.contents.local import local_dataset
     from dandi_mirror.repo.annex.clone import Clone
 
-    dataset = dataset_here(name, mirror_path.absolute(), folder)
+    dataset = local_dataset(name, mirror_path.absolute(), folder)
     clone = Clone(dataset.path) if dataset else None
     api = clone.api() if clone else ""
     if not clone or not api or known_name(api):

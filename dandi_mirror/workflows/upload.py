@@ -31,7 +31,7 @@ from dandi_mirror.upload.change.plan import Do, make_plan
 from dandi_mirror.upload.change.waiting import until_known
 from dandi_mirror.upload.kinds import Kinds, is_included, why_unasked
 from dandi_mirror.upload.read.worker import Worker, worthwhile
-from dandi_mirror.upload.send.send import Meter
+from dandi_mirror.upload.send.types import Meter
 from dandi_mirror.workflows.upload_plan import Planned
 
 UPDATE = "dandi-mirror upload --update"

@@ -16,7 +16,7 @@ from dandi_mirror import __version__
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.config import Settings
 from dandi_mirror.errors import DiskError, MirrorError, UsageError
-from dandi_mirror.mirror.monitor.metrics import RunFacts, Seen, prometheus_text, write_metrics
+from dandi_mirror.mirror.monitor.metrics import LastSuccess, RunFacts, prometheus_text, write_metrics
 from dandi_mirror.mirror.monitor.run_log import RunLog
 from dandi_mirror.mirror.monitor.status import words
 from dandi_mirror.mirror.state.layout import Mirror
@@ -41,7 +41,7 @@ def watched(mirror: Mirror, settings: Settings, asked: Mapping[str, object], dry
     if metrics and not metrics.parent.is_dir():
         raise UsageError(f"{metrics.parent} is not a folder, so no metrics can be written there; make it first")
     watch = Watch(mirror, RunLog(mirror.own / "log", settings.keep_runs, first), metrics)
-    watch.seen = Seen.read(mirror.own / "log" / "seen.json")
+    watch.seen = LastSuccess.read(mirror.own / "log" / "seen.json")
     if dry_run:
         yield watch
         return
@@ -77,7 +77,7 @@ class Watch:
     """Whether all that was heard so far is that what was asked for cannot be: then nothing is written."""
     counts: Counter[str] = field(default_factory=Counter)
     content: int = 0
-    seen: Seen = field(default_factory=Seen)
+    seen: LastSuccess = field(default_factory=LastSuccess)
 
     def add(self, report: Report) -> None:
         """Note what became of one Dandiset."""
@@ -135,7 +135,7 @@ class Watch:
     def _remember(self, run: RunFacts, error: BaseException | None) -> None:
         here = set(self.mirror.dandisets()) - self.left_out
         self.seen.dandisets = {name: when for name, when in self.seen.dandisets.items() if name in here}
-        (self.mirror.own / "log" / "seen.json").replace(self.seen.spelled())
+        (self.mirror.own / "log" / "seen.json").replace(self.seen.as_json())
         summary = {
             "action": "summary",
             "status": "ok" if run.exit_code == 0 else "error",

@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_asked_for(
         mirror.server.requests.clear()
         done = subprocess.run(_command(mirror), cwd=disk / "clone", capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr.count("\n")) == (6, 1), done.stderr
-        assert "12,000,000 bytes are to come" in done.stderr and "set --max-size" in done.stderr
+        assert "the download needs 12,000,000 bytes" in done.stderr and "set --max-size" in done.stderr
         assert _asked(mirror) == [] and _objects(disk / "clone") == []
         fits = [*_command(mirror), "--max-size", "7M"]
         assert subprocess.run(fits, cwd=disk / "clone", check=False).returncode == 0

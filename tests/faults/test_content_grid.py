@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.addresses import Allowed
-from dandi_mirror.archive.content.scheduler import DownloadOutcome, Item, TransferSettings, fetch
+from dandi_mirror.archive.content.scheduler import fetch
+from dandi_mirror.archive.content.single import DownloadOutcome, Item
+from dandi_mirror.archive.content.sources import TransferSettings
 from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.embedded import Archive, serve
 from tests.support import kinds

@@ -18,8 +18,9 @@ import pytest
 from dandi_mirror.archive.api.client import MOST_PAGES
 from dandi_mirror.archive.api.client import Archive as Client
 from dandi_mirror.archive.http.pool import AT_ONCE, HEAD
-from dandi_mirror.archive.http.retry import HOPS, RetryPolicy
-from dandi_mirror.archive.http.session import LARGEST_ANSWER, MOST_FAILURES, Session
+from dandi_mirror.archive.http.retry import HOPS, MOST_FAILURES, RetryPolicy
+from dandi_mirror.archive.http.retrying_client import LARGEST_ANSWER
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.archive.http.wait_messages import ENOUGH
 from dandi_mirror.canonical import DEEPEST
 from dandi_mirror.embedded import Archive, serve

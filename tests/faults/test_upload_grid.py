@@ -18,7 +18,8 @@ from dandi_mirror.digests import dandi_etag
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.upload.change.register import Change, Unregistered, register
-from dandi_mirror.upload.send.send import Sent, Source, Unsent, send_blobs
+from dandi_mirror.upload.send.send import send_blobs
+from dandi_mirror.upload.send.types import Sent, Source, Unsent
 from tests.support import kinds
 from tests.support import putting as uploading
 from tests.support.proxy import Exchange, Fault, Proxy, proxy_of

@@ -13,7 +13,7 @@ import pytest
 from starlette.responses import Response
 
 from dandi_mirror.archive.http.retry import RetryPolicy
-from dandi_mirror.archive.http.session import LARGEST_ANSWER
+from dandi_mirror.archive.http.retrying_client import LARGEST_ANSWER
 from dandi_mirror.embedded import Archive, Request, Server, serve
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.model import Report

@@ -13,7 +13,7 @@ import pytest
 
 from dandi_mirror.archive.names import parse
 from dandi_mirror.cli.changes import day
-from dandi_mirror.mirror.contents.local import contents_here
+from dandi_mirror.mirror.contents.local import local_contents
 from dandi_mirror.mirror.format.record_reader import Record, admit
 from dandi_mirror.mirror.locate.versions import states
 from dandi_mirror.repo.git.dataset import Dataset
@@ -163,7 +163,7 @@ def test_what_was_refused_and_kept_is_admitted_too(tmp_path: Path) -> None:
     }  # fmt: skip
     files = {f".dandi/refused/{ID}.json": text(json.dumps(facts).encode()), ".dandi/refused/x.json": text(b"[")}
     clone = Hostile([record()], {**files, "sub-1/a.txt": text()}).make(tmp_path / "clone")
-    found = contents_here(parse("000123@draft"), clone, clone)
+    found = local_contents(parse("000123@draft"), clone, clone)
     assert found
     refused = [file for file in found.files if file.state]
     assert [(file.asset_id, file.size) for file in refused] == [("", None), ("", None)]
@@ -187,13 +187,13 @@ def test_a_file_of_records_that_is_huge_or_missing_is_named_and_not_read(tmp_pat
     many = b"{}\n" * (1 << 18)
     for content, words in ((huge, "larger than a sync makes it"), (many, "larger than a sync makes it")):
         clone = Hostile([], {".dandi/assets.jsonl": text(content)}).make(tmp_path / f"clone-{len(content)}")
-        found = contents_here(parse("000123@draft"), clone, clone)
+        found = local_contents(parse("000123@draft"), clone, clone)
         assert found
         assert [file.reason for file in found.files] == [f"a file of records is {words}"]
     git = ("git", "-C", str(clone))
     oid = run(*git, "rev-parse", "draft:.dandi/assets.jsonl").stdout.strip()
     (clone / ".git" / "objects" / oid[:2] / oid[2:]).unlink()
-    found = contents_here(parse("000123@draft"), clone, clone)
+    found = local_contents(parse("000123@draft"), clone, clone)
     assert found
     assert [file.reason for file in found.files] == ["a file of records is missing"]
 
@@ -235,7 +235,7 @@ def test_tags_and_dates_that_no_sync_writes_are_no_exception(tmp_path: Path) -> 
     found = states(Dataset(clone))
     assert {state.name for state in found} == {"draft", TAG, "0.240202.0000", "0.240303.0000"}
     assert all(day(state.seconds) for state in found)
-    assert contents_here(parse("000123"), clone, clone)
+    assert local_contents(parse("000123"), clone, clone)
 
 
 HIDDEN = "a\u202eb\u200b\x1b[31m\u115f\ufe0f"

@@ -10,7 +10,7 @@ import pytest
 
 from dandi_mirror.embedded import Archive
 from dandi_mirror.mirror.monitor.status import Word, status_of, words
-from dandi_mirror.mirror.search.index import bring_up
+from dandi_mirror.mirror.search.index import update_index
 from dandi_mirror.mirror.state.layout import Mirror
 from tests.conftest import MirrorOfTest, run
 from tests.support.own_files import snapshot
@@ -80,7 +80,7 @@ def test_a_sync_writes_into_no_other_repository(
     # it keeps nobody from the others
     there = Mirror(held.path)
     assert status_of(there, "000888", None).word in {Word.FAILED, Word.MISSING}
-    assert bring_up(there, lambda dandiset, doing: None).brought == ["000123"]
+    assert update_index(there, lambda dandiset, doing: None).updated == ["000123"]
     assert held.sync("000123", mode="force").exit_code == 0
     assert words(there)["up to date"] == 1
     assert (snapshot(victim), snapshot(member)) == (before, ours)

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from dandi_mirror.errors import DiskError
 from dandi_mirror.files.own import NotOurs, OwnPath
 from dandi_mirror.mirror.monitor.run_log import past_runs
 from dandi_mirror.mirror.monitor.status import words as words_of_metrics
-from dandi_mirror.mirror.search.index import bring_up
+from dandi_mirror.mirror.search.index import update_index
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.remembered import Remembered
 from dandi_mirror.model import Report
@@ -93,7 +94,7 @@ def test_a_link_in_place_of_a_folder_of_ours_is_never_followed(
             said(lambda: mirror.sync(mode="force")),
             said(lambda: mirror.sync(mode="force", dry_run=True)),
             said(lambda: words_of_metrics(Mirror(mirror.path))),
-            said(lambda: bring_up(Mirror(mirror.path), lambda dandiset, doing: None)),
+            said(lambda: update_index(Mirror(mirror.path), lambda dandiset, doing: None)),
             said(lambda: list(past_runs(Mirror(mirror.path).own / "log"))),
         ]
         assert snapshot(victim) == before, place
@@ -121,7 +122,7 @@ def test_a_database_of_something_else_in_place_of_ours_is_named_and_never_emptie
     place = mirror.path / ".dandi-mirror" / name
     shutil.copyfile(victim / "zotero.sqlite", place)
     if name == "search.sqlite":
-        words = said(lambda: bring_up(Mirror(mirror.path), lambda dandiset, doing: None))
+        words = said(lambda: update_index(Mirror(mirror.path), lambda dandiset, doing: None))
     else:
         words = said(lambda: mirror.sync(mode="force"))
     assert place.read_bytes() == (victim / "zotero.sqlite").read_bytes()
@@ -193,7 +194,7 @@ def test_what_we_write_is_for_the_group_where_git_shares_the_repository(
     try:
         fill(archive, mirror)
         mirror.sync()
-        bring_up(Mirror(mirror.path), lambda dandiset, doing: None)
+        update_index(Mirror(mirror.path), lambda dandiset, doing: None)
     finally:
         os.umask(before)
     found = modes(mirror.path / ".dandi-mirror")
@@ -266,3 +267,14 @@ def test_a_mirror_alone_keeps_its_own_in_its_git_folder(archive: Archive, mirror
     with pytest.raises(NotOurs, match="is a link"), clone.lock("000123"):
         pass
     assert snapshot(victim) == before
+
+
+def test_a_list_of_members_that_is_a_link_to_a_device_is_not_read(archive: Archive, mirror: MirrorOfTest) -> None:
+    fill(archive, mirror)
+    modules = mirror.path / ".gitmodules"
+    modules.unlink()
+    modules.symlink_to("/dev/zero")
+    # without an end to what may be read, it would take all memory that there is
+    command = f"ulimit -v 1500000; exec {sys.executable} -m dandi_mirror ls ."
+    done = run("bash", "-c", command, cwd=mirror.path)
+    assert "000123" in done.stdout and "MemoryError" not in done.stderr

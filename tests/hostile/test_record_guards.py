@@ -14,14 +14,14 @@ from dandi_mirror.errors import UsageError
 from dandi_mirror.files.opening import read_file
 from dandi_mirror.files.own import NotOurs, own_path_in_own_folder
 from dandi_mirror.files.target import InTheWay, TargetFolder
-from dandi_mirror.mirror.contents.local import found_file
+from dandi_mirror.mirror.contents.files import file_of_finding
 from dandi_mirror.mirror.format.admission import ContentHosts, Refusal, admit_row
 from dandi_mirror.model import Finding, Instance, Kind
 from dandi_mirror.paths import refuse_path
 from dandi_mirror.repo.annex.keys import annex_key, is_key
 from dandi_mirror.text import plain, printable
 from dandi_mirror.upload.organize import placing
-from dandi_mirror.upload.read.worker import FileError
+from dandi_mirror.upload.read.reader import FileError
 from tests.support.clones import ID, record
 from tests.support.remote import KEY, talk
 
@@ -52,7 +52,7 @@ def test_an_id_that_is_none_is_not_believed_of_a_row_or_a_finding(asset_id: obje
     refused = admit_row(record(asset_id=asset_id), ContentHosts(Instance("DANDI", API)))
     assert isinstance(refused, Refusal)
     assert (refused.asset_id, refused.reason) == ("", "the asset id is not a UUID of version 4")
-    assert found_file(Finding("draft", "a", Kind.PENDING, "", asset_id)).asset_id == ""  # type: ignore[arg-type]
+    assert file_of_finding(Finding("draft", "a", Kind.PENDING, "", asset_id)).asset_id == ""  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

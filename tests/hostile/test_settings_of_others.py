@@ -146,7 +146,7 @@ def test_a_refused_sync_leaves_the_file_alone_that_the_settings_name(
 def test_metrics_are_never_written_over_another_file(archive: Archive, mirror: MirrorOfTest, diary: Path) -> None:
     fill(archive, mirror)
     done = mirror.cli("sync", "--metrics", str(diary), code=6)
-    assert "is no file of metrics that dandi-mirror has written" in done.stderr
+    assert "is not a metrics file of dandi-mirror" in done.stderr
     assert diary.read_text() == MINE
     diary.unlink()
     for _ in range(2):

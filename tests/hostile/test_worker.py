@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.upload.read.reader import Reader
-from dandi_mirror.upload.read.worker import FileError, Limits, Worker
+from dandi_mirror.upload.read.reader import FileError, Limits, Reader
+from dandi_mirror.upload.read.worker import Worker
 from tests.support.nwb import truncated, write_nwb
 from tests.support.waiting import LONG, SOON
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from dandi_mirror import digests
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.upload.change.register import Change, Registered, register
-from dandi_mirror.upload.send.send import Sent, Source, send_blobs
+from dandi_mirror.upload.send.send import send_blobs
+from dandi_mirror.upload.send.types import Sent, Source
 from tests.support.sending import DANDISET, PATIENCE, SMALL_PART, TOKEN
 
 

@@ -12,7 +12,8 @@ from dandi_mirror.addresses import Allowed
 from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.embedded import Archive, Objects, Server
-from dandi_mirror.upload.send.send import Meter, Sent, Source, Unsent, send_blobs
+from dandi_mirror.upload.send.send import send_blobs
+from dandi_mirror.upload.send.types import Meter, Sent, Source, Unsent
 from tests.support.asking import OWNER
 
 MIB = 1 << 20

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.embedded.serving.app import Request
-from dandi_mirror.upload.send.send import Unsent
+from dandi_mirror.upload.send.types import Unsent
 from tests.support.proxy import Proxy, proxy_of
 from tests.support.sending import TOKEN, Desk, put, sha256
 

@@ -14,7 +14,7 @@ from dandi_mirror.archive.api.drafts import (
     publish,
     unembargo,
 )
-from dandi_mirror.archive.http.session import RequestRefused
+from dandi_mirror.archive.http.retrying_client import RequestRefused
 from dandi_mirror.embedded import Archive, Dandiset, Server
 from dandi_mirror.embedded.serving.app import Request
 from dandi_mirror.errors import CredentialsError

@@ -18,7 +18,7 @@ from dandi_mirror import digests
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.embedded.serving.app import Request
 from dandi_mirror.errors import CredentialsError
-from dandi_mirror.upload.send.send import Sent, Source, Unsent
+from dandi_mirror.upload.send.types import Sent, Source, Unsent
 from tests.support.sending import SMALL_PART as PART
 from tests.support.sending import TOKEN, Desk, put, stored
 

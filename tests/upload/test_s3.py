@@ -12,7 +12,7 @@ from starlette.responses import Response
 from dandi_mirror import digests
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.embedded.bucket.outside import OutsideBucket
-from dandi_mirror.upload.send.send import Source, Unsent
+from dandi_mirror.upload.send.types import Source, Unsent
 from tests.support.seaweed import KEY, seaweed
 from tests.support.sending import SMALL_PART, Desk, own_archive, put, sha256, stored
 from tests.support.waiting import wait_until

@@ -9,7 +9,7 @@ import pytest
 from dandi_mirror.archive.api.uploads import blob_of
 from dandi_mirror.digests import dandi_etag
 from dandi_mirror.embedded import Archive, Server
-from dandi_mirror.upload.send.send import Sent
+from dandi_mirror.upload.send.types import Sent
 from tests.support.sending import MIB, PART, Desk, asked, put, sha256, stored
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from dandi_mirror.archive.api.client import PAGE
 from dandi_mirror.archive.api.rows import dandiset_row, json_object
-from dandi_mirror.archive.http.session import LostResponse, RequestRefused, Session
+from dandi_mirror.archive.http.retrying_client import LostResponse, RequestRefused
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.errors import BadAnswerError, NotFoundError
 from dandi_mirror.model import DandisetRow, is_asset_id
 

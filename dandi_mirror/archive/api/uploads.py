@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from dandi_mirror.archive.api.rows import json_object
 from dandi_mirror.archive.http.retry import LATER
-from dandi_mirror.archive.http.retrying_client import Body
-from dandi_mirror.archive.http.session import LostResponse, RequestRefused, Session
+from dandi_mirror.archive.http.retrying_client import Body, LostResponse, RequestRefused
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.digests import is_sha256
 from dandi_mirror.errors import BadAnswerError, CredentialsError, NotFoundError, PartError
 from dandi_mirror.model import is_asset_id, parse_time

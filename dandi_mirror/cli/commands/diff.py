@@ -36,7 +36,7 @@ def command(versions: str, mirror_path: Path, form: str) -> int:
     dataset, dandiset, typed = read_versions(versions, mirror_path)
     old, new = range_of(dataset, dandiset, typed)
     with Comparer(dataset) as comparer:
-        found, _ = comparer.changes(comparer.held(old) if old else NOTHING, new)
+        found, _ = comparer.changes(comparer.read(old) if old else NOTHING, new)
     refused = words.refused_line(f"{dandiset}@{new.name}", found)
     code = PartError.exit_code if refused else 0
     ends = {"from": old.name if old else "", "to": new.name}

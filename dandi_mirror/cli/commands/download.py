@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dandi_mirror.archive.api.client import Archive
     from dandi_mirror.archive.content.sources import TransferSettings
     from dandi_mirror.archive.names import Name
-    from dandi_mirror.mirror.contents.local import Contents, File
-    from dandi_mirror.mirror.fetch.plain_files import Done, Plan
+    from dandi_mirror.mirror.contents.files import Contents, VersionFile
+    from dandi_mirror.mirror.fetch.download_plan import DownloadPlan, DownloadResult
 
 
 @click.command("download")
@@ -79,24 +79,25 @@ class _Run:
         from dataclasses import replace
 
         from dandi_mirror.archive.instances import api_url
-        from dandi_mirror.mirror.contents.local import contents_here, urls
-        from dandi_mirror.mirror.fetch.plain_files import Done, make_plan
+        from dandi_mirror.mirror.contents.links import urls
+        from dandi_mirror.mirror.contents.local import local_contents
+        from dandi_mirror.mirror.fetch.download_plan import DownloadResult, plan_download
 
         api = naming.api_here(name, mirror_path, clone)
         settings = naming.settings_for(mirror_path, [name], api, instance=instance)
         archive, self.hosts = settings.instance, frozenset(settings.content_hosts)
         here = replace(name, instance=name.instance or instance)
-        contents = contents_here(here, mirror_path, clone) or naming.known(
+        contents = local_contents(here, mirror_path, clone) or naming.known(
             name, mirror_path, lambda: _ask(name, archive, self._wants_record(name))
         )
-        plan = make_plan(name, contents, self.folder, self.existing, self.taken, preserve_tree=self.preserve_tree)
+        plan = plan_download(name, contents, self.folder, self.existing, self.taken, preserve_tree=self.preserve_tree)
         for done in plan.settled:
             self._tell(done, contents)
         if contents.record and contents.dandiset and self._wants_record(name):
             self._record(contents)
         if self.telling.dry_run:
             for file, path in (*plan.wanted, *plan.zarrs):
-                self._tell(Done(file, path), contents)
+                self._tell(DownloadResult(file, path), contents)
             return
         if plan.wanted:
             self._bring(plan, contents, urls(contents, api_url(archive)), archive)
@@ -119,43 +120,46 @@ class _Run:
         done = put_record(contents.record, self.folder, place, self.existing, dry_run=self.telling.dry_run)
         self._tell(done, contents)
 
-    def _bring(self, plan: Plan, contents: Contents, urls: dict[str, tuple[str, ...]], archive: str) -> None:
-        from dandi_mirror.archive.content.scheduler import JOBS, ByteCounter
+    def _bring(self, plan: DownloadPlan, contents: Contents, urls: dict[str, tuple[str, ...]], archive: str) -> None:
+        from dandi_mirror.archive.content.scheduler import JOBS
+        from dandi_mirror.archive.content.single import ByteCounter
         from dandi_mirror.errors import MirrorError
-        from dandi_mirror.mirror.fetch.plain_files import bring
+        from dandi_mirror.mirror.fetch.plain_files import download_files
 
         access, meter = self._access(archive), ByteCounter()
         with self.telling.progress(plan.size, meter):
             try:
-                for done in bring(plan, contents, urls, self.folder, access, meter, self.jobs or JOBS):
+                for done in download_files(plan, contents, urls, self.folder, access, meter, self.jobs or JOBS):
                     self._tell(done, contents)
             except MirrorError as error:
                 self.telling.ended_by(error)
                 raise
 
-    def _bring_zarr(self, zarr: File, path: Path, archive: str, said: str | None) -> Done:
-        from dandi_mirror.archive.content.scheduler import JOBS, ByteCounter
+    def _bring_zarr(self, zarr: VersionFile, path: Path, archive: str, said: str | None) -> DownloadResult:
+        from dandi_mirror.archive.content.scheduler import JOBS
+        from dandi_mirror.archive.content.single import ByteCounter
         from dandi_mirror.archive.instances import api_url
         from dandi_mirror.errors import DiskError, MirrorError
-        from dandi_mirror.mirror.contents.local import Contents, urls
-        from dandi_mirror.mirror.contents.remote import zarr_there
-        from dandi_mirror.mirror.fetch.plain_files import Done
-        from dandi_mirror.mirror.fetch.zarr_download import bring_zarr, plan_zarr
+        from dandi_mirror.mirror.contents.files import Contents
+        from dandi_mirror.mirror.contents.links import urls
+        from dandi_mirror.mirror.contents.remote import remote_zarr
+        from dandi_mirror.mirror.fetch.download_plan import DownloadResult
+        from dandi_mirror.mirror.fetch.zarr_download import download_zarr, plan_zarr_download
 
         access, meter = self._access(archive), ByteCounter()
         try:
-            zarr, files = tokens.asked(archive, said, lambda asked: zarr_there(asked, zarr))
-            filling = plan_zarr(zarr, files, path, self.folder, self.existing)
+            zarr, files = tokens.asked(archive, said, lambda asked: remote_zarr(asked, zarr))
+            filling = plan_zarr_download(zarr, files, path, self.folder, self.existing)
             where = urls(Contents("", "", "", files), api_url(archive))
             with self.telling.progress(filling.plan.size, meter):
-                return bring_zarr(filling, self.folder, where, access, meter, self.jobs or JOBS)
+                return download_zarr(filling, self.folder, where, access, meter, self.jobs or JOBS)
         except DiskError as error:
             self.telling.ended_by(error)
             raise
         except MirrorError as error:
-            return Done(zarr, path, "error", str(error).removeprefix(f"{zarr.path}: "), error.exit_code)
+            return DownloadResult(zarr, path, "error", str(error).removeprefix(f"{zarr.path}: "), error.exit_code)
 
-    def _tell(self, done: Done, contents: Contents) -> None:
+    def _tell(self, done: DownloadResult, contents: Contents) -> None:
         facts = {"path": str(done.path) if done.path.is_absolute() else "", "refds": str(self.folder)}
         facts |= {"dandiset": contents.dandiset, "version": contents.version, "file": done.file.path}
         facts |= {"sha256": done.file.sha256}
@@ -179,11 +183,11 @@ def _ask(name: Name, archive: str, record: bool) -> Contents:
     """What a name means, from the archive; with the Dandiset's record if that is wanted."""
     from dataclasses import replace
 
-    from dandi_mirror.mirror.contents.remote import contents_there
+    from dandi_mirror.mirror.contents.remote import remote_contents
     from dandi_mirror.mirror.format.tree import dandiset_yaml
 
     def look(asked: Archive) -> Contents:
-        found = contents_there(name, asked)
+        found = remote_contents(name, asked)
         if not (record and found.version):
             return found
         return replace(found, record=dandiset_yaml(asked.version_metadata(found.dandiset, found.version)))

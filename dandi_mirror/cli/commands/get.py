@@ -12,8 +12,8 @@ from dandi_mirror.cli import bringing, options
 from dandi_mirror.cli.ending import end_by_signals
 
 if TYPE_CHECKING:
-    from dandi_mirror.mirror.contents.selection import Wish
-    from dandi_mirror.mirror.fetch.get import Choice, Got
+    from dandi_mirror.mirror.contents.selection import FileSelection
+    from dandi_mirror.mirror.fetch.get import GetPlan, GetResult
     from dandi_mirror.mirror.locate.targets import Target
     from dandi_mirror.repo.annex.clone import Clone
 
@@ -48,11 +48,11 @@ def command(
     end_by_signals()
     from dandi_mirror.config import size
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.mirror.contents.selection import Wish, parse_where
+    from dandi_mirror.mirror.contents.selection import FileSelection, parse_where
 
     if not what:
         raise UsageError("name files, folders or Dandisets; '.' is all of the clone that you are in")
-    wish = Wish((), parse_where(where), None if max_size is None else size("--max-size", max_size), newest)
+    wish = FileSelection((), parse_where(where), None if max_size is None else size("--max-size", max_size), newest)
     run = _Run(mirror_path, instance, wish, jobs, dry_run, output)
     places = run.places(what)
     run.check_room(places)
@@ -65,7 +65,7 @@ class _Run:
     """What is told over all datasets of a call."""
 
     def __init__(
-        self, mirror_path: Path, instance: str | None, wish: Wish, jobs: int | None, dry_run: bool, form: str
+        self, mirror_path: Path, instance: str | None, wish: FileSelection, jobs: int | None, dry_run: bool, form: str
     ) -> None:
         from dandi_mirror.archive.content.scheduler import JOBS
 
@@ -111,7 +111,7 @@ class _Run:
         """All that is asked for of one dataset."""
         from dataclasses import replace
 
-        from dandi_mirror.mirror.fetch.get import choose
+        from dandi_mirror.mirror.fetch.get import plan_get
         from dandi_mirror.mirror.locate.targets import make
         from dandi_mirror.repo.annex.clone import Clone
         from dandi_mirror.repo.git.siblings import fetch_annex_branch, lacks_annex_branch
@@ -130,7 +130,7 @@ class _Run:
             if trouble := fetch_annex_branch(clone.dataset):
                 self.telling.say(trouble)
         clone.prepare()
-        choice = choose(clone, replace(self._wish, paths=tuple(place.paths)), _commit(clone, place))
+        choice = plan_get(clone, replace(self._wish, paths=tuple(place.paths)), _commit(clone, place))
         self._say_what_is_checked_out(clone, place)
         self._say_what_is_not(clone.path, choice)
         if self._dry_run:
@@ -149,7 +149,7 @@ class _Run:
                 f"that version: git -C {clone.path} checkout {place.version}"
             )
 
-    def _spend(self, choice: Choice) -> None:
+    def _spend(self, choice: GetPlan) -> None:
         """What is left of the budget for the next dataset."""
         from dataclasses import replace
 
@@ -158,7 +158,7 @@ class _Run:
         if choice.beyond:
             self.telling.say(f"{choice.beyond:,} more are beyond --max-size")
 
-    def _say_what_is_not(self, folder: Path, choice: Choice) -> None:
+    def _say_what_is_not(self, folder: Path, choice: GetPlan) -> None:
         for text in choice.nothing:
             hint = f"; did you mean {choice.near[text]}?" if text in choice.near else ""
             if text.rstrip("/").endswith((".zarr", ".ngff")):
@@ -174,41 +174,41 @@ class _Run:
         """What a clone that is not made would be asked for: by the mirror that it would be of, else by the archive."""
         from dataclasses import replace
 
-        from dandi_mirror.mirror.fetch.preview import foreseen
+        from dandi_mirror.mirror.fetch.preview import preview
         from dandi_mirror.workflows import tokens
 
         wish = replace(self._wish, paths=tuple(place.paths))
-        choice = foreseen(place, wish, lambda look: tokens.asked(self._instance, None, look))
+        choice = preview(place, wish, lambda look: tokens.asked(self._instance, None, look))
         self.telling.say(f"{place.dandiset} would be cloned from {place.source or place.member_of} into {place.folder}")
         self._say_what_is_not(place.folder, choice)
         self._would(place.folder, choice)
         self._spend(choice)
 
-    def _bring(self, clone: Clone, choice: Choice) -> None:
+    def _bring(self, clone: Clone, choice: GetPlan) -> None:
         from dandi_mirror.addresses import Allowed
-        from dandi_mirror.archive.content.scheduler import ByteCounter
+        from dandi_mirror.archive.content.single import ByteCounter
         from dandi_mirror.archive.instances import api_url
         from dandi_mirror.errors import MirrorError
-        from dandi_mirror.mirror.fetch.get import bring
+        from dandi_mirror.mirror.fetch.get import get_content
 
         # what the clone says of itself widens nothing: only what a person named, or lets git-annex ask
         allowed = Allowed.named(api_url(self._instance), self._hosts, clone.addresses)
         access, meter = bringing.access(clone.closed_api() or self._instance, allowed), ByteCounter()
         with self.telling.progress(choice.size, meter):
             try:
-                for got in bring(clone, choice, access, self._jobs, meter):
+                for got in get_content(clone, choice, access, self._jobs, meter):
                     self._tell(clone.path, got)
             except MirrorError as error:
                 self.telling.ended_by(error)
                 raise
 
-    def _would(self, folder: Path, choice: Choice) -> None:
-        from dandi_mirror.mirror.fetch.get import Got, size_of
+    def _would(self, folder: Path, choice: GetPlan) -> None:
+        from dandi_mirror.mirror.fetch.get import GetResult, size_of
 
         for file in choice.missing:
-            self._tell(folder, Got(file.path, file.key, size_of(file.key)))
+            self._tell(folder, GetResult(file.path, file.key, size_of(file.key)))
 
-    def _tell(self, folder: Path, got: Got) -> None:
+    def _tell(self, folder: Path, got: GetResult) -> None:
         facts = {"path": str(folder / got.path), "refds": str(folder), "file": got.path, "key": got.key}
         self.telling.file(got.path, got.status, got.message, got.size, got.exit_code, facts)
 
@@ -231,7 +231,7 @@ def _commit(clone: Clone, place: Target) -> str | None:
     raise UsageError(f"{clone.path} has no version {place.version}; see which there are: git -C {clone.path} tag")
 
 
-def _nothing(text: str, message: str) -> Got:
-    from dandi_mirror.mirror.fetch.get import Got
+def _nothing(text: str, message: str) -> GetResult:
+    from dandi_mirror.mirror.fetch.get import GetResult
 
-    return Got(text, status="impossible", message=message, exit_code=3)
+    return GetResult(text, status="impossible", message=message, exit_code=3)

@@ -76,10 +76,10 @@ def _entries(dataset: Dataset, commits: bool, limit: int) -> Iterator[tuple[Stat
     there = states(dataset, limit + 1 if commits else 1)
     with Comparer(dataset) as comparer:
         before = there[-limit - 1] if len(there) > limit else None
-        held = comparer.held(before) if before else NOTHING
+        held = comparer.read(before) if before else NOTHING
         for state in there[-limit:]:
             if before is None:
-                held = comparer.held(state)
+                held = comparer.read(state)
                 changes = Changes(after=held.totals)
             else:
                 changes, held = comparer.changes(held, state)

@@ -13,8 +13,8 @@ from dandi_mirror.text import human_size, printable
 from dandi_mirror.workflows import naming, tokens
 
 if TYPE_CHECKING:
-    from dandi_mirror.mirror.contents.folders import Row
-    from dandi_mirror.mirror.contents.local import Contents
+    from dandi_mirror.mirror.contents.files import Contents
+    from dandi_mirror.mirror.contents.folders import FolderEntry
     from dandi_mirror.mirror.state.layout import Mirror
 
 SHOWN_SUBJECTS = 3
@@ -103,43 +103,42 @@ def _mirrored(mirror: Mirror, form: str) -> Iterator[dict[str, Any]]:
         yield place | {"status": "ok", "message": "", "dandiset": dandiset} | facts
 
 
-def _look(text: str, path: Path, recursive: bool, instance: str | None) -> tuple[Contents, list[Row], str]:
+def _look(text: str, path: Path, recursive: bool, instance: str | None) -> tuple[Contents, list[FolderEntry], str]:
     """What a name is of, its rows, and the URL of the archive's API."""
     from dataclasses import replace
 
     from dandi_mirror.archive.instances import api_url
-    from dandi_mirror.mirror.contents.folders import every, folded
-    from dandi_mirror.mirror.contents.local import contents_here
-    from dandi_mirror.mirror.contents.remote import contents_there
+    from dandi_mirror.mirror.contents.folders import file_entries, folder_entries
+    from dandi_mirror.mirror.contents.local import local_contents
+    from dandi_mirror.mirror.contents.remote import remote_contents
 
     name, folder = naming.read_place(text, mirror_path=path)
     settings = naming.settings_for(path, [name], naming.api_here(name, path, folder), instance=instance)
     here = replace(name, instance=name.instance or instance)
-    found = contents_here(here, path, folder)
+    found = local_contents(here, path, folder)
     if not found:
         found = naming.known(
             name,
             path,
-            lambda: tokens.asked(settings.instance, name.instance, lambda there: contents_there(name, there)),
+            lambda: tokens.asked(settings.instance, name.instance, lambda there: remote_contents(name, there)),
         )
-    rows = every(found.files) if recursive else folded(name, found.files)
+    rows = file_entries(found.files) if recursive else folder_entries(name, found.files)
     return found, rows, api_url(settings.instance)
 
 
-def _links(found: Contents, rows: Iterable[Row], api_url: str) -> dict[str, dict[str, str]]:
+def _links(found: Contents, rows: Iterable[FolderEntry], api_url: str) -> dict[str, dict[str, str]]:
     """The links of each file that is listed, by its path."""
     from dataclasses import replace
 
-    from dandi_mirror.mirror.contents.links import links
-    from dandi_mirror.mirror.contents.local import urls
+    from dandi_mirror.mirror.contents.links import links, urls
 
     files = [row.file for row in rows if row.file]
     where = urls(replace(found, files=files), api_url)
     return {file.path: links(file.path, file.size, where[file.path], found.dandiset, found.version) for file in files}
 
 
-def _print(found: Contents, rows: list[Row], urls: dict[str, dict[str, str]], long: bool) -> None:
-    from dandi_mirror.mirror.contents.folders import total
+def _print(found: Contents, rows: list[FolderEntry], urls: dict[str, dict[str, str]], long: bool) -> None:
+    from dandi_mirror.mirror.contents.folders import sum_of
 
     title = f"  {printable(found.title)[:70]}" if found.title else ""
     source = f"from {_folder(found)}" if found.dataset else "from the archive"
@@ -152,27 +151,27 @@ def _print(found: Contents, rows: list[Row], urls: dict[str, dict[str, str]], lo
         output.say(form.format(size, _here(row), _subjects(row), printable(row.path) + why))
         for of, url in urls.get(row.path, {}).items():
             output.say(f"{'':12}{of:12} {printable(url)}")
-    every = total(rows)
+    every = sum_of(rows)
     people = f", {len(every.subjects):,} subject{'' if len(every.subjects) == 1 else 's'}" if every.subjects else ""
     here = f"; here: {every.here:,}, {human_size(every.here_size)}" if every.here else ""
     output.say(f"{every.files:,} file{'' if every.files == 1 else 's'}, {human_size(every.size)}{people}{here}")
 
 
-def _here(row: Row) -> str:
+def _here(row: FolderEntry) -> str:
     """How much of it is on this machine."""
     if row.file:
         return "here" if row.here else "-"
     return f"{row.here:,}/{row.files:,}" if row.here else "-"
 
 
-def _subjects(row: Row) -> str:
+def _subjects(row: FolderEntry) -> str:
     names = sorted(row.subjects)
     if len(names) > SHOWN_SUBJECTS:
         return f"{len(names):,} subjects"
     return printable(", ".join(names))[:24] or "-"
 
 
-def _records(found: Contents, rows: Iterable[Row], urls: dict[str, dict[str, str]]) -> Iterator[dict[str, Any]]:
+def _records(found: Contents, rows: Iterable[FolderEntry], urls: dict[str, dict[str, str]]) -> Iterator[dict[str, Any]]:
     for row in rows:
         facts: dict[str, Any] = {"files": row.files, "size": row.size, "here": row.here, "here_size": row.here_size}
         if file := row.file:

@@ -16,7 +16,7 @@ from dandi_mirror.workflows import naming, tokens
 
 if TYPE_CHECKING:
     from dandi_mirror.config import Settings, Sibling
-    from dandi_mirror.mirror.push.push import Ask, Pushed
+    from dandi_mirror.mirror.push.push import Ask, PushResult
     from dandi_mirror.mirror.state.layout import Mirror
 
 
@@ -52,7 +52,7 @@ def command(
     to private siblings only.  When nothing has moved, nobody is asked and nothing is printed.
     """
     end_by_signals()
-    from dandi_mirror.mirror.push.push import Push, push_many
+    from dandi_mirror.mirror.push.push import PushRun, push_many
     from dandi_mirror.mirror.state.layout import Mirror
 
     named, mirror = naming.read_names(dandisets), Mirror(mirror_path.absolute())
@@ -61,7 +61,7 @@ def command(
     chosen = _siblings(settings, names, mirror_path)
     ids = _chosen(mirror, wanted, everything)
     with _asking(settings.instance, naming.said(named), mirror) as ask:
-        pushes = [Push(mirror, sibling, ids, ask, mode == "verify", dry_run) for sibling in chosen]
+        pushes = [PushRun(mirror, sibling, ids, ask, mode == "verify", dry_run) for sibling in chosen]
         reports = (report for push in pushes for report in push_many(push, jobs or settings.jobs or 4))
         return _print(reports, mirror.path, dry_run, output)
 
@@ -127,7 +127,7 @@ def _asking(instance: str, said: str | None, mirror: Mirror) -> Iterator[Ask]:
         yield ask
 
 
-def _print(reports: Iterable[Pushed], path: Path, dry_run: bool, form: str) -> int:
+def _print(reports: Iterable[PushResult], path: Path, dry_run: bool, form: str) -> int:
     from dandi_mirror.errors import exit_code
 
     counts: dict[str, int] = {}
@@ -145,7 +145,7 @@ def _print(reports: Iterable[Pushed], path: Path, dry_run: bool, form: str) -> i
     return code
 
 
-def _line(report: Pushed, dry_run: bool) -> str:
+def _line(report: PushResult, dry_run: bool) -> str:
     """What was brought of one dataset, or why not; refs are ours, what went wrong may be in a stranger's words."""
     words = [report.dandiset or "superdataset", report.sibling]
     words += [", ".join(report.refs)] if report.refs else []
@@ -154,7 +154,7 @@ def _line(report: Pushed, dry_run: bool) -> str:
     return "  ".join(words)
 
 
-def push_record(report: Pushed, path: Path, dry_run: bool) -> dict[str, object]:
+def push_record(report: PushResult, path: Path, dry_run: bool) -> dict[str, object]:
     """One dataset's JSON record."""
     return {
         "action": "push",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from dandi_mirror.mirror.search.query import Term
-    from dandi_mirror.mirror.search.search import Answer, Found, Hit
+    from dandi_mirror.mirror.search.search import FoundDandiset, FoundFile, SearchResult
 
 _LIMIT, _FILES = 10, 5
 
@@ -48,15 +48,15 @@ def command(query: tuple[str, ...], old: bool, limit: int, files: int, mirror_pa
     dandiset: name: keyword: contributor: description:                            of its Dandiset
     created_after: created_before: modified_… published_…, as 2024-01-31          of its Dandiset
     """
-    from dandi_mirror.mirror.search.query import parse
-    from dandi_mirror.mirror.search.search import near, search
+    from dandi_mirror.mirror.search.query import parse_query
+    from dandi_mirror.mirror.search.search import search, suggestions
 
-    terms = parse(query) if query else []
+    terms = parse_query(query) if query else []
     with index(mirror_path) as database:
         if not terms:
             return 0
         answer = search(database, terms, old=old, most=limit, most_files=files)
-        missing = {} if answer.found else near(database, terms)
+        missing = {} if answer.found else suggestions(database, terms)
     if output == "json":
         _print_json(answer, missing, mirror_path)
     else:
@@ -77,7 +77,7 @@ def index(mirror_path: Path) -> Iterator[sqlite3.Connection]:
         DiskError: there is no index, and none can be made.
     """
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.mirror.search.index import bring_up, opened, path_of
+    from dandi_mirror.mirror.search.index import opened, path_of, update_index
     from dandi_mirror.mirror.state.layout import Mirror
 
     mirror = Mirror(mirror_path.absolute())
@@ -87,9 +87,9 @@ def index(mirror_path: Path) -> Iterator[sqlite3.Connection]:
         from dandi_mirror.cli.progress import live
 
         with live() as tell:
-            fresh = bring_up(mirror, tell)
+            fresh = update_index(mirror, tell)
     else:
-        fresh = bring_up(mirror, lambda dandiset, doing: None)
+        fresh = update_index(mirror, lambda dandiset, doing: None)
     if fresh.stale:
         names = ", ".join(fresh.stale[:3]) + (f" and {len(fresh.stale) - 3} more" if len(fresh.stale) > 3 else "")
         output.say(f"the search index does not have the newest of {names}: {printable(fresh.why)}", err=True)
@@ -103,7 +103,7 @@ def get_command(dandiset: str, version: str, path: str, mirror_path: Path) -> st
     return shlex.join(["dandi-mirror", "get", f"{dandiset}@{version}", *([path] if path else []), *place])
 
 
-def _print(answer: Answer, mirror_path: Path) -> None:
+def _print(answer: SearchResult, mirror_path: Path) -> None:
     for found in answer.found:
         size = f"{found.files:,} file{'' if found.files == 1 else 's'}, {human_size(found.size)}"
         output.say(f"{found.dandiset}  {printable(found.name)}  ({size})")
@@ -119,7 +119,7 @@ def _print(answer: Answer, mirror_path: Path) -> None:
         output.say(f"… and {more:,} more Dandisets (--limit {answer.dandisets})")
 
 
-def _print_json(answer: Answer, missing: dict[str, list[str]], mirror_path: Path) -> None:
+def _print_json(answer: SearchResult, missing: dict[str, list[str]], mirror_path: Path) -> None:
     for found in answer.found:
         output.print_json(_record(found, None, mirror_path))
         for hit in found.hits:
@@ -127,7 +127,7 @@ def _print_json(answer: Answer, missing: dict[str, list[str]], mirror_path: Path
     output.print_summary(dandisets=answer.dandisets, files=answer.files, bytes=answer.size, did_you_mean=missing)
 
 
-def _record(found: Found, hit: Hit | None, mirror_path: Path) -> dict[str, Any]:
+def _record(found: FoundDandiset, hit: FoundFile | None, mirror_path: Path) -> dict[str, Any]:
     folder = mirror_path.absolute() / found.dandiset
     place = {"path": str(folder), "type": "dataset", "refds": str(mirror_path.absolute())}
     facts: dict[str, Any] = {"dandiset": found.dandiset, "version": found.version}

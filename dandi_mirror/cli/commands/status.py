@@ -44,6 +44,7 @@ def command(
     unfinished    the last sync was cut off: run it again
     unanswered    the archive did not answer the last sync, or not as a whole
     failed        the last sync could not be done (named below)
+    damaged       git cannot read the repository; the line below says what to type
     gone, forbidden, embargoed, emptied    the mirror keeps what it has
     alarm         a tagged version and the archive disagree
     not mirrored, left out    with --all: the latter by the rules include and exclude of the settings

@@ -166,7 +166,7 @@ def _run(
 ) -> Iterable[Report]:
     from dandi_mirror.archive.api.client import Archive
     from dandi_mirror.archive.instances import check_called
-    from dandi_mirror.mirror.fetch.scheduled import Wanted, with_content
+    from dandi_mirror.mirror.fetch.scheduled import ContentRules, with_content
     from dandi_mirror.mirror.sync.run import list_all, sync_many
 
     ids, held = asked.ids, [] if asked.ids else mirror.dandisets()
@@ -178,7 +178,7 @@ def _run(
         from dandi_mirror.errors import UsageError
 
         raise UsageError("workers are given no token: leave out --embargoed, or --scheduler")
-    content = Wanted(settings.get, settings.get_budget_each, settings.get_budget, pace.deadline)
+    content = ContentRules(settings.get, settings.get_budget_each, settings.get_budget, pace.deadline)
     token = tokens.needed(settings.instance) if wanted.embargoed else tokens.given(settings.instance)
     with closing(tokens.session(settings, token)) as session:
         watch.session, archive, listed = session, Archive(session), None

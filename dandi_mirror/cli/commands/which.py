@@ -29,13 +29,13 @@ def command(content: str, mirror_path: Path, output: str) -> int:
     from dandi_mirror.cli.commands.search import get_command, index
     from dandi_mirror.cli.output import print_json, print_summary, say
     from dandi_mirror.errors import NotFoundError
-    from dandi_mirror.mirror.search.which import places, wanted
+    from dandi_mirror.mirror.search.which import identify, occurrences
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.text import human_size, printable
 
-    what = wanted(content)
+    what = identify(content)
     with index(mirror_path) as database:
-        found = places(database, Mirror(mirror_path.absolute()), what)
+        found = occurrences(database, Mirror(mirror_path.absolute()), what)
     for place in found:
         command = get_command(place.dandiset, place.version, place.path, mirror_path)
         if output == "json":

@@ -1,4 +1,4 @@
-"""A version's files as one level of folders."""
+"""Group the files of a version into the entries of one folder, with totals.  Pure."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dandi_mirror.archive.names import Name
-from dandi_mirror.mirror.contents.local import File
+from dandi_mirror.mirror.contents.files import VersionFile
 
 
 @dataclass(slots=True)
-class Row:
-    """A file, or a folder and all below it."""
+class FolderEntry:
+    """One line of a listing: a file, or a folder with the totals of all files below it."""
 
     path: str
-    """Of a folder, with a slash at its end."""
-    file: File | None = None
-    """None: it is a folder."""
+    """A folder's path ends with a slash."""
+    file: VersionFile | None = None
+    """The file; None for a folder."""
     files: int = 0
     size: int = 0
-    """Bytes, as far as they are known."""
+    """Bytes; files of unknown size count as 0."""
     here: int = 0
-    """Files whose content is on this machine."""
+    """Number of files whose content is on this machine."""
     here_size: int = 0
     subjects: set[str] = field(default_factory=set)
 
-    def add(self, file: File) -> None:
-        """Count a file."""
+    def add(self, file: VersionFile) -> None:
+        """Add a file to the totals."""
         size = file.size or 0
         self.files += 1
         self.size += size
@@ -35,39 +35,39 @@ class Row:
         self.subjects.update(file.subjects)
 
 
-def folded(name: Name, files: Iterable[File]) -> list[Row]:
-    """What is directly in the folder that a name is of; where it names single files, these files."""
+def folder_entries(name: Name, files: Iterable[VersionFile]) -> list[FolderEntry]:
+    """Return what is directly in the folder that a name identifies; for a name of single files, these files."""
     top = f"{name.path.rstrip('/')}/" if name.path else ""
     flat = bool(name.glob or name.prefix or name.asset or name.zarr)
-    rows: dict[str, Row] = {}
+    found: dict[str, FolderEntry] = {}
     for file in files:
         rest = file.path.removeprefix(top) if file.path.startswith(top) else file.path
         first, slash, _ = rest.partition("/")
         if flat or not slash or (rest is file.path and top):
-            row = rows[file.path] = Row(file.path, file)
+            entry = found[file.path] = FolderEntry(file.path, file)
         else:
             path = f"{top}{first}/"
-            row = rows.setdefault(path, Row(path))
-        row.add(file)
-    return list(rows.values())
+            entry = found.setdefault(path, FolderEntry(path))
+        entry.add(file)
+    return list(found.values())
 
 
-def every(files: Iterable[File]) -> list[Row]:
-    """A row for each file."""
-    rows = [Row(file.path, file) for file in files]
-    for row in rows:
-        assert row.file
-        row.add(row.file)
-    return rows
+def file_entries(files: Iterable[VersionFile]) -> list[FolderEntry]:
+    """Return one entry for each file, at any depth."""
+    entries = [FolderEntry(file.path, file) for file in files]
+    for entry in entries:
+        assert entry.file
+        entry.add(entry.file)
+    return entries
 
 
-def total(rows: Iterable[Row]) -> Row:
-    """All of them together."""
-    found = Row("")
-    for row in rows:
-        found.files += row.files
-        found.size += row.size
-        found.here += row.here
-        found.here_size += row.here_size
-        found.subjects |= row.subjects
+def sum_of(entries: Iterable[FolderEntry]) -> FolderEntry:
+    """Add up entries."""
+    found = FolderEntry("")
+    for entry in entries:
+        found.files += entry.files
+        found.size += entry.size
+        found.here += entry.here
+        found.here_size += entry.here_size
+        found.subjects |= entry.subjects
     return found

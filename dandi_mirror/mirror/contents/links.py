@@ -1,28 +1,66 @@
-"""Where a file can be looked at or read from without downloading it: pure."""
+"""The URLs of files: where their content can be downloaded, and where it can be viewed in a browser."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlencode
+
+from dandi_mirror.mirror.contents.files import Contents, VersionFile
+from dandi_mirror.repo.annex.keys import hash_dir_lower
+from dandi_mirror.repo.annex.logs import present, url_path
 
 NWB_EXPLORER = "http://nwbexplorer.opensourcebrain.org/nwbfile="
 NEUROSIFT = "https://neurosift.app/nwb?"
 LARGEST_EXPLORED = 1_000_000_000
-"""Bytes that NWB Explorer takes, as the archive's own pages have it."""
+"""Bytes; NWB Explorer takes no larger file, according to the archive's web pages."""
 
 
 def links(path: str, size: int | None, urls: Sequence[str], dandiset: str, version: str) -> dict[str, str]:
-    """Links of a file by what they are of: ``s3``, ``api``, and of an NWB file ``neurosift`` and ``nwbexplorer``.
+    """Return the links of a file: ``s3``, ``api``, and for an NWB file ``neurosift`` and ``nwbexplorer``.
 
-    ``urls`` are where its content is: S3's, if it is known, before the API's.
+    ``urls`` are the URLs of its content: that at S3 first, if it is known, then that of the API.
     """
     api = next((url for url in urls if "/assets/" in url), "")
     s3 = next((url for url in urls if "/assets/" not in url), "")
     found = {"s3": s3, "api": api}
     if path.endswith(".nwb") and urls:
-        # the API's URL, so that embargoed files can be looked at by whoever may
+        # the API's URL, so that people with permission can view embargoed files, too
         query = {"url": api or s3, "dandisetId": dandiset, "dandisetVersion": version}
         found["neurosift"] = NEUROSIFT + urlencode({name: value for name, value in query.items() if value}, safe=":/")
         if size is not None and size <= LARGEST_EXPLORED:
             found["nwbexplorer"] = NWB_EXPLORER + (s3 or api)
     return {name: url for name, url in found.items() if url}
+
+
+def urls(contents: Contents, api_url: str) -> dict[str, tuple[str, ...]]:
+    """Return the URLs of each file's content, by path: that at S3 if it is known, then that of the API."""
+    found: dict[str, tuple[str, ...]] = {}
+    logs = _url_logs(contents)
+    for file in contents.files:
+        live = logs.get(file.path, [file.url] if file.url else [])
+        own = f"/assets/{file.asset_id}/"
+        first = [url for url in live if "/assets/" not in url]
+        api = [url for url in live if own in url] or [f"{api_url}{path}" for path in _api_paths(file)]
+        found[file.path] = (*first, *api)
+    return found
+
+
+def _api_paths(file: VersionFile) -> Iterator[str]:
+    """Yield the API's paths to the content of a file, below its root."""
+    if file.entry:
+        yield f"/zarr/{file.zarr}/files/?{urlencode({'download': 'true', 'prefix': file.entry})}"
+    elif file.asset_id:
+        yield f"/assets/{file.asset_id}/download/"
+
+
+def _url_logs(contents: Contents) -> dict[str, list[str]]:
+    """Return the URLs that git-annex records for each annexed file, by path."""
+    dataset = contents.dataset
+    if not dataset:
+        return {}
+    branch = dataset.ref("refs/heads/git-annex") or dataset.ref("refs/remotes/origin/git-annex")
+    keys = {file.path: key for file in contents.files if (key := file.key) and not file.oid} if branch else {}
+    with dataset.reader() as reader:
+        logs = reader.read([f"{branch}:{url_path(hash_dir_lower(key), key)}" for key in keys.values()])
+        found = zip(keys, [present(log or b"") for log in logs], strict=True)
+        return {path: sorted(url for url, there in log.items() if there) for path, log in found}

@@ -1,4 +1,4 @@
-"""Which files are wanted: by path, folder, glob, metadata, age, and within a budget.  Pure."""
+"""Select files: by path, folder, glob, metadata and age, and within a size limit.  Pure."""
 
 from __future__ import annotations
 
@@ -13,50 +13,47 @@ from dandi_mirror.errors import UsageError
 from dandi_mirror.repo.annex.content import Annexed
 
 FIELDS = ("subject", "session", "species", "sex", "age", "approach", "technique", "variable", "dandiset")
-"""What git-annex knows of a mirror's files (docs/format.md)."""
+"""The metadata fields that git-annex has of a mirror's files (docs/format.md)."""
 _SPECIAL = re.compile(r"[*?[]")
-
-Where = Mapping[str, tuple[str, ...]]
-"""Field → patterns, of which one must fit one of the file's values."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a person asks for in one dataset."""
+class FileSelection:
+    """Which files of one dataset to select."""
 
     paths: tuple[str, ...] = ()
-    """Files, folders and globs from the top of the dataset; none: all."""
+    """Files, folders and globs, relative to the top of the dataset; empty selects all files."""
     where: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """See :func:`parse_where`."""
+    """Conditions on metadata; see :func:`parse_where`."""
     most: int | None = None
-    """Bytes that may come in this run."""
+    """Most bytes to download in this run; None for no limit."""
     newest: bool = False
-    """Whether the newest come first, and so are those for which the budget is."""
+    """Whether to take the newest files first, so that the limit is spent on them."""
 
 
 def parse_where(texts: Iterable[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Conditions as they are typed: ``species:human sex:female session:*``, values with blanks in quotes.
+    """Parse conditions such as ``species:human sex:female session:*``; quotes keep values with spaces together.
 
-    Patterns of the same field are alternatives; all fields must fit.
+    Several patterns of one field are alternatives; a file must meet the conditions of all fields.
 
     Raises:
-        UsageError: not such a text, or a field that no file has.
+        UsageError: a text is not a condition, or names a field that files do not have.
     """
     found: dict[str, tuple[str, ...]] = {}
     for text in texts:
         try:
             words = shlex.split(text)
         except ValueError:
-            raise UsageError(f"--where {text!a}: a quote that is not closed") from None
+            raise UsageError(f"--where {text!a}: a quote is not closed") from None
         for word in words:
             field, colon, pattern = word.partition(":")
             if not colon or not pattern or field.lower() not in FIELDS:
-                raise UsageError(f"--where {word!a}: write FIELD:VALUE with a field of {', '.join(FIELDS)}")
+                raise UsageError(f"--where {word!a}: write FIELD:VALUE, where FIELD is one of {', '.join(FIELDS)}")
             found[field.lower()] = (*found.get(field.lower(), ()), pattern)
     return tuple(found.items())
 
 
-def fits(where: Iterable[tuple[str, tuple[str, ...]]], fields: Iterable[tuple[str, str]]) -> bool:
+def meets(where: Iterable[tuple[str, tuple[str, ...]]], fields: Iterable[tuple[str, str]]) -> bool:
     """Whether a file with these (field, value) pairs meets all conditions."""
     pairs = list(fields)
     return all(
@@ -66,20 +63,20 @@ def fits(where: Iterable[tuple[str, tuple[str, ...]]], fields: Iterable[tuple[st
 
 
 def _is_like(pattern: str, value: str) -> bool:
-    """Whole words of a value, or all of it where the pattern has a ``*``; upper and lower case are one."""
+    """Whether a pattern with a ``*`` matches the entire value, or plain text matches whole words; case is ignored."""
     pattern, value = pattern.casefold(), value.casefold()
     if _SPECIAL.search(pattern):
         return fnmatchcase(value, pattern)
     return re.search(rf"(?<!\w){re.escape(pattern)}(?!\w)", value) is not None
 
 
-def matching(paths: Iterable[str], asked: Iterable[str]) -> tuple[set[str], list[str]]:
-    """Which paths are meant by files, folders and globs, and what of ``asked`` means none."""
+def select(paths: Iterable[str], patterns: Iterable[str]) -> tuple[set[str], list[str]]:
+    """Return the paths that files, folders and globs select, and which of the ``patterns`` select nothing."""
     every = list(paths)
     there = set(every)
     chosen: set[str] = set()
     nothing = []
-    for text in asked:
+    for text in patterns:
         plain = text.strip("/")
         if plain in {"", "."}:
             found = there
@@ -94,10 +91,10 @@ def matching(paths: Iterable[str], asked: Iterable[str]) -> tuple[set[str], list
     return chosen, nothing
 
 
-def pick(files: Iterable[Annexed], times: Mapping[str, str], room: int | None) -> list[Annexed]:
-    """Files of distinct keys that fit into ``room`` bytes together, the newest first (by ``times`` of their paths).
+def pick_within(files: Iterable[Annexed], times: Mapping[str, str], room: int | None) -> list[Annexed]:
+    """Return files that fit into ``room`` bytes together, one for each key, the newest first by ``times`` (by path).
 
-    One that is too large for what is left is passed over, and older ones after it may still fit.
+    A file that is too large for the rest of the room is left out; older files may still fit.
     """
     chosen: dict[str, Annexed] = {}
     for file in sorted(files, key=lambda file: times.get(file.path, ""), reverse=True):
@@ -109,9 +106,9 @@ def pick(files: Iterable[Annexed], times: Mapping[str, str], room: int | None) -
 
 
 def nearest(wanted: str, paths: Iterable[str]) -> str:
-    """The file or folder that somebody may have meant who typed a path that is none; empty if none is near.
+    """Suggest the file or folder that a mistyped path may mean; empty if nothing is similar.
 
-    A file of that name elsewhere, else what is spelt nearly so where the path goes wrong.
+    That is a file of the same name in another folder, else the most similar name where the path goes wrong.
     """
     wanted, every = wanted.strip("/"), list(paths)
     name = wanted.rpartition("/")[2]
@@ -129,4 +126,5 @@ def nearest(wanted: str, paths: Iterable[str]) -> str:
 
 
 def _is_there(place: str, paths: Iterable[str]) -> bool:
+    """Whether a path is a file or a folder."""
     return any(path == place or path.startswith(f"{place}/") for path in paths)

@@ -1,1 +1,1 @@
-"""Bring the content of files: into a clone, or as plain files."""
+"""Download the content of files: into a clone, or as plain files."""

@@ -1,7 +1,8 @@
-"""Content on demand: from URLs and neighbouring repositories into git-annex's objects, fast and for many files.
+"""Download annexed content into a clone, from URLs and from repositories on this machine.
 
-What comes by the bulk transfer is placed and recorded here; what has no URL is left to git-annex, which may know of
-other places.  What is told to be there is on disk and recorded.
+The bulk transfer fetches files that have a URL; this module puts them among git-annex's objects and records them.
+git-annex gets the others, for it may know further repositories.  A file is reported only when it is on disk and
+recorded.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from dandi_mirror.archive.content.scheduler import ByteCounter, DownloadOutcome, Item, TransferSettings, fetch
+from dandi_mirror.archive.content.scheduler import fetch
+from dandi_mirror.archive.content.single import ByteCounter, DownloadOutcome, Item
+from dandi_mirror.archive.content.sources import TransferSettings
 from dandi_mirror.archive.http.environment import refuse_request
 from dandi_mirror.errors import DiskError, MirrorError, PartError
-from dandi_mirror.mirror.contents.selection import Wish, fits, matching, nearest, pick
+from dandi_mirror.mirror.contents.selection import FileSelection, meets, nearest, pick_within, select
 from dandi_mirror.repo.annex import content, objects
 from dandi_mirror.repo.annex.clone import Clone, Facts, Tracked, copies
 from dandi_mirror.repo.annex.content import Annexed
@@ -25,23 +27,23 @@ from dandi_mirror.repo.annex.logs import embargo_remote
 from dandi_mirror.text import redacted
 
 PLACED = 250
-"""Files that are placed together, while others come."""
+"""Files that are moved to the objects at a time, while others are still downloaded."""
 RECORDED = 4000
-"""Files that are recorded and told together: to record any takes a tenth of a second."""
+"""Files that are recorded and reported at a time: each recording takes a tenth of a second."""
 SOON = 20.0
-"""Seconds after which what has come is recorded, however little it is."""
+"""Seconds after which complete files are recorded, however few they are."""
 SHOWN = 5
-"""Values of a field that are named where none is as it was asked for."""
+"""Values of a field that a message lists when no file meets a condition."""
 _KEY = re.compile(r"SHA256E?-s([0-9]{1,15})--([0-9a-f]{64})(?:\.|$)")
 _API = re.compile(r"/assets/[0-9a-f-]{36}/download/?$")
 
 
 @dataclass(frozen=True, slots=True)
-class Got:
-    """What became of one file."""
+class GetResult:
+    """The result of one file."""
 
     path: str
-    """From the top of its dataset."""
+    """Relative to the top of its dataset."""
     key: str = ""
     size: int = 0
     """Bytes; 0 if the key does not say."""
@@ -52,81 +54,84 @@ class Got:
 
 
 @dataclass(slots=True)
-class Choice:
-    """Which files of a clone are to come."""
+class GetPlan:
+    """Which files of a clone to download, and why others are left out."""
 
     missing: list[Tracked] = field(default_factory=list)
-    """In the order in which they are asked for; several may have one key."""
+    """In the order of download; several may have the same key."""
     here: list[Tracked] = field(default_factory=list)
+    """Files whose content is present."""
     odd: list[str] = field(default_factory=list)
-    """Files of which nothing can come: what their links name is no key."""
+    """Paths whose links name no valid key, so that their content cannot be found."""
     nothing: list[str] = field(default_factory=list)
-    """What was asked for and means no file."""
+    """Patterns that select no file."""
     near: dict[str, str] = field(default_factory=dict)
-    """What may have been meant by those, as far as it can be told."""
+    """The most similar path for each of those that has one."""
     unmet: str = ""
-    """Conditions that no file meets, with the values that there are."""
+    """The conditions that no file meets, with the values that files have."""
     beyond: int = 0
-    """Files for which the budget has no room."""
+    """Number of files beyond the size limit."""
 
     @property
     def size(self) -> int:
-        """Bytes that are to come."""
+        """Bytes to download; content that several files share counts once."""
         return sum({file.key: size_of(file.key) for file in self.missing}.values())
 
 
 def size_of(key: str) -> int:
-    """Bytes of a key's content; 0 if it does not say."""
+    """Return the bytes of a key's content; 0 if the key does not say."""
     found = re.match(r"[A-Z0-9_]+-s([0-9]{1,15})-", key)
     return int(found[1]) if found else 0
 
 
-def choose(clone: Clone, wish: Wish, commit: str | None = None) -> Choice:
-    """Which files of a commit, or of the index, a wish means."""
+def plan_get(clone: Clone, selection: FileSelection, commit: str | None = None) -> GetPlan:
+    """Decide which files of a commit, or of the index, a selection needs."""
     listing = clone.listing(commit)
-    chosen, nothing = matching(listing, wish.paths or (".",))
+    chosen, nothing = select(listing, selection.paths or (".",))
     meant = [file for file in clone.tracked(listing) if file.path in chosen]
     files, odd = [file for file in meant if file.key], [file.path for file in meant if not file.key]
     unmet = ""
-    if wish.where:
+    if selection.where:
         known = clone.fields({file.key for file in files})
-        fitting = [file for file in files if fits(wish.where, known[file.key])]
-        unmet = "" if fitting or not files else _said(wish.where, known.values())
+        fitting = [file for file in files if meets(selection.where, known[file.key])]
+        unmet = "" if fitting or not files else _unmet(selection.where, known.values())
         files = fitting
     has = {key: clone.has(key) for key in {file.key for file in files}}
     near = {text: found for text in nothing if (found := nearest(text, listing))}
-    choice = Choice(here=[file for file in files if has[file.key]], odd=odd, nothing=nothing, near=near, unmet=unmet)
+    choice = GetPlan(here=[file for file in files if has[file.key]], odd=odd, nothing=nothing, near=near, unmet=unmet)
     missing = [file for file in files if not has[file.key]]
     when: Mapping[str, str] = {}
-    if wish.newest and missing:
+    if selection.newest and missing:
         from dandi_mirror.mirror.format.record_reader import times  # it needs much else
 
         when = times(clone.dataset, commit or "HEAD")
     sized = [Annexed(file.path, file.key, size_of(file.key)) for file in missing]
-    order = {file.key: place for place, file in enumerate(pick(sized, when, wish.most))}
+    order = {file.key: place for place, file in enumerate(pick_within(sized, when, selection.most))}
     choice.missing = sorted((file for file in missing if file.key in order), key=lambda file: order[file.key])
     choice.beyond = len(missing) - len(choice.missing)
     return choice
 
 
-def _said(where: Iterable[tuple[str, tuple[str, ...]]], known: Iterable[Iterable[tuple[str, str]]]) -> str:
-    """Conditions that no file meets, each with the values that there are."""
+def _unmet(where: Iterable[tuple[str, tuple[str, ...]]], known: Iterable[Iterable[tuple[str, str]]]) -> str:
+    """Describe conditions that no file meets, each with the values that files have."""
     pairs = {pair for fields in known for pair in fields}
     parts = []
-    for asked, patterns in where:
-        values = sorted(value for name, value in pairs if name == asked)
+    for name, patterns in where:
+        values = sorted(value for field, value in pairs if field == name)
         shown = ", ".join(values[:SHOWN]) + (f", … ({len(values):,})" if len(values) > SHOWN else "")
-        parts.append(f"{asked}:{' '.join(patterns)} (there is {shown or 'none'})")
+        parts.append(f"{name}:{' '.join(patterns)} (the values are: {shown or 'none'})")
     return ", ".join(parts)
 
 
-def bring(clone: Clone, choice: Choice, access: TransferSettings, jobs: int, meter: ByteCounter) -> Iterator[Got]:
-    """Bring what is missing; each file when it is there and recorded, or with what is wrong.
+def get_content(
+    clone: Clone, choice: GetPlan, access: TransferSettings, jobs: int, meter: ByteCounter
+) -> Iterator[GetResult]:
+    """Download what a plan needs; yield each file when it is on disk and recorded, or has failed.
 
     Raises:
-        DiskError: the disk is full or not ours to write; what was complete is recorded.
+        DiskError: the disk is full or not writable; all complete files were yielded before.
     """
-    work = _Work(clone, choice, access)
+    work = _Download(clone, choice, access)
     yield from work.mend()
     if not choice.missing:
         return
@@ -135,19 +140,24 @@ def bring(clone: Clone, choice: Choice, access: TransferSettings, jobs: int, met
         try:
             for outcome in outcomes:
                 yield from work.take(outcome)
-        finally:
-            admitted = work.admit()
-        yield from admitted
-    yield from work.leave_to_git_annex()
+        except GeneratorExit:
+            work.record_complete()
+            raise
+        except BaseException:
+            # the caller hears of the files that are complete, and then of what went wrong
+            yield from work.record_complete()
+            raise
+        yield from work.record_complete()
+    yield from work.get_by_git_annex()
 
 
-class _Work:
-    """One clone's part of a run."""
+class _Download:
+    """The state of one download into a clone."""
 
-    def __init__(self, clone: Clone, choice: Choice, access: TransferSettings) -> None:
+    def __init__(self, clone: Clone, choice: GetPlan, access: TransferSettings) -> None:
         self._clone = clone
-        # the special remote would ask the API in the same way
-        self._asked = {embargo_remote(access.api_url)[0]}
+        # the special remote would ask the API for the same content again
+        self._same_source = {embargo_remote(access.api_url)[0]}
         self._choice = choice
         self._partials = clone.git_dir / "annex" / "dandi-mirror"
         self._files: dict[str, list[Tracked]] = {}
@@ -160,18 +170,22 @@ class _Work:
         self._since = time.monotonic()
         self._left: dict[str, MirrorError | None] = {}
 
-    def mend(self) -> Iterator[Got]:
-        """What is here: a run that was killed may have left it unrecorded, or unlocked files without it."""
+    def mend(self) -> Iterator[GetResult]:
+        """Repair what a killed run left: content that is not recorded, unlocked files without their content."""
         clone, here = self._clone, self._choice.here
         known = dict(clone.facts({file.key for file in here}))
         objects.record(clone, [key for key, facts in known.items() if clone.uuid not in facts.places])
         objects.populate(clone, [file for file in here if file.pointer and not objects.is_populated(clone, file)])
         for key in known:
             (self._partials / key).unlink(missing_ok=True)
-        yield from (Got(file.path, file.key, size_of(file.key), "notneeded") for file in here)
+        yield from (GetResult(file.path, file.key, size_of(file.key), "notneeded") for file in here)
 
     def check_room(self) -> None:
-        """Refuse what cannot fit, before anything is fetched."""
+        """Refuse a download that does not fit on the disk.
+
+        Raises:
+            DiskError: it does not fit, or the folder for partial files cannot be made.
+        """
         try:
             self._partials.mkdir(parents=True, exist_ok=True)
             disk = os.statvfs(self._partials)
@@ -181,16 +195,16 @@ class _Work:
         free = disk.f_bavail * disk.f_frsize + there
         if self._choice.size > free:
             raise DiskError(
-                f"{self._clone.path}: {self._choice.size:,} bytes are to come and {free:,} are free; make room, or set "
-                "--max-size"
+                f"{self._clone.path}: the download needs {self._choice.size:,} bytes and {free:,} are free; "
+                "free some space, or set --max-size"
             )
 
     def items(self, access: TransferSettings) -> Iterator[Item]:
-        """What the bulk transfer can bring; the rest is noted for git-annex."""
+        """Yield what the bulk transfer can fetch; note the rest for git-annex."""
         for key, facts in self._facts.items():
             found = _KEY.match(key)
             refused = {url: why for url in facts.urls if (why := refuse_request(url, access.allowed))}
-            urls = tuple(sorted((url for url in facts.urls if url not in refused), key=_last))
+            urls = tuple(sorted((url for url in facts.urls if url not in refused), key=_is_api))
             places = tuple(copy for uuid, place in self._neighbours.items() if uuid in facts.places
                            for copy in copies(place, key))  # fmt: skip
             if not found or not self._clone.plain or not (urls or places):
@@ -198,45 +212,46 @@ class _Work:
                 continue
             yield Item(urls, int(found[1]), found[2], self._partials / key, places)
 
-    def take(self, outcome: DownloadOutcome) -> Iterator[Got]:
-        """Keep what has come; what was admitted with it."""
+    def take(self, outcome: DownloadOutcome) -> Iterator[GetResult]:
+        """Take a result of the bulk transfer; yield the files that were recorded meanwhile."""
         key = outcome.item.partial.name
         if outcome.error is not None:
-            if self._facts[key].places & self._clone.remotes() - set(self._neighbours) - self._asked:
+            if self._facts[key].places & self._clone.remotes() - set(self._neighbours) - self._same_source:
                 self._left[key] = outcome.error
             else:
                 yield from self._failed(key, outcome.error)
             return
         self._arrived.append(objects.Arrived(key, outcome.item.partial))
         if len(self._placed) + len(self._arrived) >= RECORDED or time.monotonic() - self._since > SOON:
-            yield from self.admit()
+            yield from self.record_complete()
         elif len(self._arrived) >= PLACED:
             self._place()
 
     def _place(self) -> None:
+        """Move complete files to git-annex's objects."""
         arrived, self._arrived = self._arrived, []
         try:
             objects.place(self._clone, arrived)
         except BaseException:
-            # some may be
+            # some of them may have been moved
             arrived = [content for content in arrived if self._clone.has(content.key)]
             raise
         finally:
             self._placed += [content.key for content in arrived]
 
-    def admit(self) -> list[Got]:
-        """Place what has come, and record what is placed."""
+    def record_complete(self) -> list[GetResult]:
+        """Move complete files to git-annex's objects and record them; return their results."""
         self._place()
         placed, self._placed, self._since = self._placed, [], time.monotonic()
         objects.record(self._clone, placed)
         files = [file for key in placed for file in self._files[key]]
         objects.populate(self._clone, [file for file in files if file.pointer])
-        return [Got(file.path, file.key, size_of(file.key)) for file in files]
+        return [GetResult(file.path, file.key, size_of(file.key)) for file in files]
 
-    def leave_to_git_annex(self) -> Iterator[Got]:
-        """Let git-annex bring what no URL gave; from the web only keys whose URLs were neither tried nor refused here.
+    def get_by_git_annex(self) -> Iterator[GetResult]:
+        """Let git-annex get what our URLs did not give; from the web only keys whose URLs were not tried or refused.
 
-        git-annex would ask a refused URL through a proxy, which can reach what this machine must not.
+        git-annex would request a refused URL through a proxy, which can reach what this machine must not.
         """
         for web in (True, False):
             keys = [key for key, error in self._left.items() if (error is None) == web]
@@ -244,18 +259,14 @@ class _Work:
                 if reason:
                     yield from self._failed(key, self._left[key] or PartError(redacted(reason)[:300]))
                 else:
-                    yield from (Got(file.path, key, size_of(key)) for file in self._files[key])
+                    yield from (GetResult(file.path, key, size_of(key)) for file in self._files[key])
 
-    def _failed(self, key: str, error: MirrorError) -> Iterator[Got]:
+    def _failed(self, key: str, error: MirrorError) -> Iterator[GetResult]:
+        """Yield a failed result for each file of a key."""
         for file in self._files[key]:
-            yield Got(file.path, key, size_of(key), "error", str(error), error.exit_code)
+            yield GetResult(file.path, key, size_of(key), "error", str(error), error.exit_code)
 
 
-def _last(url: str) -> bool:
-    """The API's URLs come after those of S3."""
+def _is_api(url: str) -> bool:
+    """Whether a URL is one of the API; those at S3 are tried first."""
     return _API.search(url) is not None
-
-
-def paths_of(folder: Path, texts: Iterable[str]) -> list[str]:
-    """Paths as they are typed here, from the top of ``folder``'s work tree."""
-    return [os.path.relpath(os.path.abspath(text), folder) for text in texts]  # noqa: PTH100

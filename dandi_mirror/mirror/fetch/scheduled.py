@@ -1,6 +1,6 @@
-"""Content that the settings ask for, brought by git-annex after a sync: newest first, within a budget.
+"""Download the content that the settings ask for, after a sync, by git-annex: newest first, within a size limit.
 
-The sync is done by then and nothing here undoes it: what does not come is a finding.
+The sync is complete by then, and nothing here changes its result: a file that cannot be downloaded becomes a finding.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.files.own import OwnPath
-from dandi_mirror.mirror.contents.selection import pick
+from dandi_mirror.mirror.contents.selection import pick_within
 from dandi_mirror.mirror.format.record_reader import times
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
@@ -25,31 +25,31 @@ from dandi_mirror.text import redacted
 
 
 @dataclass(slots=True)
-class Wanted:
-    """What content to bring, and how much of it."""
+class ContentRules:
+    """Which content to download after a sync, and how much of it."""
 
     globs: tuple[str, ...] = ()
-    """As ``git annex find --include`` takes them; none: no content is brought."""
+    """Globs as ``git annex find --include`` takes them; empty downloads no content."""
     each: int | None = None
-    """Most bytes for one Dandiset, with what is there already."""
+    """Most bytes for one Dandiset, including content that is present already; None for no limit."""
     left: int | None = None
-    """Bytes that this run may still bring; spent as it goes."""
+    """Bytes that this run may still download; it counts down. None for no limit."""
     deadline: float | None = None
-    """When to end, by ``time.monotonic()``; None: when all is there."""
+    """When to end, by ``time.monotonic()``; None for no time limit."""
 
 
 @dataclass(slots=True)
 class _Memory:
-    """What was brought for one Dandiset, so that a run with nothing to bring starts no git-annex."""
+    """What was downloaded for one Dandiset, so that a run with nothing to download does not start git-annex."""
 
     path: OwnPath
     done: str = ""
-    """The state (see :func:`_state`) for which everything was brought that was to be."""
+    """The state (see :func:`_state`) for which the download was complete."""
     findings: tuple[Finding, ...] = field(default=())
 
     @classmethod
     def of(cls, mirror: Mirror, dandiset: str) -> _Memory:
-        """What is remembered; nothing when the file is not there or not ours."""
+        """Read the file; empty if it is missing or not readable."""
         path = mirror.own / "content" / f"{dandiset}.json"
         try:
             facts = json.loads(path.read())
@@ -59,6 +59,11 @@ class _Memory:
             return cls(path)
 
     def write(self) -> None:
+        """Write the file.
+
+        Raises:
+            DiskError: it cannot be written.
+        """
         facts = {"done": self.done, "findings": [[f.version, f.path, f.reason] for f in self.findings]}
         try:
             self.path.replace(json.dumps(facts).encode(), to_disk=False)
@@ -67,44 +72,45 @@ class _Memory:
 
 
 def missing_content(mirror: Mirror, dandiset: str) -> tuple[Finding, ...]:
-    """What did not come when it was asked for the last time."""
+    """Return the files that the last run could not download."""
     return _Memory.of(mirror, dandiset).findings
 
 
-def with_content(reports: Iterable[Report], mirror: Mirror, wanted: Wanted, options: Options) -> Iterator[Report]:
-    """Reports of a sync as they come, each after its Dandiset's content has been brought and told in it."""
-    if not wanted.globs and not options.dry_run:
-        # what did not come is waited for no more
+def with_content(reports: Iterable[Report], mirror: Mirror, rules: ContentRules, options: Options) -> Iterator[Report]:
+    """Yield the reports of a sync, each with the result of downloading its Dandiset's content."""
+    if not rules.globs and not options.dry_run:
+        # the settings ask for no content any more, so nothing is missing
         (mirror.own / "content").clear()
     for report in reports:
-        if wanted.globs and report.commit and not options.dry_run:
-            yield _bring(mirror, report, wanted, options)
+        if rules.globs and report.commit and not options.dry_run:
+            yield _add_content(mirror, report, rules, options)
         else:
             yield report
 
 
 @dataclass(slots=True)
 class _Count:
-    """What has come so far of one Dandiset's content."""
+    """The content that has been downloaded so far for one Dandiset."""
 
     brought: int = 0
     brought_size: int = 0
     left: int = 0
 
 
-def _bring(mirror: Mirror, report: Report, wanted: Wanted, options: Options) -> Report:
+def _add_content(mirror: Mirror, report: Report, rules: ContentRules, options: Options) -> Report:
+    """Download the content of a Dandiset; return its report with the result."""
     memory = _Memory.of(mirror, report.dandiset)
-    state = _state(report.commit, wanted)
+    state = _state(report.commit, rules)
     if memory.done == state:
         return report
     options.progress(report.dandiset, "getting content")
     before, findings, count = set(memory.findings), list[Finding](), _Count()
     try:
-        complete = _get(mirror, report, wanted, options.branch, findings, count)
+        complete = _get(mirror, report, rules, options.branch, findings, count)
         memory.done, memory.findings = state if complete and not findings else "", tuple(findings)
         memory.write()
     except Exception as error:
-        # whatever it is, the sync stands
+        # whatever happens here, the sync itself has succeeded
         logging.getLogger("dandi_mirror").debug("%s", report.dandiset, exc_info=True)
         reason = str(error) if isinstance(error, MirrorError) else f"unexpected: {type(error).__name__}: {error}"
         findings.append(Finding(options.branch, "", Kind.CONTENT, reason))
@@ -118,30 +124,33 @@ def _bring(mirror: Mirror, report: Report, wanted: Wanted, options: Options) -> 
     )
 
 
-def _state(commit: str, wanted: Wanted) -> str:
-    return sha256(json.dumps([commit, wanted.globs, wanted.each]).encode()).hexdigest()
+def _state(commit: str, rules: ContentRules) -> str:
+    """Return a digest of all that decides which content is downloaded."""
+    return sha256(json.dumps([commit, rules.globs, rules.each]).encode()).hexdigest()
 
 
-def _get(mirror: Mirror, report: Report, wanted: Wanted, branch: str, findings: list[Finding], count: _Count) -> bool:
-    """Bring what is to be; whether nothing was left for want of the run's own budget."""
+def _get(
+    mirror: Mirror, report: Report, rules: ContentRules, branch: str, findings: list[Finding], count: _Count
+) -> bool:
+    """Download content; return False if some was left out because the run's own limit was reached."""
     dataset = mirror.dataset(report.dandiset)
-    files = content.matching(dataset.path, branch, wanted.globs, here=False)
-    room = wanted.each
+    files = content.matching(dataset.path, branch, rules.globs, here=False)
+    room = rules.each
     if room is not None:
-        here = {file.key: file.size for file in content.matching(dataset.path, branch, wanted.globs, here=True)}
+        here = {file.key: file.size for file in content.matching(dataset.path, branch, rules.globs, here=True)}
         room -= sum(here.values())
-    fitting = pick(files, times(dataset, report.commit) if files else {}, room)
-    chosen = pick(fitting, {}, wanted.left)
+    fitting = pick_within(files, times(dataset, report.commit) if files else {}, room)
+    chosen = pick_within(fitting, {}, rules.left)
     count.left = len({file.key for file in files}) - len(chosen)
     sizes = {file.key: file for file in chosen}
     then = mirror.index.get(report.dandiset)
     closed = then is not None and draft_of(then.row).embargo_status not in {"", "OPEN"}
-    with closing(content.get(dataset.path, sizes, wanted.deadline, secrets=closed)) as answers:
+    with closing(content.get(dataset.path, sizes, rules.deadline, secrets=closed)) as answers:
         for key, reason in answers:
             if reason:
                 findings.append(Finding(branch, sizes[key].path, Kind.CONTENT, redacted(reason)[:300]))
                 continue
             count.brought += 1
             count.brought_size += sizes[key].size
-            wanted.left = None if wanted.left is None else wanted.left - sizes[key].size
+            rules.left = None if rules.left is None else rules.left - sizes[key].size
     return len(chosen) == len(fitting) and count.brought + len(findings) == len(chosen)

@@ -1,4 +1,4 @@
-"""A Zarr as a folder of plain files: bringing it whole, and making one that is there what the archive has."""
+"""Download a Zarr as a folder of plain files, or update such a folder to what the archive has."""
 
 from __future__ import annotations
 
@@ -9,102 +9,111 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dandi_mirror.archive.content.scheduler import ByteCounter, TransferSettings
+from dandi_mirror.archive.content.single import ByteCounter
+from dandi_mirror.archive.content.sources import TransferSettings
 from dandi_mirror.errors import DiskError, PartError
 from dandi_mirror.files.target import InTheWay, TargetFolder
-from dandi_mirror.mirror.contents.local import Contents, File
-from dandi_mirror.mirror.fetch.plain_files import PARTIALS, Done, Plan, bring, judge
+from dandi_mirror.mirror.contents.files import Contents, VersionFile
+from dandi_mirror.mirror.fetch.download_plan import PARTIALS, DownloadPlan, DownloadResult, judge_existing
+from dandi_mirror.mirror.fetch.plain_files import download_files
 from dandi_mirror.repo.git.disk import sync_to_disk
 
 
 @dataclass(frozen=True, slots=True)
-class Filling:
-    """A Zarr on its way to a folder."""
+class ZarrDownload:
+    """The download of one Zarr."""
 
-    zarr: File
-    files: list[File]
-    """All that it holds."""
+    zarr: VersionFile
+    files: list[VersionFile]
+    """All files of the Zarr."""
     path: Path
-    """Where it is to be."""
+    """Where the Zarr belongs."""
     top: Path
-    """Where it gathers: there, if something is there already, else in :data:`PARTIALS`."""
-    plan: Plan
-    """What is to come."""
+    """Where its files are put meanwhile: at ``path`` if that exists, else in :data:`PARTIALS`."""
+    plan: DownloadPlan
+    """Which of the files to download."""
 
-    def place(self, file: File) -> Path:
-        """Where one of its files gathers."""
+    def place(self, file: VersionFile) -> Path:
+        """Return where one of its files is put."""
         return _place(self.top, self.zarr, file)
 
 
-def plan_zarr(zarr: File, files: list[File], path: Path, folder: Path, existing: str) -> Filling:
-    """Which files of a Zarr are to come to ``path`` below ``folder``.
+def plan_zarr_download(
+    zarr: VersionFile, files: list[VersionFile], path: Path, folder: Path, existing: str
+) -> ZarrDownload:
+    """Decide which files of a Zarr have to be downloaded to ``path`` below ``folder``.
 
-    What is at ``path`` is judged as ``existing`` says; what an earlier run has left, by size and time.
+    ``existing`` says what to do with files that are there; files of an unfinished earlier run are compared by size and
+    time.
     """
     new = not path.exists()
     top, mode = (folder / PARTIALS / zarr.zarr, "refresh") if new else (path, existing)
-    plan = Plan()
+    plan = DownloadPlan()
     for file in files:
         place = _place(top, zarr, file)
-        if settled := judge(file, place, mode):
+        if settled := judge_existing(file, place, mode):
             plan.settled.append(settled)
         else:
             plan.wanted.append((file, place))
-    return Filling(zarr, files, path, top, plan)
+    return ZarrDownload(zarr, files, path, top, plan)
 
 
-def _place(top: Path, zarr: File, file: File) -> Path:
+def _place(top: Path, zarr: VersionFile, file: VersionFile) -> Path:
     return top / file.path[len(zarr.path) + 1 :]
 
 
-def bring_zarr(
-    filling: Filling,
+def download_zarr(
+    zarr_download: ZarrDownload,
     folder: Path,
     urls: Mapping[str, tuple[str, ...]],
     access: TransferSettings,
     meter: ByteCounter,
     jobs: int,
-) -> Done:
-    """Bring all of a Zarr; a new one is there whole or not at all.
+) -> DownloadResult:
+    """Download a Zarr; a new one appears in its place only when it is complete.
 
-    In one that is there already, files that differ are replaced, and what the archive does not have is taken away.
+    In a Zarr that is there already, files that differ are replaced, and files that the archive does not have are
+    removed.
 
     Raises:
-        DiskError: the disk is full or not ours to write; what has come is kept.
+        DiskError: the disk is full or not writable; complete files are kept for the next run.
     """
-    zarr, path, top = filling.zarr, filling.path, filling.top
-    brought = bring(filling.plan, Contents("", "", "", []), urls, folder, access, meter, jobs)
-    if failed := [done for done in (*brought, *filling.plan.settled) if done.status == "error"]:
-        count, first = f"{len(failed):,} of its {len(filling.files):,} files", failed[0]
-        return Done(zarr, path, "error", f"{count} did not come; {first.file.entry}: {first.message}", first.exit_code)
+    zarr, path, top = zarr_download.zarr, zarr_download.path, zarr_download.top
+    downloaded = download_files(zarr_download.plan, Contents("", "", "", []), urls, folder, access, meter, jobs)
+    if failed := [done for done in (*downloaded, *zarr_download.plan.settled) if done.status == "error"]:
+        count, first = f"{len(failed):,} of its {len(zarr_download.files):,} files", failed[0]
+        why = f"{count} could not be downloaded; {first.file.entry}: {first.message}"
+        return DownloadResult(zarr, path, "error", why, first.exit_code)
     try:
         with TargetFolder(folder) as below:
-            gone = _take_away(below, filling)
+            gone = _remove_extra(below, zarr_download)
             if top != path:
-                _put(below, filling)
+                _put(below, zarr_download)
     except InTheWay as error:
-        return Done(zarr, path, "error", f"{error.filename}: {error.strerror}; move it away", PartError.exit_code)
+        return DownloadResult(
+            zarr, path, "error", f"{error.filename}: {error.strerror}; move it away", PartError.exit_code
+        )
     except OSError as error:
         raise DiskError.of(path, error) from error
-    return Done(zarr, path, "ok" if top != path or filling.plan.wanted or gone else "notneeded")
+    return DownloadResult(zarr, path, "ok" if top != path or zarr_download.plan.wanted or gone else "notneeded")
 
 
-def _put(below: TargetFolder, filling: Filling) -> None:
-    """Put what has gathered in its place."""
-    top, path = (str(place.relative_to(below.top)) for place in (filling.top, filling.path))
+def _put(below: TargetFolder, zarr_download: ZarrDownload) -> None:
+    """Move a complete Zarr to its place."""
+    top, path = (str(place.relative_to(below.top)) for place in (zarr_download.top, zarr_download.path))
     with below.folder(top, make=True):
-        pass  # a Zarr may hold nothing
+        pass  # a Zarr may be empty
     below.move(top, path)
-    sync_to_disk(filling.path.parent)
+    sync_to_disk(zarr_download.path.parent)
     below.remove_empty(PARTIALS)
 
 
-def _take_away(below: TargetFolder, filling: Filling) -> int:
-    """Remove the files that the archive does not have, and folders that are empty then; how many files those were."""
-    count, kept = 0, {file.path[len(filling.zarr.path) + 1 :] for file in filling.files}
+def _remove_extra(below: TargetFolder, zarr_download: ZarrDownload) -> int:
+    """Remove files that the archive does not have, and empty folders; return the number of removed files."""
+    count, kept = 0, {file.path[len(zarr_download.zarr.path) + 1 :] for file in zarr_download.files}
     try:
-        with below.folder(str(filling.top.relative_to(below.top))) as descriptor:
-            # links to folders are not followed, but are files that the archive does not have
+        with below.folder(str(zarr_download.top.relative_to(below.top))) as descriptor:
+            # a link to a folder is not followed: it is itself a file that the archive does not have
             for where, folders, names, folder in os.fwalk(".", topdown=False, dir_fd=descriptor):
                 for name in (*names, *folders):
                     if os.path.normpath(f"{where}/{name}") in kept:
@@ -116,5 +125,5 @@ def _take_away(below: TargetFolder, filling: Filling) -> int:
                         with suppress(OSError):
                             os.rmdir(name, dir_fd=folder)
     except FileNotFoundError:
-        return 0  # nothing has gathered
+        return 0  # nothing was downloaded
     return count

@@ -1,1 +1,1 @@
-"""What changed between versions, and how to cite one."""
+"""Compare versions, and cite one."""

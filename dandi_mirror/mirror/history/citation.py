@@ -1,4 +1,4 @@
-"""Citations of a published version: pure, from its record to the forms that reference managers read."""
+"""Format the citation of a published version: as text, BibTeX, RIS and CFF.  Pure."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ FORMS = ("text", "bibtex", "ris", "cff")
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """What a citation is made of."""
+    """The facts of a citation."""
 
     identifier: str
     """``DANDI:000004/0.220126.1852``."""
     version: str
     title: str
     authors: tuple[str, ...]
-    """``Family, Given``, in the record's order; organisations as they call themselves."""
+    """``Family, Given`` in the order of the record; organisations by their full names."""
     doi: str
     url: str
     published: datetime
     license: str
     """An SPDX identifier, or empty."""
     commit: str
-    """Of the version's tag: the same in every mirror."""
+    """The commit of the version's tag: the same in every mirror."""
 
     @classmethod
     def of(cls, record: Mapping[str, object], commit: str, published: datetime) -> Citation:
-        """From the Dandiset's record at a version."""
+        """Take the facts from the Dandiset's record of a version; ``published`` counts if the record has no date."""
         doi = one_line(record.get("doi"))
         licenses = record.get("license")
         first = one_line(licenses[0]) if isinstance(licenses, list) and licenses else ""
@@ -52,7 +52,7 @@ class Citation:
         )
 
     def form(self, name: str) -> str:
-        """The citation in one of :data:`FORMS`, with a newline at its end."""
+        """Return the citation in one of :data:`FORMS`, with a newline at the end."""
         return {"text": self._text, "bibtex": self._bibtex, "ris": self._ris, "cff": self._cff}[name]()
 
     def _text(self) -> str:
@@ -136,7 +136,7 @@ def _tex(text: str) -> str:
 
 
 def _braced(author: str) -> str:
-    # an organisation is no family and given name; the braces keep BibTeX from looking for them
+    # braces keep BibTeX from splitting an organisation's name into family and given name
     return _tex(author) if ", " in author else "{" + _tex(author) + "}"
 
 

@@ -1,4 +1,4 @@
-"""What changed between two versions, as people count it: pure, from asset records to subjects, sessions and files."""
+"""Compare the asset records of two versions: which subjects, sessions, files and metadata fields changed.  Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ BOOKKEEPING = frozenset({
     "@context", "blobDateModified", "citation", "contentSize", "dateModified", "datePublished", "digest", "doi", "id",
     "identifier", "path", "publishedBy", "url", "version",
 })  # fmt: skip
-"""Keys at the top of a record that follow from its content, its place or its publication: no change of their own."""
+"""Top-level keys of an asset record that follow from its content, path or publication; they do not count as changes."""
 SUMMARY = BOOKKEEPING | {"assetsSummary", "manifestLocation", "releaseNotes"}
-"""The same of a Dandiset's own record."""
+"""The same for a Dandiset's own record."""
 
 
 @dataclass(frozen=True, slots=True)
-class File:
-    """An asset, as far as versions are compared."""
+class ComparedFile:
+    """An asset of a version that is compared."""
 
     path: str
     size: int
@@ -30,32 +30,32 @@ class File:
     sha256: str
     subjects: tuple[str, ...]
     session: str
-    """Empty if its path names none."""
+    """Empty if its path names no session."""
     line: bytes = field(repr=False)
     """Its record."""
 
     @property
     def metadata(self) -> dict[str, object]:
-        """What the archive says of it."""
+        """Its metadata, as the archive gave it; empty if the record is not valid."""
         record = admit(self.line)
         return record.metadata if isinstance(record, Record) else {}
 
 
 @dataclass(slots=True)
-class Totals:
-    """What a version holds; counts, so that a change can be added to them."""
+class VersionTotals:
+    """Totals of a version; as counts, so that a change can be added to them."""
 
     files: int = 0
     size: int = 0
     """Bytes."""
     subjects: Counter[str] = field(default_factory=Counter)
     sessions: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By subject and session."""
+    """Files by subject and session."""
     refused: int = 0
-    """Records that cannot be used; they count in nothing else."""
+    """Records that are not valid; the other totals do not include them."""
 
-    def add(self, file: File, times: int = 1) -> None:
-        """Count a file, or with -1 count it no more."""
+    def add(self, file: ComparedFile, times: int = 1) -> None:
+        """Add a file, or remove it with ``times`` -1."""
         self.files += times
         self.size += times * file.size
         for subject in file.subjects:
@@ -64,22 +64,22 @@ class Totals:
             for subject in file.subjects or ("",):
                 self.sessions[subject, file.session] += times
 
-    def copy(self) -> Totals:
-        """The same, to be changed by itself; without what is counted no more."""
-        return Totals(self.files, self.size, +self.subjects, +self.sessions, self.refused)
+    def copy(self) -> VersionTotals:
+        """Return a copy without the subjects and sessions whose count is 0."""
+        return VersionTotals(self.files, self.size, +self.subjects, +self.sessions, self.refused)
 
     def facts(self) -> dict[str, int]:
-        """The four numbers by their names."""
+        """Return the four totals by name."""
         subjects, sessions = len(+self.subjects), len(+self.sessions)
         return {"subjects": subjects, "sessions": sessions, "files": self.files, "bytes": self.size}
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """A field of a record whose values changed; ``old`` or ``new`` is empty where it came or went."""
+    """A field of a record whose values changed; ``old`` or ``new`` is empty if the field was added or removed."""
 
     name: str
-    """Keys from the top of the record, with dots; lists count as their members."""
+    """The keys from the top of the record, joined by dots; a list counts as its members."""
     old: tuple[str, ...]
     new: tuple[str, ...]
 
@@ -88,18 +88,18 @@ class FieldChange:
 class Pair:
     """An asset before and after."""
 
-    old: File
-    new: File
+    old: ComparedFile
+    new: ComparedFile
     fields: tuple[FieldChange, ...] = ()
-    """What changed of its metadata, but for bookkeeping."""
+    """The metadata fields that changed, without :data:`BOOKKEEPING`."""
 
 
 @dataclass(slots=True)
 class Changes:
-    """What leads from one version to another."""
+    """The differences between two versions."""
 
-    added: list[File] = field(default_factory=list)
-    removed: list[File] = field(default_factory=list)
+    added: list[ComparedFile] = field(default_factory=list)
+    removed: list[ComparedFile] = field(default_factory=list)
     replaced: list[Pair] = field(default_factory=list)
     """Other content at the same path."""
     renamed: list[Pair] = field(default_factory=list)
@@ -107,25 +107,25 @@ class Changes:
     edited: list[Pair] = field(default_factory=list)
     """The same content at the same path, with other metadata."""
     dandiset: tuple[FieldChange, ...] = ()
-    """Of the Dandiset's own record."""
-    before: Totals = field(default_factory=Totals)
-    after: Totals = field(default_factory=Totals)
+    """Fields of the Dandiset's own record that changed."""
+    before: VersionTotals = field(default_factory=VersionTotals)
+    after: VersionTotals = field(default_factory=VersionTotals)
 
     def counts(self) -> dict[str, int]:
-        """How many files changed, by what became of them; those of which there are some."""
+        """Return the number of changed files by kind of change, without zeros."""
         kinds = ("added", "removed", "replaced", "renamed", "edited")
         return {kind: len(files) for kind in kinds if (files := getattr(self, kind))}
 
-    def come(self, what: str) -> list[str]:
-        """The ``subjects`` or ``sessions`` that only the new version has."""
+    def gained(self, what: str) -> list[str]:
+        """Return the ``subjects`` or ``sessions`` that only the new version has."""
         return _only(getattr(self.after, what), getattr(self.before, what))
 
-    def gone(self, what: str) -> list[str]:
-        """The ``subjects`` or ``sessions`` that only the old version has."""
+    def lost(self, what: str) -> list[str]:
+        """Return the ``subjects`` or ``sessions`` that only the old version has."""
         return _only(getattr(self.before, what), getattr(self.after, what))
 
     def fields(self) -> dict[str, list[Pair]]:
-        """The metadata fields that changed, each with the files that it changed in, the commonest first."""
+        """Return the metadata fields that changed, each with the files concerned, the most frequent first."""
         found: dict[str, list[Pair]] = defaultdict(list)
         for pair in (*self.edited, *self.replaced, *self.renamed):
             for change in pair.fields:
@@ -136,22 +136,22 @@ class Changes:
         return bool(self.counts() or self.dandiset)
 
 
-def file_of(record: Record) -> File:
-    """The file that a record is of."""
+def compared_file(record: Record) -> ComparedFile:
+    """Return the file of a record."""
     people = record.metadata.get("wasAttributedTo")
     named = (
         [person.get("identifier") for person in people if isinstance(person, dict)] if isinstance(people, list) else []
     )
     subjects = tuple(sorted({name for name in named if isinstance(name, str)}))
-    return File(record.path, record.size, record.sha256, subjects, session_of(record.path), record.line)
+    return ComparedFile(record.path, record.size, record.sha256, subjects, session_of(record.path), record.line)
 
 
-def count(lines: Iterable[bytes], totals: Totals, times: int = 1) -> dict[str, File]:
-    """The files that records are of, by path, added to ``totals``; or with -1 taken off."""
+def count(lines: Iterable[bytes], totals: VersionTotals, times: int = 1) -> dict[str, ComparedFile]:
+    """Add the files of records to ``totals``, or remove them with ``times`` -1; return these files by path."""
     files = {}
     for record in map(admit, lines):
         if isinstance(record, Record):
-            file = file_of(record)
+            file = compared_file(record)
             totals.add(file, times)
             files[file.path] = file
         else:
@@ -160,9 +160,9 @@ def count(lines: Iterable[bytes], totals: Totals, times: int = 1) -> dict[str, F
 
 
 def compare(old: Iterable[bytes], new: Iterable[bytes], changes: Changes) -> None:
-    """Add what two sets of records differ in to ``changes``; renames are found by :func:`pair_renamed` at the end.
+    """Add the differences between two sets of records to ``changes``; :func:`pair_renamed` finds renames afterwards.
 
-    ``after`` must count the old records already.
+    ``changes.after`` must include the old records already.
     """
     old_lines, new_lines = set(old), set(new)
     before = count(old_lines - new_lines, changes.after, -1)
@@ -178,11 +178,11 @@ def compare(old: Iterable[bytes], new: Iterable[bytes], changes: Changes) -> Non
 
 
 def pair_renamed(changes: Changes) -> None:
-    """Take what was only renamed from what was added and removed, and sort all by path.
+    """Turn removed and added files with the same content into renamed ones, and sort everything by path.
 
-    Of several files with the same content, those with the same name belong together, then those in the same folder.
+    Among several files with the same content, the same name pairs first, then the same folder.
     """
-    gone: dict[tuple[str, int], list[File]] = defaultdict(list)
+    gone: dict[tuple[str, int], list[ComparedFile]] = defaultdict(list)
     for file in sorted(changes.removed, key=_by_path):
         if file.sha256:
             gone[file.sha256, file.size].append(file)
@@ -204,13 +204,14 @@ def pair_renamed(changes: Changes) -> None:
 def field_changes(
     old: Mapping[str, object], new: Mapping[str, object], besides: frozenset[str]
 ) -> tuple[FieldChange, ...]:
-    """The fields in which two records differ, ``besides`` some keys at their top."""
+    """Return the fields in which two records differ; ``besides`` are top-level keys to leave out."""
     before, after = _leaves(old, besides), _leaves(new, besides)
     names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     return tuple(FieldChange(name, tuple(before.get(name, ())), tuple(after.get(name, ()))) for name in names)
 
 
 def _leaves(record: Mapping[str, object], besides: frozenset[str]) -> dict[str, list[str]]:
+    """Return the values of a record by field, flattened."""
     found: dict[str, list[str]] = defaultdict(list)
     for key, value in record.items():
         if key not in besides:
@@ -230,15 +231,16 @@ def _below(name: str, value: object) -> Iterator[tuple[str, str]]:
         yield name, value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _pair(old: File, new: File) -> Pair:
+def _pair(old: ComparedFile, new: ComparedFile) -> Pair:
     return Pair(old, new, field_changes(old.metadata, new.metadata, BOOKKEEPING))
 
 
-def _by_path(file: File) -> str:
+def _by_path(file: ComparedFile) -> str:
     return file.path
 
 
 def _distance(old: str, new: str) -> tuple[bool, bool, str]:
+    """Return how different two paths are, for the choice between candidates of a rename."""
     (old_folder, _, old_name), (folder, _, name) = old.rpartition("/"), new.rpartition("/")
     return old_name != name, old_folder != folder, old
 

@@ -1,4 +1,4 @@
-"""Comparing two states of a dataset by what its git holds: no check-out, no request, and only the parts that differ."""
+"""Compare two versions of a dataset from its git objects: nothing is checked out, only files that differ are read."""
 
 from __future__ import annotations
 
@@ -11,30 +11,38 @@ from typing import Self
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.format.record_reader import dandiset_record, lines
 from dandi_mirror.mirror.format.records import TOP
-from dandi_mirror.mirror.history.diff import SUMMARY, Changes, Totals, compare, count, field_changes, pair_renamed
+from dandi_mirror.mirror.history.diff import (
+    SUMMARY,
+    Changes,
+    VersionTotals,
+    compare,
+    count,
+    field_changes,
+    pair_renamed,
+)
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.history import State
 
 Parts = Mapping[str, str]
-"""The files of asset records of a state, by their paths in the tree, with their object ids."""
+"""The files of asset records of a version: path in the tree → object id."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What a state holds, read as far as it is needed to go on to the next one."""
+class VersionState:
+    """What the comparison with the next version needs of a version."""
 
     parts: Parts
     record: dict[str, object]
-    """The Dandiset's own."""
-    totals: Totals
+    """The Dandiset's own record."""
+    totals: VersionTotals
 
 
-NOTHING = Held({}, {}, Totals())
-"""What there is before the first state."""
+NOTHING = VersionState({}, {}, VersionTotals())
+"""The empty state before the first version."""
 
 
 class Comparer:
-    """Compares states of one dataset, through one git."""
+    """Compares versions of one dataset, with one running git."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
@@ -49,18 +57,18 @@ class Comparer:
     ) -> None:
         self._open.close()
 
-    def held(self, state: State) -> Held:
-        """All that a state holds.
+    def read(self, state: State) -> VersionState:
+        """Read all records of a version.
 
         Raises:
             UsageError: it has no asset records.
         """
-        parts, totals = self._parts(state), Totals()
+        parts, totals = self._parts(state), VersionTotals()
         count(lines(self._reader, parts.values()), totals)
-        return Held(parts, self._record(state), totals)
+        return VersionState(parts, self._record(state), totals)
 
-    def changes(self, before: Held, state: State) -> tuple[Changes, Held]:
-        """What leads to a state, and what it holds; of both, only the parts that differ are read.
+    def changes(self, before: VersionState, state: State) -> tuple[Changes, VersionState]:
+        """Compare a version with the one ``before``; return the differences and the version's own state.
 
         Raises:
             UsageError: it has no asset records.
@@ -71,13 +79,13 @@ class Comparer:
             compare(lines(self._reader, old), lines(self._reader, new), changes)
         pair_renamed(changes)
         changes.dandiset = field_changes(before.record, record, SUMMARY) if before.record else ()
-        return changes, Held(parts, record, changes.after)
+        return changes, VersionState(parts, record, changes.after)
 
     def _parts(self, state: State) -> dict[str, str]:
         tree = self._dataset.tree(state.commit, f"{TOP}.jsonl", TOP)
         if not tree:
             raise UsageError(
-                f"{state.name} in {self._dataset.path} has no asset records; only what dandi-mirror made has"
+                f"{state.name} in {self._dataset.path} has no asset records; only what dandi-mirror made has them"
             )
         return {path: oid for path, (_, oid) in tree.items()}
 
@@ -87,9 +95,9 @@ class Comparer:
 
 
 def _groups(old: Parts, new: Parts) -> Iterator[tuple[list[str], list[str]]]:
-    """The parts that differ, old and new, such that a path's records are in one group.
+    """Yield groups of old and new files of records that differ; both records of one path are in the same group.
 
-    By the first digit of the path's digest, so that a sixteenth of the records is in memory at a time.
+    The groups follow the first digit of the path's digest: only a sixteenth of the records is in memory at once.
     """
     shared = {name for name, oid in old.items() if new.get(name) == oid}
     whole = any(f"{TOP}.jsonl" in parts for parts in (old, new))

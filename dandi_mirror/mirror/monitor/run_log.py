@@ -1,8 +1,8 @@
 """The log of past runs: a file a run in ``.dandi-mirror/log``, JSON Lines, outside every dataset.
 
-A run that says nothing that the one before did not say gets no file of its own: it is counted beside the file of
-that one.  So neither a clock that strikes every few minutes nor an archive that is down for a week pushes out of the
-rotation what somebody may want to read.
+A run with the same result as the one before gets no file of its own; a counter beside the earlier file grows instead.
+So neither a cron job that runs every few minutes nor an archive that is down for a week pushes older results out of
+the rotation.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ Facts = dict[str, Any]
 
 
 class RunLog:
-    """The log of one run, while it lasts."""
+    """Writes the log of one run."""
 
     def __init__(self, folder: Path | OwnPath, keep: int, first: Mapping[str, object]) -> None:
-        """``keep`` files are left after it; ``first`` says what was asked for."""
+        """Keep at most ``keep`` files after the run; ``first`` says what the run was asked for."""
         began = datetime.now(UTC)
         self._folder, self._keep = own_path(folder), keep
         self.path = self._folder / f"{began:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.jsonl"
@@ -39,9 +39,9 @@ class RunLog:
         self._changed = False
 
     def add(self, record: Facts, *, news: bool) -> None:
-        """One Dandiset's record; ``news``: not only what a run before has said already.
+        """Add the record of one Dandiset; ``news`` says that it has more than the run before reported.
 
-        From the first news on each record is in the file at once, so that a run that is killed has left its own.
+        From the first news on, each record is written at once, so that a killed run leaves a log.
 
         Raises:
             DiskError: the file cannot be written.
@@ -56,22 +56,22 @@ class RunLog:
             self._write()
 
     def end(self, summary: Facts, *, failed: bool = False) -> None:
-        """Write how the run ended, or count it as one more like the last; ``failed``: as a whole.
+        """Write how the run ended, or count it as one more like the last; ``failed`` says that the whole run failed.
 
         Raises:
             DiskError: a file cannot be written.
         """
         if failed:
             self._standing.append(["", summary["exit_code"], []])
-        said = sha256(json.dumps(sorted(self._standing, key=repr)).encode()).hexdigest()
+        result = sha256(json.dumps(sorted(self._standing, key=repr)).encode()).hexdigest()
         before = next((run for run in past_runs(self._folder) if run.path != self.path), None)
         try:
-            if not self._changed and before and before.end and before.end.get("said") == said:
+            if not self._changed and before and before.end and before.end.get("said") == result:
                 self.path.unlink()
                 again = {"runs": before.again + 1, "last": summary["ended"], "seconds": summary["seconds"]}
                 _again(before.path).replace(json.dumps(again).encode())
                 return
-            self._waiting.append({**summary, "said": said})
+            self._waiting.append({**summary, "said": result})
             self._write()
             for old in self._folder.names(".jsonl")[::-1][self._keep :]:
                 _again(self._folder / old).unlink()
@@ -90,28 +90,28 @@ class RunLog:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A run that has left a log."""
+    """A run that left a log."""
 
     path: OwnPath
     first: Facts
-    """What was asked for, when, and by which process."""
+    """What the run was asked for, when it began, and its process."""
     records: list[Facts] = field(default_factory=list)
-    """Of the Dandisets of which there was something to say."""
+    """The records of the Dandisets that had something to report."""
     end: Facts | None = None
-    """How it ended; None for one that is at work, or was cut off."""
+    """How it ended; None if it is still running, or was killed."""
     again: int = 0
-    """So many runs after it had nothing else to say."""
+    """Number of later runs with the same result."""
     last: str = ""
     """When the last of these ended."""
 
     @property
     def name(self) -> str:
-        """By which it is asked for."""
+        """The name by which ``dandi-mirror runs`` shows it."""
         return self.path.name.removesuffix(".jsonl")
 
 
 def past_runs(folder: Path | OwnPath) -> Iterator[PastRun]:
-    """The runs that have left a log, the latest first."""
+    """Yield the runs that left a log, the latest first."""
     folder = own_path(folder)
     for name in reversed(folder.names(".jsonl")):
         if run := read_run(folder / name):
@@ -119,12 +119,12 @@ def past_runs(folder: Path | OwnPath) -> Iterator[PastRun]:
 
 
 def read_run(path: OwnPath) -> PastRun | None:
-    """A run's log; None for a file that is none, or is gone."""
+    """Read a run's log; None if the file is missing or is not a log."""
     try:
         lines = [_record(line) for line in path.read().decode().splitlines()]
     except (OSError, DiskError, ValueError):
         return None
-    # the last line of a killed run may be half of one
+    # the last line of a killed run may be incomplete
     records = [line for line in lines if line]
     if not records or records[0].get("action") != "run":
         return None

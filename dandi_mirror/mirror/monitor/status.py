@@ -1,4 +1,4 @@
-"""What a mirror holds of a Dandiset, and how that stands to the archive; nothing is written."""
+"""Compare a mirror with the archive, Dandiset by Dandiset; nothing is written."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from dandi_mirror.errors import CredentialsError, NotFoundError, TemporaryError
+from dandi_mirror.errors import CredentialsError, IntegrityError, MirrorError, NotFoundError, TemporaryError
 from dandi_mirror.mirror.fetch.scheduled import missing_content
+from dandi_mirror.mirror.state.damage import damage_of
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.members import NotAMember
 from dandi_mirror.mirror.state.options import Options
@@ -19,46 +20,48 @@ from dandi_mirror.repo.git.dataset import TAGS, Dataset
 
 
 class Word(StrEnum):
-    """How a Dandiset stands, in the order in which one hides another."""
+    """The status of a Dandiset; if several apply, the first of them counts."""
 
     ALARM = "alarm"
-    """The archive has answered differently for a version that is tagged here."""
+    """The archive's answer for a version differs from the tag here."""
+    DAMAGED = "damaged"
+    """git cannot read the repository here; ``failure`` says what to type."""
     GONE = "gone"
-    """The archive has it no more (404)."""
+    """The archive does not have it any more (404)."""
     FORBIDDEN = "forbidden"
     """The archive refuses to show it (401, 403): embargoed, or the token is not valid."""
     EMBARGOED = "embargoed"
     MISSING = "not mirrored"
     LEFT_OUT = "left out"
-    """Not mirrored, and by the rules it is not to be."""
+    """Not mirrored, because the rules leave it out."""
     EMPTIED = "emptied"
-    """The archive lists no asset of it any more; the mirror keeps its own until it is told otherwise."""
+    """The archive lists no asset of it any more; the mirror keeps the assets unless sync gets --allow-deletes."""
     UNANSWERED = "unanswered"
-    """The archive gave the last sync no answer, or one that did not fit together: an outage."""
+    """The archive gave the last sync no answer or a contradictory one: an outage."""
     FAILED = "failed"
-    """The last sync could not be done for another reason."""
+    """The last sync failed for another reason."""
     UNEMBARGOED = "unembargoed"
     """The archive shows it again; the next sync reads all of it."""
     RENAMED = "renamed"
-    """The archive has moved on since the last sync, and the Dandiset has another name."""
+    """It changed in the archive since the last sync, and has another name."""
     BEHIND = "behind"
-    """The archive has moved on since the last sync."""
+    """It changed in the archive since the last sync."""
     UNFINISHED = "unfinished"
-    """The last sync was cut off, or this mirror's memory was deleted: the next sync looks at it again."""
+    """The last sync did not complete, or the index of the mirror was deleted: the next sync reads it again."""
     PENDING = "pending"
-    """Something waits: a checksum, a text file, a version, or the work tree for a person's edit."""
+    """Something is not complete yet: a checksum, a text file, a version, or a work tree with local edits."""
     REFUSED = "refused"
-    """Something that the archive lists must not reach git, or is a Zarr."""
+    """The archive lists something that is not safe in git, or a Zarr."""
     VANISHED = "version gone"
-    """A version that is tagged here is no longer in the archive; the tag stays."""
+    """The archive does not have a version any more that is tagged here; the tag stays."""
     CURRENT = "up to date"
 
 
 Ask = Callable[[str], DandisetRow]
-"""Gets a Dandiset's row from the archive."""
+"""Gets a Dandiset's list entry from the archive."""
 
 _AT_ONCE = 8
-"""Dandisets looked at at the same time: each waits for git."""
+"""Dandisets that are read at the same time: each waits for git."""
 _WAITING = {Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE, Kind.CONTENT}
 _REFUSED = {Kind.REFUSED, Kind.ZARR, Kind.URL}
 
@@ -70,45 +73,73 @@ _ABSENT = {Kind.GONE: Word.GONE, Kind.FORBIDDEN: Word.FORBIDDEN, Kind.EMBARGOED:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One Dandiset."""
+    """The status of one Dandiset, with details."""
 
     dandiset: str
     word: Word
     versions: int = 0
-    """Published versions that are tagged."""
+    """Number of published versions that are tagged."""
     commit: str = ""
-    """Of the branch that is kept."""
+    """The commit of the branch that the sync keeps."""
     modified: str = ""
-    """The archive's time of the draft, when it was asked."""
+    """When the draft was last changed, if the archive was asked."""
     edits: int = 0
-    """Files with local edits in the work tree."""
+    """Number of files with local edits in the work tree."""
     findings: tuple[Finding, ...] = field(default=())
     failure: str = ""
-    """What the last sync said, if it could not be done."""
+    """Why the last sync failed, or why the dataset cannot be read."""
     name: str = ""
-    """Of the draft, when the archive was asked."""
+    """The name of the draft, if the archive was asked."""
     size: int = 0
-    """Bytes of the draft as the archive counts them, when it was asked."""
+    """Bytes of the draft as the archive counts them, if it was asked."""
 
     @property
     def exit_code(self) -> int:
-        """As a sync that found the same would end; being behind is no failure."""
-        if self.word is Word.ALARM:
-            return 7
+        """The exit code of a sync that finds the same; a Dandiset that is behind is not a failure."""
+        if self.word in {Word.ALARM, Word.DAMAGED}:
+            return IntegrityError.exit_code
         return 0 if self.word in _HARMLESS else 3
 
 
 def status_of(mirror: Mirror, dandiset: str, ask: Ask | None) -> Status:
-    """How one Dandiset stands; ``ask`` gets the archive's row for it (None: the archive is not asked)."""
-    then = mirror.index.get(dandiset)
+    """Return the status of one Dandiset; ``ask`` gets its list entry (None: do not ask the archive)."""
+    last = mirror.index.get(dandiset)
     try:
         dataset = mirror.dataset(dandiset)
     except NotAMember as error:
         return Status(dandiset, Word.FAILED, failure=str(error))
     if not dataset.exists():
         return Status(dandiset, Word.MISSING)
+    if why := damage_of(mirror, dandiset):
+        return Status(dandiset, Word.DAMAGED, failure=why)
+    try:
+        state = _git_state(dataset, last)
+    except (MirrorError, OSError, ValueError) as error:
+        # one that cannot be read does not hide the others
+        if why := damage_of(mirror, dandiset, error):
+            return Status(dandiset, Word.DAMAGED, failure=why)
+        return Status(dandiset, Word.FAILED, failure=str(error))
+    return _compared(state, last, _findings(mirror, dandiset, last), dandiset, ask)
+
+
+@dataclass(frozen=True, slots=True)
+class _GitState:
+    """What git says of a dataset."""
+
+    versions: int
+    branch: str
+    edits: int
+
+
+def _git_state(dataset: Dataset, last: Remembered | None) -> _GitState:
     tags = [ref for ref in dataset.refs() if is_version_id(ref.removeprefix(TAGS))]
-    branch, findings = _branch(dataset, then), _findings(mirror, dandiset, then)
+    dataset.unmerged(None)  # it reads the objects of all tags
+    return _GitState(len(tags), _branch(dataset, last), len(dataset.edits()))
+
+
+def _compared(
+    state: _GitState, last: Remembered | None, findings: tuple[Finding, ...], dandiset: str, ask: Ask | None
+) -> Status:
     row = None
     word = None
     try:
@@ -119,22 +150,22 @@ def status_of(mirror: Mirror, dandiset: str, ask: Ask | None) -> Status:
         word = Word.FORBIDDEN
     return Status(
         dandiset,
-        word or _word(then, findings, row, branch),
-        len(tags),
-        branch,
+        word or _word(last, findings, row, state.branch),
+        state.versions,
+        state.branch,
         spell_time(row.draft.modified) if row else "",
-        len(dataset.edits()),
+        state.edits,
         findings,
-        then.failure.message if then and then.failure else "",
+        last.failure.message if last and last.failure else "",
         row.draft.name if row else "",
         row.draft.size if row else 0,
     )
 
 
 def status_of_all(mirror: Mirror, rows: Mapping[str, DandisetRow | None], ask: Ask, rules: Rules) -> Iterator[Status]:
-    """How every Dandiset stands that is mirrored or listed by the archive (``rows``).
+    """Yield the status of every Dandiset that is mirrored, or that the archive lists in ``rows``.
 
-    ``ask`` gets the row of one that is mirrored and not listed, or not as it should be.
+    ``ask`` gets the list entry of a mirrored one that is not listed, or whose entry is not valid.
     """
 
     def listed(dandiset: str) -> DandisetRow:
@@ -145,7 +176,7 @@ def status_of_all(mirror: Mirror, rows: Mapping[str, DandisetRow | None], ask: A
             try:
                 return status_of(mirror, dandiset, listed)
             except TemporaryError:
-                # one that cannot be asked for does not hide all others
+                # one that the archive does not answer for does not hide the others
                 return replace(status_of(mirror, dandiset, None), word=Word.UNANSWERED)
         row = rows[dandiset]
         word = Word.MISSING if rules.take(dandiset, row.draft.name if row else None) else Word.LEFT_OUT
@@ -159,45 +190,47 @@ def status_of_all(mirror: Mirror, rows: Mapping[str, DandisetRow | None], ask: A
 
 
 def words(mirror: Mirror) -> dict[str, int]:
-    """How many Dandisets of a mirror stand how, by what the last sync left; git is not started."""
+    """Count a mirror's Dandisets by status, as the last sync left them; starts no git."""
     counts = {str(word): 0 for word in Word if word not in _NOT_OFFLINE}
     memory = mirror.index.read().dandisets
     for dandiset in mirror.dandisets():
         if mirror.is_strange(dandiset):
             counts[Word.FAILED] += 1
             continue
-        then = memory.get(dandiset)
-        findings = _findings(mirror, dandiset, then)
-        counts[_word(then, findings, None, _branch(mirror.dataset(dandiset), then))] += 1
+        last = memory.get(dandiset)
+        findings = _findings(mirror, dandiset, last)
+        counts[_word(last, findings, None, _branch(mirror.dataset(dandiset), last))] += 1
     return counts
 
 
-def _branch(dataset: Dataset, then: Remembered | None) -> str:
-    """What the branch that is kept holds; empty when there is none yet."""
-    kept = Options(versions=then.versions).branch if then and then.versions else dataset.head_branch()
+def _branch(dataset: Dataset, last: Remembered | None) -> str:
+    """Return the commit of the branch that the sync keeps; empty if there is none yet."""
+    kept = Options(versions=last.versions).branch if last and last.versions else dataset.head_branch()
     return dataset.ref(f"refs/heads/{kept}") or ""
 
 
-def _findings(mirror: Mirror, dandiset: str, then: Remembered | None) -> tuple[Finding, ...]:
-    return (*(then.findings if then else ()), *missing_content(mirror, dandiset))
+def _findings(mirror: Mirror, dandiset: str, last: Remembered | None) -> tuple[Finding, ...]:
+    return (*(last.findings if last else ()), *missing_content(mirror, dandiset))
 
 
-def _word(then: Remembered | None, findings: Iterable[Finding], row: DandisetRow | None, branch: str) -> Word:
+def _word(last: Remembered | None, findings: Iterable[Finding], row: DandisetRow | None, branch: str) -> Word:
     kinds = {finding.kind for finding in findings}
     if Kind.ALARM in kinds:
         return Word.ALARM
-    if row and not row.is_open and not (then and _mirrored_as(then, row)):
+    if row and not row.is_open and not (last and _mirrored_as(last, row)):
         return Word.EMBARGOED
-    if then and then.absent:
+    if last and last.absent:
         return Word.UNEMBARGOED if row else next(_ABSENT[kind] for kind in _ABSENT if kind in kinds)
-    if then and row and _is_emptied(then, row):
+    if last and row and _is_emptied(last, row):
         return Word.EMPTIED
-    if then and then.failure:
-        return Word.UNANSWERED if then.failure.exit_code == TemporaryError.exit_code else Word.FAILED
-    if then is None or then.branch != branch:
+    if last and last.failure and last.failure.exit_code == IntegrityError.exit_code:
+        return Word.DAMAGED
+    if last and last.failure:
+        return Word.UNANSWERED if last.failure.exit_code == TemporaryError.exit_code else Word.FAILED
+    if last is None or last.branch != branch:
         return Word.UNFINISHED
-    if row and then.row != row_key(row):
-        return Word.BEHIND if draft_of(then.row).name == row.draft.name else Word.RENAMED
+    if row and last.row != row_key(row):
+        return Word.BEHIND if draft_of(last.row).name == row.draft.name else Word.RENAMED
     if kinds & _WAITING:
         return Word.PENDING
     if kinds & _REFUSED:
@@ -205,11 +238,11 @@ def _word(then: Remembered | None, findings: Iterable[Finding], row: DandisetRow
     return Word.VANISHED if Kind.VANISHED in kinds else Word.CURRENT
 
 
-def _mirrored_as(then: Remembered, row: DandisetRow) -> bool:
-    """Whether the last sync took it as it stands to an embargo now."""
-    return draft_of(then.row).embargo_status == row.embargo_status and not then.absent
+def _mirrored_as(last: Remembered, row: DandisetRow) -> bool:
+    """Whether the last sync mirrored it with the same embargo status."""
+    return draft_of(last.row).embargo_status == row.embargo_status and not last.absent
 
 
-def _is_emptied(then: Remembered, row: DandisetRow) -> bool:
-    follows = bool(then.versions) and Options(versions=then.versions).branch == "draft"
-    return follows and row.draft.asset_count == 0 and draft_of(then.row).asset_count > 0
+def _is_emptied(last: Remembered, row: DandisetRow) -> bool:
+    follows = bool(last.versions) and Options(versions=last.versions).branch == "draft"
+    return follows and row.draft.asset_count == 0 and draft_of(last.row).asset_count > 0

@@ -1,6 +1,6 @@
-"""What a sibling held when it was last pushed to and looked at, so that a push with nothing to do asks nobody.
+"""Remember the refs of a sibling after a push, so that a push with nothing to do makes no request.
 
-Local and derived: it can be deleted at any time, and the next push then asks the siblings.
+The file is local and derived: if it is deleted, the next push asks the siblings again.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from dandi_mirror.mirror.state import sqlite_cache
 _TABLES = ("pushed",)
 
 
-class Notes:
-    """The notes on one sibling in ``.dandi-mirror/pushed.sqlite``; none on what it was under another URL."""
+class SiblingNotes:
+    """The notes on one sibling in ``.dandi-mirror/pushed.sqlite``; with another URL, a sibling has none."""
 
     def __init__(self, path: OwnPath, sibling: Sibling) -> None:
         self._path = path
-        # one that is private no more has never been asked about
+        # for a sibling that is not private any more, the archive has never been asked
         self._sibling = json.dumps([sibling.name, sibling.url, sibling.private])
 
     def all(self) -> dict[str, dict[str, str]]:
-        """Dandiset (empty: the superdataset) → ref → object id; empty also when the file is missing or not ours."""
+        """Return Dandiset (empty: the superdataset) → ref → object id; nothing if the file cannot be read."""
         try:
             with sqlite_cache.opened(self._path, _TABLES) as database:
                 rows = database.execute("SELECT part, refs FROM pushed WHERE sibling = ?", [self._sibling]).fetchall()
@@ -34,7 +34,7 @@ class Notes:
             return {}
 
     def put(self, part: str, refs: Mapping[str, str]) -> None:
-        """Note what the sibling holds of one part.
+        """Note the sibling's refs of one dataset.
 
         Raises:
             DiskError: the file cannot be written.

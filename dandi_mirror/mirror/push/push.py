@@ -1,4 +1,4 @@
-"""Publishing a mirror: what moved goes to a sibling, never by force, and what arrived is looked at."""
+"""Push a mirror to a sibling: only what changed, never by force, and verified afterwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from dandi_mirror.config import HOSTS, Sibling
 from dandi_mirror.errors import CredentialsError, IntegrityError, NotFoundError, PartError
-from dandi_mirror.mirror.push.notes import Notes
+from dandi_mirror.mirror.push.notes import SiblingNotes
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.sync import messages
@@ -23,15 +23,15 @@ from dandi_mirror.repo.git.lock import Unfinished
 from dandi_mirror.repo.git.stream import GITLINK
 
 Ask = Callable[[str], DandisetRow]
-"""Asks the archive for a Dandiset's row."""
+"""Asks the archive for a Dandiset's list entry."""
 SUPERDATASET = ""
-"""Stands for the superdataset where a Dandiset's id may."""
+"""The superdataset, in place of a Dandiset's id."""
 _BRANCHES = ("refs/heads/draft", "refs/heads/published")
 
 
 @dataclass(slots=True)
-class Pushed:
-    """What one push did with one dataset."""
+class PushResult:
+    """The result of pushing one dataset."""
 
     dandiset: str
     """Its id; empty for the superdataset."""
@@ -40,50 +40,50 @@ class Pushed:
     """DataLad's words: ``ok``, ``notneeded``, ``impossible``, ``error``."""
     message: str = ""
     refs: list[str] = field(default_factory=list)
-    """Branches and tags that were brought, or would be."""
+    """Branches and tags that were pushed, or would be."""
     exit_code: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Push:
-    """One run: from where, to where, and how."""
+class PushRun:
+    """One run of ``push``: from which mirror, to which sibling, and how."""
 
     mirror: Mirror
     sibling: Sibling
     dandisets: list[str]
     ask: Ask
     verify: bool = False
-    """Ask the sibling also where nothing moved."""
+    """Ask the sibling also for datasets that did not change."""
     dry_run: bool = False
     killed: Unfinished | None = None
-    """The run before this one to the same sibling, if it did not come through."""
-    excused: set[str] = field(default_factory=set)
-    """Dandisets that are not brought by this run, as its user knows: not asked for, or told to have failed."""
+    """The run before this one to the same sibling, if it did not complete."""
+    not_pushed: set[str] = field(default_factory=set)
+    """Dandisets that this run does not push, and whose user knows that: not named, or reported as failed."""
 
     @property
-    def notes(self) -> Notes:
+    def notes(self) -> SiblingNotes:
         """The memory between runs."""
-        return Notes(self.mirror.own / "pushed.sqlite", self.sibling)
+        return SiblingNotes(self.mirror.own / "pushed.sqlite", self.sibling)
 
     def dataset(self, part: str) -> Dataset:
-        """A Dandiset's repository, or the superdataset's."""
+        """Return the repository of a Dandiset or of the superdataset."""
         return self.mirror.superdataset.dataset if part == SUPERDATASET else self.mirror.dataset(part)
 
     def refs(self, part: str) -> dict[str, str]:
-        """What of a repository is published, and the object ids: our branches, our tags, the git-annex branch."""
+        """Return the refs of a repository that are pushed: the branches and tags of syncs, and the git-annex branch."""
         dataset = self.dataset(part)
         refs = dataset.refs_in_files()
         found = {ref: oid for ref, oid in refs.items() if ref in _BRANCHES or is_version_id(ref.removeprefix(TAGS))}
-        # last, because a sync moves it first: it knows of every file that the branches and tags name
+        # last, because a sync moves it first: so it knows every file that the branches and tags name
         return found | ({ANNEX: annex} if (annex := dataset.ref(ANNEX)) else {})
 
 
-class Later(PartError):
-    """The superdataset waits for Dandisets that are excused; that is no failure of its own."""
+class WaitsForMembers(PartError):
+    """The superdataset waits for Dandisets that this run does not push; that is not a failure."""
 
 
-def push_many(push: Push, jobs: int) -> Iterator[Pushed]:
-    """Each Dandiset, ``jobs`` of them at a time, and then the superdataset; one's failure is its own.
+def push_many(push: PushRun, jobs: int) -> Iterator[PushResult]:
+    """Push each Dandiset, ``jobs`` at a time, and then the superdataset; the failure of one does not stop the others.
 
     Raises:
         LockedError: another run pushes to the same sibling.
@@ -95,35 +95,35 @@ def push_many(push: Push, jobs: int) -> Iterator[Pushed]:
     ):
         push = replace(push, killed=killed)
         notes = push.notes.all()
-        # before the others: then what it names is not newer than what they bring
+        # read before the others, so that it names no commit that is newer than what they push
         superdataset = push.refs(SUPERDATASET)
-        push.excused.update(set(push.mirror.dandisets()) - set(push.dandisets))
+        push.not_pushed.update(set(push.mirror.dandisets()) - set(push.dandisets))
         pool = ThreadPoolExecutor(jobs, thread_name_prefix="push")
         try:
             waiting = [pool.submit(_push, push, part, None, notes.get(part, {})) for part in push.dandisets]
             for future in waiting:
                 report = future.result()
-                push.excused.update([report.dandiset] if report.exit_code else [])
+                push.not_pushed.update([report.dandiset] if report.exit_code else [])
                 yield report
         finally:
-            # an interrupted run does not wait for those that are at work
+            # an interrupted run does not wait for pushes that have begun
             pool.shutdown(wait=False, cancel_futures=True)
         yield _push(push, SUPERDATASET, superdataset, notes.get(SUPERDATASET, {}))
 
 
-def _push(push: Push, part: str, local: dict[str, str] | None, note: Mapping[str, str]) -> Pushed:
-    report = Pushed(part, push.sibling.name)
+def _push(push: PushRun, part: str, local: dict[str, str] | None, note: Mapping[str, str]) -> PushResult:
+    report = PushResult(part, push.sibling.name)
     try:
-        _bring(push, part, push.refs(part) if local is None else local, note, report)
-    except Later as error:
+        _push_changes(push, part, push.refs(part) if local is None else local, note, report)
+    except WaitsForMembers as error:
         report.message = str(error)
     except Exception as error:
         report.status, report.message, report.exit_code = failed(part, error)
     return report
 
 
-def _bring(push: Push, part: str, local: dict[str, str], note: Mapping[str, str], report: Pushed) -> None:
-    """Bring what moved, and look at what arrived."""
+def _push_changes(push: PushRun, part: str, local: dict[str, str], note: Mapping[str, str], report: PushResult) -> None:
+    """Push the refs that changed, then compare the sibling's refs with ours."""
     moved = [ref for ref, oid in local.items() if note.get(ref) != oid]
     if push.dry_run:
         _tell(report, moved)
@@ -141,23 +141,37 @@ def _bring(push: Push, part: str, local: dict[str, str], note: Mapping[str, str]
     there = siblings.refs_at(dataset, sibling.name)
     wanted, reasons = _compare(dataset, sibling.name, local, there, note)
     if wanted:
-        # once more: this is the moment that counts
+        # again, because it may have changed meanwhile
         _check_may_go(push, part, local)
         _send(dataset, sibling, wanted, there)
         there = siblings.refs_at(dataset, sibling.name)
         _tell(report, list(wanted))
+    _note_arrived(push, part, local, there, note, wanted)
+    if reasons:
+        raise PartError(f"not overwritten at {sibling.name}: {'; '.join(reasons)}")
+
+
+def _note_arrived(
+    push: PushRun, part: str, local: Mapping[str, str], there: Mapping[str, str], note: Mapping[str, str],
+    wanted: Mapping[str, str],
+) -> None:  # fmt: skip
+    """Note which refs the sibling has now.
+
+    Raises:
+        IntegrityError: one of those that were pushed (``wanted``) is different there.
+    """
     arrived = {ref: oid if there.get(ref) == oid else "" for ref, oid in local.items()}
-    # what is not there though it was once stays noted as lost, or the next run would bring it back
+    # a ref that the sibling has lost stays in the notes, or the next run would push it again
     push.notes.put(part, {ref: oid for ref, oid in arrived.items() if oid or ref in note})
     if strange := [_short(ref) for ref in wanted if not arrived[ref]]:
+        name, folder = push.sibling.name, shlex.quote(str(push.dataset(part).path))
         raise IntegrityError(
-            f"{', '.join(strange)} at {sibling.name} is not what was pushed there; push again, and look"
+            f"{', '.join(strange)} at {name} differs from what was pushed; push again, and if it stays so, look: "
+            f"git -C {folder} ls-remote {name}"
         )
-    if reasons:
-        raise PartError(f"not forced upon {sibling.name}: {'; '.join(reasons)}")
 
 
-def _tell(report: Pushed, refs: list[str]) -> None:
+def _tell(report: PushResult, refs: list[str]) -> None:
     report.refs = sorted(map(_short, refs))
     report.status = "ok" if refs else "notneeded"
 
@@ -169,7 +183,7 @@ def _short(ref: str) -> str:
 def _compare(
     dataset: Dataset, name: str, local: Mapping[str, str], there: Mapping[str, str], note: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
-    """What is to be brought, and why the others are not."""
+    """Return the refs to push, and the reasons why others are not pushed."""
     wanted: dict[str, str] = {}
     reasons = []
     here = f"git -C {shlex.quote(str(dataset.path))}"
@@ -178,16 +192,16 @@ def _compare(
         if has == oid:
             continue
         if has is None and ref in note:
-            reasons.append(f"{what} was deleted there; to bring it back: {here} push {name} {what}")
+            reasons.append(f"{what} was deleted there; to push it again: {here} push {name} {what}")
         elif has is None:
             wanted[ref] = oid
         elif ref.startswith(TAGS) and (kept := superseded_by(dataset.refs_in_files("refs/tags"), what, has)):
             reasons.append(
-                f"{what} is there as it was before its change was accepted here; to move it there too, and keep the "
-                f"old tag as {kept}: {here} push {name} {kept} +{ref}"
+                f"{what} is still the tag from before --accept-changed; to replace it there, and keep the old one as "
+                f"{kept}: {here} push {name} {kept} +{ref}"
             )
         elif ref.startswith(TAGS):
-            reasons.append(f"{what} is another tag there; to see it: {here} ls-remote {name}")
+            reasons.append(f"{what} is a different tag there; to see it: {here} ls-remote {name}")
         elif siblings.follows(dataset, oid, has):
             wanted[ref] = oid
         elif ref == ANNEX:
@@ -200,12 +214,12 @@ def _compare(
 def _send(dataset: Dataset, sibling: Sibling, wanted: Mapping[str, str], there: Mapping[str, str]) -> None:
     first = {ref: wanted[ref] for ref in _BRANCHES if ref in wanted}
     if sibling.type in HOSTS and not there and first:
-        # services show what came first
+        # hosting services show the branch that they got first
         siblings.push(dataset, sibling.name, first)
     siblings.push(dataset, sibling.name, wanted)
 
 
-def _set_up(push: Push, part: str, local: Mapping[str, str]) -> None:
+def _set_up(push: PushRun, part: str, local: Mapping[str, str]) -> None:
     mirror, dataset = push.mirror, push.dataset(part)
     branch = next((ref for ref in _BRANCHES if ref in local), _BRANCHES[0]).removeprefix("refs/heads/")
     with mirror.lock(part) if part else mirror.superdataset_lock() as killed:
@@ -217,11 +231,11 @@ def _set_up(push: Push, part: str, local: Mapping[str, str]) -> None:
         siblings.set_up(dataset, push.sibling, part, branch)
 
 
-# --- what may go --------------------------------------------------------------------------------------------
+# --- what may be pushed ---------------------------------------------------------------------------------------
 
 
 def _check_history(dataset: Dataset, local: Mapping[str, str]) -> None:
-    """Refuse to publish what no sync made."""
+    """Refuse to push commits and tags that no sync made."""
     for ref in _BRANCHES:
         if ref in local and messages.TRAILER not in dataset.message(local[ref]):
             raise PartError(
@@ -234,8 +248,8 @@ def _check_history(dataset: Dataset, local: Mapping[str, str]) -> None:
         )
 
 
-def _check_may_go(push: Push, part: str, local: Mapping[str, str]) -> None:
-    """Refuse what is not known to be open, now, unless the sibling is private; and a superdataset that is ahead."""
+def _check_may_go(push: PushRun, part: str, local: Mapping[str, str]) -> None:
+    """Refuse a Dandiset that is not open now, unless the sibling is private; and a superdataset that is ahead."""
     if part == SUPERDATASET:
         _check_members(push, next(local[ref] for ref in _BRANCHES if ref in local))
     elif not push.sibling.private:
@@ -245,31 +259,32 @@ def _check_may_go(push: Push, part: str, local: Mapping[str, str]) -> None:
             status = str(error)
         if status != "OPEN":
             raise PartError(
-                f"it is not open to all ({status}), and {push.sibling.name} is not declared private; it was not pushed"
+                f"it is not open ({status}), and the settings do not declare {push.sibling.name} private; "
+                "it was not pushed"
             )
         _check_past(push, part, local)
 
 
-def _check_past(push: Push, part: str, local: Mapping[str, str]) -> None:
-    """Refuse to show what was under embargo once, and may have been taken away before the Dandiset was opened."""
+def _check_past(push: PushRun, part: str, local: Mapping[str, str]) -> None:
+    """Refuse a history from under an embargo: it may have files that were removed before the Dandiset was opened."""
     dataset = push.dataset(part)
     if any(siblings.has_trailer(dataset, local[ref], messages.EMBARGO) for ref in _BRANCHES if ref in local):
         raise PartError(
-            f"its history goes back to an embargo, and {push.sibling.name} is not declared private; "
+            f"its history began under an embargo, and the settings do not declare {push.sibling.name} private; "
             f"to begin a new history, move {dataset.path} away and sync"
         )
 
 
-def _check_members(push: Push, commit: str) -> None:
-    """Refuse to name commits that the sibling does not have: nobody could get them, or know that they are open."""
+def _check_members(push: PushRun, commit: str) -> None:
+    """Refuse to name commits that the sibling does not have: nobody could get them there."""
     notes = push.notes.all()
     registered = push.dataset(SUPERDATASET).tree(commit).items()
     members = {path: oid for path, (mode, oid) in registered if mode == GITLINK and is_dandiset_id(path)}
     absent = [path for path, oid in members.items() if not _is_there(push.dataset(path), oid, notes.get(path, {}))]
     if absent:
         few = ", ".join(absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
-        reason = f"it waits for what it names and {push.sibling.name} does not have: {few}"
-        raise Later(reason) if set(absent) <= push.excused else PartError(reason)
+        reason = f"it waits for Dandisets that it names and {push.sibling.name} does not have: {few}"
+        raise WaitsForMembers(reason) if set(absent) <= push.not_pushed else PartError(reason)
 
 
 def _is_there(dataset: Dataset, commit: str, note: Mapping[str, str]) -> bool:

@@ -1,7 +1,7 @@
-"""The search index of a mirror: every asset record of every version, in one SQLite file with full text.
+"""The search index of a mirror: every asset record of every version, in one SQLite file with full-text search.
 
-Local and derived: made from the datasets' git, brought up to date by comparing refs, and made anew when it is missing,
-spoilt or another release's.  A file of records that versions share is read once, and so is an asset.
+The index is local and derived from the datasets' git.  It is updated where refs have changed, and made again if it is
+missing, damaged or from another release.  A file of records that several versions share is read only once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hashlib import sha256
 
 from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.files.own import OwnPath
-from dandi_mirror.mirror.search.index_rows import ABOUT, FIELDS, Rows
+from dandi_mirror.mirror.search.index_rows import ABOUT, FIELDS, DandisetRows
 from dandi_mirror.mirror.state import sqlite_cache
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import is_version_id
@@ -47,31 +47,33 @@ _NAMES = (
     *(f"{name}_{part}" for name in ("words", "about") for part in _SHADOWS),
 )
 Tell = Callable[[str, str], None]
-"""Called with a Dandiset and what is done with it."""
+"""Called with a Dandiset and what is being done with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """What bringing the index up to date came to."""
+    """The result of updating the index."""
 
-    brought: list[str] = field(default_factory=list)
-    """Dandisets that had moved."""
+    updated: list[str] = field(default_factory=list)
+    """Dandisets that had changed and were indexed again."""
     stale: list[str] = field(default_factory=list)
-    """Dandisets that have moved and are in the index as they were: it cannot be written, or they cannot be read."""
+    """Dandisets that changed, but are in the index as before: the index cannot be written, or they cannot be read."""
     why: str = ""
+    """Why some are stale."""
 
 
 def path_of(mirror: Mirror) -> OwnPath:
-    """Where the index is."""
+    """Return the path of the index."""
     return mirror.own / "search.sqlite"
 
 
 @contextmanager
 def opened(path: OwnPath) -> Iterator[sqlite3.Connection]:
-    """The index as it is, to be read.
+    """Open the index for reading, without updating it.
 
     Raises:
-        MirrorError: this Python's SQLite has no full text.
+        MirrorError: the SQLite of this Python has no full-text search.
+        DiskError: the index cannot be opened.
     """
     try:
         with sqlite_cache.opened(path, _NAMES) as database:
@@ -80,15 +82,15 @@ def opened(path: OwnPath) -> Iterator[sqlite3.Connection]:
         raise _named(path, error) from error
 
 
-def bring_up(mirror: Mirror, tell: Tell) -> Freshness:
-    """Bring the index up to date; each Dandiset that has moved in a transaction of its own.
+def update_index(mirror: Mirror, tell: Tell) -> Freshness:
+    """Update the index; each changed Dandiset in a transaction of its own.
 
     Raises:
-        DiskError: there is none, and none can be made.
+        DiskError: there is no index, and it cannot be made.
     """
     path = path_of(mirror)
     try:
-        return _bring_up(mirror, path, tell)
+        return _update(mirror, path, tell)
     except (sqlite3.OperationalError, OSError) as error:
         failure = _named(path, error)
         stale = _stale(mirror, path) if isinstance(failure, DiskError) else None
@@ -98,19 +100,20 @@ def bring_up(mirror: Mirror, tell: Tell) -> Freshness:
     except sqlite3.DatabaseError:
         try:
             path.set_aside()
-            return _bring_up(mirror, path, tell)
+            return _update(mirror, path, tell)
         except (sqlite3.Error, OSError) as error:
             raise DiskError.of(path, error) from error
 
 
 def _named(path: OwnPath, error: Exception) -> MirrorError:
+    """Return an error of SQLite or the system as one of ours."""
     if "no such module" in str(error):
-        return MirrorError(f"the SQLite of this Python has no FTS5 ({error}); use a Python that is built with it")
+        return MirrorError(f"the SQLite of this Python has no FTS5 ({error}); use a Python whose SQLite has it")
     return DiskError.of(path, error)
 
 
 def _stale(mirror: Mirror, path: OwnPath) -> list[str] | None:
-    """Which Dandisets have moved since the index was written; None if it cannot be read either."""
+    """Return the Dandisets that changed since the index was written; None if it cannot be read either."""
     try:
         with opened(path) as database:
             if not _is_ours(database):
@@ -122,33 +125,33 @@ def _stale(mirror: Mirror, path: OwnPath) -> list[str] | None:
     return sorted(name for name in now.keys() | known.keys() if now.get(name) != known.get(name))
 
 
-def _bring_up(mirror: Mirror, path: OwnPath, tell: Tell) -> Freshness:
+def _update(mirror: Mirror, path: OwnPath, tell: Tell) -> Freshness:
     now = _refs(mirror)
     mirror.make_own()
     with sqlite_cache.opened(path, _NAMES, make=True, isolation_level=None) as database:
-        # it need not survive a power cut: what is lost or spoilt of it is only made again
+        # it need not survive a power cut: a damaged index is simply made again
         database.execute("PRAGMA synchronous = OFF")
         if not _is_ours(database):
             _make(database)
         known = dict(database.execute("SELECT id, refs FROM dandiset").fetchall())
-        moved = sorted(name for name in now.keys() | known.keys() if now.get(name) != known.get(name))
+        changed = sorted(name for name in now.keys() | known.keys() if now.get(name) != known.get(name))
         failed: dict[str, str] = {}
-        for dandiset in moved:
-            tell(dandiset, "to the search index")
+        for dandiset in changed:
+            tell(dandiset, "updating the search index")
             try:
                 with _transaction(database):
-                    rows = Rows(database, mirror.dataset(dandiset), dandiset)
+                    rows = DandisetRows(database, mirror.dataset(dandiset), dandiset)
                     if dandiset in now:
-                        rows.bring_up(now[dandiset])
+                        rows.update(now[dandiset])
                     else:
                         rows.forget()
             except (MirrorError, ValueError, KeyError, TypeError) as error:
-                # a repository that is broken, or records that a person has changed, keep nobody from the others
+                # one damaged repository does not keep the others out of the index
                 failed[dandiset] = str(error) if isinstance(error, MirrorError) else "its records cannot be read"
-        if len(moved) > len(known) // 2:
+        if len(changed) > len(known) // 2:
             database.execute("INSERT INTO words (words) VALUES ('optimize')")
-    brought = [dandiset for dandiset in moved if dandiset not in failed]
-    return Freshness(brought, list(failed), next(iter(failed.values()), ""))
+    updated = [dandiset for dandiset in changed if dandiset not in failed]
+    return Freshness(updated, list(failed), next(iter(failed.values()), ""))
 
 
 def _is_ours(database: sqlite3.Connection) -> bool:
@@ -169,7 +172,7 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
 def _make(database: sqlite3.Connection) -> None:
     with _transaction(database):
         if _is_ours(database):
-            return  # another process was quicker
+            return  # another process has made it meanwhile
         names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL").fetchall()
         for (name,) in sorted(names, key=lambda row: row[0] not in {"words", "about"}):
             if database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [name]).fetchone():
@@ -179,10 +182,10 @@ def _make(database: sqlite3.Connection) -> None:
 
 
 def _refs(mirror: Mirror) -> dict[str, str]:
-    """Of each Dandiset, what its branch and its versions' tags hold, as one string; starts no git."""
+    """Return a digest of each Dandiset's branch and version tags; starts no git."""
     found = {}
     for dandiset in mirror.dandisets():
-        # one that stands elsewhere counts as moved, and is named when it is to be read
+        # a dataset that is not this mirror's own counts as changed, and reading it reports why
         refs = {} if mirror.is_strange(dandiset) else mirror.dataset(dandiset).refs_in_files()
         ours = {ref: oid for ref, oid in refs.items() if ref in history.BRANCHES or is_version_id(ref[10:])}
         found[dandiset] = sha256(repr(sorted(ours.items())).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""One Dandiset's rows in the search index: taken from its git, dropped when no version holds them any more."""
+"""Index one Dandiset for search: add the records of its versions, remove those that no version holds any more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dandi_mirror.repo.git.history import State
 from dandi_mirror.repo.git.reader import Reader
 
 FIELDS = ("subject", "session", "species", "sex", "age", "approach", "technique", "variable")
-"""Columns of an asset's words besides its path; each is an operator."""
+"""Columns of an asset's words besides its path; each is a search operator."""
 ABOUT = ("identifier", "name", "keyword", "contributor", "description", "more")
 """Columns of a Dandiset's words."""
 
@@ -32,11 +32,11 @@ _FORGET = f"INSERT INTO words (words, rowid, path, {', '.join(FIELDS)}) VALUES (
 
 Pairs = list[tuple[str, str]]
 Row = tuple[str, bytes, bytes, int, str, int]
-"""Path, asset id, SHA-256, size, type and facts of an asset."""
+"""Path, asset id, SHA-256, size in bytes, type and number of the facts of an asset."""
 
 
-class Rows:
-    """One Dandiset's rows, brought to what its dataset holds; inside a transaction."""
+class DandisetRows:
+    """Writes the rows of one Dandiset; the caller opens a transaction."""
 
     def __init__(self, database: sqlite3.Connection, dataset: Dataset, dandiset: str) -> None:
         self._database, self._dataset = database, dataset
@@ -44,8 +44,8 @@ class Rows:
         database.execute("INSERT OR IGNORE INTO dandiset (id) VALUES (?)", [dandiset])
         (self._number,) = database.execute("SELECT number FROM dandiset WHERE id = ?", [dandiset]).fetchone()
 
-    def bring_up(self, refs: str) -> None:
-        """Take in what is new, and drop what is nowhere any more; ``refs`` are remembered as what was seen."""
+    def update(self, refs: str) -> None:
+        """Add what is new and remove what is gone; ``refs`` is remembered as the state of the Dandiset."""
         tip, versions = history.branch(self._dataset), history.versions(self._dataset)
         states = [*versions, tip] if tip else versions
         names = {state.name for state in states}
@@ -53,7 +53,7 @@ class Rows:
         with self._dataset.reader() as reader:
             for state in states:
                 if known.get(state.name) != state.commit:
-                    self._take(state, reader)
+                    self._add_version(state, reader)
             content = next(reader.read([f"{states[-1].commit}:dandiset.yaml"])) if states else None
         gone = [(self._number, name) for name in known if name not in names]
         self._database.executemany("DELETE FROM version WHERE dandiset = ? AND name = ?", gone)
@@ -63,7 +63,7 @@ class Rows:
         self._database.execute("UPDATE dandiset SET refs = ? WHERE number = ?", [refs, self._number])
 
     def forget(self) -> None:
-        """Drop all of it."""
+        """Remove the Dandiset."""
         self._database.execute("DELETE FROM version WHERE dandiset = ?", [self._number])
         self._sweep()
         self._database.execute("DELETE FROM about WHERE rowid = ?", [self._number])
@@ -73,12 +73,12 @@ class Rows:
         rows = self._database.execute("SELECT name, oid FROM version WHERE dandiset = ?", [self._number])
         return dict(rows.fetchall())
 
-    def _take(self, state: State, reader: Reader) -> None:
-        """Take a state in; files of records that are known are not read."""
+    def _add_version(self, state: State, reader: Reader) -> None:
+        """Add a version; files of records that are indexed already are not read."""
         tree = self._dataset.tree(state.commit, f"{TOP}.jsonl", TOP, REFUSED)
         wanted = {oid: path for path, (_, oid) in tree.items() if path.endswith((".jsonl", ".json"))}
         old = "SELECT number FROM version WHERE dandiset = ? AND name = ?"
-        # first, for SQLite gives the number of the last row again
+        # first, because SQLite reuses the number of the last row
         self._database.execute(f"DELETE FROM holds WHERE version IN ({old})", [self._number, state.name])
         self._database.execute(f"DELETE FROM version WHERE number IN ({old})", [self._number, state.name])
         version = self._database.execute(
@@ -93,11 +93,11 @@ class Rows:
             added = self._database.execute("INSERT INTO part (dandiset, oid) VALUES (?, ?)", [self._number, oid])
             assert added.lastrowid
             parts[oid] = added.lastrowid
-            self._take_part(parts[oid], record_reader.records_in(reader, wanted[oid], oid), first)
+            self._add_part(parts[oid], record_reader.records_in(reader, wanted[oid], oid), first)
         holds = [(version, parts[oid]) for oid in wanted]
         self._database.executemany("INSERT INTO holds VALUES (?, ?)", holds)
 
-    def _take_part(self, part: int, records: Iterable[Record | Refusal], first: bool) -> None:
+    def _add_part(self, part: int, records: Iterable[Record | Refusal], first: bool) -> None:
         (number,) = self._database.execute("SELECT coalesce(max(number), 0) FROM asset").fetchone()
         assets, words, members = [], [], []
         for record in records:
@@ -114,17 +114,17 @@ class Rows:
         self._database.executemany("INSERT OR IGNORE INTO member VALUES (?, ?)", members)
 
     def _known(self, row: Row) -> int | None:
-        """The asset that says all the same."""
+        """Return the number of an identical asset; None if there is none."""
         columns = ("path", "id", "sha256", "size", "type", "facts")
         same = " AND ".join(f"{column} = ?" for column in columns)
-        # found by its id: a planner without statistics would look through the whole Dandiset
+        # by its id: without statistics, SQLite's planner would scan the whole Dandiset
         found = self._database.execute(
             f"SELECT number FROM asset INDEXED BY asset_id WHERE dandiset = ? AND {same}", [self._number, *row]
         ).fetchone()
         return int(found[0]) if found else None
 
     def _row(self, record: Record | Refusal) -> tuple[Row, Pairs]:
-        """What is known of an asset; of one that is refused, where it would be."""
+        """Return the row and the words of an asset; for a refused one, only what its refusal says."""
         own, kind = Pairs(), object()
         if isinstance(record, Record):
             own = [pair for pair in annex_fields(record.metadata, record.path) if pair[0] != "session"]
@@ -146,7 +146,7 @@ class Rows:
         return self._facts[text]
 
     def _sweep(self) -> None:
-        """Drop what no version holds any more."""
+        """Remove what no version holds any more."""
         run, own = self._database.execute, [self._number]
         run("DELETE FROM holds WHERE version NOT IN (SELECT number FROM version)")
         run("CREATE TEMP TABLE IF NOT EXISTS gone (number INTEGER PRIMARY KEY)")
@@ -172,7 +172,7 @@ class Rows:
         run("DELETE FROM part WHERE number IN gone")
 
     def _mark(self, current: str) -> None:
-        """Say of each asset whether the newest state holds it."""
+        """Mark the assets that the newest version or the draft holds."""
         held = (
             "SELECT asset FROM version JOIN holds ON holds.version = version.number JOIN member USING (part)"
             " WHERE version.dandiset = ? AND version.name = ?"
@@ -182,7 +182,7 @@ class Rows:
         )
 
     def _describe(self, record: Mapping[str, Any], current: list[State], newest: list[State]) -> None:
-        """The Dandiset's own words and dates."""
+        """Write the Dandiset's own words and dates."""
         summary = _dict(record.get("assetsSummary"))
         more = [name for key in summary if isinstance(summary[key], list) for name in _names(summary[key])]
         more += [*_names(record.get("about")), *_names(record.get("relatedResource")), *_leaves(record.get("license"))]
@@ -208,7 +208,7 @@ class Rows:
 
 
 def _words(path: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """An asset's words, column by column."""
+    """Return an asset's words, column by column."""
     values: dict[str, list[str]] = {field: [] for field in FIELDS}
     for field, value in pairs:
         values[field].append(value)
@@ -217,7 +217,7 @@ def _words(path: str, pairs: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _names(value: object) -> list[str]:
-    """The names in a list of objects."""
+    """Return the names in a list of objects."""
     found = (item.get("name") for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
     return [one_line(name) for name in found if isinstance(name, str)]
 

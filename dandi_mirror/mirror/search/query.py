@@ -1,7 +1,7 @@
-"""What somebody types who searches: pure, from words and operators to conditions on the search index.
+"""Parse a search query: from words and operators to conditions on the search index.  Pure.
 
-The archive's own operators mean here what they mean there, of the asset where its record says it and else of its
-Dandiset.  What is typed never reaches SQLite as syntax.
+The archive's operators mean the same here as there.  They apply to the asset's record if it has the field, else to its
+Dandiset.  What the user types never becomes part of an SQL statement.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ _WHOLE = re.compile(r'([A-Za-z][A-Za-z_]*):([^":]*)')
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One condition; all of them must hold."""
+    """One condition of a query; a result meets all of them."""
 
     text: str
-    """What is looked for."""
+    """The text to look for."""
     operator: str = ""
-    """One of :data:`OPERATORS`, or empty: anywhere."""
+    """One of :data:`OPERATORS`; empty looks in all fields."""
 
     @property
     def match(self) -> str:
-        """As full text wants it: one phrase, whose last word may go on."""
+        """The expression for SQLite's full-text search: one phrase, whose last word may be a beginning."""
         phrase = '"' + self.text.replace('"', '""').replace("\0", " ") + '"*'
         return f"{self.operator} : {phrase}" if self.operator in (*_OF_ASSET, *_OF_DANDISET) else phrase
 
     @property
     def in_assets(self) -> bool:
-        """Whether an asset's own words are looked at."""
+        """Whether the condition applies to an asset's own words."""
         return self.operator == "" or self.operator in _OF_ASSET
 
     @property
     def in_dandisets(self) -> bool:
-        """Whether a Dandiset's own words are looked at, which then count for all of its assets."""
+        """Whether the condition applies to a Dandiset's own words, and so to all its assets."""
         return self.operator == "" or self.operator in _OF_DANDISET
 
     def of_asset(self) -> tuple[str, list[str]]:
-        """The condition on an asset, in SQL, and its values."""
+        """Return the condition on an asset in SQL, and its values."""
         if self.operator == "file_type":
             prefix = _TYPES.get(self.text.lower(), self.text)
             return "lower(substr(asset.type, 1, ?)) = lower(?)", [str(len(prefix)), prefix]
@@ -64,7 +64,7 @@ class Term:
         return f"({' OR '.join(both)})", [*([self.match] if own else []), *values]
 
     def of_dandiset(self) -> tuple[str, list[str]]:
-        """The condition on a Dandiset, in SQL, and its values; empty if it can only hold of an asset."""
+        """Return the condition on a Dandiset in SQL, and its values; empty if it applies only to assets."""
         if self.operator == "dandiset":
             return "dandiset.id = ?", [self.text]
         if self.operator in _DATES:
@@ -76,21 +76,21 @@ class Term:
         return "", []
 
 
-def parse(arguments: Iterable[str]) -> list[Term]:
-    """The conditions in what was typed.
+def parse_query(arguments: Iterable[str]) -> list[Term]:
+    """Parse the arguments of a search into conditions.
 
-    ``"…"`` keeps words together, and keeps a colon from making an operator.  Of several arguments, one with blanks
-    behind its operator was quoted for the shell, and is one condition; a single one may be a whole query.
+    Double quotes keep words together, and keep a colon from making an operator.  Among several arguments, one with
+    spaces after its operator was quoted for the shell and is one condition; a single argument may be a whole query.
 
     Raises:
-        UsageError: an operator or its value that there is not; nothing to look for, or too much.
+        UsageError: there is no such operator or its value is not valid; there are no words, or too many.
     """
     typed = [argument.encode(errors="replace").decode() for argument in arguments]
     terms = [term for argument in typed for term in _terms(argument, alone=len(typed) == 1)]
     if not terms:
-        raise UsageError("nothing to search for; name words, or an operator as species:mouse")
+        raise UsageError("nothing to search for; give some words, or an operator, for example species:mouse")
     if len(terms) > MOST_TERMS:
-        raise UsageError(f"{len(terms)} words are more than a search takes; name at most {MOST_TERMS}")
+        raise UsageError(f"a search takes at most {MOST_TERMS} words, not {len(terms)}; leave some out")
     return terms
 
 
@@ -128,9 +128,9 @@ def _term(typed: str, value: str) -> Term:
 def _unknown(typed: str, value: str) -> str:
     as_text = f"""to search for it as text, write '"{typed}:{value}"' with both quotes"""
     if typed.lower() == "owner":
-        return f"a mirror does not know who owns a Dandiset; contributor:{value} finds who is named in it; {as_text}"
+        return f"a mirror does not know the owners of Dandisets; contributor:{value} finds people by name; {as_text}"
     near = get_close_matches(typed.lower(), (*OPERATORS, *_ALIASES), 1, 0.6)
-    hint = f"did you mean {_known(near[0])}:{value}?" if near else f"there are {', '.join(OPERATORS)}"
+    hint = f"did you mean {_known(near[0])}:{value}?" if near else f"the operators are {', '.join(OPERATORS)};"
     return f"no search operator is called {typed!r}; {hint} {as_text}"
 
 
@@ -138,4 +138,4 @@ def _day(operator: str, value: str) -> str:
     try:
         return date.fromisoformat(value).isoformat()
     except ValueError:
-        raise UsageError(f"{operator}:{value} names no day; write {operator}:2024-01-31") from None
+        raise UsageError(f"{operator}:{value} is not a date; write it as {operator}:2024-01-31") from None

@@ -1,4 +1,4 @@
-"""Searching a mirror: which Dandisets and which of their files, and what nearly is there for what is not."""
+"""Search a mirror for Dandisets and files, and suggest similar words for those that are not found."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dandi_mirror.model import DRAFT
 
 _MOST_NEAR = 3
 _WEIGHTS = "8, 10, 6, 6, 2, 1"
-"""Of the columns of ABOUT: a word in the name says more than one in the description."""
+"""Of the columns of ABOUT: a word in the name counts more than one in the description."""
 _NEWEST = "ORDER BY version.name IN ('draft', 'published'), seconds DESC LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """A file that is found."""
+class FoundFile:
+    """A file that a search found."""
 
     path: str
     asset_id: str
@@ -34,38 +34,40 @@ class Hit:
     version: str
     """The newest published version that holds it, else the draft."""
     fields: dict[str, list[str]]
-    """What is known of it, by the names of the operators."""
+    """Its metadata, by the names of the operators."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A Dandiset that is found, for its own words or for those of its files."""
+class FoundDandiset:
+    """A Dandiset that a search found, by its own words or by those of its files."""
 
     dandiset: str
     name: str
     version: str
     """The newest published one, else the draft."""
     files: int
-    """How many of its files are found."""
+    """Number of its files that were found."""
     size: int
-    """Their bytes."""
-    hits: list[Hit] = field(default_factory=list)
-    """The first of them, by path."""
+    """Bytes of these files."""
+    hits: list[FoundFile] = field(default_factory=list)
+    """The first of these files, by path."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a search found; bounded, with counts of all."""
+class SearchResult:
+    """The result of a search: the first Dandisets, and the totals of all."""
 
-    found: list[Found]
+    found: list[FoundDandiset]
     dandisets: int
     files: int
     size: int
-    """Bytes of all files that are found."""
+    """Bytes of all files that were found."""
 
 
-def search(database: sqlite3.Connection, terms: Sequence[Term], *, old: bool, most: int, most_files: int) -> Answer:
-    """The ``most`` best Dandisets and ``most_files`` of each; ``old``: also files that only older versions hold."""
+def search(
+    database: sqlite3.Connection, terms: Sequence[Term], *, old: bool, most: int, most_files: int
+) -> SearchResult:
+    """Return the ``most`` best Dandisets and ``most_files`` of each; with ``old``, also files of older versions."""
     conditions = [term.of_asset() for term in terms]
     where = " AND ".join([condition for condition, _ in conditions] + ([] if old else ["asset.current"]))
     values = [value for _, several in conditions for value in several]
@@ -74,7 +76,7 @@ def search(database: sqlite3.Connection, terms: Sequence[Term], *, old: bool, mo
     ).fetchall()
     counts = {number: (files, size) for number, files, size in rows}
     ranks = _own(database, terms)
-    # first those that speak of it themselves, the best first; then those of which more files do
+    # first Dandisets whose own words match, the best first; then those with more matching files
     order = sorted(
         counts.keys() | ranks.keys(), key=lambda which: (ranks.get(which, 0.0), -counts.get(which, (0, 0))[0], which)
     )
@@ -86,14 +88,14 @@ def search(database: sqlite3.Connection, terms: Sequence[Term], *, old: bool, mo
             [*values, number, most_files],
         ).fetchall()
         hits = [_hit(database, *row) for row in rows]
-        found.append(Found(*_dandiset(database, number), *counts.get(number, (0, 0)), hits))
-    return Answer(
+        found.append(FoundDandiset(*_dandiset(database, number), *counts.get(number, (0, 0)), hits))
+    return SearchResult(
         found, len(order), sum(files for files, _ in counts.values()), sum(size for _, size in counts.values())
     )
 
 
-def near(database: sqlite3.Connection, terms: Sequence[Term]) -> dict[str, list[str]]:
-    """The typed words that are nowhere, each with what is spelt nearly so or holds it."""
+def suggestions(database: sqlite3.Connection, terms: Sequence[Term]) -> dict[str, list[str]]:
+    """Return the words of a query that are not in the index, each with similar words that are."""
     found = {}
     for term in terms:
         for word in re.findall(r"\w+", term.text) if term.in_assets or term.in_dandisets else ():
@@ -105,7 +107,7 @@ def near(database: sqlite3.Connection, terms: Sequence[Term]) -> dict[str, list[
 
 
 def _own(database: sqlite3.Connection, terms: Sequence[Term]) -> dict[int, float]:
-    """The Dandisets whose own words hold all of it, by number, with a rank: the lower the better, below zero."""
+    """Return the Dandisets whose own words match the query, by number, with a rank: the lower the better."""
     conditions = [term.of_dandiset() for term in terms]
     if not all(condition for condition, _ in conditions):
         return {}
@@ -120,7 +122,7 @@ def _own(database: sqlite3.Connection, terms: Sequence[Term]) -> dict[int, float
 
 
 def _dandiset(database: sqlite3.Connection, number: int) -> tuple[str, str, str]:
-    """Id, name, and newest version of a Dandiset."""
+    """Return id, name, and newest version of a Dandiset."""
     dandiset, name = database.execute("SELECT id, name FROM dandiset WHERE number = ?", [number]).fetchone()
     version = database.execute(f"SELECT name FROM version WHERE dandiset = ? {_NEWEST}", [number]).fetchone()
     return dandiset, name, version[0] if version else DRAFT
@@ -128,7 +130,7 @@ def _dandiset(database: sqlite3.Connection, number: int) -> tuple[str, str, str]
 
 def _hit(
     database: sqlite3.Connection, number: int, path: str, asset_id: bytes, sha256: bytes, size: int, facts: int
-) -> Hit:
+) -> FoundFile:
     (version,) = database.execute(
         "SELECT version.name FROM member JOIN holds USING (part) JOIN version ON version.number = holds.version"
         f" WHERE member.asset = ? {_NEWEST}",
@@ -140,7 +142,7 @@ def _hit(
         fields.setdefault(name, []).append(value)
     if session := session_of(path):
         fields["session"] = [session]
-    return Hit(path, str(UUID(bytes=asset_id)) if asset_id else "", sha256.hex(), size, version, fields)
+    return FoundFile(path, str(UUID(bytes=asset_id)) if asset_id else "", sha256.hex(), size, version, fields)
 
 
 def _exists(database: sqlite3.Connection, table: str, term: Term) -> bool:
@@ -149,7 +151,7 @@ def _exists(database: sqlite3.Connection, table: str, term: Term) -> bool:
 
 
 def _nearest(database: sqlite3.Connection, tables: list[str], term: Term) -> list[str]:
-    """Words of the index that are spelt nearly as one that is not in it; then those that hold it."""
+    """Return words of the index that are similar to one that is not in it, then words that contain it."""
     word = term.text.lower()
     terms: set[str] = set()
     for table in tables:
@@ -160,7 +162,7 @@ def _nearest(database: sqlite3.Connection, tables: list[str], term: Term) -> lis
             [len(word), word, *values],
         )
         terms.update(row[0] for row in rows)
-    # numbers are near to other numbers only
-    spelt = get_close_matches(word, (name for name in terms if not name.isdigit() or word.isdigit()), _MOST_NEAR, 0.7)
+    # only numbers are similar to a number
+    similar = get_close_matches(word, (name for name in terms if not name.isdigit() or word.isdigit()), _MOST_NEAR, 0.7)
     holding = sorted((name for name in terms if word in name and len(word) > 2), key=lambda name: (len(name), name))
-    return list(dict.fromkeys([*spelt, *holding]))[:_MOST_NEAR]
+    return list(dict.fromkeys([*similar, *holding]))[:_MOST_NEAR]

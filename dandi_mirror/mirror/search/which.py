@@ -1,4 +1,4 @@
-"""Where some bytes are: in which versions of which mirrored Dandisets, at which paths."""
+"""Find which mirrored Dandisets and versions hold a content, and at which paths."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _LONGEST_POINTER = 32 * 1024  # bytes; git-annex takes nothing longer for one
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is looked for; one of these."""
+class ContentIdentifier:
+    """What identifies a content: one of these."""
 
     sha256: str = ""
     asset_id: str = ""
@@ -32,8 +32,8 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A file that has the bytes, and the versions that hold it there."""
+class Occurrence:
+    """A path that holds the content, and the versions that have it there."""
 
     dandiset: str
     path: str
@@ -50,23 +50,23 @@ class Place:
         return next((name for name in reversed(self.versions) if is_version_id(name)), self.versions[-1])
 
 
-def wanted(text: str) -> Wanted:
-    """What somebody means: a file on this machine, a SHA-256, a git-annex key, an asset's id or URL, a blob's URL.
+def identify(text: str) -> ContentIdentifier:
+    """Identify a content: by a file on this machine, a SHA-256, a git-annex key, an asset's id or URL, a blob's URL.
 
-    A link of git-annex stands for its content, which need not be here.
+    For a link of git-annex, its key counts; the content need not be present.
 
     Raises:
-        UsageError: none of these.
+        UsageError: the text is none of these.
         DiskError: the file cannot be read.
     """
     if found := _SHA256.fullmatch(text.strip()):
-        return Wanted(sha256=found[1].lower())
+        return ContentIdentifier(sha256=found[1].lower())
     if digest := sha256_of(text):
-        return Wanted(sha256=digest)
+        return ContentIdentifier(sha256=digest)
     path = Path(text)
     try:
         if path.is_symlink() or path.exists():
-            return Wanted(sha256=_of_file(path))
+            return ContentIdentifier(sha256=_of_file(path))
     except OSError as error:
         raise DiskError.of(path, error) from error
     try:
@@ -74,20 +74,21 @@ def wanted(text: str) -> Wanted:
     except UsageError:
         name = None
     if name and name.asset:
-        return Wanted(asset_id=name.asset)
+        return ContentIdentifier(asset_id=name.asset)
     if name and name.blob:
-        return Wanted(blob_id=name.blob)
+        return ContentIdentifier(blob_id=name.blob)
     raise UsageError(
-        f"{text!a} is no file here and names no content; write a file's path, a SHA-256, an asset's id or a blob's URL"
+        f"{text!a} is not a file here and identifies no content; write a file's path, a SHA-256, an asset's id or "
+        "a blob's URL"
     )
 
 
 def _of_file(path: Path) -> str:
-    """The SHA-256 of a file; of one of git-annex, from its key."""
+    """Return the SHA-256 of a file; for a link or pointer of git-annex, from its key."""
     if path.is_symlink() and (digest := sha256_of(path.readlink().name)):
         return digest
     if path.is_dir():
-        raise UsageError(f"{path} is a folder; name a file")
+        raise UsageError(f"{path} is a folder; name a file in it")
     with path.open("rb") as file:
         if path.stat().st_size <= _LONGEST_POINTER and file.peek(len(_POINTER)).startswith(_POINTER):
             line = file.readline().decode(errors="replace").strip()
@@ -97,19 +98,19 @@ def _of_file(path: Path) -> str:
         return file_digest(file, "sha256").hexdigest()
 
 
-def places(database: sqlite3.Connection, mirror: Mirror, what: Wanted) -> list[Place]:
-    """Every place of the bytes, by Dandiset and path."""
-    digests = [what.sha256] if what.sha256 else []
-    if what.asset_id:
-        rows = database.execute("SELECT DISTINCT sha256 FROM asset WHERE id = ?", [UUID(what.asset_id).bytes])
+def occurrences(database: sqlite3.Connection, mirror: Mirror, content: ContentIdentifier) -> list[Occurrence]:
+    """Return all occurrences of a content, by Dandiset and path."""
+    digests = [content.sha256] if content.sha256 else []
+    if content.asset_id:
+        rows = database.execute("SELECT DISTINCT sha256 FROM asset WHERE id = ?", [UUID(content.asset_id).bytes])
         digests = [digest.hex() for (digest,) in rows if digest]
-    if what.blob_id:
-        digests = _digests_of_blob(mirror, what.blob_id)
-    return [place for digest in digests for place in _places(database, digest)]
+    if content.blob_id:
+        digests = _digests_of_blob(mirror, content.blob_id)
+    return [place for digest in digests for place in _occurrences(database, digest)]
 
 
 def _digests_of_blob(mirror: Mirror, blob_id: str) -> list[str]:
-    """Of a blob, which no record names: by the URLs that git-annex knows, one dataset after the other."""
+    """Return the SHA-256 of a blob by the URLs that git-annex records; the records do not name blobs."""
     for dandiset in mirror.dandisets():
         if mirror.is_strange(dandiset):
             continue
@@ -120,7 +121,7 @@ def _digests_of_blob(mirror: Mirror, blob_id: str) -> list[str]:
     return []
 
 
-def _places(database: sqlite3.Connection, digest: str) -> list[Place]:
+def _occurrences(database: sqlite3.Connection, digest: str) -> list[Occurrence]:
     rows = database.execute(
         "SELECT dandiset.id, asset.path, asset.size, asset.id, version.name FROM asset"
         " JOIN dandiset ON dandiset.number = asset.dandiset JOIN member ON member.asset = asset.number"
@@ -134,6 +135,6 @@ def _places(database: sqlite3.Connection, digest: str) -> list[Place]:
         ids[str(UUID(bytes=asset_id)) if asset_id else ""] = None
         versions[version] = None
     return [
-        Place(dandiset, path, size, digest, tuple(filter(None, ids)), tuple(versions))
+        Occurrence(dandiset, path, size, digest, tuple(filter(None, ids)), tuple(versions))
         for (dandiset, path, size), (ids, versions) in found.items()
     ]

@@ -41,6 +41,10 @@ class Index:
     def __init__(self, path: Path | OwnPath) -> None:
         self._path = own_path(path)
 
+    def __str__(self) -> str:
+        """The path, to be shown."""
+        return str(self._path)
+
     def get(self, dandiset: str) -> Remembered | None:
         """What is remembered of a Dandiset; None also if the file is missing, spoilt or not ours."""
         return self._read("WHERE id = ?", [dandiset]).dandisets.get(dandiset)
@@ -58,8 +62,10 @@ class Index:
                 superdataset = database.execute("SELECT head, left_alone FROM superdataset").fetchone() or ("", "")
                 fits = all(isinstance(text, str) for text in superdataset)
                 return Memory(dandisets, *superdataset) if fits else Memory(dandisets)
-        except (OSError, sqlite3.DatabaseError):
+        except (OSError, sqlite3.OperationalError):
             return Memory()
+        except (sqlite3.DatabaseError, ValueError):
+            return Memory(spoilt=True)
 
     def put(self, dandiset: str, facts: Remembered) -> None:
         """Remember a Dandiset that a sync has completed; what was registered of it stays.
@@ -76,6 +82,17 @@ class Index:
             DiskError: the file cannot be written.
         """
         self._write(_PUT, [_values(dandiset, facts) for dandiset, facts in dandisets.items()])
+
+    def set_aside(self) -> OwnPath:
+        """Give a spoilt file another name, so that the next write makes a new one; the new name.
+
+        Raises:
+            DiskError: it cannot be renamed.
+        """
+        try:
+            return self._path.set_aside()
+        except OSError as error:
+            raise DiskError.of(self._path, error) from error
 
     def fail(self, dandiset: str, failure: Failure) -> None:
         """Remember that a Dandiset could not be synced; what is known of it stays."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError, UsageError
+from dandi_mirror.files.opening import read_file
 from dandi_mirror.files.own import OwnPath, own_folder
 from dandi_mirror.mirror.state import last_sync
 from dandi_mirror.mirror.state.asset_cache import AssetCache
@@ -92,7 +93,7 @@ class Mirror:
             return memory, False
         found = ((dandiset, last_sync.read(self.path / dandiset / ".git", dandiset)) for dandiset in self.dandisets())
         said = {dandiset: facts for dandiset, facts in found if facts}
-        return Memory(said), bool(said)
+        return Memory(said, spoilt=memory.spoilt), bool(said)
 
     def asset_cache(self, dandiset: str) -> AssetCache:
         """The assets of a draft as the last sync admitted them."""
@@ -151,10 +152,9 @@ class Mirror:
 
     def registered(self) -> list[str]:
         """The Dandisets that the superdataset names, installed or not; starts no git."""
-        try:
-            return sorted(_MEMBER.findall((self.path / ".gitmodules").read_text(errors="replace")))
-        except OSError:
-            return []
+        # of a clone from anywhere: a link in its place could lead to a device
+        modules = read_file(self.path / ".gitmodules") or b""
+        return sorted(_MEMBER.findall(modules.decode(errors="replace")))
 
     def ref(self, dandiset: str, name: str) -> str | None:
         """The commit of a ref of a Dandiset's dataset; starts no git."""

@@ -73,6 +73,8 @@ class Memory:
     """The superdataset's commit after the last run that wrote to it."""
     left_alone: str = ""
     """Why that run left the superdataset's work tree alone."""
+    spoilt: bool = False
+    """Whether the file exists and cannot be read, as one with a corrupt page."""
 
 
 NOTHING = Remembered("", "", "", "", ())

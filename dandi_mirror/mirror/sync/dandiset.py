@@ -15,6 +15,7 @@ from dandi_mirror.archive.api.client import Archive
 from dandi_mirror.errors import (
     CredentialsError,
     DiskError,
+    IntegrityError,
     LockedError,
     MirrorError,
     NotFoundError,
@@ -24,6 +25,7 @@ from dandi_mirror.errors import (
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.format.admission import ContentHosts
 from dandi_mirror.mirror.format.record_spool import Spool
+from dandi_mirror.mirror.state.damage import check_superdataset, damage_of
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.state.remembered import NOTHING, Failure, Remembered, hosts_key, published_in, row_key
@@ -80,7 +82,7 @@ def sync_one(archive: Archive, mirror: Mirror, task: Task) -> Report:
     if task.until is not None and time.time() >= task.until:
         return deferred(task.dandiset)
     with without_collection():
-        report = reported(task.dandiset, lambda: _sync(archive, mirror, task))
+        report = reported(task.dandiset, lambda: _sync_named(archive, mirror, task))
     undone = report.status in {"error", "impossible"} and report.exit_code != LockedError.exit_code
     if undone and not task.options.dry_run:
         with suppress(DiskError):
@@ -101,6 +103,25 @@ def reported(dandiset: str, sync: Callable[[], Report]) -> Report:
         return sync()
     except Exception as error:
         return Report(dandiset, *failed(dandiset, error))
+
+
+def _sync_named(archive: Archive, mirror: Mirror, task: Task) -> Report:
+    """Sync one Dandiset; a failure that comes from damage is named as that."""
+    with damage_named(mirror, task.dandiset):
+        return _sync(archive, mirror, task)
+
+
+@contextmanager
+def damage_named(mirror: Mirror, dandiset: str) -> Iterator[None]:
+    """Raise IntegrityError with the commands that repair a dataset, if the block fails because that is damaged."""
+    try:
+        yield
+    except (TemporaryError, CredentialsError, LockedError, DiskError):
+        raise
+    except Exception as error:
+        if why := damage_of(mirror, dandiset, error):
+            raise IntegrityError(why) from error
+        raise
 
 
 def failed(dandiset: str, error: Exception) -> tuple[str, str, int]:
@@ -167,11 +188,14 @@ def _sync(archive: Archive, mirror: Mirror, task: Task) -> Report:
     if found := nothing_to_do(mirror, row, then, options, dandiset):
         return found
     if not mirror.alone:
-        mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
+        check_superdataset(mirror, str(archive.instance.dataset_id()))
     options = replace(options, mode=needed_mode(options, then))
     dropped = dropped_hosts(archive.instance, options, then)
     with _held(mirror, dandiset, options) as killed, closing(Spool(_scratch(mirror, options))) as spool:
         sync = SyncContext(archive, mirror, dandiset, options, spool, closed=not row.is_open, dropped_hosts=dropped)
+        if why := damage_of(mirror, dandiset):
+            # before anything is written to it
+            raise IntegrityError(why)
         if killed:
             repair_after_crash(sync.dataset, options.branch, killed)
         report = bring_up_to_date(sync, row)

@@ -12,13 +12,14 @@ from operator import itemgetter
 from dandi_mirror.archive.api.client import Archive
 from dandi_mirror.archive.api.rows import DandisetListing
 from dandi_mirror.errors import TemporaryError
+from dandi_mirror.mirror.state.damage import check_superdataset
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options, Pace
 from dandi_mirror.mirror.state.remembered import Memory, says
 from dandi_mirror.mirror.sync.dandiset import Task, deferred, nothing_to_do, unchanged_report, without_collection
 from dandi_mirror.mirror.sync.executors import executor, portable
 from dandi_mirror.mirror.sync.recheck import due
-from dandi_mirror.mirror.sync.superdataset import is_registered, register
+from dandi_mirror.mirror.sync.superdataset import SUPERDATASET, is_registered, register
 from dandi_mirror.model import Report
 
 GRACE = 3.0
@@ -90,15 +91,25 @@ def sync_many(
     with without_collection():
         settled, tasks = _divide(mirror, dandisets, options, listed.rows if listed else None, pace, here)
     if any(pace.scheduler or task.row for task in tasks) or not is_registered(mirror, here.memory):
-        mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
-    if here.restored and not options.dry_run:
-        mirror.make_own()
-        mirror.index.restore(here.memory.dandisets)
+        check_superdataset(mirror, str(archive.instance.dataset_id()))
+    if not options.dry_run:
+        yield from _mend_index(mirror, here)
     with _at_work(archive, mirror, tasks, pace) as futures:
         for dandiset in dandisets:
             yield settled.get(dandiset) or _outcome(dandiset, futures[dandiset], pace)
     if not options.dry_run and (trouble := register(archive.instance, mirror, None if tasks else here.memory)):
         yield trouble
+
+
+def _mend_index(mirror: Mirror, here: MirrorState) -> Iterator[Report]:
+    """Make a lost or spoilt index anew of what the datasets remember; a report if it was spoilt."""
+    if here.memory.spoilt:
+        aside = mirror.index.set_aside()
+        why = f"{mirror.index} was damaged; it was made anew, and the damaged one is kept as {aside.name}"
+        yield Report(SUPERDATASET, "ok", why)
+    if here.restored:
+        mirror.make_own()
+        mirror.index.restore(here.memory.dandisets)
 
 
 def _divide(

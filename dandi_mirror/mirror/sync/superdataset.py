@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from dandi_mirror.errors import MirrorError
+from dandi_mirror.errors import IntegrityError, MirrorError
 from dandi_mirror.mirror.format.tree import datalad_config
+from dandi_mirror.mirror.state.damage import superdataset_damage
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.remembered import Memory, Remembered, draft_of
 from dandi_mirror.mirror.sync import messages
 from dandi_mirror.model import Finding, Instance, Kind, Report, parse_time
+from dandi_mirror.repo.git.process import DamagedError, GitError
 from dandi_mirror.repo.git.superdataset import Member
 
 SUPERDATASET = "superdataset"
@@ -40,7 +42,9 @@ def register(instance: Instance, mirror: Mirror, memory: Memory | None = None) -
             return None
         reason = _register(instance, mirror)
     except MirrorError as error:
-        return Report(SUPERDATASET, "error", str(error), error.exit_code)
+        why = superdataset_damage(mirror, error) if isinstance(error, DamagedError | GitError) else ""
+        exit_code = IntegrityError.exit_code if why else error.exit_code
+        return Report(SUPERDATASET, "error", why or str(error), exit_code)
     if not reason:
         return None
     finding = Finding(SUPERDATASET, "", Kind.WORKTREE, f"the superdataset's work tree was left alone: {reason}")

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 
+from dandi_mirror.errors import PartError
 from dandi_mirror.model import is_version_id
 from dandi_mirror.repo.git.changes import changes
 from dandi_mirror.repo.git.dataset import Dataset, seconds_of
@@ -29,21 +30,44 @@ class State:
 
 
 def versions(dataset: Dataset) -> list[State]:
-    """The published versions, oldest first; only those that a sync has tagged."""
-    form = "--format=%(objecttype) %(taggerdate:unix) %(*objectname) %(refname:strip=2)"
+    """The published versions, oldest first; only those that a sync has tagged.
+
+    Raises:
+        PartError: such a tag points to something else than a commit.
+    """
+    form = "--format=%(objecttype) %(*objecttype) %(taggerdate:unix) %(*objectname) %(refname:strip=2)"
     listing = git(dataset.path, "for-each-ref", "--sort=taggerdate", form, "refs/tags").decode(errors="replace")
-    rows = [line.split(" ", 3) for line in listing.split("\n")[:-1]]
-    return [
-        State(name, oid, seconds_of(date)) for kind, date, oid, name in rows if kind == "tag" and is_version_id(name)
-    ]
+    rows = [line.split(" ", 4) for line in listing.split("\n")[:-1]]
+    tags = [row[1:] for row in rows if row[0] == "tag" and is_version_id(row[4])]
+    for kind, _, _, name in tags:
+        _check_commit(dataset, f"its tag {name}", kind, f"tag -d {name}")
+    return [State(name, oid, seconds_of(date)) for _, date, oid, name in tags]
 
 
 def branch(dataset: Dataset) -> State | None:
-    """The archive's newest state that is here: of the draft, or where only versions are mirrored of the newest one."""
-    form = "--format=%(objectname) %(committerdate:unix) %(refname)"
-    rows = [line.split(" ", 2) for line in git(dataset.path, "for-each-ref", form, *BRANCHES).decode().splitlines()]
-    found = {ref: State(ref.rpartition("/")[2], oid, seconds_of(date)) for oid, date, ref in rows}
-    return next((found[ref] for ref in BRANCHES if ref in found), None)
+    """The archive's newest state that is here: of the draft, or where only versions are mirrored of the newest one.
+
+    Raises:
+        PartError: the branch points to something else than a commit.
+    """
+    form = "--format=%(objecttype) %(objectname) %(refname) %(committerdate:unix)"
+    rows = [line.split(" ", 3) for line in git(dataset.path, "for-each-ref", form, *BRANCHES).decode().splitlines()]
+    found = {ref: (kind, State(ref.rpartition("/")[2], oid, seconds_of(date))) for kind, oid, ref, date in rows}
+    ref = next((ref for ref in BRANCHES if ref in found), None)
+    if ref is None:
+        return None
+    kind, state = found[ref]
+    _check_commit(dataset, f"its branch {state.name}", kind, f"update-ref -d {ref}")
+    return state
+
+
+def _check_commit(dataset: Dataset, what: str, kind: str, remedy: str) -> None:
+    """Refuse a ref of a sync's name that no sync has made: git's ``kind`` of the object tells."""
+    if kind != "commit":
+        raise PartError(
+            f"{dataset.path}: {what} points to a {kind or 'missing object'}, not to a commit, so no sync made it; to"
+            f" remove it: git -C {dataset.path} {remedy}"
+        )
 
 
 def commits(dataset: Dataset, tip: State, most: int) -> list[State]:
@@ -69,7 +93,8 @@ def find(dataset: Dataset, name: str) -> State | None:
         found = git(dataset.path, "log", "-1", "--format=%H %ct", name, "--").decode().split()
     except GitError:
         return None
-    return State(name, found[0], seconds_of(found[1]))
+    # of what is no commit, git says nothing
+    return State(name, found[0], seconds_of(found[1])) if found else None
 
 
 def last_by(dataset: Dataset, committer: str, *trailers: str) -> str:

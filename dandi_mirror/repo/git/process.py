@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from dandi_mirror.errors import DiskError, MirrorError
+from dandi_mirror.errors import DiskError, IntegrityError, MirrorError
 
 LOG = logging.getLogger("dandi_mirror")
 
@@ -25,6 +25,16 @@ _DISK = re.compile(
     r"No space left on device|Read-only file system|Permission denied|Disk quota exceeded|File too large"
     r"|[Ii]nput/output error"
 )
+_DAMAGE = re.compile(
+    r"object file \S+ is empty|(?:loose|packed) object \S+ \([^)]*\) is corrupt|missing object [0-9a-f]{40}"
+    r"|bad object (?:HEAD|refs/)|trying to write ref \S+ with nonexistent object"
+    r"|(?:unable to|could not) read (?:tree |commit |object )?\(?[0-9a-f]{40}"
+    r"|packfile \S+ (?:does not match index|cannot be accessed|claims to have)|index file \S+ is too small"
+    r"|index file (?:smaller than expected|corrupt)|bad signature 0x|bad config line|unexpected line in \S*packed-refs"
+    r"|(?:reference|branch appears to be) broken|ignoring broken ref|inflate: data stream error",
+    re.IGNORECASE,
+)
+"""What git says of objects, packs, refs, an index or settings that it cannot read as it wrote them."""
 _LITTLE = 1 << 20
 """With fewer free bytes than this, what failed to be written failed because of it."""
 
@@ -55,6 +65,18 @@ _CHILDREN: WeakValueDictionary[int, subprocess.Popen[bytes]] = WeakValueDictiona
 
 class GitError(MirrorError):
     """A git or git-annex command failed for a reason of its own."""
+
+
+class DamagedError(IntegrityError):
+    """git cannot read a repository as it was written: a file of it is lost, cut off or overwritten."""
+
+    def __init__(self, folder: Path, why: str) -> None:
+        """``why`` is what git says, or what its files show."""
+        super().__init__(
+            f"{folder}: this git repository is damaged ({why}); if it is in a mirror, dandi-mirror status says how to"
+            " repair it; else clone it again"
+        )
+        self.why = why
 
 
 @cache
@@ -166,4 +188,13 @@ def failure(folder: Path, arguments: Sequence[str], code: int, errors: bytes) ->
         return DiskError(f"{folder}: {said}")
     if _is_full(folder):
         return DiskError(f"{folder}: No space left on device ({said or f'git ended with {code}'})")
+    if damage := _DAMAGE.search(said):
+        return DamagedError(folder, f"git: {_sentence(said, damage.start())}")
     return GitError(f"{folder}: git {' '.join(arguments[:2])} ended with {code}: {said or 'no message'}")
+
+
+def _sentence(said: str, place: int) -> str:
+    """The message in which a place of git's output stands; git begins each with its kind."""
+    starts = [found.start() for found in re.finditer(r"(?:fatal|error|warning): ", said)]
+    before = max((start for start in starts if start <= place), default=0)
+    return said[before : min((start for start in starts if start > place), default=len(said))].strip()[:200]

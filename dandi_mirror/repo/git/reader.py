@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.repo.git import process
-from dandi_mirror.repo.git.process import GitError
+from dandi_mirror.repo.git.process import DamagedError, GitError
 
+_COMMAND = ("cat-file", "--batch-command", "--buffer")
 _BATCH = 1024
 LARGEST = 64 << 20
 """Bytes of an object; what a repository from elsewhere holds may be larger than the memory."""
@@ -20,7 +23,12 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._child = process.start(folder, ["cat-file", "--batch-command", "--buffer"], stderr=subprocess.DEVNULL)
+        # a pipe that nobody empties would fill up and stop git
+        try:
+            self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        except OSError as error:
+            raise DiskError(f"{tempfile.gettempdir()}: {error.strerror}") from error
+        self._child = process.start(folder, _COMMAND, stderr=self._said.fileno())
 
     def read(self, names: list[str], most: int = LARGEST, instead: bytes | None = None) -> Iterator[bytes | None]:
         """The content of each named file, None for one that is not there, or is a folder; in order.
@@ -30,6 +38,7 @@ class Reader:
 
         Raises:
             GitError: a file is larger than that, and nothing is to be given instead.
+            DamagedError: git cannot read an object.
         """
         assert self._child.stdin is not None
         for start in range(0, len(names), _BATCH):
@@ -45,6 +54,7 @@ class Reader:
         assert self._child.stdout is not None
         header = self._child.stdout.readline()
         if header.endswith(b" missing\n") or header.endswith(b" ambiguous\n"):
+            self._check_damage()
             return None
         if not header.endswith(b"\n"):
             raise self._cut_off()
@@ -60,6 +70,14 @@ class Reader:
             raise self._cut_off()
         return content[:-1]
 
+    def _check_damage(self) -> None:
+        """Raise what git says if it calls a damaged object missing."""
+        if os.fstat(self._said.fileno()).st_size:
+            self._said.seek(0)
+            error = process.failure(self._folder, _COMMAND, 0, self._said.read())
+            if isinstance(error, DamagedError):
+                raise error
+
     def _pass_over(self, count: int) -> None:
         assert self._child.stdout is not None
         while count:
@@ -67,10 +85,14 @@ class Reader:
                 raise self._cut_off()
             count -= len(piece)
 
-    def _cut_off(self) -> GitError:
-        return GitError(f"{self._folder}: git cat-file ended before its work was done; run this again")
+    def _cut_off(self) -> MirrorError:
+        """git has died; its own words say why."""
+        self._child.communicate()
+        self._said.seek(0)
+        return process.failure(self._folder, _COMMAND, self._child.returncode, self._said.read())
 
     def close(self) -> None:
         """End the program."""
         self._child.kill()
         self._child.communicate()
+        self._said.close()

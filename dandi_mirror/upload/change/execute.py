@@ -17,7 +17,8 @@ from dandi_mirror.upload.change.plan import Do, Plan, Step, in_order
 from dandi_mirror.upload.change.register import Change, Registered, Removal, Unregistered, register
 from dandi_mirror.upload.checks import Checks
 from dandi_mirror.upload.read.worker import Worker
-from dandi_mirror.upload.send.send import Meter, Sent, Source, Unsent, send_blobs
+from dandi_mirror.upload.send.send import send_blobs
+from dandi_mirror.upload.send.types import Meter, Sent, Source, Unsent
 
 _COMPUTED = frozenset(
     {"id", "identifier", "access", "path", "contentUrl", "contentSize", "digest", "datePublished", "publishedBy"}

@@ -9,7 +9,8 @@ from itertools import islice
 
 from dandi_mirror.archive.api.drafts import create_asset, delete_asset, replace_asset
 from dandi_mirror.archive.http.pool import AT_ONCE
-from dandi_mirror.archive.http.session import RequestRefused, Session
+from dandi_mirror.archive.http.retrying_client import RequestRefused
+from dandi_mirror.archive.http.session import Session
 from dandi_mirror.errors import CredentialsError, MirrorError, NotFoundError, PartError
 
 IN_THE_WAY = 409

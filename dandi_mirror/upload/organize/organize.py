@@ -23,7 +23,8 @@ from dandi_mirror.upload.organize import placing
 from dandi_mirror.upload.organize.naming import Facts, Step
 from dandi_mirror.upload.organize.placing import Seen
 from dandi_mirror.upload.organize.sources import HARDLINK, MOVE, SYMLINK, obstacle, targets
-from dandi_mirror.upload.read.worker import FileError, Worker
+from dandi_mirror.upload.read.reader import FileError
+from dandi_mirror.upload.read.worker import Worker
 
 _BATCH = 50
 """Files that are taken in by one git-annex, and of which the sources go together."""

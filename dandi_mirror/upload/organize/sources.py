@@ -10,7 +10,8 @@ from pathlib import Path
 from dandi_mirror.repo.git.files import place_of
 from dandi_mirror.upload.kinds import ZARR, ZARR_MARKS, is_zarr
 from dandi_mirror.upload.organize.naming import Facts, Refused, Step, fields_in_use, is_url, nameable, steps
-from dandi_mirror.upload.read.worker import FileError, Worker
+from dandi_mirror.upload.read.reader import FileError
+from dandi_mirror.upload.read.worker import Worker
 
 COPY, MOVE, HARDLINK, SYMLINK = "copy", "move", "hardlink", "symlink"
 

@@ -17,7 +17,7 @@ from dandi_mirror.archive.api.uploads import (
     finish,
     put_part,
 )
-from dandi_mirror.archive.http.session import RequestRefused
+from dandi_mirror.archive.http.retrying_client import RequestRefused
 from dandi_mirror.errors import DiskError, IntegrityError, PartError
 from dandi_mirror.repo.git.files import Look, look
 from dandi_mirror.upload.send.digest import SMALL, Digests, digest_of

@@ -1,0 +1,79 @@
+"""A damaged dataset of a mirror: what is damaged, and the commands that repair it."""
+
+from __future__ import annotations
+
+import shlex
+from itertools import chain, count
+from pathlib import Path
+
+from dandi_mirror.errors import IntegrityError, MirrorError
+from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.repo.git.damage import why_damaged
+from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.process import DamagedError, git
+
+
+def damage_of(mirror: Mirror, dandiset: str, error: Exception | None = None) -> str:
+    """What is damaged in a Dandiset's dataset and what to type; empty if neither an ``error`` nor its files show it."""
+    folder = Path(mirror.folder(dandiset))
+    if isinstance(error, DamagedError):
+        why = error.why
+    elif mirror.is_strange(dandiset) or not (dataset := Dataset(folder)).exists():
+        return ""
+    else:
+        why = why_damaged(dataset.git_dir) or (_missing(dataset) if error else "")
+    return f"its git repository is damaged ({why}); {_remedy(mirror, dandiset, folder)}" if why else ""
+
+
+def superdataset_damage(mirror: Mirror, error: Exception) -> str:
+    """What is damaged in the superdataset and what to type; empty if neither an ``error`` nor its files show it.
+
+    Without its git folder, the next sync makes a new superdataset; the datasets are not touched.
+    """
+    dataset = Dataset(mirror.path)
+    why = error.why if isinstance(error, DamagedError) else why_damaged(dataset.git_dir) or _missing(dataset)
+    if not why:
+        return ""
+    aside = _free(mirror.own.path / "superdataset.git.damaged")
+    move = shlex.join(["mv", str(mirror.path / ".git"), str(aside)])
+    again = shlex.join(["dandi-mirror", "sync", "-d", str(mirror.path)])
+    return f"its git repository is damaged ({why}); move that away and sync again: {move}, then {again}"
+
+
+def check_superdataset(mirror: Mirror, dataset_id: str) -> None:
+    """Refuse a folder that is something else than a mirror of the archive; see :meth:`.Superdataset.check_is_ours`.
+
+    Raises:
+        UsageError: it is something else.
+        IntegrityError: it is damaged.
+    """
+    try:
+        mirror.superdataset.check_is_ours(dataset_id)
+    except DamagedError as error:
+        raise IntegrityError(f"the superdataset: {superdataset_damage(mirror, error)}") from error
+
+
+def _missing(dataset: Dataset) -> str:
+    """What git says of an object that a branch or tag points to, and that is lost; empty if all are there."""
+    try:
+        git(dataset.path, "for-each-ref", "--format=%(objecttype)")
+    except DamagedError as error:
+        return error.why
+    except MirrorError:
+        return ""
+    return ""
+
+
+def _remedy(mirror: Mirror, dandiset: str, folder: Path) -> str:
+    aside = _free(Path(f"{folder}.damaged"))
+    move = shlex.join(["mv", str(folder), str(aside)])
+    if mirror.alone:
+        return f"move it away and clone it again: {move}, then dandi-mirror get {dandiset}"
+    again = shlex.join(["dandi-mirror", "sync", dandiset, "-d", str(mirror.path)])
+    return f"move it away and sync it again: {move}, then {again}"
+
+
+def _free(path: Path) -> Path:
+    """A name like ``path`` that is not taken yet."""
+    names = chain([path], (Path(f"{path}-{number}") for number in count(2)))
+    return next(name for name in names if not name.exists())
