@@ -243,6 +243,28 @@ def test_where_the_system_has_no_keyring_an_encrypted_file_is_offered_and_become
     assert "it asks for its password, and there is no terminal" in done.stderr
 
 
+def test_a_wrong_password_for_the_keyring_is_said_before_it_is_asked_for_again(
+    mirror: MirrorOfTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose(monkeypatch, ENCRYPTED)
+    with on_terminal("login", "-i", mirror.server.api_url) as terminal:
+        terminal.answer("API key for", TOKEN)
+        terminal.answer("set a password", PASSWORD)
+        terminal.answer("confirm", PASSWORD)
+        assert terminal.end() == 0
+    with on_terminal("login", "--check", "-i", mirror.server.api_url) as terminal:
+        terminal.answer("enter password", "wrong")
+        terminal.answer("that is not the password of the keyring", "wrong")
+        terminal.answer("that is not the password of the keyring", PASSWORD)
+        assert terminal.end() == 0
+    assert "Olive Owner" in terminal.output
+    with on_terminal("sync", "000123", "--embargoed", "-d", str(mirror.path), "-i", mirror.server.api_url) as terminal:
+        for _ in range(3):
+            terminal.answer("enter password", "wrong")
+        terminal.wait_for("the keyring could not be read: its password was wrong 3 times")
+        terminal.wait_for("API key for")
+
+
 def test_a_configured_keyring_that_fails_is_not_passed_over(
     mirror: MirrorOfTest, monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:

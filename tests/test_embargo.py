@@ -348,7 +348,7 @@ def test_nothing_can_be_put_there(made: MirrorOfTest, token: dict[str, str], tmp
     (clone / "mine.nwb").write_bytes(b"mine")
     run("git", "annex", "add", "-q", "mine.nwb", cwd=clone)
     done = run("git", "annex", "copy", "--to", "dandi-embargoed", "mine.nwb", cwd=clone, env=token, code=1)
-    assert "it can only be read here" in done.stdout + done.stderr
+    assert "this remote is read-only" in done.stdout + done.stderr
     run("git", "annex", "get", FILE, cwd=clone, env=token)
     run("git", "annex", "drop", "--from", "dandi-embargoed", "--force", FILE, cwd=clone, env=token, code=1)
 

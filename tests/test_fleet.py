@@ -542,7 +542,7 @@ def test_a_signal_ends_the_run_within_seconds_and_the_next_completes_it(
 def test_an_interrupt_that_python_swallows_ends_the_process_all_the_same() -> None:
     deaf = """
 import time
-from dandi_mirror.cli.ending import end_by_signals
+from dandi_mirror.cli.exit import end_by_signals
 end_by_signals()
 while True:
     try:

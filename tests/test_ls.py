@@ -133,7 +133,7 @@ def test_a_path_in_a_clone_is_a_name(mixed: MirrorOfTest, tmp_path: Path) -> Non
     assert clone_at(str(mixed.path)) is None
     assert clone_at(str(clone / "absent")) is None
     done = run("dandi-mirror", "status", str(clone / "sub-1"), "-d", str(mixed.path), code=2)
-    assert done.stderr.endswith("this takes a whole Dandiset, not a part of it; write 000123\n")
+    assert done.stderr.endswith("this command takes a whole Dandiset, not a part of it; write 000123\n")
 
 
 def test_what_names_nothing_gets_a_way_on(mixed: MirrorOfTest, tmp_path: Path) -> None:
@@ -142,11 +142,11 @@ def test_what_names_nothing_gets_a_way_on(mixed: MirrorOfTest, tmp_path: Path) -
         "https://dandiarchive.s3.amazonaws.com/blobs/3b0/689/3b068999-b071-4bba-af03-37dee5643741",
     )
     for folder, name, hint in (
-        (top, "sub-9", "no file or folder here; did you mean sub-2?"),
-        (top, "else", "no file or folder here; see which there are: dandi-mirror ls ."),
+        (top, "sub-9", "there is no file or folder sub-9 here; did you mean sub-2?"),
+        (top, "else", "there is no file or folder else here; see which there are: dandi-mirror ls ."),
         (top, "00012", "did you mean"),
         (tmp_path, ".", f"{tmp_path} is in no clone of a Dandiset"),
-        (tmp_path, blob, f"ask for that first: dandi-mirror which {blob}"),
+        (tmp_path, blob, f"to find its file: dandi-mirror which {blob}"),
     ):
         for command in ("ls", "download"):
             said = run("dandi-mirror", command, name, "-i", mixed.server.api_url, cwd=folder, code=2).stderr

@@ -154,7 +154,7 @@ def test_what_git_has_already_is_renamed_by_git(clone: Working, tmp_path: Path) 
 def test_another_run_at_work_and_no_clone_and_no_dandi_are_said_in_one_line(clone: Working, tmp_path: Path) -> None:
     source = write_nwb(tmp_path / "a.nwb")
     said = run("dandi-mirror", "organize", str(source), "--to", str(tmp_path), code=2).stderr
-    assert "is in no clone of a Dandiset" in said and said.count("\n") == 1
+    assert "is not in a clone of a Dandiset" in said and said.count("\n") == 1
     with hold(clone.path / ".git" / "dandi-mirror" / "locks" / "000123.lock", "000123"):
         assert "000123 is held by" in clone.cli("organize", str(source), code=75)
     assert clone.status() == [] and source.exists()

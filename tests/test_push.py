@@ -503,14 +503,14 @@ def test_a_sibling_without_a_name_is_refused(tmp_path: Path) -> None:
 
 def test_wrong_calls_end_with_2_and_say_what_is_right(two: Published) -> None:
     wrong: list[tuple[tuple[str, ...], str]] = [
-        (("--to", "nowhere"), "known are: backup"),
+        (("--to", "nowhere"), "it has: backup"),
         (("000999",), "dandi-mirror sync 000999"),
         (("--all", "000123"), "not both"),
     ]
     for arguments, says in wrong:
         assert says in two.cli(*arguments, code=2).stderr
     (two.mirror.path / "dandi-mirror.toml").unlink()
-    assert "names no sibling" in two.mirror.cli("push", code=2).stderr
+    assert "has no sibling" in two.mirror.cli("push", code=2).stderr
     assert not two.target.exists()
 
 

@@ -58,7 +58,7 @@ def test_cite_names_versions_that_there_are_the_nearest_first_in_a_mirror_and_in
 def test_a_folder_that_is_no_mirror_is_named_and_a_mirror_is_listed_from_anywhere(
     published: MirrorOfTest, tmp_path: Path
 ) -> None:
-    assert f"{tmp_path / 'typo'} is no mirror" in told("runs", "-d", str(tmp_path / "typo"), code=2)
+    assert f"{tmp_path / 'typo'} is not a mirror" in told("runs", "-d", str(tmp_path / "typo"), code=2)
     assert "no run has left a log" in told("runs", "-d", str(published.path))
     for folder in (tmp_path, published.path):
         assert told("ls", ".", "-d", str(published.path), cwd=folder).startswith("000123    3 versions")

@@ -107,5 +107,5 @@ def test_a_store_with_more_bytes_than_the_key_says_is_cut_off(here: Server, tmp_
 
 def test_a_key_that_no_mirror_makes_is_told(here: Server, tmp_path: Path) -> None:
     said = talk(f"TRANSFER RETRIEVE URL--x {tmp_path}/file")
-    assert said[-1].endswith("a key that is none of the archive's")
+    assert said[-1].endswith("this key does not come from a DANDI archive")
     assert here.requests == []

@@ -327,7 +327,7 @@ def test_a_work_tree_that_is_not_on_the_draft_is_refused(me: Person, mine: Dandi
     with pytest.raises(UsageError, match="checkout draft"):
         me.upload()
     done = run("dandi-mirror", "upload", "-i", me.server.api_url, cwd=me.folder.parent.parent, env=token, code=2)
-    assert "is in no clone of a Dandiset" in done.stderr
+    assert "is not in a clone of a Dandiset" in done.stderr
 
 
 @pytest.mark.quick

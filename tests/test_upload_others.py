@@ -170,7 +170,7 @@ def test_on_a_terminal_publishing_is_asked_about_and_an_upload_shows_how_far_it_
     mine.set_metadata(dict(mine.draft.given) | {"license": ["spdx:CC0-1.0"], "contributor": [{"name": "A"}]})
     for answer, published in (("n", 0), ("y", 1)):
         with on_terminal("publish", "000123", *where, "-d", str(mirror.path), env=token) as terminal:
-            terminal.answer("(A test: 4 files, 3.0 kB)? It cannot be undone [y/N]", answer)
+            terminal.answer("(A test: 4 files, 3.0 kB)? Nobody can undo it [y/N]", answer)
             assert terminal.end() == (0 if published else 3)
         assert ("000123 was not published" in terminal.output) == (not published)
         assert "interrupted" not in terminal.output

@@ -19,7 +19,7 @@ __all__ = ["clone"]
 
 def test_only_what_has_changed_is_checked_and_an_unchanged_clone_at_once(clone: Working) -> None:
     said = clone.cli("validate")
-    assert said == "nothing has changed since the last sync; --all checks all files\n"
+    assert said == "nothing has changed since the last sync; to check all files, add --all\n"
     write_nwb(clone.path / "sub-m1" / "sub-m1_ses-s1.nwb")
     clone.git("annex", "add", "sub-m1")
     clone.git("commit", "--quiet", "-m", "mine")
@@ -27,7 +27,7 @@ def test_only_what_has_changed_is_checked_and_an_unchanged_clone_at_once(clone: 
     assert said == "1 file checked: nothing found\n", "committed by hand is changed all the same"
     said = clone.cli("validate", "--all")
     assert "1 file checked: nothing found" in said
-    assert "1 more file by name only: the content is not here" in said
+    assert "1 more file by name only, because the content is not here" in said
 
 
 def test_errors_are_grouped_with_what_to_do_and_end_with_3(clone: Working) -> None:

@@ -26,7 +26,7 @@ def test_a_version_is_laid_out_and_stock_tools_are_at_home_in_it(
 ) -> None:
     folder, before = tmp_path / "side", made.refs()
     done = run("dandi-mirror", "worktree", f"000123@{FIRST}", str(folder), cwd=made.path)
-    assert done.stdout == f"{folder}  000123@{FIRST}  its content: datalad get {folder}\n"
+    assert done.stdout == f"{folder}  000123@{FIRST}  its content: datalad -C {folder} get .\n"
     assert done.stderr == ""
     assert content_requests(made.server) == [], "nothing is downloaded"
     assert (folder / "old" / "twin-a.nwb").is_symlink(), "it is the version's tree"

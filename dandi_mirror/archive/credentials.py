@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dandi_mirror.archive.instances import instance_name, stock_name, token_variables
@@ -24,9 +25,16 @@ from dandi_mirror.errors import CredentialsError
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
+Tell = Callable[[str], None]
+
 USER = "key"
 KEYRING_TIMEOUT = 10.0
 """Seconds in which a keyring must answer if there is no terminal."""
+TRIES = 3
+"""How many passwords for a keyring a person may type."""
+_NOT_TYPED = "its password was not typed"
+_WRONG = "Incorrect Password"
+"""What keyrings.alt raises, as a ValueError."""
 _CONFIG = "[backend]\ndefault-keyring = keyrings.alt.file.EncryptedKeyring\n"
 
 
@@ -41,6 +49,10 @@ class Token:
 
 class KeyringTrouble(CredentialsError):
     """The keyring does not answer or does not store anything; the message is the reason alone."""
+
+
+class WrongPassword(KeyringTrouble):
+    """The person typed a wrong password for the keyring."""
 
 
 def service_name(instance: str) -> str:
@@ -66,14 +78,16 @@ def from_variable(instance: str) -> Token | None:
     return Token(value, name) if value else None
 
 
-def from_keyring(instance: str, *, terminal: bool) -> Token | None:
-    """The token in the keyring, None if it has none; on a ``terminal``, the keyring may ask for its password.
+def from_keyring(instance: str, *, terminal: bool, tell: Tell | None = None) -> Token | None:
+    """The token in the keyring, None if it has none; on a ``terminal`` it may ask for its own password.
+
+    ``tell`` tells the person that the password was wrong; the keyring then asks again.
 
     Raises:
         KeyringTrouble: the keyring does not answer, or its entry is not a token.
     """
     service = service_name(instance)
-    value, backend = _read(service) if terminal else _in_subprocess("read", service)
+    value, backend = _read(service, tell) if terminal else _in_subprocess("read", service)
     if value is None:
         return None
     if not well_formed(value.strip()):
@@ -81,8 +95,8 @@ def from_keyring(instance: str, *, terminal: bool) -> Token | None:
     return Token(value.strip(), f"keyring ({backend})")
 
 
-def store(instance: str, value: str, agree: Callable[[str], bool]) -> str:
-    """Store a token in the keyring; the backend that stores it.  Only on a terminal.
+def store(instance: str, value: str, agree: Callable[[str], bool], tell: Tell | None = None) -> str:
+    """Put a token into the keyring; the backend that keeps it.  Only on a terminal.
 
     Uses the configured backend, if there is one.  If the system has no backend that works, asks ``agree`` whether to
     use an encrypted file, which then becomes the default.
@@ -94,12 +108,14 @@ def store(instance: str, value: str, agree: Callable[[str], bool]) -> str:
     with _keyring_errors(value):
         configured = _configured()
         if configured:
-            return _keep(configured, service, value)
+            return _keep(configured, service, value, tell)
         best = _best()
     if not all(type(member).__module__.startswith("keyrings.alt.") for member in _members(best)):
         try:
             with _keyring_errors(value):
-                return _keep(best, service, value)
+                return _keep(best, service, value, tell)
+        except WrongPassword:
+            raise
         except KeyringTrouble as error:
             why = str(error)
     with _keyring_errors(value):
@@ -107,19 +123,19 @@ def store(instance: str, value: str, agree: Callable[[str], bool]) -> str:
     if not agree(f"No keyring works here ({why}). Keep the token in an encrypted file, as your default keyring?"):
         raise KeyringTrouble("no keyring works here, and you declined the encrypted file")
     with _keyring_errors(value):
-        kept = _keep(file, service, value)
+        kept = _keep(file, service, value, tell)
         _make_default()
     return kept
 
 
-def forget(instance: str, *, terminal: bool) -> bool:
-    """Remove a token from the keyring; whether there was one.
+def forget(instance: str, *, terminal: bool, tell: Tell | None = None) -> bool:
+    """Take a token out of the keyring; whether one was there.
 
     Raises:
         KeyringTrouble: the keyring does not answer.
     """
     service = service_name(instance)
-    return _delete(service) if terminal else _in_subprocess("delete", service)[0] is not None
+    return _delete(service, tell) if terminal else _in_subprocess("delete", service)[0] is not None
 
 
 def backend_name() -> str:
@@ -142,15 +158,43 @@ def _keyring_errors(secret: str = "") -> Iterator[None]:
     except KeyringTrouble:
         raise
     except Exception as error:
-        said = " ".join(str(error).split())[:200]
+        said = _NOT_TYPED if isinstance(error, EOFError) else " ".join(str(error).split())[:200]
         if secret:
             said = said.replace(secret, "…")
-        # not chained, because a traceback would show the backend's own text
-        raise KeyringTrouble(f"{type(error).__name__}: {said}" if said else type(error).__name__) from None
+        # not chained: a traceback would show the backend's own words
+        raise KeyringTrouble(said or "it failed without saying why") from None
 
 
-def _read(service: str) -> tuple[str | None, str]:
-    """The secret, if there is one, and the backend that answered."""
+def _patient(backend: KeyringBackend, tell: Tell | None) -> KeyringBackend:
+    """Let an encrypted file, whose password the person types wrong, ask again and say why.
+
+    keyrings.alt would ask a second time without a word.
+    """
+    for member in _members(backend):
+        if tell and (unlock := getattr(member, "_unlock", None)):
+            member._unlock = partial(_unlock, unlock, tell)  # type: ignore[attr-defined]
+    return backend
+
+
+def _unlock(unlock: Callable[[], None], tell: Tell) -> None:
+    """Ask for the password until it is right.
+
+    Raises:
+        WrongPassword: it was wrong too often.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            return unlock()
+        except ValueError as error:
+            if str(error) != _WRONG:
+                raise
+        if left:
+            tell("that is not the password of the keyring; type it again, or press Ctrl-C")
+    raise WrongPassword(f"its password was wrong {TRIES} times")
+
+
+def _read(service: str, tell: Tell | None = None) -> tuple[str | None, str]:
+    """The secret, if there is one, and the backend that was asked."""
     backends, reason = _backends(), ""
     while True:
         try:
@@ -158,13 +202,15 @@ def _read(service: str) -> tuple[str | None, str]:
                 backend = next(backends, None)
                 if backend is None:
                     break
-                return backend.get_password(service, USER), _named(backend)
+                return _patient(backend, tell).get_password(service, USER), _named(backend)
+        except WrongPassword:
+            raise
         except KeyringTrouble as error:
             reason = reason or str(error)
     raise KeyringTrouble(reason)
 
 
-def _delete(service: str) -> bool:
+def _delete(service: str, tell: Tell | None = None) -> bool:
     from keyring.errors import PasswordDeleteError
 
     found = False
@@ -173,13 +219,13 @@ def _delete(service: str) -> bool:
             # a chain stops at the first member without an entry
             for member in _members(backend):
                 with suppress(PasswordDeleteError, NotImplementedError):
-                    member.delete_password(service, USER)
+                    _patient(member, tell).delete_password(service, USER)
                     found = found or not _keeps_nothing(member)
     return found
 
 
-def _keep(backend: KeyringBackend, service: str, value: str) -> str:
-    backend.set_password(service, USER, value)
+def _keep(backend: KeyringBackend, service: str, value: str, tell: Tell | None) -> str:
+    _patient(backend, tell).set_password(service, USER, value)
     if backend.get_password(service, USER) != value:
         raise KeyringTrouble(f"{_named(backend)} does not store anything")
     return _named(backend)
@@ -276,8 +322,8 @@ def _answer(verb: str, service: str) -> dict[str, str | None]:
         value, backend = _read(service)
         return {"value": value, "backend": backend}
     except KeyringTrouble as error:
-        wants = str(error).startswith("EOFError")
-        return {"reason": "it asks for its password, and there is no terminal" if wants else str(error)}
+        wants = str(error) == _NOT_TYPED
+        return {"reason": "it wants its password, and there is no terminal" if wants else str(error)}
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The command line: one file a command; parse, call one workflow, print."""
+"""The command line: one file for each command, which parses, calls one workflow, and prints."""

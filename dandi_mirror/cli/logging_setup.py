@@ -1,6 +1,6 @@
-"""What ``-l`` turns on: this program's own log, on stderr.
+"""The log that ``-l`` turns on: of this program only, on stderr.
 
-Only the logger ``dandi_mirror`` is set up: what libraries log can hold signed URLs.
+Only the logger ``dandi_mirror`` is set up, because libraries may log signed URLs.
 """
 
 from __future__ import annotations
@@ -17,9 +17,21 @@ class _Plain(logging.Formatter):
         return "\n".join(plain(line) for line in super().format(record).split("\n"))
 
 
+class _Lines(logging.Handler):
+    """Writes like everything else, so that no line is glued to a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from dandi_mirror.workflows.terminal import write
+
+        try:
+            write(self.format(record), err=True)
+        except Exception:
+            self.handleError(record)
+
+
 def set_up(level: str) -> None:
     """Log to stderr from this level on."""
-    handler = logging.StreamHandler()
+    handler = _Lines()
     handler.setFormatter(_Plain("%(asctime)s %(levelname)s %(message)s"))
     LOG.handlers = [handler]
     LOG.propagate = False

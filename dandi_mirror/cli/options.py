@@ -1,4 +1,4 @@
-"""Options that several commands share; they stand after the command."""
+"""The options that several commands share, each with one help text."""
 
 from __future__ import annotations
 
@@ -12,36 +12,69 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    """Read a duration, in seconds: ``90``, ``90s``, ``50m``, ``2h`` or ``1d``."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd]?)", text.strip())
+    if not found:
+        raise click.BadParameter(f"{text!r} is not a duration; write 90s, 50m, 2h or 1d")
+    return float(found[1]) * _UNITS[found[2]]
+
+
 mirror = click.option(
     "-d", "--mirror", "mirror_path", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
-    default=Path(), envvar="DANDI_MIRROR", show_default=".", show_envvar=True, help="The mirror's folder.",
+    default=Path(), envvar="DANDI_MIRROR",
+    help="The folder of the mirror, or a clone where a clone will do.  [env: DANDI_MIRROR]  [default: .]",
 )  # fmt: skip
 
 
 def setting(*names: str, key: str = "", **how: Any) -> Callable[[Command], Command]:
-    """An option of the setting that is called as it is (or ``key``); its help names the environment variable."""
+    """Make the option of a setting with the same name (or ``key``); its help names the environment variable."""
     from dandi_mirror.config import VARIABLES
 
-    how["help"] += f"  [env: {VARIABLES[key or names[-1].removeprefix('--')]}]"
+    text, default, value = how["help"].partition("  [default: ")
+    how["help"] = f"{text}  [env: {VARIABLES[key or names[-1].removeprefix('--')]}]{default}{value}"
     return click.option(*names, **how)
 
 
 instance = setting(
     "-i", "--dandi-instance", "instance", metavar="NAME|URL",
-    help="The archive: a name the dandi client knows, or an API's URL.  [default: dandi]",
+    help="The archive: a name that the dandi client knows, or the URL of an API.  [default: that of the mirror, "
+    "else dandi]",
 )  # fmt: skip
-output = click.option(
-    "-f", "--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True,
-    help="What to print: lines for people, or JSON Lines with DataLad's keys.",
-)  # fmt: skip
+_output: dict[str, Any] = {"type": click.Choice(["text", "json"]), "default": "text", "show_default": True,
+                           "help": "Print lines for people, or JSON Lines with DataLad's keys."}  # fmt: skip
+output = click.option("-f", "--format", "output", **_output)
+output_without_f = click.option("--format", "output", **_output)
+"""For `organize`, whose -f is that of `dandi organize`."""
 form = click.option(
     "-f", "--format", "form", type=click.Choice(["text", "markdown", "json"]), default="text", show_default=True,
-    help="What to print: lines for people, Markdown, or JSON Lines with DataLad's keys.",
+    help="Print lines for people, Markdown, or JSON Lines with DataLad's keys.",
 )  # fmt: skip
-jobs = setting("-J", "--jobs", type=click.IntRange(1, 64), metavar="N", help="Dandisets at once.  [default: 4]")
+jobs = setting(
+    "-J", "--jobs", type=click.IntRange(1, 64), metavar="N",
+    help="Work on at most N Dandisets at the same time.  [default: 4]",
+)  # fmt: skip
+dry_run = click.option(
+    "-n", "--dry-run", is_flag=True, help="Show what the command would do; transfer and write nothing."
+)
+
+
+def connections(most: int, default: int) -> Callable[[Command], Command]:
+    """Make the option for how many connections a command may open at the same time."""
+    return click.option(
+        "-J", "--jobs", type=click.IntRange(1, most), metavar="N", default=default, show_default=True,
+        help="Open at most N connections at the same time.",
+    )  # fmt: skip
+
+
 recheck_days = setting(
     "--recheck-days", type=click.IntRange(0, 3650), metavar="N",
-    help="Read each Dandiset in full once in N days, a share on every run; 0: never.  [default: 7]",
+    help="Read each Dandiset in full once in N days, a share of them on every run; 0: never.  [default: 7]",
 )  # fmt: skip
 versions = setting(
     "--versions", type=click.Choice(["all", "published", "latest", "draft"]),
@@ -49,26 +82,50 @@ versions = setting(
 )  # fmt: skip
 embargoed = setting(
     "--embargoed", is_flag=True, default=None,
-    help="Embargoed Dandisets that you may read, too; needs an API key, see dandi-mirror login.",
+    help="Mirror the embargoed Dandisets that you may read, too; needs an API key (see `dandi-mirror login`).",
 )  # fmt: skip
 include = setting(
     "--include", metavar="RULE", multiple=True,
-    help="Where no ID is given, take only these: an id, or a regular expression found in id or name.",
+    help="Without an ID: take only these Dandisets.  RULE is an id, or a regular expression to find in id or name.",
 )  # fmt: skip
 exclude = setting(
-    "--exclude", metavar="RULE", multiple=True, help="Where no ID is given, leave these out; comes before --include."
-)
+    "--exclude", metavar="RULE", multiple=True,
+    help="Without an ID: leave these Dandisets out, even if --include takes them.",
+)  # fmt: skip
 get = setting(
     "--get", metavar="GLOB", multiple=True,
-    help="After the sync, bring the content of files whose path matches, by git-annex; newest first.",
+    help="After the sync, get the content of files whose path matches, by git-annex, the newest first.",
 )  # fmt: skip
-get_budget = setting(
-    "--get-budget", metavar="SIZE", help="At most so much of it in this run, as 500GB.  [default: no limit]"
-)
+get_budget = setting("--get-budget", metavar="SIZE", help="Get at most this much content in this run, such as 500GB.")
 get_budget_each = setting(
-    "--get-budget-each", metavar="SIZE", help="At most so much for one Dandiset, with what is there already."
+    "--get-budget-each", metavar="SIZE",
+    help="Keep at most this much content of one Dandiset, with what is there already.",
+)  # fmt: skip
+metrics = setting(
+    "--metrics", metavar="FILE", help="Write how the run went for Prometheus; the name of the file ends in .prom."
 )
-metrics = setting("--metrics", metavar="FILE", help="Write how the run went for Prometheus; its name ends in .prom.")
+
+readers = click.option(
+    "-J", "--jobs", type=click.IntRange(1, 64), metavar="N",
+    help="Read at most N files at the same time, each in its own process.  [default: one for each processor, "
+    "at most 4]",
+)  # fmt: skip
+file_time = click.option(
+    "--file-time", metavar="TIME", callback=seconds, default="10m", show_default=True,
+    help="Give up on a file that takes longer than this to read (90s, 10m).",
+)  # fmt: skip
+file_memory = click.option(
+    "--file-memory", metavar="SIZE", default="4G", show_default=True,
+    help="Give up on a file that takes more memory than this to read.",
+)  # fmt: skip
+
+
+def wait(what: str) -> Callable[[Command], Command]:
+    """Make the option for how long to wait for the archive to do something."""
+    return click.option(
+        "--wait", metavar="TIME", callback=seconds, default="10m", show_default=True,
+        help=f"How long (90s, 10m, 2h) to wait for the archive to {what}.",
+    )  # fmt: skip
 
 
 def _set_log_level(context: click.Context, parameter: click.Parameter, level: str) -> None:
@@ -81,25 +138,12 @@ def _set_log_level(context: click.Context, parameter: click.Parameter, level: st
 log_level = click.option(
     "-l", "--log-level", type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
     default="warning", show_default=True, is_eager=True, expose_value=False, callback=_set_log_level,
-    help="How much to tell on stderr; info: each step; debug: each request, git command and traceback too.",
+    help="How much to log on stderr.  info: each step; debug: each request, git command and traceback, too.",
 )  # fmt: skip
 
 
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def seconds(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
-    """A duration as it is typed: ``90``, ``90s``, ``50m``, ``2h``, ``1d``."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd]?)", text.strip())
-    if not found:
-        raise click.BadParameter(f"{text!r} is no duration; write 90s, 50m, 2h or 1d")
-    return float(found[1]) * _UNITS[found[2]]
-
-
 def complete_dandisets(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    """The ids of the mirrored Dandisets that begin so; the archive is not asked."""
+    """Complete the id of a mirrored Dandiset, without asking the archive."""
     from dandi_mirror.mirror.state.layout import Mirror
 
     path = context.params.get("mirror_path") or os.environ.get("DANDI_MIRROR") or "."
@@ -107,7 +151,7 @@ def complete_dandisets(context: click.Context, parameter: click.Parameter, begun
 
 
 def complete_versions(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    """The ids of the mirrored Dandisets that begin so; behind an ``@``, the versions and the draft."""
+    """Complete the id of a mirrored Dandiset, and after an ``@`` one of its versions."""
     dandiset, at, version = begun.partition("@")
     if not at:
         return complete_dandisets(context, parameter, begun)
@@ -115,7 +159,7 @@ def complete_versions(context: click.Context, parameter: click.Parameter, begun:
 
 
 def complete_range(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    """The same for ``ID@A..B``."""
+    """Complete ``ID@A..B``."""
     old, dots, new = begun.partition("..")
     if not dots:
         return complete_versions(context, parameter, begun)
@@ -124,7 +168,7 @@ def complete_range(context: click.Context, parameter: click.Parameter, begun: st
 
 
 def _versions(context: click.Context, dandiset: str) -> list[str]:
-    """What there is of a mirrored Dandiset: its tags and its branch; read from files, no git is started."""
+    """List the versions of a mirrored Dandiset, from git's files: no git is started."""
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.model import DRAFT, is_dandiset_id, is_version_id
 
@@ -137,7 +181,7 @@ def _versions(context: click.Context, dandiset: str) -> list[str]:
 
 
 def complete_operators(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    """The operators of a search that begin so."""
+    """Complete the operator of a search."""
     from dandi_mirror.mirror.search.query import OPERATORS
 
     return [f"{name}:" for name in OPERATORS if name.startswith(begun)] if begun else []

@@ -5,22 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-import click
-
 from dandi_mirror.model import Finding, Kind, Report
 from dandi_mirror.text import counted, human_size, printable
+from dandi_mirror.workflows.terminal import say, write
+
+__all__ = ["SHOWN_FINDINGS", "finding_lines", "print_json", "print_summary", "report_line", "say", "write"]
 
 SHOWN_FINDINGS = 10
-"""So many findings of a kind are named on the terminal; the others are counted."""
-
-
-def say(text: str = "", *, err: bool = False) -> None:
-    """Print lines for people; nothing that a repository or an archive says reaches the terminal raw."""
-    click.echo("\n".join(printable(line) for line in text.split("\n")), err=err)
+"""How many findings of a kind are named on the terminal; the others are counted."""
 
 
 def report_line(report: Report, dry_run: bool) -> str:
-    """One Dandiset's line: what is there now, and what this run did."""
+    """Return one Dandiset's line: what is there now, and what this run did."""
     words = [report.dandiset]
     if report.status in {"error", "impossible"}:
         message = report.message.removeprefix(f"{report.dandiset}: ").removeprefix(f"{report.dandiset} ")
@@ -40,7 +36,7 @@ def report_line(report: Report, dry_run: bool) -> str:
 
 
 def finding_lines(findings: Iterable[Finding]) -> list[str]:
-    """A line for each finding, the first few of every kind of every version."""
+    """Return a line for each of the first findings of every kind in every version."""
     groups: dict[tuple[str, Kind], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((finding.version, finding.kind), []).append(finding)
@@ -55,10 +51,10 @@ def finding_lines(findings: Iterable[Finding]) -> list[str]:
 
 
 def print_summary(code: int = 0, **facts: object) -> None:
-    """The last JSON Line of a command."""
+    """Print the last JSON Line of a command."""
     print_json({"action": "summary", "status": "ok" if code == 0 else "error", "exit_code": code, **facts})
 
 
 def print_json(record: object) -> None:
-    """One JSON Line; half surrogates in a path are escaped as JSON can."""
-    click.echo(json.dumps(record, ensure_ascii=True))
+    """Print one JSON Line, in ASCII: JSON can escape every path."""
+    write(json.dumps(record, ensure_ascii=True))

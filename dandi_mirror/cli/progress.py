@@ -1,36 +1,189 @@
-"""Progress on a terminal, on stderr."""
+"""Progress on a terminal, on stderr: what is being done, and a bar while content comes; gone when it is done.
+
+Nothing of rich is imported before there is something to show: the special remote imports this module, too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.progress import Progress as Bars
+from dandi_mirror.text import printable
 
-from dandi_mirror.cli.following import repeated
-from dandi_mirror.mirror.state.options import Progress
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.progress import Progress as Bars
+
+    from dandi_mirror.mirror.fetch.scheduled import ContentProgress
+
+_PAUSE = 0.2
+"""Seconds."""
+_NAME = 24
+"""Letters of a file's name beside the bar."""
+
+
+def is_shown(form: str) -> bool:
+    """Whether somebody sees progress: people read the output, and stderr is a terminal."""
+    return form != "json" and sys.stderr.isatty()
 
 
 @contextmanager
-def live() -> Iterator[Progress]:
-    """One line that says what is being done, gone when it is done."""
-    with Console(stderr=True).status("starting") as status:
-        yield lambda dandiset, doing: status.update(f"{dandiset}  {doing}")
+def repeated(tell: Callable[[], object]) -> Iterator[None]:
+    """Call ``tell`` five times a second while the block lasts, in a thread of its own."""
+    over = threading.Event()
+
+    def follow() -> None:
+        while not over.wait(_PAUSE):
+            tell()
+
+    follower = threading.Thread(target=follow, daemon=True)
+    follower.start()
+    try:
+        yield
+    finally:
+        over.set()
+        follower.join()
+
+
+class Display:
+    """The live lines at the foot of the terminal: a spinner with words, a bar, or both."""
+
+    def __init__(self) -> None:
+        from rich.spinner import Spinner
+
+        self.bars = _bars()
+        self._spinner = Spinner("dots")
+        self._task = self.bars.add_task("", files="", visible=False)
+        self._label = ""
+
+    def __rich__(self) -> Group:
+        """What is shown now."""
+        from rich.console import Group
+
+        return Group(*([self._spinner] if self._spinner.text else []), self.bars)
+
+    def doing(self, *words: str) -> None:
+        """Say what is being done, in one line."""
+        from rich.text import Text
+
+        self._spinner.update(text=Text("  ".join(printable(word) for word in words), no_wrap=True, overflow="ellipsis"))
+
+    def amount(self, label: str, name: str, files: tuple[int, int], done: int, size: int) -> None:
+        """Show a bar; ``label`` says of what, ``name`` is the current file, ``files`` how many are done of how many."""
+        if label != self._label:
+            self._label = label
+            self.bars.reset(self._task)
+        what = f"{label}  {_short(name)}" if label else _short(name)
+        counted = f"{files[0]:,}/{files[1]:,} file{'' if files[1] == 1 else 's'}"
+        self.bars.update(
+            self._task, description=printable(what), completed=done, total=size, files=counted, visible=True
+        )
+
+    def no_amount(self) -> None:
+        """Take the bar away."""
+        self.bars.update(self._task, visible=False)
+
+    def content(self, step: ContentProgress) -> None:
+        """Show how far the content of a Dandiset has come, or that it is done."""
+        if step.path:
+            self.amount(step.dandiset, step.path, (step.files_done, step.files), step.done, step.size)
+        else:
+            self.no_amount()
 
 
 @contextmanager
-def transferring(total: int, received: Callable[[], int]) -> Iterator[Callable[[str], None]]:
-    """A bar with bytes, rate and time left, gone when it is done; what else is done may be said beside it."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
+def live() -> Iterator[Display]:
+    """A live display while the block lasts; every line that is printed meanwhile appears above it."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from dandi_mirror.workflows import terminal
+
+    console, shown = Console(stderr=True), Display()
+    with ExitStack() as stack:
+        # stdout may be a file: only lines that are written by `terminal` go above, and those of others on stderr
+        stack.enter_context(Live(shown, console=console, transient=True, redirect_stdout=False, refresh_per_second=8))
+        stack.enter_context(terminal.display(lambda text: console.out(text, highlight=False)))
+        yield shown
+
+
+class Transfer:
+    """Which of some files are done; the current one is the first that is not."""
+
+    def __init__(self, shown: Display | None, names: Iterable[str], size: int) -> None:
+        self._shown = shown
+        self._names = list(dict.fromkeys(names))
+        self._done: set[str] = set()
+        self._next = 0
+        self._size = size
+        self._words = ""
+
+    def done(self, name: str) -> None:
+        """One of the files is done with, for better or worse."""
+        self._done.add(name)
+        while self._next < len(self._names) and self._names[self._next] in self._done:
+            self._next += 1
+
+    def doing(self, words: str) -> None:
+        """What is being done instead of a file."""
+        self._words = words
+        if self._shown:
+            self._shown.doing(words)
+
+    def show(self, moved: int) -> None:
+        """Draw it, with so many bytes moved."""
+        if self._shown and self._names:
+            name = self._names[self._next] if self._next < len(self._names) else self._names[-1]
+            self._shown.amount("", name, (len(self._done), len(self._names)), moved, self._size)
+
+
+@contextmanager
+def transferring(form: str, names: Iterable[str], size: int, moved: Callable[[], int]) -> Iterator[Transfer]:
+    """A bar over some files, with bytes (``moved`` says how many), rate and time left; no bar where nobody sees it."""
+    if not is_shown(form):
+        yield Transfer(None, names, size)
+        return
+    with live() as shown:
+        transfer = Transfer(shown, names, size)
+        transfer.show(0)
+        with repeated(lambda: transfer.show(moved())):
+            yield transfer
+
+
+@contextmanager
+def counting(form: str, total: int) -> Iterator[Callable[[str], None]]:
+    """How many files are done, with the last one's name; call it with each.  Nothing where nobody sees it."""
+    if not total or not is_shown(form):
+        yield lambda name: None
+        return
+    done = 0
+    with live() as shown:
+
+        def count(name: str) -> None:
+            nonlocal done
+            done += 1
+            shown.doing(f"{done:,} of {total:,} files", name)
+
+        yield count
+
+
+def _bars() -> Bars:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=10),
+        TextColumn("{task.fields[files]}", markup=False),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("", total=total)
-        with repeated(lambda: bars.update(task, completed=received())):
-            yield lambda doing: bars.update(task, description=doing, refresh=True)
+
+
+def _short(name: str) -> str:
+    """A file's name, without its folders, cut in the middle if it is long."""
+    last = name.rstrip("/").rpartition("/")[2]
+    return last if len(last) <= _NAME else f"{last[: _NAME // 2 - 1]}…{last[-_NAME // 2 :]}"

@@ -1,9 +1,8 @@
-"""``git-annex-remote-dandi``: the program that git-annex starts for embargoed content.
+"""``git-annex-remote-dandi``: the program that git-annex starts to get embargoed content.
 
-It speaks git-annex's protocol for external special remotes on its standard streams.  A key's content is at the
-API's URLs of it that the git-annex branch has; the API is asked with the token, and what it leads to without.
-git-annex starts it several times in each clone, so nothing heavy is imported, and no keyring is opened, before
-content is wanted.
+It speaks git-annex's protocol for external special remotes on its standard streams.  The git-annex branch has the API's
+URLs of each key.  The program sends the token to the API, and to no URL that the API redirects to.  git-annex starts it
+several times in each clone, so it imports nothing heavy and opens no keyring before git-annex asks for content.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from dandi_mirror.cli.following import repeated
+from dandi_mirror.cli.progress import repeated
 from dandi_mirror.errors import CredentialsError, MirrorError, NotFoundError
 
 if TYPE_CHECKING:
@@ -27,38 +26,38 @@ if TYPE_CHECKING:
     from dandi_mirror.archive.credentials import Token
 
 COST = 250
-"""Between S3 and the API without a token."""
-READ_ONLY = "it can only be read here; upload to the archive instead"
+"""git-annex tries it after S3 and before the API without a token."""
+READ_ONLY = "this remote is read-only; to send files to the archive: dandi-mirror upload"
 GONE = "the archive has no asset with this content any more"
 _KEY = re.compile(r"SHA256E?-s([0-9]{1,15})--([0-9a-f]{64})(?:\.|$)")
 _ID = re.compile(r"[0-9a-f-]{36}/download/")
 
 
 class Line:
-    """The line to git-annex: what it wants, what it is told, and what it is asked for in between."""
+    """The connection to git-annex: its requests, and the replies."""
 
     def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
         self._reader = reader
         self._writer = writer
 
     def hear(self) -> str | None:
-        """What git-annex says next; None when it has gone."""
+        """Read the next line of git-annex; None at the end."""
         line = self._reader.readline()
         return line.decode(errors="surrogateescape").rstrip("\n") if line else None
 
     def say(self, *words: object) -> None:
-        """Tell git-annex something, on one line."""
+        """Send one line to git-annex."""
         line = " ".join(str(word).replace("\n", " ") for word in words)
         self._writer.write(line.encode(errors="surrogateescape") + b"\n")
         self._writer.flush()
 
     def value(self) -> str:
-        """One value that git-annex gives as an answer."""
+        """Read one value that git-annex answers."""
         return (self.hear() or "").removeprefix("VALUE").removeprefix(" ")
 
 
 class Remote:
-    """Answers what git-annex wants."""
+    """Answers the requests of git-annex, one method for each."""
 
     def __init__(self, line: Line) -> None:
         self._line = line
@@ -67,7 +66,7 @@ class Remote:
 
     @cached_property
     def _api(self) -> str:
-        """The API's URL, from the remote's settings; checked, for a dataset may come from anybody."""
+        """The URL of the API from the settings of the remote, checked, because anybody may have made the dataset."""
         from dandi_mirror.archive.instances import api_url
 
         self._line.say("GETCONFIG", "api")
@@ -85,12 +84,12 @@ class Remote:
             self._token = self._token or from_keyring(self._api, terminal=False)
         except KeyringTrouble as error:
             self._trouble = str(error)
-        # the repository names this API, no person does: what git-annex may ask on this machine may be asked
+        # the repository names this API, not a person: only hosts that git-annex may ask are allowed
         allowed = Allowed(addresses=allowed_addresses(Path.cwd()))
         return TransferSettings(self._api, self._token.value if self._token else None, allowed)
 
     def _urls(self, key: str) -> list[str]:
-        """Where the API has a key's content; what else the git-annex branch may say is passed over."""
+        """The API's URLs of a key; other URLs in the git-annex branch do not count."""
         begin = f"{self._api}/assets/"
         self._line.say("GETURLS", key, begin)
         found = []
@@ -101,26 +100,26 @@ class Remote:
     def _refused(self) -> CredentialsError:
         if self._token:
             return CredentialsError(
-                f"the archive does not show it to the owner of the key in {self._token.source}; "
-                f"is it still valid? dandi-mirror login --check -i {self._api}"
+                f"the archive does not show it to the owner of the API key in {self._token.source}; "
+                f"to see whether the key is valid: dandi-mirror login --check -i {self._api}"
             )
         from dandi_mirror.workflows.tokens import nothing
 
         return nothing(self._api, self._trouble, "it is under embargo, and there is no API key")
 
-    # --- what git-annex wants ------------------------------------------------------------------------------
+    # --- the requests of git-annex ------------------------------------------------------------------------------
 
     def extensions(self, offered: str) -> None:
-        """None of what is offered is used."""
+        """Use none of the extensions that git-annex offers."""
         self._line.say("EXTENSIONS")
 
     def listconfigs(self, _: str) -> None:
-        """What ``git annex initremote`` can set."""
+        """Name the settings of ``git annex initremote``."""
         self._line.say("CONFIG", "api", "URL of the archive's API")
         self._line.say("CONFIGEND")
 
     def initremote(self, _: str) -> None:
-        """Set up in a repository: nothing is asked, here or at the archive."""
+        """Set the remote up, without asking the archive."""
         try:
             _ = self._api
             self._line.say("INITREMOTE-SUCCESS")
@@ -128,24 +127,24 @@ class Remote:
             self._line.say("INITREMOTE-FAILURE", error)
 
     def prepare(self, _: str) -> None:
-        """The same: whether there is a token is seen when content is wanted."""
+        """Be ready; the token is needed only for content."""
         self._line.say("PREPARE-SUCCESS")
 
     def getcost(self, _: str) -> None:
-        """How late to be asked."""
+        """Say how late git-annex should try this remote."""
         self._line.say("COST", COST)
 
     def getavailability(self, _: str) -> None:
-        """From everywhere."""
+        """Say that the content is available from everywhere."""
         self._line.say("AVAILABILITY", "GLOBAL")
 
     def whereis(self, key: str) -> None:
-        """A URL for people."""
+        """Give a URL for people."""
         urls = self._urls(key)
         self._line.say("WHEREIS-SUCCESS", urls[0]) if urls else self._line.say("WHEREIS-FAILURE")
 
     def transfer(self, words: str) -> None:
-        """Bring content; git-annex checks its digest."""
+        """Get content; git-annex checks its digest."""
         way, key, file = words.split(" ", 2)
         reason = self._fetch(key, Path(file)) if way == "RETRIEVE" else READ_ONLY
         if reason:
@@ -154,33 +153,33 @@ class Remote:
             self._line.say("TRANSFER-SUCCESS", way, key)
 
     def _fetch(self, key: str, file: Path) -> str:
-        """Bring content in one piece, for git-annex takes a file's size for what is there of it; or say why not."""
+        """Get content from its start to its end, because git-annex resumes by the file's size; return why it failed."""
         from dandi_mirror.archive.content.single import ByteCounter, Item, Worker
         from dandi_mirror.archive.content.sources import TransferState
 
         try:
             found = _KEY.match(key)
             if not found:
-                return "a key that is none of the archive's"
+                return "this key does not come from a DANDI archive"
             urls, hosts, meter = self._urls(key), TransferState(self._access), ByteCounter()
             if not urls:
                 return GONE
-            worker = Worker(hosts, meter)
-            with self._telling(meter, file):
-                error = worker.whole(Item(tuple(urls), int(found[1]), found[2], file)).error
+            hand = Worker(hosts, meter)
+            with self._reporting(meter, file):
+                error = hand.whole(Item(tuple(urls), int(found[1]), found[2], file)).error
         except MirrorError as caught:
             error = caught
         if isinstance(error, CredentialsError):
             error = self._refused()
         return GONE if isinstance(error, NotFoundError) else str(error or "")
 
-    def _telling(self, meter: ByteCounter, file: Path) -> AbstractContextManager[None]:
-        """Tell git-annex how many bytes are there, while nothing else is said to it."""
+    def _reporting(self, meter: ByteCounter, file: Path) -> AbstractContextManager[None]:
+        """Tell git-annex how many bytes have come, while the block lasts."""
         have = file.stat().st_size if file.exists() else 0
         return repeated(lambda: self._line.say("PROGRESS", have + meter.received))
 
     def checkpresent(self, key: str) -> None:
-        """Whether content can be had."""
+        """Say whether the content is available."""
         from dandi_mirror.archive.content.single import is_there
 
         try:
@@ -192,12 +191,12 @@ class Remote:
             self._line.say("CHECKPRESENT-UNKNOWN", key, reason)
 
     def remove(self, key: str) -> None:
-        """Not from here."""
+        """Refuse to delete content."""
         self._line.say("REMOVE-FAILURE", key, READ_ONLY)
 
 
 def serve(line: Line) -> None:
-    """Answer until git-annex has gone."""
+    """Answer until git-annex ends."""
     remote = Remote(line)
     wanted = {
         name.upper(): getattr(remote, name)
@@ -222,8 +221,8 @@ def serve(line: Line) -> None:
 
 
 def main() -> None:
-    """Run it; only what is meant for git-annex goes to its line."""
-    # to be interrupted, or left alone, is no defect to tell of
+    """Run the program; only replies go to git-annex, other output to stderr."""
+    # an interruption, or a git-annex that ended, is not an error to report
     for number in (signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     line = Line(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))

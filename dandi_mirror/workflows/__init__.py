@@ -1,1 +1,1 @@
-"""What puts a mirror and uploads together; the commands call these."""
+"""The workflows that combine mirror, archive and uploads; each command calls one of them."""

@@ -1,4 +1,4 @@
-"""What is typed where a command takes an ID: names, read at the thin edge that may look at the disk and ask."""
+"""Read the names of Dandisets, versions and files that people type, and find the archive and settings they mean."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ Answer = TypeVar("Answer")
 
 
 def read_names(texts: Iterable[str], *, offline: bool = False) -> list[Name]:
-    """Names as they are typed: of any form, or a path in a clone.
+    """Read names of any form, or paths in a clone.
 
     Raises:
-        UsageError: one of them is none; or it is a link that has to be asked about, and nothing is to be asked.
+        UsageError: one is not a name; or it is a link that only the network can resolve, and this is ``offline``.
     """
     return [read_name(text, offline=offline) for text in texts]
 
 
 def read_name(text: str, *, offline: bool = False) -> Name:
-    """One name; raises as :func:`read_names`."""
+    """Read one name; raises as :func:`read_names`."""
     return read_place(text, offline=offline)[0]
 
 
 def read_file(text: str, mirror_path: Path, archive: str | None = None) -> Name:
-    """One name; an asset or blob as the file that it is, by the clone or mirror here, else by the archive.
+    """Read one name, and resolve an asset or a blob to its file: by the clone or mirror here, else by the archive.
 
     Raises:
-        UsageError: as :func:`read_names`; or neither knows which file it is.
+        UsageError: as :func:`read_names`; or neither knows the file.
     """
     name, _ = read_place(text, mirror_path=mirror_path)
     if not name.asset:
@@ -47,7 +47,7 @@ def read_file(text: str, mirror_path: Path, archive: str | None = None) -> Name:
 
 
 def _asked(name: Name, archive: str | None) -> Name:
-    """An asset of a known Dandiset, by its path, as the archive says."""
+    """Ask the archive for the path of an asset of a known Dandiset."""
     from dataclasses import replace
 
     from dandi_mirror.mirror.contents.remote import remote_contents
@@ -60,9 +60,9 @@ def _asked(name: Name, archive: str | None) -> Name:
 
 
 def read_place(text: str, *, offline: bool = False, mirror_path: Path | None = None) -> tuple[Name, Path | None]:
-    """One name, and the top of the clone in which it is a path, if it is one; raises as :func:`read_names`.
+    """Read one name, and find the top of the clone in which it is a path, if it is one; raises as :func:`read_names`.
 
-    With ``mirror_path``, a blob is the file that the mirror there, or the clone around, says it is.
+    With ``mirror_path``, the mirror there or the current clone resolves a blob to its file.
     """
     from dandi_mirror.archive.names import parse
     from dandi_mirror.errors import UsageError
@@ -78,9 +78,9 @@ def read_place(text: str, *, offline: bool = False, mirror_path: Path | None = N
         if found := resolved(name, Mirror(mirror_path.absolute())):
             return found, None
     if name.blob and not name.dandiset:
-        raise UsageError(f"{text} does not say of which file it is; ask for that first: dandi-mirror which {text}")
+        raise UsageError(f"{text} does not name a file; to find its file: dandi-mirror which {text}")
     if name.ask and offline:
-        raise UsageError(f"{text} has to be asked about, and nothing is to be asked; write its id, as 000004")
+        raise UsageError(f"{text} cannot be resolved without the network; write an id, such as 000004")
     if name.ask:
         from dandi_mirror.archive.api.follow_names import follow
 
@@ -89,7 +89,7 @@ def read_place(text: str, *, offline: bool = False, mirror_path: Path | None = N
 
 
 def _path(text: str, error: UsageError) -> tuple[Name, Path]:
-    """What is no name, as a path in a clone, and the top of that; ``error`` is why it is none."""
+    """Read a text that is not a name as a path in a clone; ``error`` says why it is not a name."""
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.locate.clones import clone_at
 
@@ -98,7 +98,7 @@ def _path(text: str, error: UsageError) -> tuple[Name, Path]:
     if (around := clone_at(".")) and _may_be_path(text):
         near = _nearest(text, around.folder)
         hint = f"did you mean {near}?" if near else "see which there are: dandi-mirror ls ."
-        raise UsageError(f"{text} is no file or folder here; {hint}") from None
+        raise UsageError(f"there is no file or folder {text} here; {hint}") from None
     if os.path.lexists(text):
         top = Path(text).absolute()
         raise UsageError(f"{top} is in no clone of a Dandiset; name one, as 000004, or go to its folder") from None
@@ -106,10 +106,10 @@ def _path(text: str, error: UsageError) -> tuple[Name, Path]:
 
 
 def known(name: Name, mirror_path: Path, ask: Callable[[], Answer]) -> Answer:
-    """What the archive answers of a name; of a Dandiset that it has not, what to type next.
+    """Call ``ask``; if the archive does not have the Dandiset, say what to type next.
 
     Raises:
-        NotFoundError: it has no such Dandiset, version or file; and what ``ask`` raises.
+        NotFoundError: the archive does not have the Dandiset, version or file; and what ``ask`` raises.
     """
     from dandi_mirror.errors import NotFoundError
 
@@ -130,7 +130,7 @@ def known(name: Name, mirror_path: Path, ask: Callable[[], Answer]) -> Answer:
 
 
 def _nearest(text: str, top: Path) -> str:
-    """The file or folder of a clone that somebody may mean, from the current folder."""
+    """Find the most similar path in a clone, relative to the current folder."""
     from dandi_mirror.mirror.contents.selection import nearest
     from dandi_mirror.repo.annex.clone import Clone
 
@@ -140,31 +140,31 @@ def _nearest(text: str, top: Path) -> str:
 
 
 def _may_be_path(text: str) -> bool:
-    """Whether somebody in a clone means a path that is not there: nothing else about it looks like a name."""
+    """Whether a person in a clone probably means a path: nothing about the text looks like a name."""
     return not re.match(r"[0-9]{4}|[^/]*:|[^/]*@", text)
 
 
 def dandisets(names: Iterable[Name]) -> list[str]:
-    """Their ids, each once, sorted: for commands that take whole Dandisets.
+    """Return the ids of whole Dandisets, each once, sorted.
 
     Raises:
-        UsageError: one says more, or less.
+        UsageError: a name means a version or a part of a Dandiset, or no Dandiset.
     """
     from dandi_mirror.errors import UsageError
 
     ids = set()
     for name in names:
         if not name.dandiset:
-            raise UsageError(f"{name.text} does not say of which Dandiset it is; write its id, as 000004")
+            raise UsageError(f"{name.text} does not name a Dandiset; write an id, such as 000004")
         if name.version or not name.whole:
             what = "a version" if name.whole else "a part of it"
-            raise UsageError(f"{name.text}: this takes a whole Dandiset, not {what}; write {name.dandiset}")
+            raise UsageError(f"{name.text}: this command takes a whole Dandiset, not {what}; write {name.dandiset}")
         ids.add(name.dandiset)
     return sorted(ids)
 
 
 def api_here(name: Name, mirror_path: Path, folder: Path | None) -> str:
-    """The API of the archive that a name's dataset on this machine is of, as it says itself; empty if it does not."""
+    """Return the API that the dataset of a name on this machine names as its archive; empty if it names none."""
     from dandi_mirror.addresses import Allowed, is_inside
     from dandi_mirror.archive.instances import known_name
     from dandi_mirror.mirror.contents.local import local_dataset
@@ -175,7 +175,7 @@ def api_here(name: Name, mirror_path: Path, folder: Path | None) -> str:
     api = clone.api() if clone else ""
     if not clone or not api or known_name(api):
         return api
-    # nobody named it but the repository: its host must be one that git-annex, too, would ask
+    # only the repository names it: its host must be one that git-annex would ask, too
     clone.read_config()
     return "" if is_inside(api, Allowed(addresses=clone.addresses)) else api
 
@@ -183,13 +183,13 @@ def api_here(name: Name, mirror_path: Path, folder: Path | None) -> str:
 def settings_for(
     mirror_path: Path, names: Iterable[Name], api: str = "", /, *, needed: bool = False, **flags: object
 ) -> Settings:
-    """The settings, with the archive of the mirror, or the one that the names say where no -i and no setting says one.
+    """Return the settings, and in them the archive: that of -i, of the settings, of the mirror, or of the names.
 
-    ``api`` comes before what the names say: it is the archive's that their dataset is of.  With ``needed``, a file
-    that does not count is refused; see :mod:`dandi_mirror.workflows.settings`.
+    ``api`` is that of the archive from which the names' dataset comes, and counts before the names.  With ``needed``, a
+    file that does not count is an error; see :mod:`dandi_mirror.workflows.settings`.
 
     Raises:
-        UsageError: the mirror, the names, and -i or the settings, are not all of one archive.
+        UsageError: the mirror, the names, and -i or the settings mean different archives.
     """
     from dandi_mirror.archive.instances import agreed
     from dandi_mirror.workflows.settings import settings_at
@@ -210,7 +210,7 @@ def settings_for(
 
 
 def own_archive(mirror_path: Path) -> str:
-    """The archive that a folder is a mirror of, by the name that it is known by, else its API; empty if it is none."""
+    """Return the archive of a mirror, by its known name, else by its API; empty if the folder is not a mirror."""
     from dandi_mirror.archive.instances import KNOWN
     from dandi_mirror.mirror.state.layout import Mirror
 
@@ -219,12 +219,12 @@ def own_archive(mirror_path: Path) -> str:
 
 
 def check_names(mirror_path: Path, names: Iterable[Name]) -> None:
-    """See that names are not of another archive than the mirror, where nothing is asked.
+    """See that names and the mirror mean the same archive, without asking it.
 
-    What an archive on this machine stands for, only it could say.
+    An archive on this machine is not checked: only itself could say which archive it stands in for.
 
     Raises:
-        UsageError: one is.
+        UsageError: a name means another archive.
     """
     from urllib.parse import urlsplit
 
@@ -237,10 +237,10 @@ def check_names(mirror_path: Path, names: Iterable[Name]) -> None:
 
 
 def _check_is_of(mirror_path: Path, own: str, source: str, given: str | None, names: Iterable[Name]) -> None:
-    """See that -i or a setting (``source`` says ``given``), and names, say of which archive the mirror here is.
+    """See that -i or a setting (``source`` says ``given``) and the names mean the archive of the mirror.
 
     Raises:
-        UsageError: one says another.
+        UsageError: one means another archive.
     """
     from dandi_mirror.archive.instances import api_url
     from dandi_mirror.errors import UsageError
@@ -255,7 +255,7 @@ def _check_is_of(mirror_path: Path, own: str, source: str, given: str | None, na
 
 
 def _is_at(archive: str, own: str) -> bool:
-    """Whether two archives are at one place; on this machine, where ports change, any two may be."""
+    """Whether two archives have the same API; on this machine, where ports change, any two count as the same."""
     from urllib.parse import urlsplit
 
     from dandi_mirror.addresses import is_loopback
@@ -266,9 +266,9 @@ def _is_at(archive: str, own: str) -> bool:
 
 
 def _is_api_of(names: Iterable[Name], api: str) -> bool:
-    """Whether names do not say another archive than the one with this API, which a repository says is its own.
+    """Whether the names can mean the archive with this API, which a repository names as its own.
 
-    A known name stands for its exact URL; on this machine it may stand for a stand-in that git-annex may ask.
+    A known name means its exact URL; an API on this machine may stand in for any archive.
     """
     from urllib.parse import urlsplit
 
@@ -288,5 +288,5 @@ def _is_api_of(names: Iterable[Name], api: str) -> bool:
 
 
 def said(names: Iterable[Name]) -> str | None:
-    """The archive that names say, where they do; of one that is agreed upon, a name comes before a URL."""
+    """Return the archive that the names mean, if they name one; a name comes before a URL."""
     return min((name.instance for name in names if name.instance), key=lambda said: "://" in said, default=None)

@@ -1,4 +1,4 @@
-"""The report of one Dandiset's sync, as a JSON record and back."""
+"""Convert the report of one Dandiset's sync to a JSON record, and back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dandi_mirror.model import Finding, Kind, Report, is_dandiset_id
 
 
 def report_record(report: Report, mirror: Path, dry_run: bool) -> dict[str, object]:
-    """One Dandiset's JSON record."""
+    """Make the JSON record of a report."""
     facts = asdict(report)
     exit_code = facts.pop("exit_code")
     return {
@@ -25,7 +25,7 @@ def report_record(report: Report, mirror: Path, dry_run: bool) -> dict[str, obje
 
 
 def report_of(record: dict[str, Any]) -> Report:
-    """The report that a record was made of; what another release wrote into it is passed over."""
+    """Make the report from its record, without what another release of the program added."""
     known = {field.name for field in fields(Report)}
     kinds = set(Kind)
     findings = [

@@ -1,7 +1,7 @@
-"""Which settings count: those of a mirror that somebody stands in or has named, and that nobody else has written.
+"""Decide which settings file counts: that of a mirror in which the person is or that the person named.
 
-A file ``dandi-mirror.toml`` may come with what somebody else made: a clone, a shared folder, an archive that was
-unpacked.  What it says decides which archive is asked and where files are written, so it is not read from anywhere.
+A file ``dandi-mirror.toml`` may come from somebody else, with a clone, a shared folder or an unpacked tarball.  It
+decides which archive is asked and where files are written, so such a file does not count.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dandi_mirror.workflows.terminal import say
+
 if TYPE_CHECKING:
     from dandi_mirror.config import Settings
 
 
 def settings_at(folder: Path, *, needed: bool = False) -> tuple[Settings, dict[str, str]]:
-    """The settings for a mirror's folder, and where each comes from.
+    """Return the settings for the folder of a mirror, and where each comes from.
 
-    A file in a folder that is no mirror and was not named is not read.  That is told; or refused, if the settings are
-    ``needed`` to do it right.
+    If the folder is not a mirror and nobody named it, its file is not read.  The person is told so; if the settings
+    are ``needed``, it is an error.
 
     Raises:
-        UsageError: the file is a link, git tracks it, or another user wrote it; or a value cannot be.
+        UsageError: the file is a link, git tracks it, or another user wrote it; or a value is not valid.
     """
     from dandi_mirror.config import FILE, settings_and_sources
     from dandi_mirror.errors import UsageError
@@ -34,7 +36,7 @@ def settings_at(folder: Path, *, needed: bool = False) -> tuple[Settings, dict[s
     if not os.path.lexists(file):
         return settings_and_sources(folder, file=False)
     if not _is_named(folder) and not _is_mirror(folder):
-        why = f"{file} is not read, because this folder is no mirror yet; if it is yours, name the folder: -d {folder}"
+        why = f"{file} is not read, as this folder is not a mirror yet; if it is yours, name the folder: -d {folder}"
         if needed:
             raise UsageError(why)
         _tell(why)
@@ -45,7 +47,7 @@ def settings_at(folder: Path, *, needed: bool = False) -> tuple[Settings, dict[s
 
 
 def _is_named(folder: Path) -> bool:
-    """Whether somebody has named this folder, by -d or by the variable."""
+    """Whether the person named this folder, with -d or by DANDI_MIRROR."""
     context = click.get_current_context(silent=True)
     if context is None or context.params.get("mirror_path") != folder:
         return False
@@ -61,12 +63,12 @@ def _is_mirror(folder: Path) -> bool:
 
 
 def _why_not(file: Path) -> str:
-    """Why a settings file is not ours to follow; empty if it is."""
+    """Say why a settings file does not count; empty if it does."""
     from dandi_mirror.repo.annex.edits import is_tracked
 
     facts = file.lstat()
     if not stat.S_ISREG(facts.st_mode):
-        what = "a link" if stat.S_ISLNK(facts.st_mode) else "no regular file"
+        what = "a link" if stat.S_ISLNK(facts.st_mode) else "not a regular file"
         return f"is {what}, and settings are read from a file of the mirror only; put a copy there: cp -L"
     if facts.st_uid not in {os.geteuid(), 0, file.parent.stat().st_uid}:
         return (
@@ -83,5 +85,5 @@ def _why_not(file: Path) -> str:
 
 @cache
 def _tell(words: str) -> None:
-    """Say it once."""
-    click.echo(f"dandi-mirror: {words}", err=True)
+    """Say it once in a run."""
+    say(f"dandi-mirror: {words}", err=True)

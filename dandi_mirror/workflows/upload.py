@@ -1,4 +1,4 @@
-"""One upload from top to bottom: what is here, what is there, the plan, carrying it out, and the sync after it."""
+"""Upload the changes of a work tree: compare both sides, plan, carry the plan out, and sync afterwards."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from dandi_mirror.workflows.upload_plan import Planned
 
 UPDATE = "dandi-mirror upload --update"
 READERS = 4
-"""So many processes read files at most; each takes a few hundred megabytes."""
+"""The most processes that read files; each takes a few hundred megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What was asked for."""
+class UploadRequest:
+    """What somebody asked for."""
 
     paths: tuple[str, ...] = ()
-    """From the top of the work tree; empty: all."""
+    """Relative to the top of the work tree; empty: all."""
     sync: bool = False
     allow_deletes: bool = False
     validate: bool = True
@@ -52,54 +52,54 @@ class Wanted:
     wait: float = 600.0
     """Seconds for the archive to compute checksums."""
     hosts: frozenset[str] = frozenset()
-    """Further hosts of content, from the settings."""
+    """More hosts that may hold content, from the settings."""
     versions: str = ""
-    """Which versions are mirrored, from the settings; empty: those that the clone has."""
+    """Which versions to mirror, from the settings; empty: those that the clone has."""
     include: tuple[str, ...] = ()
-    """Patterns of what goes up though DANDI does not know its kind."""
+    """Patterns of files to send although DANDI does not know their kind."""
 
     def selects(self, path: str) -> bool:
-        """Whether a path was asked for."""
+        """Whether somebody asked for a path."""
         return not self.paths or self.names(path)
 
     def names(self, path: str) -> bool:
-        """Whether a path was asked for by a name of its own, or of its folder."""
+        """Whether somebody named a path, or a folder that holds it."""
         return any(path == name or path.startswith(f"{name}/") for name in self.paths)
 
     def names_itself(self, path: str) -> bool:
-        """Whether a path was asked for by a name of its own."""
+        """Whether somebody named exactly this path."""
         return path in self.paths
 
     def includes(self, path: str) -> bool:
-        """Whether a path goes up of whatever kind it is."""
+        """Whether a pattern includes a path, whatever its kind."""
         return is_included(path, self.include)
 
 
 @dataclass(slots=True)
 class Result:
-    """What an upload came to, besides the outcomes of its steps."""
+    """The result of an upload, besides the outcomes of its steps."""
 
     report: Report | None = None
-    """Of the sync after it; None if there was nothing to sync."""
+    """The report of the sync afterwards; None if there was nothing to sync."""
     kept: str = ""
-    """The branch that keeps what was committed by hand."""
+    """The branch that keeps the commits of the person."""
 
 
 @dataclass(slots=True)
 class Upload:
-    """An upload of what is in one work tree."""
+    """An upload from one work tree."""
 
     archive: Archive
     mirror: Mirror
-    """Its own, or one that is the clone alone."""
+    """The mirror that holds the dataset, or one that consists of the clone alone."""
     dandiset: str
-    wanted: Wanted
+    wanted: UploadRequest
     meter: Meter = field(default_factory=Meter)
     result: Result = field(default_factory=Result)
     doing: Callable[[str], None] = lambda doing: None
-    """Is told what is being done."""
+    """Called with what is being done."""
     worker: Worker | None = None
-    """Processes that read files, where they are there already."""
+    """Processes that read files, if there are some already."""
 
     @property
     def clone(self) -> Clone:
@@ -108,10 +108,10 @@ class Upload:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """One upload at a time; a sync may pass meanwhile.  What a killed run left half-done is made good.
+        """Allow one upload at a time, but syncs meanwhile; first finish what a killed run left half-done.
 
         Raises:
-            LockedError: another one is at work.
+            LockedError: another upload is running.
         """
         with self.mirror.hold(f"{self.dandiset}.upload", f"an upload to {self.dandiset}"):
             with self.mirror.lock(self.dandiset) as killed:
@@ -123,18 +123,18 @@ class Upload:
     # --- the plan --------------------------------------------------------------------------------------------
 
     def plan(self) -> Planned:
-        """Compare what is here with the archive.
+        """Compare the work tree with the archive.
 
         Raises:
-            UsageError: this is no work tree to upload from.
-            PartError: it is not where the draft is.
+            UsageError: this is not a work tree to upload from.
+            PartError: its files are not those of the last sync.
         """
         clone = self._checked_out()
         base = draft.synced_draft(clone.dataset)
         if not worktree.stands_at(clone.dataset, base.commit):
             raise PartError(
-                f"{clone.path} has edits where the last sync's state would go, so it was left behind; move them away, "
-                f"run {UPDATE}, and put them back"
+                f"the last sync could not update {clone.path}, because edits are in the way; move the edited "
+                f"files away, run {UPDATE}, and put them back"
             )
         edits = read_edits(clone.dataset, base.commit)
         row, theirs = draft.remote_draft(self.archive, self.archive.dandiset(self.dandiset), base)
@@ -144,7 +144,7 @@ class Upload:
         return self._planned(Planned(clone, base, row, with_known(theirs, ours), ours, kinds))
 
     def taking(self, planned: Planned) -> Planned:
-        """The same, with what was left out."""
+        """Plan again, with what was left out."""
         paths = tuple(escape(step.path) for step in planned.plan.of(Do.LEFT))
         self.wanted = replace(self.wanted, include=self.wanted.include + paths)
         return self._planned(planned)
@@ -153,7 +153,7 @@ class Upload:
         kinds, ours = made_of.kinds, made_of.ours
 
         def selected(path: str) -> bool:
-            # of a Zarr, whatever was asked for in it
+            # a Zarr is selected if anything in it is
             return self.wanted.selects(path) or any(kinds.zarr(name) == path for name in self.wanted.paths)
 
         def unasked(path: str) -> str:
@@ -168,10 +168,10 @@ class Upload:
         return replace(made_of, plan=plan.with_refused(passed))
 
     def update(self) -> Report:
-        """Bring what others have done in the archive here first, around what is edited; it may stand in the way.
+        """Bring the changes of others from the archive; they do not overwrite local edits.
 
         Raises:
-            UsageError: this is no work tree to upload from.
+            UsageError: this is not a work tree to upload from.
         """
         clone = self._checked_out()
         base = draft.synced_draft(clone.dataset)
@@ -188,11 +188,11 @@ class Upload:
         return clone
 
     def check(self, planned: Planned) -> None:
-        """Refuse what is not to be done as it stands.
+        """Refuse a plan that is out of date or not safe.
 
         Raises:
-            PartError: the archive has moved on.
-            UnsafePlan: much would be deleted, and nobody has allowed it.
+            PartError: somebody else has changed the archive.
+            UnsafePlan: it would delete much, and nobody has allowed that.
         """
         planned.plan.check_is_current(f"bring that here first: {UPDATE}")
         if not self.wanted.allow_deletes:
@@ -201,7 +201,7 @@ class Upload:
     # --- carrying it out -------------------------------------------------------------------------------------
 
     def carry_out(self, planned: Planned) -> Iterator[Outcome]:
-        """Do what the plan says, then let the work tree stand as a sync makes it; see ``result``."""
+        """Carry out the plan, then bring the work tree to the state of a sync; see ``result``."""
         placed = {step.path: (step.size, step.sha256) for step in planned.plan.of(Do.DONE)}
         placed |= {path: (there.size, there.sha256) for path, there in planned.copies(self.wanted.selects)}
         read: dict[str, Look] = {}
@@ -240,7 +240,7 @@ class Upload:
         )
 
     def _workers(self, planned: Planned, known: Mapping[str, object], stack: ExitStack) -> Callable[[], Worker]:
-        """Processes that read files, if any is to be read: whether they can is known before anything is sent."""
+        """Start the processes that read files, if there are files to read, before anything is sent."""
         if given := self.worker:
             return lambda: given
         puts = planned.plan.of(Do.ADD, Do.REPLACE)
@@ -272,21 +272,21 @@ class Upload:
         self.result.report = self._sync(planned.row, meant=bool(planned.plan.of(Do.DELETE)))
 
     def _sync(self, row: DandisetRow, *, meant: bool) -> Report:
-        """Bring the dataset up to the archive; ``meant`` is what is deleted there, for it was looked at before."""
+        """Sync the dataset; ``meant``: the person has agreed to the deletions."""
         versions = self.wanted.versions or self._versions(row)
         options = Options(embargoed=not row.is_open, versions=versions, allow_deletes=meant, hosts=self.wanted.hosts)
         if self.mirror.alone:
-            # git-annex is at home here, by the person's own settings
+            # this clone uses git-annex with the person's own settings
             self.clone.dataset.adopt_annex()
             return sync_one(self.archive, self.mirror, Task(self.dandiset, options))
         return sync_dandiset(self.archive, self.mirror, self.dandiset, options)
 
     def unfinished(self, planned: Planned) -> int:
-        """Uploads that somebody began and did not end, where they matter: while there is one, no embargo is lifted."""
+        """Count unfinished uploads of an embargoed Dandiset: while there is one, nobody can lift the embargo."""
         return 0 if planned.row.is_open else self.archive.active_uploads(self.dandiset)
 
     def _versions(self, row: DandisetRow) -> str:
-        """Of a mirror that has no versions, none are wanted here either."""
+        """Which versions to mirror: all, or only the draft if the clone has no published ones."""
         dataset = self.clone.dataset
         return (
             "all" if row.published is None or any(ref.startswith("refs/tags/0.") for ref in dataset.refs()) else DRAFT

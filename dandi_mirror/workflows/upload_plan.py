@@ -1,4 +1,4 @@
-"""The plan of an upload, with what it was made of."""
+"""The plan of an upload, with the facts that it was made from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dandi_mirror.upload.kinds import Kinds
 
 @dataclass(slots=True)
 class Planned:
-    """A plan, and what it was made of."""
+    """A plan, and the facts that it was made from."""
 
     clone: Clone
     base: draft.SyncedDraft
@@ -25,22 +25,22 @@ class Planned:
     kinds: Kinds
     plan: Plan = field(default_factory=lambda: Plan((), (), 0, 0))
     new: set[str] = field(default_factory=set)
-    """Ids of assets that this run has made."""
+    """Ids of the assets that this run has created."""
 
     @property
     def tip(self) -> str:
-        """What is checked out."""
+        """The commit that is checked out."""
         return self.clone.dataset.ref(f"refs/heads/{DRAFT}") or ""
 
     def copies(self, selects: Callable[[str], bool]) -> Iterator[tuple[str, RemoteFile]]:
-        """Files with the bytes that the archive has there, in another form: no links, or links by another name."""
+        """Files with the same bytes as in the archive, in another form: not a link, or a link to another key."""
         for path in filter(selects, self.ours.edited):
             there = self.theirs.get(path)
             if there and there.sha256 and there.sha256 == self.ours.here[path].sha256:
                 yield path, there
 
     def idle(self, selects: Callable[[str], bool]) -> bool:
-        """Whether there is nothing to do: nothing to send, nothing to bring here, nothing to put aside."""
+        """Whether there is nothing to do: nothing to send, to bring here, or to set aside."""
         if self.plan.changes or self.tip != self.base.commit or any(self.copies(selects)):
             return False
         here = {path: there.asset_id for path, there in self.base.assets.items()}

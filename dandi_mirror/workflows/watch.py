@@ -1,4 +1,4 @@
-"""What a run leaves for those who watch: its log, and the file for Prometheus; also when it fails."""
+"""Record a run of sync for people who monitor the mirror: its log, and the file for Prometheus, even if it fails."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import Report
 from dandi_mirror.text import plain
 from dandi_mirror.workflows.reports import report_record
+from dandi_mirror.workflows.terminal import say
 
 STATUSES = ("ok", "notneeded", "impossible", "error")
 
 
 @contextmanager
 def watched(mirror: Mirror, settings: Settings, asked: Mapping[str, object], dry_run: bool) -> Iterator[Watch]:
-    """Watch the run in this block; ``asked`` is what it was asked for.  A dry run leaves nothing.
+    """Record the run in this block; ``asked`` is what somebody asked for.  A dry run leaves nothing.
 
     Raises:
-        UsageError: the file for Prometheus has no folder to stand in, or a name that nobody reads.
+        UsageError: the folder of the file for Prometheus does not exist, or nothing reads a file of its name.
     """
     first = {"release": __version__, "instance": settings.instance, "versions": settings.versions, **asked}
     metrics = Path(settings.metrics).absolute() if settings.metrics else None
@@ -56,25 +57,25 @@ def watched(mirror: Mirror, settings: Settings, asked: Mapping[str, object], dry
 
 @dataclass(slots=True)
 class Watch:
-    """A run as it goes on; filled by whoever runs it."""
+    """The facts of a run while it goes on; the run adds them."""
 
     mirror: Mirror
     log: RunLog
     metrics: Path | None
     session: Session | None = None
     left_out: frozenset[str] = frozenset()
-    """Dandisets of the mirror that the rules leave out: nobody waits for them."""
+    """Dandisets of the mirror that the rules leave out, so that nobody waits for them."""
     code: int = 0
-    """How the run ends."""
+    """The exit code of the run."""
     writes: bool = False
-    """Whether anything may be written."""
+    """Whether the run may write anything: it is not a dry run."""
     troubled: bool = False
-    """Whether the disk is in the way, and that has been said."""
+    """Whether the disk failed; it is reported once."""
     began: float = field(default_factory=time.time)
     waiting: list[tuple[dict[str, object], bool]] = field(default_factory=list)
-    """Records for the log, and whether each is news, as long as the whole run may be refused."""
+    """Records for the log, each with whether it is news, until it is clear that the run is not refused as a whole."""
     refused: bool = True
-    """Whether all that was heard so far is that what was asked for cannot be: then nothing is written."""
+    """Whether every report so far says that the request cannot be fulfilled; then nothing is written."""
     counts: Counter[str] = field(default_factory=Counter)
     content: int = 0
     seen: LastSuccess = field(default_factory=LastSuccess)
@@ -102,7 +103,7 @@ class Watch:
                 self._try(partial(self.log.add, record, news=news))
 
     def end(self, error: BaseException | None) -> None:
-        """Write it all; ``error`` is what ended the run before its time."""
+        """Write everything; ``error`` is what ended the run early, if it did."""
         ended = time.time()
         if error is not None:
             self.code = _code(error)
@@ -118,7 +119,7 @@ class Watch:
             self.code = DiskError.exit_code
 
     def _is_refused(self, error: BaseException | None) -> bool:
-        """Whether the run never began, as with a folder that is no mirror: what its settings name is not written to."""
+        """Whether the run never began, for example in a folder that is not a mirror; then it writes nothing."""
         if error is not None:
             return isinstance(error, UsageError) and self.refused
         return self.refused and bool(self.counts)
@@ -156,18 +157,18 @@ class Watch:
         write_metrics(self.metrics, text)
 
     def _try(self, write: Callable[[], None]) -> None:
-        """What cannot be written is said once, and is the disk's failure; the sync goes on."""
+        """Write something; if that fails, say so once, count it as a failure of the disk, and let the sync go on."""
         try:
             write()
         except (DiskError, OSError) as error:
             said = str(error) if isinstance(error, DiskError) else f"{error.filename}: {error.strerror}"
             if not self.troubled:
-                click.echo(f"dandi-mirror: what is kept for watching could not be written: {plain(said)}", err=True)
+                say(f"dandi-mirror: the log or the metrics of this run could not be written: {plain(said)}", err=True)
             self.troubled = True
 
 
 def _code(error: BaseException) -> int:
-    """The exit code that an error is going to be."""
+    """Return the exit code that the process is going to have after an error."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, KeyboardInterrupt | click.Abort):

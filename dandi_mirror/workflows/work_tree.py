@@ -1,23 +1,34 @@
-"""The working dataset: the clone of a Dandiset, or the mirror's own dataset, in which somebody is at work."""
+"""The work tree in which somebody works, a clone or the mirror's own dataset, and the processes that read its files."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from dandi_mirror.config import size
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.mirror.state.layout import mirror_of
 from dandi_mirror.mirror.sync.dandiset import repair_after_crash
 from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.git.files import place_of
+from dandi_mirror.upload.read.reader import Limits
+from dandi_mirror.upload.read.worker import Worker
+from dandi_mirror.workflows import naming
+
+if TYPE_CHECKING:
+    from dandi_mirror.config import Settings
+    from dandi_mirror.mirror.locate.clones import LocalDandiset
 
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """A working dataset."""
+    """The dataset of a work tree."""
 
     dandiset: str
     clone: Clone
@@ -29,7 +40,7 @@ class Working:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the dataset's lock; what a killed run left half-done is made good.
+        """Hold the dataset's lock, after finishing what a killed run left half-done.
 
         Raises:
             LockedError: another run holds it.
@@ -41,15 +52,64 @@ class Working:
 
 
 def working(path: Path) -> Working:
-    """The working dataset that a folder or a file is in.
+    """Find the dataset that a folder or a file is in.
 
     Raises:
-        UsageError: it is in none.
+        UsageError: it is in no dataset.
     """
     found = clone_at(str(path))
     if found is None:
         where = "you are" if path == Path() else f"{path} is"
-        raise UsageError(f"{where} in no clone of a Dandiset; make one (datalad clone MIRROR/000123) and go there")
+        raise UsageError(f"{where} not in a clone of a Dandiset; make one (datalad clone MIRROR/000123) and go there")
     clone = Clone(found.folder)
     clone.read_config()
     return Working(str(found.name.dandiset), clone)
+
+
+def reader_processes(jobs: int | None, file_time: float, file_memory: str) -> Worker:
+    """The processes that read files, at most so many; they end with the block.
+
+    ``file_time`` is in seconds, ``file_memory`` a size such as ``4G``: what one file may take.
+
+    Raises:
+        UsageError: ``file_memory`` is not a size, or dandi is not installed.
+    """
+    limits = Limits(seconds=file_time, memory=size("--file-memory", file_memory))
+    return Worker(jobs or min(4, os.cpu_count() or 1), limits)
+
+
+def upload_place(
+    paths: tuple[str, ...], instance: str | None
+) -> tuple[Path, str, Settings, str | None, tuple[str, ...]]:
+    """Find the work tree to upload from.
+
+    Returns its folder, its Dandiset, the settings, the archive as the dataset's record calls it, and the paths that
+    somebody chose in it.
+
+    Raises:
+        UsageError: a path is not in a clone, or two are in different ones.
+    """
+    clones = []
+    for path in paths or (".",):
+        clone = clone_at(path) or _gone(path)
+        if clone is None or clone.name.dandiset is None:
+            raise UsageError(f"{path} is not in a clone of a Dandiset; go into one, or name files of one")
+        clones.append(clone)
+        if clone.folder != clones[0].folder:
+            raise UsageError(f"{path} is in {clone.folder}, not in {clones[0].folder}; upload from one at a time")
+    name, folder = clones[0].name, clones[0].folder
+    api = naming.api_here(name, folder.parent, folder)
+    settings = naming.settings_for(folder.parent, [name], api, instance=instance)
+    chosen = tuple((clone.name.path or "").rstrip("/") for clone in clones)
+    return folder, str(name.dandiset), settings, name.instance, () if "" in chosen else chosen
+
+
+def _gone(path: str) -> LocalDandiset | None:
+    """Find the clone of a path that does not exist any more, by the nearest folder that does."""
+    full = place_of(path)
+    there = next(folder for folder in full.parents if folder.exists())
+    clone = clone_at(str(there))
+    if clone is None:
+        return None
+    inside = (there.resolve() / full.relative_to(there)).relative_to(clone.folder)
+    return replace(clone, name=replace(clone.name, path=str(inside)))

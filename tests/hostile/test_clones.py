@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dandi_mirror.archive.names import parse
-from dandi_mirror.cli.changes import day
+from dandi_mirror.cli.change_output import day
 from dandi_mirror.mirror.contents.local import local_contents
 from dandi_mirror.mirror.format.record_reader import Record, admit
 from dandi_mirror.mirror.locate.versions import states

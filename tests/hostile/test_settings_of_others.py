@@ -81,7 +81,7 @@ def test_settings_that_came_with_a_clone_ask_nobody_and_write_nothing(
             assert "unexpected" not in done.stderr
             assert (evil.requests, diary.read_text()) == ([], MINE), command
         assert (
-            "is not read, because this folder is no mirror yet"
+            "is not read, as this folder is not a mirror yet"
             in run("dandi-mirror", "sync", "000123", cwd=clone, code=2).stderr
         )
         done = run("dandi-mirror", "sync", "000123", "-d", str(clone), code=2)

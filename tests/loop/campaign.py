@@ -21,7 +21,7 @@ from dandi_mirror.errors import MirrorError
 from dandi_mirror.mirror.state.layout import mirror_of
 from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.upload.read.worker import Worker
-from dandi_mirror.workflows.upload import Upload, Wanted
+from dandi_mirror.workflows.upload import Upload, UploadRequest
 from tests.conftest import MirrorOfTest, run
 from tests.loop.edits import Edits
 from tests.support.credentials import TOKEN
@@ -104,7 +104,7 @@ class Loop:
     def upload(self) -> Upload:
         """One upload, in this process."""
         with closing(Session(self.server.api_url, TOKEN)) as session:
-            wanted = Wanted(sync=True, allow_deletes=True, validate=False, include=("*",))
+            wanted = UploadRequest(sync=True, allow_deletes=True, validate=False, include=("*",))
             upload = Upload(Client(session), mirror_of(self.folder, DANDISET), DANDISET, wanted, worker=self.worker)
             with upload.held():
                 planned = upload.plan()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 _BEGIN = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_PIECE = re.compile(r"\n|\r|\x1b\[(?P<count>[0-9]*)[AK]|\x1b\[[0-9;?]*[A-Za-z]|[^\n\r\x1b]+")
 PATIENCE = 300.0
 READING = ("0", "7", "23", "270", "271", "63", "72", "73")
 """Numbers of read, poll, select, pselect6, ppoll on x86-64; of read, pselect6, ppoll where numbers are new."""
@@ -44,6 +45,17 @@ class Terminal:
     def plain(self) -> str:
         """What was printed, on one line and without what moves the cursor."""
         return " ".join(_CONTROL.sub("", self.output).split())
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines that are on the screen, with what was drawn over or erased taken away."""
+        return screen(self.output)
+
+    def press(self, question: str, key: str) -> None:
+        """Wait for a question, and press a key."""
+        self.wait_for(question)
+        time.sleep(0.1)  # a prompt flushes what was typed before it
+        os.write(self._master, key.encode())
 
     def answer(self, question: str, answer: str) -> None:
         """Wait for a question, and type an answer and Enter."""
@@ -82,12 +94,33 @@ class Terminal:
         return bool(got)
 
 
+def screen(output: str) -> list[str]:
+    """What a terminal of any height shows after some output."""
+    rows, row, column = [""], 0, 0
+    for found in _PIECE.finditer(output):
+        piece = found[0]
+        if piece == "\n":
+            row += 1
+            rows += [""] * (row + 1 - len(rows))
+        elif piece == "\r":
+            column = 0
+        elif piece.endswith("A") and found["count"] is not None:
+            row = max(0, row - int(found["count"] or 1))
+        elif piece.endswith("K") and found["count"] is not None:
+            rows[row] = "" if found["count"] == "2" else rows[row][:column]
+        elif not piece.startswith("\x1b"):
+            rows[row] = rows[row][:column].ljust(column) + piece + rows[row][column + len(piece) :]
+            column += len(piece)
+    return [line.rstrip() for line in rows]
+
+
 @contextmanager
-def on_terminal(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Terminal]:
-    """``dandi-mirror ARGUMENTS`` on a terminal."""
+def on_terminal(*arguments: str, env: Mapping[str, str] | None = None, program: str = "") -> Iterator[Terminal]:
+    """``dandi-mirror ARGUMENTS`` on a terminal; or a ``program`` in Python with them."""
+    start = ["-c", program] if program else ["-m", "dandi_mirror"]
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", _BEGIN, sys.executable, "-m", "dandi_mirror", *arguments],
+        [sys.executable, "-c", _BEGIN, sys.executable, *start, *arguments],
         stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env={**os.environ, **(env or {})},
     )  # fmt: skip
     os.close(slave)

@@ -17,7 +17,7 @@ from dandi_mirror.embedded import Archive, Dandiset, Request, Server
 from dandi_mirror.mirror.state.layout import mirror_of
 from dandi_mirror.upload.change.execute import Outcome, untouched
 from dandi_mirror.upload.read.worker import Worker
-from dandi_mirror.workflows.upload import Result, Upload, Wanted
+from dandi_mirror.workflows.upload import Result, Upload, UploadRequest
 from dandi_mirror.workflows.upload_plan import Planned
 from tests.conftest import IMPATIENT, MirrorOfTest, run
 from tests.support.credentials import TOKEN
@@ -64,7 +64,7 @@ class Person:
         """An upload of what is in the folder, whatever its kind; ``meanwhile`` is done after each file."""
         with closing(Session(self.server.api_url, token, IMPATIENT)) as session:
             usual: dict[str, Any] = {"validate": False, "wait": 10.0, "include": ("*",)}
-            wanted = Wanted(**usual | how)
+            wanted = UploadRequest(**usual | how)
             mirror = mirror_of(self.folder, self.dandiset)
             upload = Upload(Client(session), mirror, self.dandiset, wanted, worker=self.worker)
             with upload.held():

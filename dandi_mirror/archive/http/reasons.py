@@ -125,7 +125,7 @@ def _broken(causes: list[BaseException]) -> Reason:
         "RemoteDisconnected": "it closed the connection before it answered",
         "IncompleteRead": "the response ended early",
     }
-    return Reason(next((words for name, words in said.items() if name in names), type(causes[-1]).__name__))
+    return Reason(next((words for name, words in said.items() if name in names), "the connection failed"))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

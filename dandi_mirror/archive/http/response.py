@@ -94,12 +94,10 @@ def parse(content: bytes, shown: str) -> object:
             content, parse_constant=lambda _: Unwritable(), parse_int=_integer, parse_float=_float
         )
         return patient
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError):
         if _is_deep(content):
             raise ResponseTooDeep(f"{shown}: the response is nested too deeply") from None
-        raise BadAnswerError(
-            f"{shown}: the response is not JSON ({type(error).__name__}); run the command again later"
-        ) from None
+        raise BadAnswerError(f"{shown}: the response is not JSON; run the command again later") from None
 
 
 def _is_deep(content: bytes) -> bool:

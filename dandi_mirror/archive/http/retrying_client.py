@@ -158,8 +158,8 @@ class RetryingClient:
             raise NoResponse(
                 f"{asked.shown}: no complete response in {self._policy.total_timeout:.0f} seconds", again=False
             ) from None
-        except _UNUSABLE as error:
-            raise BadAnswerError(f"{asked.shown}: the URL is malformed ({type(error).__name__})") from None
+        except _UNUSABLE:
+            raise BadAnswerError(f"{asked.shown}: the URL is malformed") from None
         except (requests.RequestException, HTTPError) as error:
             raise self._no_response(error, asked, whom) from None
 

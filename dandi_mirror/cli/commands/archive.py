@@ -1,4 +1,4 @@
-"""``dandi-mirror archive``."""
+"""``dandi-mirror archive``: run a DANDI archive on this machine."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from dandi_mirror.cli import options
 from dandi_mirror.errors import TemporaryError, UsageError
+from dandi_mirror.workflows.terminal import say
 
 if TYPE_CHECKING:
     from dandi_mirror.embedded.bucket.outside import OutsideBucket
@@ -16,21 +17,44 @@ if TYPE_CHECKING:
 
 @click.group("archive")
 def command() -> None:
-    """Run a DANDI archive on this machine, for trying things out."""
+    """Run a DANDI archive on this machine, to try things out.
+
+    \b
+    Example:
+      dandi-mirror archive serve --port 8000
+    """
 
 
 @command.command("serve")
-@click.option("-p", "--port", type=click.IntRange(0, 65535), default=0, help="0: any free port.", show_default=True)
-@click.option("--empty", is_flag=True, help="Without the demo's Dandisets.")
-@click.option("--token", help="Who sends this token may change everything.  [default: one that is made up and shown]")
-@click.option("--s3", metavar="URL", help="Keep content on this S3 server; its key is in AWS_ACCESS_KEY_ID and so on.")
+@click.option(
+    "-p",
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Listen on this port; 0: any free port.",
+    show_default=True,
+)
+@click.option("--empty", is_flag=True, help="Start without the Dandisets of the demo.")
+@click.option(
+    "--token", help="The token that lets a client change everything.  [default: a random one, which is printed]"
+)
+@click.option(
+    "--s3",
+    metavar="URL",
+    help="Keep content on this S3 server; AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY hold its key.",
+)
 @options.log_level
 def serve_command(port: int, empty: bool, token: str | None, s3: str | None) -> None:
     """Serve the embedded archive on 127.0.0.1 until Ctrl-C.
 
-    It holds the demo's Dandisets: 000004 as the real archive had it (without content), and a small one of
-    real NWB files.  The stock dandi client works against it: `dandi ls URL/dandiset/000004`.  What is uploaded is
-    gone when it ends, unless it lies on another S3 server.
+    It holds the Dandisets of the demo: 000004 as the real archive had it, without content, and a small one with NWB
+    files.  The dandi client works with it, too: `dandi ls URL/dandiset/000004`.  When the archive ends, all uploads
+    are gone, except content on another S3 server.
+
+    \b
+    Examples:
+      dandi-mirror archive serve --port 8000
+      dandi-mirror archive serve --empty --port 8000
     """
     import signal
     from secrets import token_hex
@@ -48,8 +72,8 @@ def serve_command(port: int, empty: bool, token: str | None, s3: str | None) -> 
         archive = demo_archive(s3=bucket)
     user = archive.add_user("owner@example.org", token or token_hex(20), admin=True, name="Olive Owner")
     with serve(archive, port=port) as server:
-        click.echo(server.api_url)
-        click.echo(
+        say(server.api_url)
+        say(
             "serving until Ctrl-C; try: "
             + (
                 f"dandi-mirror create --name NAME -i {server.api_url} -d mirror"
@@ -59,26 +83,26 @@ def serve_command(port: int, empty: bool, token: str | None, s3: str | None) -> 
             err=True,
         )
         if token is None:
-            click.echo(f"the token that may change it: {user.token}", err=True)
+            say(f"the token that lets you change it: {user.token}", err=True)
         try:
             Event().wait()
         except KeyboardInterrupt:
-            click.echo("stopped", err=True)
+            say("stopped", err=True)
 
 
 def _outside(url: str) -> OutsideBucket:
-    """The bucket on another S3 server.
+    """Open the bucket on another S3 server.
 
     Raises:
-        UsageError: no key in the environment.
-        TemporaryError: the server does not answer, or not as it should.
+        UsageError: there is no key in the environment.
+        TemporaryError: the server does not answer, or not as an S3 server does.
     """
     from dandi_mirror.embedded.bucket.outside import OutsideBucket, OutsideError
     from dandi_mirror.embedded.bucket.signing import Key
 
     access, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
     if not access or not secret:
-        raise UsageError("--s3 wants the server's key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        raise UsageError("--s3 needs the key of the server: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
     try:
         return OutsideBucket(url, Key(access, secret, os.environ.get("AWS_REGION", "us-east-1")))
     except OutsideError as error:

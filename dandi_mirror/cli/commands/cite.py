@@ -1,4 +1,4 @@
-"""``dandi-mirror cite``."""
+"""``dandi-mirror cite``: print the citation of a version."""
 
 from __future__ import annotations
 
@@ -11,32 +11,37 @@ from dandi_mirror.cli import options
 from dandi_mirror.workflows import naming
 
 SHOWN = 5
-"""So many versions are named."""
+"""How many versions are named."""
 
 
 @click.command("cite")
 @click.argument("version", metavar="ID@VERSION", shell_complete=options.complete_versions)
 @click.option(
     "-f", "--format", "form", type=click.Choice(["text", "bibtex", "ris", "cff"]), default="text", show_default=True,
-    help="cff: a CITATION.cff file.",
+    help="Print text, BibTeX, RIS, or a CITATION.cff file.",
 )  # fmt: skip
 @options.mirror
 @options.log_level
 def command(version: str, form: str, mirror_path: Path) -> None:
-    """Print the citation of a published version, from the mirror or a clone (-d CLONE); the archive is not asked.
+    """Print the citation of a published version, from the mirror or a clone; the archive is not asked.
 
-    It carries the DOI and the commit of the version's tag, which is the same in every mirror.
+    The citation has the DOI, and the commit of the version's tag, which is the same in every mirror.
+
+    \b
+    Examples:
+      dandi-mirror cite 000004@0.220126.1852 -d dandi
+      dandi-mirror cite 000004@0.220126.1852 -d dandi -f bibtex
     """
-    from dandi_mirror.cli.output import say
     from dandi_mirror.errors import PartError, UsageError
     from dandi_mirror.mirror.format.record_reader import dandiset_record
     from dandi_mirror.mirror.history.citation import Citation
     from dandi_mirror.mirror.locate.versions import dataset_of
     from dandi_mirror.model import DRAFT, is_version_id
+    from dandi_mirror.workflows.terminal import say
 
     named = naming.read_name(version, offline=True)
     if not named.dandiset:
-        raise UsageError(f"{version} does not say of which Dandiset it is; write its id, an @ and the version")
+        raise UsageError(f"{version} does not name a Dandiset; write its id, an @ and the version")
     naming.check_names(mirror_path, [named])
     dataset = dataset_of(mirror_path.absolute(), named.dandiset)
     names = {ref.removeprefix("refs/tags/") for ref in dataset.refs() if ref.startswith("refs/tags/")}
@@ -49,12 +54,14 @@ def command(version: str, form: str, mirror_path: Path) -> None:
     with dataset.reader() as reader:
         (content,) = reader.read([f"{commit}:dandiset.yaml"])
     if not (record := dandiset_record(content)):
-        raise PartError(f"{version}: {dataset.path} has no record of it that can be read; no sync made this tag")
+        raise PartError(
+            f"{version}: the record of this version in {dataset.path} cannot be read; no sync made this tag"
+        )
     say(Citation.of(record, commit, datetime.fromtimestamp(seconds, UTC)).form(form).rstrip("\n"))
 
 
 def _have(dandiset: str, wanted: str, tags: list[str]) -> str:
-    """The published versions that are here: those most like the one that is wanted first, else the newest first."""
+    """Name the published versions that are here: the most similar to ``wanted`` first, else the newest first."""
     from difflib import SequenceMatcher
 
     if not tags:

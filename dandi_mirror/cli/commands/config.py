@@ -1,4 +1,4 @@
-"""``dandi-mirror config``."""
+"""``dandi-mirror config``: show the settings of a mirror."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ import click
 
 from dandi_mirror.cli import options, output
 from dandi_mirror.workflows import naming
+from dandi_mirror.workflows.terminal import say
 
 
 @click.command("config")
-@click.option("--init", "make", is_flag=True, help="Write dandi-mirror.toml, commented, into the mirror.")
+@click.option("--init", "make", is_flag=True, help="Write a file dandi-mirror.toml, with comments, into the mirror.")
 @options.mirror
 @options.output
 @options.log_level
 def command(make: bool, mirror_path: Path, output: str) -> None:
-    """Show the settings of a mirror and where they come from, or make a file for them."""
+    """Show the settings of a mirror and where each comes from, or make a file for them.
+
+    \b
+    Examples:
+      dandi-mirror config -d dandi             show the settings
+      dandi-mirror config --init -d dandi      make dandi/dandi-mirror.toml, to edit
+    """
     from dandi_mirror.cli.output import print_summary
     from dandi_mirror.config import FILE, template
     from dandi_mirror.errors import DiskError, UsageError
@@ -30,14 +37,14 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
             with path.open("x") as file:
                 file.write(template())
         except FileExistsError:
-            raise UsageError(f"{path} is there already; edit it") from None
+            raise UsageError(f"{path} exists already; edit it") from None
         except OSError as error:
-            raise DiskError(f"{path}: {error.strerror}") from error
-        click.echo(f"wrote {path}")
+            raise DiskError(f"{path} cannot be written: {error.strerror}") from error
+        say(f"wrote {path}")
         return
     settings, sources = settings_at(mirror_path)
     if sources["instance"] == "default" and (own := naming.own_archive(mirror_path)):
-        settings, sources["instance"] = settings.with_flags(instance=own), "what this is a mirror of"
+        settings, sources["instance"] = settings.with_flags(instance=own), "the archive of this mirror"
     for name, source in sources.items():
         _show(name, getattr(settings, name.replace("-", "_")), source, output)
     if output == "json":
@@ -52,4 +59,4 @@ def _show(name: str, value: object, source: str, form: str) -> None:
         return
     value = str(value).lower() if isinstance(value, bool) else value
     shown = " ".join(value) if isinstance(value, tuple) else "" if value in (None, {}) else str(value)
-    click.echo(f"{name:15} {shown or '-':32} ({source})")
+    say(f"{name:15} {shown or '-':32} ({source})")

@@ -1,4 +1,4 @@
-"""``dandi-mirror create``."""
+"""``dandi-mirror create``: register a new Dandiset."""
 
 from __future__ import annotations
 
@@ -18,18 +18,24 @@ if TYPE_CHECKING:
     from dandi_mirror.model import Report
 
 LICENSES = {"CC-BY-4.0": "spdx:CC-BY-4.0", "CC0-1.0": "spdx:CC0-1.0"}
-"""Those that DANDI takes."""
+"""The licenses that DANDI accepts."""
 
 
 @click.command("create")
-@click.option("--name", required=True, metavar="TITLE", help="What it is called.")
-@click.option("--description", metavar="TEXT", help="What it holds, for those who look for data.")
-@click.option("--license", "licenses", type=click.Choice(list(LICENSES)), multiple=True, help="May be given twice.")
+@click.option("--name", required=True, metavar="TITLE", help="The title of the Dandiset.")
+@click.option("--description", metavar="TEXT", help="What it holds, for people who look for data.")
+@click.option(
+    "--license",
+    "licenses",
+    type=click.Choice(list(LICENSES)),
+    multiple=True,
+    help="The license of the data; may be repeated.",
+)
 @click.option(
     "--contributor", "contributors", metavar="'LAST, FIRST <EMAIL>'", multiple=True,
-    help="An author; those with an address are contacts.  May be given many times.  [default: you]",
+    help="An author, and a contact if there is an email address; may be repeated.  [default: you]",
 )  # fmt: skip
-@click.option("--embargo", is_flag=True, help="Let only its owners see it, for now.")
+@click.option("--embargo", is_flag=True, help="Let only its owners see it, until they open it.")
 @options.mirror
 @options.instance
 @options.output
@@ -46,8 +52,12 @@ def command(
 ) -> int:
     """Register a new Dandiset with the archive, and make its dataset in the mirror.
 
-    Prints its id.  The archive makes you its owner.  A license and a description may also be given later, on its page;
-    without them it cannot be published.
+    Prints its id.  You become its owner.  Before you publish it, it needs a license and a description, which you can
+    also add later on its page.
+
+    \b
+    Example:
+      dandi-mirror create --name 'Units of mouse 7' --license CC-BY-4.0 -d dandi
     """
     from dandi_mirror.archive.api.client import Archive
     from dandi_mirror.archive.api.drafts import create_dandiset
@@ -63,20 +73,20 @@ def command(
     settings, mirror = naming.settings_for(mirror_path, [], instance=instance), Mirror(mirror_path.absolute())
     with closing(tokens.session(settings, tokens.needed(settings.instance))) as session:
         archive = Archive(session)
-        # first: with a folder that cannot be a mirror, nothing is to be registered
+        # before anything is registered: the folder must be able to be a mirror
         mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
         row = create_dandiset(session, name, metadata, embargo=embargo)
         wanted = Options(versions=settings.versions, embargoed=True, hosts=frozenset(settings.content_hosts))
         report = sync_dandiset(archive, mirror, row.identifier, wanted, row)
-    _tell(report, mirror, embargo, output)
+    _print(report, mirror, embargo, output)
     return report.exit_code
 
 
 def _people(contributors: tuple[str, ...]) -> list[dict[str, object]]:
-    """Contributors as the archive's records have them.
+    """Convert contributors to the form of the archive's records.
 
     Raises:
-        UsageError: one is not as it should be, or none has an address.
+        UsageError: one cannot be read, or none has an address.
     """
     from dandi_mirror.errors import UsageError
 
@@ -90,12 +100,12 @@ def _people(contributors: tuple[str, ...]) -> list[dict[str, object]]:
             person |= {"email": found[2], "roleName": ["dcite:Author", "dcite:ContactPerson"]}
         people.append(person | {"includeInCitation": True, "affiliation": []})
     if not any("email" in person for person in people):
-        raise UsageError("one of the contributors must be reachable: write 'Last, First <last@example.org>'")
+        raise UsageError("one of the contributors needs an email address: write 'Last, First <last@example.org>'")
     return people
 
 
-def _tell(report: Report, mirror: Mirror, embargo: bool, form: str) -> None:
-    """Where the Dandiset is; and why its dataset is not, or not as it should be."""
+def _print(report: Report, mirror: Mirror, embargo: bool, form: str) -> None:
+    """Print where the Dandiset is, or why it has no complete dataset."""
     folder = mirror.folder(report.dandiset)
     reasons = [report.message] if report.message else [finding.reason for finding in report.findings]
     if form == "json":

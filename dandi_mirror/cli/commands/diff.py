@@ -1,4 +1,4 @@
-"""``dandi-mirror diff``."""
+"""``dandi-mirror diff``: show what changed between two versions."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ from dandi_mirror.cli import options
 @options.form
 @options.log_level
 def command(versions: str, mirror_path: Path, form: str) -> int:
-    """Say what changed between two versions: subjects, sessions, files, bytes, renames and metadata.
+    """Show what changed between two versions: subjects, sessions, files, bytes, renames and metadata.
+
+    A file with the same content at another path counts as renamed, not as removed and added.  `diff` reads all from
+    the mirror or from a clone; it checks out nothing, and does not ask the archive.
 
     \b
-    000004@0.210831.2033..0.220126.1852   from one version to another
-    000004@0.220126.1852..                from that version to the draft
-    000004@0.220126.1852                  from the version before it
-    000004                                from the newest version to the draft
-
-    A file with the same content at another path is renamed, not removed and added.  All is read from the mirror or
-    from a clone (-d CLONE); nothing is checked out, and the archive is not asked.
+    Examples:
+      dandi-mirror diff 000004@0.210831.2033..0.220126.1852   from one version to another
+      dandi-mirror diff 000004@0.220126.1852..                from that version to the draft
+      dandi-mirror diff 000004@0.220126.1852                  from the version before it
+      dandi-mirror diff 000004                                from the newest version to the draft
     """
-    from dandi_mirror.cli import changes as words
-    from dandi_mirror.cli.output import print_json, say
-    from dandi_mirror.cli.versions import read_versions
+    from dandi_mirror.cli import change_output as words
+    from dandi_mirror.cli.output import print_json
     from dandi_mirror.errors import PartError
     from dandi_mirror.mirror.history.diff_reader import NOTHING, Comparer
     from dandi_mirror.mirror.locate.versions import range_of
+    from dandi_mirror.workflows.terminal import say
+    from dandi_mirror.workflows.version_ranges import read_versions
 
     dataset, dandiset, typed = read_versions(versions, mirror_path)
     old, new = range_of(dataset, dandiset, typed)

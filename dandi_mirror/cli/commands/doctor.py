@@ -1,4 +1,4 @@
-"""``dandi-mirror doctor``."""
+"""``dandi-mirror doctor``: show the versions of all programs that work together here."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ LIBRARIES = ("datalad", "git-annex", "orjson", "requests", "urllib3", "click", "
 @options.output
 @options.log_level
 def command(output: str) -> int:
-    """Say which versions of everything are at work here, and what is too old to be relied on.
+    """Show the versions of all programs and libraries that dandi-mirror uses here, and which are too old.
 
-    Ends with 1 when something is missing or too old.  Put its output into a report of a problem.
+    Exits with 1 if something is missing or too old.  When you report a problem, add what `doctor` prints.
+
+    \b
+    Example:
+      dandi-mirror doctor
     """
     import platform
     from importlib.metadata import PackageNotFoundError, version
@@ -40,7 +44,7 @@ def command(output: str) -> int:
 
 
 def _keyring() -> tuple[str, str, str]:
-    """Which keyring would be asked for an API key; none is."""
+    """Name the keyring that would be asked for an API key, without asking it."""
     from dandi_mirror.archive.credentials import KeyringTrouble, backend_name
 
     try:

@@ -1,4 +1,4 @@
-"""``dandi-mirror log``."""
+"""``dandi-mirror log``: show the history of a Dandiset."""
 
 from __future__ import annotations
 
@@ -19,26 +19,36 @@ if TYPE_CHECKING:
 
 @click.command("log")
 @click.argument("dandiset", metavar="ID", shell_complete=options.complete_dandisets)
-@click.option("--commits", is_flag=True, help="Show each commit of the draft, not only its last.")
+@click.option("--commits", is_flag=True, help="Show each commit of the draft, not only the last one.")
 @click.option(
-    "--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="Show only the newest N."
+    "--limit",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Show at most N versions, the newest.",
 )
 @options.mirror
 @options.form
 @options.log_level
 def command(dandiset: str, commits: bool, limit: int, mirror_path: Path, form: str) -> int:
-    """Say what each version of a Dandiset holds, and what changed from the one before it.
+    """Show what each version of a Dandiset holds, and what changed since the version before it.
 
-    +3 -1 ~2 are files that were added, removed, and got other content; edited ones have the same content and other
-    metadata.  `dandi-mirror diff` names them.  All is read from the mirror or from a clone (-d CLONE).
+    +3 -1 ~2 means: 3 files were added, 1 was removed, 2 got other content.  Edited files have the same content and
+    other metadata.  `dandi-mirror diff` names the files.  `log` reads all from the mirror or from a clone.
+
+    \b
+    Examples:
+      dandi-mirror log 000004 -d dandi
+      dandi-mirror log 000004 -d dandi -f markdown
     """
-    from dandi_mirror.cli import changes as words
-    from dandi_mirror.cli.versions import read_versions
+    from dandi_mirror.cli import change_output as words
     from dandi_mirror.errors import PartError, UsageError
+    from dandi_mirror.workflows.version_ranges import read_versions
 
     dataset, name, version = read_versions(dandiset, mirror_path)
     if version:
-        raise UsageError(f"{dandiset}: this takes a whole Dandiset, not a version; write {name}")
+        raise UsageError(f"{dandiset}: `log` takes a whole Dandiset, not a version; write {name}")
     found = list(_entries(dataset, commits, limit))[::-1]
     refused = [line for state, _, changes in found if (line := words.refused_line(f"{name}@{state.name}", changes))]
     code = PartError.exit_code if refused else 0
@@ -68,7 +78,7 @@ def command(dandiset: str, commits: bool, limit: int, mirror_path: Path, form: s
 
 
 def _entries(dataset: Dataset, commits: bool, limit: int) -> Iterator[tuple[State, State | None, Changes]]:
-    """The newest states, oldest first, each with the one before it and what changed."""
+    """Give the newest states, the oldest of them first, each with the one before it and what changed."""
     from dandi_mirror.mirror.history.diff import Changes
     from dandi_mirror.mirror.history.diff_reader import NOTHING, Comparer
     from dandi_mirror.mirror.locate.versions import states

@@ -1,4 +1,4 @@
-"""``dandi-mirror login``."""
+"""``dandi-mirror login``: keep an API key."""
 
 from __future__ import annotations
 
@@ -15,29 +15,35 @@ if TYPE_CHECKING:
 
 
 @click.command("login")
-@click.option("--check", is_flag=True, help="Only say who you are to the archive, and whether you may upload.")
+@click.option("--check", is_flag=True, help="Only show who you are to the archive, and whether you may upload.")
 @options.mirror
 @options.instance
 @options.output
 @options.log_level
 def command(check: bool, mirror_path: Path, instance: str | None, output: str) -> None:
-    """Keep your API key for an archive, so that nothing has to ask for it.
+    """Keep your API key for an archive in the keyring, so that you need not type it again.
 
-    The key is on the archive's web page, under your initials.  It is typed here without being shown, tried, and kept
-    in your keyring, where the dandi client finds it too.  Where there is no terminal, put it into DANDI_API_KEY instead
-    (DANDI_SANDBOX_API_KEY, …), which always comes first.  Ends with 4 if there is no key that the archive knows.
+    Your key is on the web page of the archive, in the menu under your initials.  `login` asks for it without showing
+    it, tries it, and keeps it in your keyring, where the dandi client finds it, too.  Without a terminal, put the key
+    into DANDI_API_KEY (DANDI_SANDBOX_API_KEY, …), which always comes first.  Exits with 4 if there is no key that the
+    archive knows.
+
+    \b
+    Examples:
+      dandi-mirror login                         type the key
+      dandi-mirror login --check -i dandi        show whether the archive accepts it
     """
-    from dandi_mirror.workflows import tokens
+    from dandi_mirror.workflows import terminal, tokens
 
     archive = instance or naming.settings_for(mirror_path, []).instance
-    token, trouble = tokens.find(archive, terminal=tokens.on_terminal()) if check else (None, "")
+    token, trouble = tokens.find(archive, ask_password=terminal.is_interactive()) if check else (None, "")
     if check and not token:
         raise tokens.nothing(archive, trouble)
     if token:
         _print(archive, tokens.who(archive, token), f"by {token.source}", token.source, output)
         return
-    if not tokens.on_terminal():
-        raise tokens.nothing(archive, what="no terminal to type the key on")
+    if not terminal.is_interactive():
+        raise tokens.nothing(archive, what="there is no terminal to type the key on")
     value, user = tokens.ask(archive)
     backend = tokens.keep(archive, value)
     _print(archive, user, f"the key is kept in {backend}", f"keyring ({backend})", output)
@@ -56,8 +62,8 @@ def _print(instance: str, user: ArchiveUser, how: str, source: str, form: str) -
         output.print_json({"action": "login", "status": "ok", "message": how, **facts})
         output.print_summary()
         return
-    may = "may upload" if user.approved else "may not upload before the archive approves the account"
-    click.echo(f"{name}  {tokens.shown(user)}, {may}  {how}")
+    may = "may upload" if user.approved else "may not upload before the archive has approved the account"
+    output.say(f"{name}  {tokens.shown(user)}, {may}  {how}")
 
 
 def _warn_of_variable(instance: str, value: str) -> None:
@@ -65,4 +71,4 @@ def _warn_of_variable(instance: str, value: str) -> None:
 
     found = from_variable(instance)
     if found and found.value != value:
-        click.echo(f"{found.source} is set to another key, and comes first; unset it to use this one", err=True)
+        output.say(f"{found.source} holds another key, which comes first; unset it to use this one", err=True)

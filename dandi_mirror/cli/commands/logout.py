@@ -1,4 +1,4 @@
-"""``dandi-mirror logout``."""
+"""``dandi-mirror logout``: take an API key out of the keyring."""
 
 from __future__ import annotations
 
@@ -17,21 +17,25 @@ from dandi_mirror.workflows import naming
 @options.output
 @options.log_level
 def command(mirror_path: Path, instance: str | None, output: str) -> None:
-    """Take your API key for an archive out of the keyring; the dandi client does not find it any more either.
+    """Take your API key for an archive out of the keyring; the dandi client does not find it there any more, either.
 
-    The key itself stays valid: to make another, use the archive's web page.
+    The key itself stays valid.  To get another one, use the web page of the archive.
+
+    \b
+    Example:
+      dandi-mirror logout -i dandi
     """
     from dandi_mirror.archive import credentials
     from dandi_mirror.archive.instances import instance_name, token_variable
     from dandi_mirror.errors import CredentialsError
-    from dandi_mirror.workflows import tokens
+    from dandi_mirror.workflows import terminal, tokens
 
     archive = instance or naming.settings_for(mirror_path, []).instance
     name, variable = instance_name(archive), token_variable(archive)
     try:
-        found = credentials.forget(archive, terminal=tokens.on_terminal())
+        found = credentials.forget(archive, terminal=terminal.is_interactive(), tell=tokens.complain)
     except credentials.KeyringTrouble as error:
-        why = f"the keyring could not be asked ({error})"
+        why = f"the keyring could not be read ({error})"
         raise CredentialsError(f"{why}; remove the key from it with its own program") from None
     said = "the key was taken out of the keyring" if found else "the keyring has no key"
     said += f"; {variable} is still set" if os.environ.get(variable) else ""
@@ -43,4 +47,4 @@ def _print(name: str, status: str, said: str, form: str) -> None:
         output.print_json({"action": "logout", "status": status, "message": said, "instance": name})
         output.print_summary()
     else:
-        click.echo(f"{name}  {said}")
+        output.say(f"{name}  {said}")

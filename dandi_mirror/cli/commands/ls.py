@@ -1,4 +1,4 @@
-"""``dandi-mirror ls``."""
+"""``dandi-mirror ls``: list the files of a version."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from dandi_mirror.mirror.state.layout import Mirror
 
 SHOWN_SUBJECTS = 3
+"""How many subjects of a folder are named."""
 
 
 @click.command("ls")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=options.complete_versions)
-@click.option("-r", "--recursive", is_flag=True, help="Every file, not one level of folders.")
-@click.option("--links", is_flag=True, help="With each file where it can be read and looked at: S3, API, viewers.")
+@click.option("-r", "--recursive", is_flag=True, help="List every file, not one level of folders.")
+@click.option("--links", is_flag=True, help="Show where each file can be read and viewed: S3, API, viewers.")
 @options.mirror
 @options.instance
 @click.option(
     "-f", "--format", "form", type=click.Choice(["text", "json", "json-array"]), default="text", show_default=True,
-    help="A table, JSON Lines with DataLad's keys, or the same records as one JSON array.",
+    help="Print a table, JSON Lines with DataLad's keys, or one JSON array of the same records.",
 )  # fmt: skip
 @options.log_level
 def command(
@@ -36,14 +37,17 @@ def command(
 ) -> int:
     """List the files of a version: sizes, subjects, and which content is on this machine.
 
-    \b
-    000004                              the newest published version, else the draft
-    000004@0.220126.1852/sub-P10HMH     a folder or a file of a version
-    sub-P10HMH                          the same in a clone
-    https://dandiarchive.org/dandiset/000004/draft/files?location=sub-P10HMH    and any other link
+    `ls` reads the mirror or the clone if that has the version, else it asks the archive.  Without a version, it lists
+    the newest published one, else the draft.  At the top of a mirror, or with -d, '.' lists the Dandisets of the
+    mirror.  NAME may also be any link to a Dandiset or a file, such as
+    https://dandiarchive.org/dandiset/000004/draft/files?location=sub-P10HMH
 
-    It is read from the mirror, or from the clone, when that has the version; else from the archive.
-    At the top of a mirror, or with -d MIRROR, '.' lists its Dandisets.
+    \b
+    Examples:
+      dandi-mirror ls 000004                               the top of the newest version
+      dandi-mirror ls 000004@0.220126.1852/sub-P10HMH      a folder or a file of a version
+      dandi-mirror ls sub-P10HMH                           the same in a clone
+      dandi-mirror ls . -d dandi                           the Dandisets of a mirror
     """
     from dandi_mirror.errors import MirrorError, exit_code
     from dandi_mirror.mirror.locate.clones import clone_at
@@ -51,7 +55,7 @@ def command(
 
     codes, records = set(), list[dict[str, Any]]()
     for text in names:
-        # with -d, the mirror is that, and not the folder that somebody stands in
+        # with -d, it is that mirror, not the current folder
         if mirror := mirror_at(str(mirror_path) if text == "." and not clone_at(".") else text):
             records += _mirrored(mirror, form)
             continue
@@ -76,14 +80,14 @@ def command(
 
 
 def _mirrored(mirror: Mirror, form: str) -> Iterator[dict[str, Any]]:
-    """A record for each Dandiset of a mirror; printed, where that is for people."""
+    """Give a record for each Dandiset of a mirror; for people, print a line for each."""
     from dandi_mirror.mirror.state.remembered import draft_of
     from dandi_mirror.model import is_version_id
     from dandi_mirror.repo.git.dataset import TAGS
 
     here, memory = set(mirror.dandisets()), mirror.index.read().dandisets
     for dandiset in sorted(here | set(mirror.registered())):
-        # one that stands elsewhere is named, and nothing of it is read
+        # one that is a link to elsewhere is named, and nothing of it is read
         strange = mirror.is_strange(dandiset)
         refs = {} if strange else mirror.dataset(dandiset).refs_in_files("refs/tags")
         tags = [ref for ref in refs if is_version_id(ref.removeprefix(TAGS))]
@@ -91,7 +95,7 @@ def _mirrored(mirror: Mirror, form: str) -> Iterator[dict[str, Any]]:
         if form == "text":
             known = f"{draft.asset_count:>9,} files  {printable(draft.name)[:70]}" if draft.name else ""
             there = f"{len(tags):>3} version{' ' if len(tags) == 1 else 's'}" if dandiset in here else "not installed"
-            there = "not this mirror's own dataset: why is said by: dandi-mirror status" if strange else there
+            there = "not this mirror's own dataset; to see why: dandi-mirror status" if strange else there
             output.say(f"{dandiset}  {there}  {known}".rstrip())
         place = {"action": "ls", "path": str(mirror.path / dandiset), "type": "dataset", "refds": str(mirror.path)}
         facts = {
@@ -104,7 +108,7 @@ def _mirrored(mirror: Mirror, form: str) -> Iterator[dict[str, Any]]:
 
 
 def _look(text: str, path: Path, recursive: bool, instance: str | None) -> tuple[Contents, list[FolderEntry], str]:
-    """What a name is of, its rows, and the URL of the archive's API."""
+    """Find what a name means: the version, its list entries, and the URL of the archive's API."""
     from dataclasses import replace
 
     from dandi_mirror.archive.instances import api_url
@@ -127,7 +131,7 @@ def _look(text: str, path: Path, recursive: bool, instance: str | None) -> tuple
 
 
 def _links(found: Contents, rows: Iterable[FolderEntry], api_url: str) -> dict[str, dict[str, str]]:
-    """The links of each file that is listed, by its path."""
+    """Find the links of each listed file, by its path."""
     from dataclasses import replace
 
     from dandi_mirror.mirror.contents.links import links, urls
@@ -158,7 +162,7 @@ def _print(found: Contents, rows: list[FolderEntry], urls: dict[str, dict[str, s
 
 
 def _here(row: FolderEntry) -> str:
-    """How much of it is on this machine."""
+    """Say how much of it is on this machine."""
     if row.file:
         return "here" if row.here else "-"
     return f"{row.here:,}/{row.files:,}" if row.here else "-"
@@ -207,7 +211,7 @@ def _print_json(records: list[dict[str, Any]], form: str) -> None:
     import json
 
     if form == "json-array":
-        click.echo(json.dumps(records, ensure_ascii=True, indent=1))
+        output.write(json.dumps(records, ensure_ascii=True, indent=1))
         return
     for record in records:
         output.print_json(record)

@@ -1,4 +1,4 @@
-"""``dandi-mirror push``."""
+"""``dandi-mirror push``: publish a mirror to its siblings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dandi_mirror.cli import options, output
-from dandi_mirror.cli.ending import end_by_signals
+from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.text import printable
 from dandi_mirror.workflows import naming, tokens
 
@@ -22,13 +22,19 @@ if TYPE_CHECKING:
 
 @click.command("push")
 @click.argument("dandisets", metavar="[ID]...", nargs=-1, shell_complete=options.complete_dandisets)
-@click.option("--all", "everything", is_flag=True, help="Every Dandiset of the mirror; so without an ID, too.")
-@click.option("--to", "names", metavar="SIBLING", multiple=True, help="Where to; may be repeated.  [default: to all]")
+@click.option("--all", "everything", is_flag=True, help="Push every Dandiset of the mirror, as without an ID.")
+@click.option(
+    "--to",
+    "names",
+    metavar="SIBLING",
+    multiple=True,
+    help="Push to this sibling; may be repeated.  [default: all siblings]",
+)
 @click.option(
     "--mode", type=click.Choice(["auto", "verify"]), default="auto", show_default=True,
-    help="auto: what moved since the last push; verify: ask the sibling about everything.",
+    help="auto: push what has changed since the last push; verify: compare everything with the sibling.",
 )  # fmt: skip
-@click.option("-n", "--dry-run", is_flag=True, help="Say what moved since the last push; ask and push nothing.")
+@options.dry_run
 @options.mirror
 @options.instance
 @options.jobs
@@ -45,11 +51,16 @@ def command(
     jobs: int | None,
     output: str,
 ) -> int:
-    """Publish the mirror: bring what moved to its siblings.
+    """Publish the mirror: push what has changed to its siblings.
 
-    Siblings are named in dandi-mirror.toml.  Branches, tags and the git-annex branch are brought, content is
-    not; a repository that is not there yet is made.  Nothing is forced.  What the archive does not show to all goes
-    to private siblings only.  When nothing has moved, nobody is asked and nothing is printed.
+    dandi-mirror.toml names the siblings.  `push` sends branches, tags and the git-annex branch, but no content; it
+    makes repositories that do not exist yet, and never uses force.  A Dandiset that the archive does not show to
+    everybody goes to private siblings only.  If nothing has changed, `push` connects to nobody and prints nothing.
+
+    \b
+    Examples:
+      dandi-mirror push -d dandi -n                    show what would be pushed
+      dandi-mirror push 000004 --to backup -d dandi
     """
     end_by_signals()
     from dandi_mirror.mirror.push.push import PushRun, push_many
@@ -71,10 +82,10 @@ def _siblings(settings: Settings, names: tuple[str, ...], path: Path) -> list[Si
     from dandi_mirror.errors import UsageError
 
     if unknown := [name for name in names if name not in settings.sibling]:
-        known = f"known are: {', '.join(settings.sibling)}" if settings.sibling else "it names none"
+        known = f"it has: {', '.join(settings.sibling)}" if settings.sibling else "it has none"
         raise UsageError(f"{path / FILE} has no sibling {unknown[0]!r}; {known}")
     if not settings.sibling:
-        raise UsageError(f"{path / FILE} names no sibling; put a [sibling.NAME] with a url there")
+        raise UsageError(f"{path / FILE} has no sibling; add a [sibling.NAME] with a url")
     chosen = [settings.sibling[name] for name in dict.fromkeys(names or settings.sibling)]
     for sibling in chosen:
         if sibling.error:
@@ -90,17 +101,20 @@ def _chosen(mirror: Mirror, ids: list[str], everything: bool) -> list[str]:
 
     there = mirror.dandisets()
     if everything and ids:
-        raise UsageError("name Dandisets, or say --all; not both")
+        raise UsageError("name Dandisets, or give --all, but not both")
     if not there:
         raise UsageError(f"{mirror.path} holds no Dandiset yet; make one: dandi-mirror sync 000004 -d {mirror.path}")
     if absent := sorted(set(ids) - set(there)):
-        raise UsageError(f"{absent[0]} is not in the mirror; get it first: dandi-mirror sync {absent[0]}")
+        raise UsageError(f"{absent[0]} is not in the mirror; first run: dandi-mirror sync {absent[0]}")
     return ids or there
 
 
 @contextmanager
 def _asking(instance: str, said: str | None, mirror: Mirror) -> Iterator[Ask]:
-    """How to ask the archive, which names call ``said``, for a Dandiset's row; connected to when somebody asks."""
+    """Give a function that asks the archive for a Dandiset, and connects when it is first called.
+
+    ``said`` is what the names that somebody typed call the archive.
+    """
     from functools import cache
     from threading import Lock
 
@@ -115,7 +129,7 @@ def _asking(instance: str, said: str | None, mirror: Mirror) -> Iterator[Ask]:
         def connected() -> Archive:
             archive = Archive(stack.enter_context(closing(Session(api_url(instance), tokens.given(instance)))))
             check_called(said, archive.instance)
-            # another archive's Dandiset of the same number may be open
+            # another archive's Dandiset with the same number may be open
             mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
             return archive
 
@@ -146,7 +160,7 @@ def _print(reports: Iterable[PushResult], path: Path, dry_run: bool, form: str) 
 
 
 def _line(report: PushResult, dry_run: bool) -> str:
-    """What was brought of one dataset, or why not; refs are ours, what went wrong may be in a stranger's words."""
+    """Say what was pushed of one dataset, or why it was not."""
     words = [report.dandiset or "superdataset", report.sibling]
     words += [", ".join(report.refs)] if report.refs else []
     words += [printable(report.message)] if report.message else []
@@ -155,7 +169,7 @@ def _line(report: PushResult, dry_run: bool) -> str:
 
 
 def push_record(report: PushResult, path: Path, dry_run: bool) -> dict[str, object]:
-    """One dataset's JSON record."""
+    """Make the JSON record of one dataset."""
     return {
         "action": "push",
         "path": str(path / report.dandiset),

@@ -1,4 +1,4 @@
-"""``dandi-mirror runs``."""
+"""``dandi-mirror runs``: show what past runs did."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 from dandi_mirror.cli import options, output
 from dandi_mirror.text import printable
 from dandi_mirror.workflows.reports import report_of
+from dandi_mirror.workflows.terminal import say
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.monitor.run_log import Facts, PastRun
@@ -21,10 +22,15 @@ if TYPE_CHECKING:
 @options.output
 @options.log_level
 def command(run: str | None, mirror_path: Path, output: str) -> None:
-    """Say what past runs of `sync` did, from their logs; with RUN, all that one of them reported.
+    """Show what past runs of `sync` did, from their logs; with RUN, all that one of them reported.
 
-    RUN is a name that this command lists, or `last`.  Runs that found nothing new are counted with the run
-    before them (`again`), not listed.
+    RUN is a name from the list, or `last`.  A run that found nothing new is not listed; the run before it counts it
+    (`again`).
+
+    \b
+    Examples:
+      dandi-mirror runs -d dandi
+      dandi-mirror runs last -d dandi
     """
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.monitor.run_log import past_runs
@@ -33,10 +39,12 @@ def command(run: str | None, mirror_path: Path, output: str) -> None:
     mirror = Mirror(mirror_path.absolute())
     folder = mirror.own / "log"
     if not mirror.own.is_folder():
-        raise UsageError(f"{mirror.path} is no mirror, or no sync has run in it on this machine; name one: -d DIR")
+        raise UsageError(
+            f"{mirror.path} is not a mirror, or no sync has run in it on this machine; name a mirror: -d DIR"
+        )
     found = list(past_runs(folder))
     if not found and output == "text":
-        click.echo(f"no run has left a log in {mirror.path}", err=True)
+        say(f"no run has left a log in {mirror.path}", err=True)
     if run is None:
         _list(found, output)
         return
@@ -66,14 +74,14 @@ def _list(found: list[PastRun], form: str) -> None:
 
 
 def _changed(run: PastRun) -> str:
-    """The Dandisets that changed, the first few by name; or why the run as a whole failed."""
+    """Name the first Dandisets that changed, or say why the run as a whole failed."""
     names = [str(record["dandiset"]) for record in run.records if record.get("status") == "ok"]
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return " ".join(names[:5]) + more or printable((run.end or {}).get("message", ""))
 
 
 def _facts(run: PastRun) -> Facts:
-    """One run's JSON record."""
+    """Make the JSON record of one run."""
     end = {key: value for key, value in (run.end or {}).items() if key not in {"action", "said"}}
     facts = {"name": run.name, **run.first, "ended": "", "message": "", "exit_code": None, "again": run.again}
     place = {"path": str(run.path), "type": "file", "refds": str(run.path.path.parents[2])}

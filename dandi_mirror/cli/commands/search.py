@@ -1,9 +1,8 @@
-"""``dandi-mirror search``."""
+"""``dandi-mirror search``: find Dandisets and files."""
 
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dandi_mirror.cli import options, output
+from dandi_mirror.cli import options, output, progress
 from dandi_mirror.text import human_size, printable
+from dandi_mirror.workflows.terminal import say
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,12 +26,17 @@ _LIMIT, _FILES = 10, 5
 
 @click.command("search")
 @click.argument("query", metavar="[QUERY]...", nargs=-1, shell_complete=options.complete_operators)
-@click.option("--old", is_flag=True, help="Also files that only older versions hold.")
+@click.option("--old", is_flag=True, help="Search files of older versions, too.")
 @click.option(
-    "--limit", type=click.IntRange(1), default=_LIMIT, show_default=True, metavar="N", help="So many Dandisets."
+    "--limit", type=click.IntRange(1), default=_LIMIT, show_default=True, metavar="N", help="Show at most N Dandisets."
 )
 @click.option(
-    "--files", type=click.IntRange(0), default=_FILES, show_default=True, metavar="N", help="So many files of each."
+    "--files",
+    type=click.IntRange(0),
+    default=_FILES,
+    show_default=True,
+    metavar="N",
+    help="Show at most N files of each Dandiset.",
 )
 @options.mirror
 @options.output
@@ -39,14 +44,20 @@ _LIMIT, _FILES = 10, 5
 def command(query: tuple[str, ...], old: bool, limit: int, files: int, mirror_path: Path, output: str) -> int:
     """Find Dandisets and files in the mirror, each with the command that gets it; the archive is not asked.
 
-    All words must be there: in a file's path or metadata, or in its Dandiset's own record.  A word stands for all that
-    begin so; '"spike sorting"' keeps words together.  Without QUERY the index is only brought up to date.
+    Every word must be in the path or the metadata of a file, or in the record of its Dandiset.  A word also finds
+    longer words that begin with it; '"spike sorting"' keeps words together.  Without QUERY, `search` only brings its
+    index up to date.
 
     \b
     species: sex: age: subject: session: approach: technique: variable: path:     of the file
     file_type:nwb|image|text|video or the beginning of a MIME type                of the file
     dandiset: name: keyword: contributor: description:                            of its Dandiset
-    created_after: created_before: modified_… published_…, as 2024-01-31          of its Dandiset
+    created_after: created_before: modified_… published_…, such as 2024-01-31     of its Dandiset
+
+    \b
+    Examples:
+      dandi-mirror search hippocampus species:human -d dandi
+      dandi-mirror search name:units created_after:2024-01-31 -d dandi
     """
     from dandi_mirror.mirror.search.query import parse_query
     from dandi_mirror.mirror.search.search import search, suggestions
@@ -62,19 +73,17 @@ def command(query: tuple[str, ...], old: bool, limit: int, files: int, mirror_pa
     else:
         _print(answer, mirror_path)
         if not answer.found:
-            from dandi_mirror.cli.output import say
-
             say(_nothing(terms, missing), err=True)
     return 0
 
 
 @contextmanager
 def index(mirror_path: Path) -> Iterator[sqlite3.Connection]:
-    """The search index of a mirror, brought up to date.
+    """Open the search index of a mirror, after bringing it up to date.
 
     Raises:
-        UsageError: there is no Dandiset in it.
-        DiskError: there is no index, and none can be made.
+        UsageError: the mirror holds no Dandiset.
+        DiskError: there is no index, and it cannot be made.
     """
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.search.index import opened, path_of, update_index
@@ -83,22 +92,20 @@ def index(mirror_path: Path) -> Iterator[sqlite3.Connection]:
     mirror = Mirror(mirror_path.absolute())
     if not mirror.dandisets():
         raise UsageError(f"{mirror_path} holds no Dandiset; make one: dandi-mirror sync 000004 -d {mirror_path}")
-    if sys.stderr.isatty():
-        from dandi_mirror.cli.progress import live
-
-        with live() as tell:
-            fresh = update_index(mirror, tell)
+    if progress.is_shown("text"):
+        with progress.live() as shown:
+            fresh = update_index(mirror, shown.doing)
     else:
         fresh = update_index(mirror, lambda dandiset, doing: None)
     if fresh.stale:
         names = ", ".join(fresh.stale[:3]) + (f" and {len(fresh.stale) - 3} more" if len(fresh.stale) > 3 else "")
-        output.say(f"the search index does not have the newest of {names}: {printable(fresh.why)}", err=True)
+        output.say(f"the search index lacks the newest changes of {names}: {printable(fresh.why)}", err=True)
     with opened(path_of(mirror)) as database:
         yield database
 
 
 def get_command(dandiset: str, version: str, path: str, mirror_path: Path) -> str:
-    """What to type to get a file, or all of a version."""
+    """Return what to type to get a file, or all of a version."""
     place = [] if mirror_path == Path() else ["-d", str(mirror_path)]
     return shlex.join(["dandi-mirror", "get", f"{dandiset}@{version}", *([path] if path else []), *place])
 
@@ -143,7 +150,7 @@ def _record(found: FoundDandiset, hit: FoundFile | None, mirror_path: Path) -> d
 
 
 def _nothing(terms: list[Term], missing: dict[str, list[str]]) -> str:
-    """Why nothing was found, as far as it can be told."""
+    """Say why nothing was found, as far as the index shows it."""
     if not missing:
         return "nothing has all of these together" if len(terms) > 1 else "nothing has this"
     words = [

@@ -1,4 +1,4 @@
-"""``dandi-mirror status``."""
+"""``dandi-mirror status``: compare the mirror with the archive."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 @click.command("status")
 @click.argument("dandisets", metavar="[ID]...", nargs=-1, shell_complete=options.complete_dandisets)
-@click.option("--all", "everything", is_flag=True, help="Those of the archive that are not mirrored, too; as a table.")
-@click.option("--offline", is_flag=True, help="Do not ask the archive; say what the last sync left.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Show a table of all Dandisets of the archive, mirrored or not."
+)
+@click.option("--offline", is_flag=True, help="Do not ask the archive; show what the last sync left.")
 @options.mirror
 @options.instance
 @options.output
@@ -33,21 +35,28 @@ if TYPE_CHECKING:
 def command(
     dandisets: tuple[str, ...], everything: bool, offline: bool, mirror_path: Path, instance: str | None, output: str
 ) -> int:
-    """Say how the mirrored Dandisets stand to the archive; nothing is written.
+    """Show how the mirrored Dandisets compare with the archive; nothing is written.
 
     \b
-    up to date    as the archive had it when it was asked
-    behind, renamed, unembargoed    the archive has moved on: run dandi-mirror sync
-    pending       something waits for the archive; the next sync completes it
-    refused       something the archive lists must not reach git (named below)
-    version gone  a tagged version is no longer in the archive; the tag stays
-    unfinished    the last sync was cut off: run it again
-    unanswered    the archive did not answer the last sync, or not as a whole
-    failed        the last sync could not be done (named below)
-    damaged       git cannot read the repository; the line below says what to type
-    gone, forbidden, embargoed, emptied    the mirror keeps what it has
-    alarm         a tagged version and the archive disagree
-    not mirrored, left out    with --all: the latter by the rules include and exclude of the settings
+    up to date      as the archive had it when it was asked
+    behind, renamed, unembargoed
+                    the archive has changed it: run dandi-mirror sync
+    pending         the archive is still working on a part; the next sync completes it
+    refused         a part of the archive's listing is not safe in git (named below)
+    version gone    the archive does not have a tagged version any more; the tag stays
+    unfinished      the last sync was interrupted: run it again
+    unanswered      the archive did not answer the last sync completely
+    failed          the last sync failed (the reason is below)
+    gone, forbidden, embargoed, emptied
+                    the archive does not show it any more; the mirror keeps what it has
+    alarm           a tagged version and the archive disagree
+    not mirrored, left out
+                    with --all: the rules include and exclude of the settings leave out the latter
+
+    \b
+    Examples:
+      dandi-mirror status -d dandi
+      dandi-mirror status 000004 --offline -d dandi
     """
     from dandi_mirror.cli.output import print_summary
     from dandi_mirror.errors import UsageError
@@ -55,7 +64,7 @@ def command(
     from dandi_mirror.mirror.state.layout import Mirror
 
     if everything and (dandisets or offline):
-        raise UsageError("--all asks the archive for all Dandisets; leave out their ids, and --offline")
+        raise UsageError("--all asks the archive for all Dandisets; leave out ids and --offline")
     mirror, names = Mirror(mirror_path.absolute()), naming.read_names(dandisets, offline=offline)
     settings = naming.settings_for(mirror_path, names, instance=instance)
     ids = naming.dandisets(names) or mirror.dandisets()
@@ -67,7 +76,7 @@ def command(
     else:
         for status in found:
             _print(status, mirror.path, output)
-    # of what was not asked for by its id, it is no failure not to be there
+    # a Dandiset that nobody named may be missing
     code = max((status.exit_code for status in found if not everything or status.word is not Word.MISSING), default=0)
     if output == "json":
         print_summary(code, dandisets=len(found))
@@ -75,7 +84,7 @@ def command(
 
 
 def _look(mirror: Mirror, ids: list[str], settings: Settings, names: list[Name], offline: bool) -> list[Status]:
-    """How each stands; where none was named, their rows are from the list of all, not each by a request of its own."""
+    """Find the status of each; if none was named, ask for the list of all, not for each by itself."""
     from dandi_mirror.mirror.monitor.status import status_of
 
     if offline:
@@ -96,13 +105,13 @@ def _look_at_all(mirror: Mirror, settings: Settings) -> list[Status]:
 
 
 def _with_token(archive: Archive, settings: Settings) -> bool:
-    """Whether to ask for what is under embargo, which is refused to those without a token."""
+    """Whether to ask for embargoed Dandisets, which the archive refuses without a token."""
     return settings.embargoed and archive.session.has_token
 
 
 @contextmanager
 def _archive(settings: Settings, said: str | None = None) -> Iterator[Archive]:
-    """The archive; ``said`` is what names call it."""
+    """Connect to the archive; ``said`` is what the names that somebody typed call it."""
     from dandi_mirror.archive.api.client import Archive
     from dandi_mirror.archive.instances import check_called
 
@@ -114,7 +123,7 @@ def _archive(settings: Settings, said: str | None = None) -> Iterator[Archive]:
 
 
 def _coloured(status: Status) -> str:
-    """The word, in red on a terminal where it ends the command with a failure; click takes colours out elsewhere."""
+    """Return the word, in red if it means a failure; click takes colours out where there is no terminal."""
     import os
 
     plain = status.exit_code == 0 or "NO_COLOR" in os.environ
@@ -127,7 +136,7 @@ def _table(found: list[Status]) -> None:
     for status in found:
         size, day, name = human_size(status.size), status.modified[:10], printable(status.name)
         line = form.format(status.dandiset, status.word, status.versions, size, day, name[:60]).rstrip()
-        click.echo(line.replace(status.word, _coloured(status), 1))
+        output.write(line.replace(status.word, _coloured(status), 1))
 
 
 def _print(status: object, path: Path, form: str) -> None:
@@ -143,7 +152,7 @@ def _print(status: object, path: Path, form: str) -> None:
     details = [f"{status.versions} version{'' if status.versions == 1 else 's'}"]
     details += [f"{status.edits} local edit{'' if status.edits == 1 else 's'}"] if status.edits else []
     line = f"{status.dandiset}  {_coloured(status)}"
-    click.echo(line if status.word is Word.MISSING else f"{line}  {', '.join(details)}")
+    output.write(line if status.word is Word.MISSING else f"{line}  {', '.join(details)}")
     if status.failure:
         output.say(f"  {printable(status.failure)}")
     for finding in output.finding_lines(status.findings):

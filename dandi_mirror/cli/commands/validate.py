@@ -1,4 +1,4 @@
-"""``dandi-mirror validate``."""
+"""``dandi-mirror validate``: check files before the archive does."""
 
 from __future__ import annotations
 
@@ -10,31 +10,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import options, output, reading
-from dandi_mirror.cli.ending import end_by_signals
+from dandi_mirror.cli import options, output, progress
+from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.text import printable
 
 if TYPE_CHECKING:
     from dandi_mirror.upload.validate import Found, Selection
 
 SHOWN = 10
-"""So many findings of a check are named; the others are counted."""
+"""How many findings of a check are named; the others are counted."""
 WORDS = {"CRITICAL": "critical", "ERROR": "error", "WARNING": "warning", "HINT": "hint", "INFO": "info"}
 
 
 @click.command("validate")
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--all", "everything", is_flag=True, help="In a clone: all files, not only those that have changed.")
+@click.option("--all", "everything", is_flag=True, help="In a clone, check all files, not only the changed ones.")
 @click.option(
     "--min-severity", type=click.Choice([word.lower() for word in WORDS]), default="warning", show_default=True,
-    help="Tell of nothing that is less; it is counted all the same.",
+    help="Count findings that are less severe, but do not print them.",
 )  # fmt: skip
-@click.option(
-    "--ignore", metavar="REGEX", help="Leave out checks in whose name this is found; they do not count, either."
-)
-@reading.jobs
-@reading.file_time
-@reading.file_memory
+@click.option("--ignore", metavar="REGEX", help="Leave out the checks whose name matches, and do not count them.")
+@options.readers
+@options.file_time
+@options.file_memory
 @options.output
 @options.log_level
 def command(
@@ -47,21 +45,28 @@ def command(
     file_memory: str,
     output: str,
 ) -> int:
-    """Say what is wrong with files: as NWB, as a Dandiset, as BIDS where there is a dataset_description.json.
+    """Check files as NWB, as a Dandiset, and as BIDS where there is a dataset_description.json.
 
-    The checks are those of `dandi validate`.  Each PATH is a file or a folder (default: the one that you are in).  In a
-    clone, files that are as the last sync left them are passed over.  Of files whose content is not here, only the
-    names are looked at.  Ends with 3 if there are errors.
+    The checks are those of `dandi validate`.  PATH is a file or a folder (default: the one that you are in).  In a
+    clone, `validate` checks the files that have changed since the last sync.  If the content of a file is not here, it
+    checks only the name.  Exits with 3 if there are errors.
+
+    \b
+    Examples:
+      dandi-mirror validate                                  what has changed in the clone that you are in
+      dandi-mirror validate sub-m1 --min-severity error
     """
-    end_by_signals()
+    end_by_signals("run the command again to check the rest")
     from dandi_mirror.upload.validate import check
+    from dandi_mirror.workflows.validate import select_files
+    from dandi_mirror.workflows.work_tree import reader_processes
 
-    telling = _Telling(min_severity.upper(), _pattern(ignore), output)
-    for root, selection, rest in _selected(paths or (Path(),), everything):
+    findings = Findings(min_severity.upper(), _pattern(ignore), output)
+    for root, selection, rest in select_files(paths or (Path(),), everything):
         files = len(selection.present) + len(selection.missing)
-        with reading.worker(jobs, file_time, file_memory) as worker, reading.progress(files, output) as heard:
-            telling.add(root, selection, rest, check(worker, root, selection, heard))
-    return telling.end()
+        with reader_processes(jobs, file_time, file_memory) as worker, progress.counting(output, files) as count:
+            findings.add(root, selection, rest, check(worker, root, selection, lambda file: count(file.name)))
+    return findings.end()
 
 
 def _pattern(text: str | None) -> re.Pattern[str] | None:
@@ -70,81 +75,11 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
     try:
         return None if text is None else re.compile(text)
     except re.error as error:
-        raise UsageError(f"--ignore {text!r} is no regular expression: {error}") from None
+        raise UsageError(f"--ignore {text!r} is not a regular expression: {error}") from None
 
 
-def _selected(paths: Iterable[Path], everything: bool) -> Iterable[tuple[Path, Selection, int]]:
-    """For each dataset or plain folder: its top, the files that are looked at, and how many are passed over."""
-    import os
-
-    from dandi_mirror.errors import UsageError
-    from dandi_mirror.mirror.locate.clones import clone_at
-    from dandi_mirror.repo.annex.edits import files
-    from dandi_mirror.repo.git.files import place_of
-    from dandi_mirror.repo.git.ignored import ignored
-    from dandi_mirror.upload.kinds import Kinds
-    from dandi_mirror.upload.validate import belongs, select
-
-    wanted: dict[Path, list[str]] = {}
-    clones = set()
-    for path in paths:
-        if not os.path.lexists(path):
-            raise UsageError(f"there is no {path}")
-        found = clone_at(str(path))
-        given = place_of(path)
-        root = found.folder if found else _top(given)
-        clones |= {root} if found else set()
-        inside = (found.name.path or "") if found else str(given.relative_to(root))
-        wanted.setdefault(root, []).append("" if inside == "." else inside.rstrip("/"))
-    for root, below in wanted.items():
-        there = files(root) if root in clones else _listing(root)
-        candidates = _changed(root) if root in clones and not everything else there
-        chosen = [name for name in candidates if any(_is_in(name, folder) for folder in below)]
-        passed = sum(belongs(name) and any(_is_in(name, folder) for folder in below) for name in {*there} - {*chosen})
-        selection = select(root, chosen, Kinds.of(there))
-        if root in clones:
-            selection.strange.update(ignored(root, filter(None, below)))
-        yield root, selection, passed
-
-
-def _changed(root: Path) -> list[str]:
-    """Files that are not as the last sync left them; where none has been, as what is checked out."""
-    from dandi_mirror.mirror.sync.draft import last_commit
-    from dandi_mirror.repo.annex.edits import read_edits
-    from dandi_mirror.repo.git.dataset import Dataset
-
-    dataset = Dataset(root)
-    return [edit.path for edit in read_edits(dataset, last_commit(dataset) or "HEAD")]
-
-
-def _is_in(path: str, folder: str) -> bool:
-    return not folder or path == folder or path.startswith(f"{folder}/")
-
-
-def _top(path: Path) -> Path:
-    """The Dandiset that a file or folder outside of git is in, or it itself."""
-    from dandi_mirror.errors import UsageError
-    from dandi_mirror.files.own import own_folder
-
-    if own_folder(path).is_folder():
-        raise UsageError(f"{path} is a mirror of many Dandisets; name a dataset in it, as {path}/000123")
-    around = next((folder for folder in (path, *path.parents) if (folder / "dandiset.yaml").is_file()), None)
-    return around or (path if path.is_dir() else path.parent)
-
-
-def _listing(root: Path) -> list[str]:
-    """The files of a folder that is no repository."""
-    import os
-
-    found = []
-    for top, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [str(Path(top, name).relative_to(root)) for name in names]
-    return sorted(found)
-
-
-class _Telling:
-    """What is told over all datasets of a call."""
+class Findings:
+    """Prints what the checks find in all datasets of a call."""
 
     def __init__(self, least: str, ignored: re.Pattern[str] | None, form: str) -> None:
         from dandi_mirror.upload.validate import SEVERITIES
@@ -157,7 +92,7 @@ class _Telling:
         self._failed = False
 
     def add(self, root: Path, selection: Selection, passed: int, found: Iterable[Found]) -> None:
-        """What was found in one of them."""
+        """Print what was found in one dataset."""
         from dandi_mirror.upload.validate import grouped
 
         kept = [one for one in found if not (self._ignored and self._ignored.search(one.id))]
@@ -176,7 +111,7 @@ class _Telling:
                 output.say(line)
 
     def end(self) -> int:
-        """The summary; the exit code."""
+        """Print the summary, and return the exit code."""
         code = 3 if self._failed else 0
         if self._form == "json":
             counts = {WORDS[severity]: count for severity, count in self._counts.items()}
@@ -191,11 +126,13 @@ class _Telling:
             output.say(f"{_plural(self._checked, 'file')} checked: {found or 'nothing found'}")
         else:
             output.say(
-                "nothing has changed since the last sync; --all checks all files" if self._passed else "no files"
+                "nothing has changed since the last sync; to check all files, add --all" if self._passed else "no files"
             )
         if self._missing:
             what = _plural(self._missing, "more file")
-            output.say(f"{what} by name only: the content is not here; to check it, dandi-mirror get PATH first")
+            output.say(
+                f"{what} by name only, because the content is not here; to check it, first run: dandi-mirror get PATH"
+            )
         return code
 
 
@@ -204,7 +141,7 @@ def _plural(count: int, word: str) -> str:
 
 
 def _lines(severity: str, group: list[Found]) -> Iterable[str]:
-    """A check, where it found something, and what to do."""
+    """Give the lines of one check: its name, where it found something, and what to do."""
     first = group[0]
     same = all(one.message == first.message for one in group)
     name = first.id if len(first.id) < 100 else f"{first.id[:99]}…"

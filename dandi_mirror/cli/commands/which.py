@@ -1,4 +1,4 @@
-"""``dandi-mirror which``."""
+"""``dandi-mirror which``: find where bytes are in the mirror."""
 
 from __future__ import annotations
 
@@ -16,22 +16,27 @@ from dandi_mirror.cli import options
 @options.output
 @options.log_level
 def command(content: str, mirror_path: Path, output: str) -> int:
-    """Say where some bytes are: in which versions of which mirrored Dandisets, and at which paths.
+    """Show where some bytes are: in which versions of which mirrored Dandisets, and at which paths.
 
     \b
-    FILE        any file; of one of git-annex its content need not be here
+    FILE        any file; if git-annex has it, its content need not be here
     SHA256      or a git-annex key
-    ASSET-ID    or its URL at the archive's API
+    ASSET-ID    or its URL at the API of the archive
     BLOB-URL    its URL in S3
 
-    Ends with 3 if they are in none.  The archive is not asked.
+    Exits with 3 if no version holds them.  The archive is not asked.
+
+    \b
+    Example:
+      dandi-mirror which recording.nwb -d dandi
     """
     from dandi_mirror.cli.commands.search import get_command, index
-    from dandi_mirror.cli.output import print_json, print_summary, say
+    from dandi_mirror.cli.output import print_json, print_summary
     from dandi_mirror.errors import NotFoundError
     from dandi_mirror.mirror.search.which import identify, occurrences
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.text import human_size, printable
+    from dandi_mirror.workflows.terminal import say
 
     what = identify(content)
     with index(mirror_path) as database:

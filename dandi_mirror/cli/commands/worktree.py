@@ -1,4 +1,4 @@
-"""``dandi-mirror worktree``."""
+"""``dandi-mirror worktree``: check out another version in a folder of its own."""
 
 from __future__ import annotations
 
@@ -17,17 +17,22 @@ from dandi_mirror.cli import options
 @options.output
 @options.log_level
 def command(version: str, folder: Path, mirror_path: Path, output: str) -> int:
-    """Lay a version out in DIR, beside the one that is checked out: a git worktree, which shares all content.
+    """Check out a version in DIR, beside the one that is checked out: a git worktree, which shares all content.
 
-    Content that is in the mirror, or in the clone (-d CLONE), is in DIR at once; what is gotten in DIR is there, too.
-    Nothing is downloaded.  It is for reading: save changes in a clone.  Take it away by deleting DIR, then
+    Content that is in the mirror, or in the clone, is in DIR at once; what you get in DIR is there, too.  Nothing is
+    downloaded.  Use DIR for reading; save changes in a clone.  To remove it, delete DIR, then run
     `git worktree prune` in the dataset.
+
+    \b
+    Example:
+      dandi-mirror worktree 000004@0.210831.2033 old -d dandi
     """
-    from dandi_mirror.cli.output import print_json, print_summary, say
-    from dandi_mirror.cli.versions import read_versions
+    from dandi_mirror.cli.output import print_json, print_summary
     from dandi_mirror.errors import DiskError, UsageError
     from dandi_mirror.mirror.locate.versions import state_of, states
     from dandi_mirror.repo.git import linked
+    from dandi_mirror.workflows.terminal import say
+    from dandi_mirror.workflows.version_ranges import read_versions
 
     dataset, dandiset, name = read_versions(version, mirror_path)
     if not name:
@@ -37,21 +42,21 @@ def command(version: str, folder: Path, mirror_path: Path, output: str) -> int:
     state = state_of(dataset, dandiset, name)
     top = mirror if dataset.path.parent == mirror else dataset.path
     if place.resolve().is_relative_to(top.resolve()):
-        raise UsageError(f"{folder} is inside {top}, which would take it for a part of itself; name another")
+        raise UsageError(f"{folder} is inside {top}, which would take it for a part of itself; name another folder")
     done = place.exists() and linked.holds(dataset, place, state.commit)
     if not done:
         if place.exists() and any(place.iterdir()):
-            raise UsageError(f"{folder} is there and not empty; name a folder that is not there yet")
+            raise UsageError(f"{folder} exists and is not empty; name a folder that does not exist")
         try:
             linked.add(dataset, place, state.commit)
         except DiskError as error:
             clone = shlex.join(["datalad", "clone", "--branch", name, str(dataset.path), str(folder)])
-            raise DiskError(f"{error}; a clone needs no right to write there: {clone}") from error
+            raise DiskError(f"{error}; a clone needs no permission to write there: {clone}") from error
     if output == "json":
         where = {"action": "worktree", "path": str(place), "type": "dataset", "refds": str(dataset.path)}
         facts = {"dandiset": dandiset, "version": state.name, "commit": state.commit}
         print_json(where | {"status": "notneeded" if done else "ok", "message": ""} | facts)
         print_summary()
     elif not done:
-        say(f"{folder}  {dandiset}@{state.name}  its content: datalad get {shlex.quote(str(folder))}")
+        say(f"{folder}  {dandiset}@{state.name}  its content: datalad -C {shlex.quote(str(folder))} get .")
     return 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
@@ -21,6 +21,7 @@ from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.state.remembered import draft_of
 from dandi_mirror.model import Finding, Kind, Report
 from dandi_mirror.repo.annex import content
+from dandi_mirror.repo.annex.content import Annexed
 from dandi_mirror.text import redacted
 
 
@@ -36,6 +37,24 @@ class ContentRules:
     """Bytes that this run may still download; it counts down. None for no limit."""
     deadline: float | None = None
     """When to end, by ``time.monotonic()``; None for no time limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentProgress:
+    """How far the content of one Dandiset has come."""
+
+    dandiset: str
+    path: str = ""
+    """The current file; empty: all is done."""
+    files_done: int = 0
+    files: int = 0
+    done: int = 0
+    """Bytes."""
+    size: int = 0
+    """Bytes of all files."""
+
+
+Follow = Callable[[ContentProgress], None]
 
 
 @dataclass(slots=True)
@@ -76,16 +95,25 @@ def missing_content(mirror: Mirror, dandiset: str) -> tuple[Finding, ...]:
     return _Memory.of(mirror, dandiset).findings
 
 
-def with_content(reports: Iterable[Report], mirror: Mirror, rules: ContentRules, options: Options) -> Iterator[Report]:
-    """Yield the reports of a sync, each with the result of downloading its Dandiset's content."""
+def with_content(
+    reports: Iterable[Report],
+    mirror: Mirror,
+    rules: ContentRules,
+    options: Options,
+    follow: Follow = lambda progress: None,
+) -> Iterator[Report]:
+    """Yield the reports of a sync, each with the result of downloading its Dandiset's content.
+
+    ``follow`` is called often during the downloads.
+    """
     if not rules.globs and not options.dry_run:
         # the settings ask for no content any more, so nothing is missing
         (mirror.own / "content").clear()
     for report in reports:
         if rules.globs and report.commit and not options.dry_run:
-            yield _add_content(mirror, report, rules, options)
-        else:
-            yield report
+            report = _add_content(mirror, report, rules, options, follow)
+            follow(ContentProgress(report.dandiset))
+        yield report
 
 
 @dataclass(slots=True)
@@ -97,7 +125,7 @@ class _Count:
     left: int = 0
 
 
-def _add_content(mirror: Mirror, report: Report, rules: ContentRules, options: Options) -> Report:
+def _add_content(mirror: Mirror, report: Report, rules: ContentRules, options: Options, follow: Follow) -> Report:
     """Download the content of a Dandiset; return its report with the result."""
     memory = _Memory.of(mirror, report.dandiset)
     state = _state(report.commit, rules)
@@ -106,7 +134,7 @@ def _add_content(mirror: Mirror, report: Report, rules: ContentRules, options: O
     options.progress(report.dandiset, "getting content")
     before, findings, count = set(memory.findings), list[Finding](), _Count()
     try:
-        complete = _get(mirror, report, rules, options.branch, findings, count)
+        complete = _get(mirror, report, rules, options.branch, findings, count, follow)
         memory.done, memory.findings = state if complete and not findings else "", tuple(findings)
         memory.write()
     except Exception as error:
@@ -130,7 +158,13 @@ def _state(commit: str, rules: ContentRules) -> str:
 
 
 def _get(
-    mirror: Mirror, report: Report, rules: ContentRules, branch: str, findings: list[Finding], count: _Count
+    mirror: Mirror,
+    report: Report,
+    rules: ContentRules,
+    branch: str,
+    findings: list[Finding],
+    count: _Count,
+    follow: Follow,
 ) -> bool:
     """Download content; return False if some was left out because the run's own limit was reached."""
     dataset = mirror.dataset(report.dandiset)
@@ -145,8 +179,11 @@ def _get(
     sizes = {file.key: file for file in chosen}
     then = mirror.index.get(report.dandiset)
     closed = then is not None and draft_of(then.row).embargo_status not in {"", "OPEN"}
-    with closing(content.get(dataset.path, sizes, rules.deadline, secrets=closed)) as answers:
+    bar = _Bar(report.dandiset, list(sizes.values()), follow)
+    arrived = bar.arrived
+    with closing(content.get(dataset.path, sizes, rules.deadline, secrets=closed, arrived=arrived)) as answers:
         for key, reason in answers:
+            bar.next()
             if reason:
                 findings.append(Finding(branch, sizes[key].path, Kind.CONTENT, redacted(reason)[:300]))
                 continue
@@ -154,3 +191,28 @@ def _get(
             count.brought_size += sizes[key].size
             rules.left = None if rules.left is None else rules.left - sizes[key].size
     return len(chosen) == len(fitting) and count.brought + len(findings) == len(chosen)
+
+
+class _Bar:
+    """Follows the files of one Dandiset as they come, one after the other."""
+
+    def __init__(self, dandiset: str, files: list[Annexed], follow: Follow) -> None:
+        self._dandiset = dandiset
+        self._files = files
+        self._follow = follow
+        self._count = 0
+        self._before = 0
+        self._size = sum(file.size for file in files)
+        self.arrived(0)
+
+    def arrived(self, size: int) -> None:
+        """So many bytes of the current file are here."""
+        if self._count < len(self._files):
+            path, files = self._files[self._count].path, len(self._files)
+            self._follow(ContentProgress(self._dandiset, path, self._count, files, self._before + size, self._size))
+
+    def next(self) -> None:
+        """The current file is done, for better or worse."""
+        self._before += self._files[self._count].size
+        self._count += 1
+        self.arrived(0)

@@ -186,5 +186,5 @@ def _outcome(dandiset: str, future: Future[Report], pace: Pace) -> Report:
         why = "the scheduler has dropped it"
     except Exception as error:
         # raised by the cluster, not by the task: its worker has died
-        why = f"no worker came to its end ({type(error).__name__}: {error})"
+        why = f"no worker came to its end ({error or 'it does not say why'})"
     return Report(dandiset, "error", f"{why}; run the command again", TemporaryError.exit_code)

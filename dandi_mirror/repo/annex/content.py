@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 from tempfile import TemporaryFile
 from threading import Timer
+from typing import IO
 
 from dandi_mirror.repo.git.process import failure, git, start
 
@@ -56,18 +57,26 @@ def keys_at(folder: Path, place: str) -> list[str]:
 
 
 def get(
-    folder: Path, keys: Iterable[str], deadline: float | None, *, secrets: bool = False, web: bool = True
+    folder: Path,
+    keys: Iterable[str],
+    deadline: float | None,
+    *,
+    secrets: bool = False,
+    web: bool = True,
+    arrived: Callable[[int], None] | None = None,
 ) -> Generator[tuple[str, str], None, None]:
     """Bring the content of keys, one after the other; each key with why it did not come, or an empty string.
 
     Each is asked for when the one before has been answered, so that a caller may stop at any of them.  What is being
     brought at the ``deadline`` (by ``time.monotonic()``) is cut off; git-annex goes on with it another time.
     ``secrets``: it needs a token for it.  ``web``: whether git-annex may ask the URLs that it knows.
+    ``arrived`` is called with the bytes of the current key that are here.
 
     Raises:
         DiskError, GitError: git-annex ended before it had answered.
     """
-    arguments = (*(() if web else _NO_WEB), "annex", "get", "--batch-keys", "--json", "--json-error-messages")
+    told = ["--json-progress"] if arrived else []
+    arguments = (*(() if web else _NO_WEB), "annex", "get", "--batch-keys", "--json", "--json-error-messages", *told)
     with TemporaryFile() as errors:
         # it may run for hours: not with the locks of whatever other thread is writing when it starts
         child = start(folder, arguments, stderr=errors.fileno(), locks=False, secrets=secrets)
@@ -77,7 +86,7 @@ def get(
                 try:
                     child.stdin.write(key.encode() + b"\n")
                     child.stdin.flush()
-                    line = child.stdout.readline()
+                    line = _answer(child.stdout, arrived)
                 except BrokenPipeError:
                     line = b""
                 if not line and deadline is not None and time.monotonic() >= deadline:
@@ -106,6 +115,15 @@ def _ended(child: Popen[bytes], deadline: float | None) -> Iterator[None]:
             raise
         finally:
             clock.cancel()
+
+
+def _answer(lines: IO[bytes], arrived: Callable[[int], None] | None) -> bytes:
+    """The line that ends a key; lines before it tell how far the key has come."""
+    for line in lines:
+        if arrived is None or b'"byte-progress"' not in line:
+            return line
+        arrived(int(json.loads(line)["byte-progress"]))
+    return b""
 
 
 def _reason(answer: dict[str, object]) -> str:

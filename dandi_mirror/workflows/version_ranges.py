@@ -1,4 +1,4 @@
-"""Which dataset, and which of its versions, somebody means who types ``000004@0.210831.2033..0.220126.1852``."""
+"""Read the name of a dataset and of its versions, such as ``000004@0.210831.2033..0.220126.1852``."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from dandi_mirror.workflows.naming import check_names, read_name
 if TYPE_CHECKING:
     from dandi_mirror.repo.git.dataset import Dataset
 
-# what no name has for a version: two of them, or a commit of the draft
+# a range of versions, or a commit of the draft
 _VERSIONS = re.compile(r"(.+)@([^@/]*\.\.[^@/]*|[0-9a-f]{7,40})")
 
 
 def read_versions(text: str, mirror_path: Path) -> tuple[Dataset, str, str]:
-    """The dataset in the mirror, or the clone, that a name means; the Dandiset's id; and what is said of versions.
+    """Find the dataset in the mirror, or the clone, that somebody means.
 
-    The latter is empty, a version, a commit's id, or ``A..B`` of which either may be empty.
+    Returns the dataset, the id of its Dandiset, and its versions: empty, a version, a commit id, or ``A..B``, where
+    A or B may be empty.
 
     Raises:
-        UsageError: it is no name of a Dandiset, or it is not here.
+        UsageError: it is not the name of a Dandiset, or the Dandiset is not here.
     """
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.locate.clones import clone_at
@@ -34,11 +35,11 @@ def read_versions(text: str, mirror_path: Path) -> tuple[Dataset, str, str]:
     clone = clone_at(base)
     if not name.dandiset or not (name.whole or clone):
         wanted = name.dandiset or "000004"
-        raise UsageError(f"{text}: this takes a Dandiset or a version of it; write {wanted} or {wanted}@VERSION")
+        raise UsageError(f"{text}: name a Dandiset or a version of it; write {wanted} or {wanted}@VERSION")
     if clone and clone.name == name:
-        # the version of its record is that of what is checked out, and nothing that was typed
+        # the version in the clone's record is what is checked out, not what somebody typed
         return Dataset(clone.folder), name.dandiset, versions
     check_names(mirror_path, [name])
     if versions and name.version:
-        raise UsageError(f"{text} says versions twice; write {name.dandiset}@{versions}")
+        raise UsageError(f"{text} names versions twice; write {name.dandiset}@{versions}")
     return dataset_of(mirror_path.absolute(), name.dandiset), name.dandiset, versions or name.version or ""

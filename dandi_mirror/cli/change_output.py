@@ -1,4 +1,4 @@
-"""How changes between versions are printed: lines for people, Markdown for a release's notes, and JSON records."""
+"""What `log` and `diff` print: lines for people, Markdown for release notes, and JSON records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dandi_mirror.mirror.history.diff import Changes, ComparedFile, FieldChange, Pair, VersionTotals
 
 SHOWN = 10
-"""So many files of a kind are named to people; the others are counted."""
+"""How many files of a kind are named to people; the others are counted."""
 
 WORDS = {
     "added": "added",
@@ -26,12 +26,12 @@ _SHORT = {"added": "+{}", "removed": "-{}", "replaced": "~{}", "renamed": "{} re
 
 
 def day(seconds: int) -> str:
-    """``2022-01-26``."""
+    """Return the day of a time in seconds, as ``2022-01-26``."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
 
 
 def short(changes: Changes) -> str:
-    """``+3 -1 ~2, 4 renamed, 12 edited; Dandiset: name``."""
+    """Sum changes up, as ``+3 -1 ~2, 4 renamed, 12 edited; Dandiset: name``."""
     counts = [_SHORT[kind].format(f"{count:,}") for kind, count in changes.counts().items()]
     signs = " ".join(word for word in counts if " " not in word)
     words = ", ".join([*([signs] if signs else []), *(word for word in counts if " " in word)])
@@ -40,18 +40,18 @@ def short(changes: Changes) -> str:
 
 
 def top(name: str) -> str:
-    """The key at the top of a record that a field belongs to."""
+    """Return the top-level key of the record that a field belongs to."""
     return name.partition(".")[0]
 
 
 def totals(held: VersionTotals) -> list[str]:
-    """Subjects, sessions, files and bytes, as cells."""
+    """Return the cells for subjects, sessions, files and bytes."""
     facts = held.facts()
     return [*(f"{facts[name]:,}" for name in ("subjects", "sessions", "files")), human_size(facts["bytes"])]
 
 
 def text(changes: Changes) -> Iterator[str]:
-    """What changed, for people."""
+    """Give the lines for people."""
     rows = [["", "before", "after", ""], *_rows(changes)]
     yield from table(rows)
     yield from [] if changes else ["no file and no field of a record differs"]
@@ -62,7 +62,7 @@ def text(changes: Changes) -> Iterator[str]:
 
 
 def markdown(changes: Changes, heading: str) -> Iterator[str]:
-    """What changed, as a section of Markdown."""
+    """Give the lines of a section in Markdown."""
     yield f"## {escaped(heading)}\n"
     yield from markdown_table([["", "before", "after", "change"], *_rows(changes)])
     yield from [] if changes else ["\nNo file and no field of a record differs."]
@@ -73,7 +73,7 @@ def markdown(changes: Changes, heading: str) -> Iterator[str]:
 
 
 def refused_line(name: str, changes: Changes) -> str:
-    """What is said of a version with records that cannot be used; empty if it has none."""
+    """Return the line about records of a version that cannot be used; empty if there are none."""
     if not (number := changes.after.refused):
         return ""
     many = f"{number:,} records" if number > 1 else "a record"
@@ -81,7 +81,7 @@ def refused_line(name: str, changes: Changes) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Columns as wide as they must be; all but the first and the last are numbers."""
+    """Give the lines of a table; all columns but the first and the last are numbers."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     last = len(widths) - 1
     for row in rows:
@@ -93,7 +93,7 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The same as a table of Markdown; the first row is its head."""
+    """Give the same table in Markdown; the first row is the head."""
     for number, row in enumerate(rows):
         yield f"| {' | '.join(escaped(cell) for cell in row)} |"
         if not number:
@@ -101,19 +101,19 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def escaped(words: str) -> str:
-    """Text that Markdown shows as it stands: it comes from the archive, and may hold links and tags."""
+    """Escape text of the archive, so that Markdown makes no links or tags of it."""
     return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#!~&" else letter for letter in words)
 
 
 def records(changes: Changes, folder: Path) -> Iterator[dict[str, Any]]:
-    """A JSON record for each file that changed."""
+    """Give a JSON record for each file that changed."""
     for kind in WORDS:
         for found in getattr(changes, kind):
             yield _record(kind, found, folder)
 
 
 def summary(changes: Changes) -> dict[str, Any]:
-    """What a comparison comes to, as the keys of a JSON record."""
+    """Return the totals of a comparison, as the keys of a JSON record."""
     return {
         "before": changes.before.facts(),
         "after": changes.after.facts(),
@@ -127,7 +127,7 @@ def summary(changes: Changes) -> dict[str, Any]:
 
 
 def fields(changed: Iterable[FieldChange]) -> list[dict[str, Any]]:
-    """Changed fields, as JSON has them."""
+    """Convert changed fields to JSON."""
     return [{"name": change.name, "old": list(change.old), "new": list(change.new)} for change in changed]
 
 
@@ -162,7 +162,7 @@ def _some(names: list[str]) -> str:
 
 
 def _lists(changes: Changes) -> Iterator[tuple[str, list[str], int]]:
-    """Heading, lines, and how many more there are, for each kind of change."""
+    """Give the heading, the lines, and the number of further lines for each kind of change."""
     for kind, words in WORDS.items():
         found = getattr(changes, kind)
         if found:

@@ -1,0 +1,180 @@
+"""What `upload` prints: the plan, what becomes of each step, and the summary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dandi_mirror.cli import output, progress
+from dandi_mirror.text import human_size, printable
+from dandi_mirror.workflows import terminal
+from dandi_mirror.workflows.reports import report_record
+
+if TYPE_CHECKING:
+    from dandi_mirror.model import Report
+    from dandi_mirror.upload.change.execute import Outcome
+    from dandi_mirror.workflows.upload import Upload
+    from dandi_mirror.workflows.upload_plan import Planned
+
+SHOWN = 10
+"""How many files of a kind are named on the terminal; the others are counted."""
+WORDS = {
+    "add": "to add", "replace": "to replace", "rename": "to rename", "delete": "to delete", "done": "there already",
+    "kept": "gone here, and kept there (--sync deletes)", "refused": "refused",
+    "left out": "left out, as DANDI knows no such kind of file (--include PATTERN sends them)",
+}  # fmt: skip
+
+
+def _some(paths: list[str]) -> str:
+    """Name the first of some paths, and count the others."""
+    return ", ".join(paths[:SHOWN]) + (f" and {len(paths) - SHOWN:,} more" if len(paths) > SHOWN else "")
+
+
+class UploadOutput:
+    """Prints the plan of an upload, what becomes of each step, and the summary."""
+
+    def __init__(self, folder: Path, form: str, dry_run: bool) -> None:
+        self._folder = folder
+        self.form = form
+        self._dry_run = dry_run
+        self._codes: set[int] = set()
+        self._did: Counter[str] = Counter()
+        self._statuses: Counter[str] = Counter()
+        self._sent = 0
+        self._failures = 0
+        self._junk = 0
+        self._transfer: progress.Transfer | None = None
+
+    def confirms(self, planned: Planned) -> bool:
+        """Ask, on a terminal, whether to send what would be left out, too."""
+        left = [step.path for step in planned.plan.steps if step.do == "left out"]
+        if not left or self.form == "json" or not terminal.is_interactive():
+            return False
+        output.say("DANDI does not know these as data:", err=True)
+        for path in left[:SHOWN]:
+            output.say(f"    {printable(path)}", err=True)
+        more = f" ({len(left) - SHOWN:,} more are not shown; -n names all)" if len(left) > SHOWN else ""
+        what = "it" if len(left) == 1 else f"all {len(left):,}"
+        return terminal.agree(f"send {what} all the same?{more}", "nothing was sent")
+
+    def plan(self, planned: Planned, paths: Collection[str]) -> None:
+        """Print the plan: every step in a dry run or as JSON, else the first of each kind."""
+        steps, self._junk = planned.plan.steps, len(planned.ours.junk)
+        if self.form == "json":
+            for step in steps:
+                facts = {"do": step.do, "size": step.size, "sha256": step.sha256, "from": step.old}
+                self._record("plan", step.path, "impossible" if step.reason else "ok", step.reason, facts)
+            return
+        kinds = Counter(step.do for step in steps)
+        for kind in WORDS:
+            members = [step for step in steps if step.do == kind]
+            shown = members if self._dry_run else members[:SHOWN] if kind != "refused" else []
+            for step in shown:
+                source = f"{printable(step.old)} → " if step.old else ""
+                output.say(f"{kind:>8}  {human_size(step.size):>9}  {source}{printable(step.path)}")
+            if len(members) > len(shown) and shown:
+                output.say(f"{kind:>8}  … and {len(members) - len(shown):,} more (--dry-run names all)")
+        if kinds:
+            counted = ", ".join(f"{kinds[kind]:,} {words}" for kind, words in WORDS.items() if kinds[kind])  # type: ignore[index]
+            output.say(f"{counted}; {planned.plan.unchanged:,} unchanged")
+        elif paths:
+            self.say("nothing to send: the archive has all of it")
+        if junk := planned.ours.junk:
+            what = "1 hidden file or leftover" if len(junk) == 1 else f"{len(junk):,} hidden files or leftovers"
+            self.say(f"left out: {what} of programs, as {junk[0]} (--include PATTERN sends such)")
+        if ignored := [path for path in planned.ours.ignored if path not in paths]:
+            self.say(f"left out, because git ignores {'them' if len(ignored) > 1 else 'it'}: {_some(ignored)}")
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Print what became of a step."""
+        step = outcome.step
+        if self._transfer:
+            self._transfer.done(step.path)
+        self._codes.add(outcome.exit_code)
+        self._statuses[outcome.status] += 1
+        if outcome.status == "ok":
+            self._did[step.do] += 1
+            self._sent += outcome.sent
+        if self.form == "json":
+            facts = {"do": step.do, "size": outcome.size, "sha256": outcome.sha256, "asset_id": outcome.asset_id,
+                     "from": step.old, "sent": outcome.sent, "exit_code": outcome.exit_code}  # fmt: skip
+            self._record("upload", step.path, outcome.status, outcome.message, facts)
+        elif outcome.message and outcome.exit_code:
+            self._failures += 1
+            if self._failures <= SHOWN or self._dry_run:
+                output.say(f"{printable(step.path)}: {printable(outcome.message)}", err=True)
+
+    def _record(self, action: str, path: str, status: str, message: str, facts: dict[str, object]) -> None:
+        record = {"action": action, "path": str(self._folder / path), "type": "file", "refds": str(self._folder)}
+        output.print_json(
+            record | {"status": status, "message": message, "file": path, "dry_run": self._dry_run} | facts
+        )
+
+    def synced(self, report: Report) -> bool:
+        """Print the report of the sync before the plan; return whether it failed, or met edits that are in the way."""
+        self._codes.add(report.exit_code)
+        self._report(report)
+        return report.status in {"error", "impossible"} or any(found.kind == "worktree" for found in report.findings)
+
+    def kept(self, branch: str) -> None:
+        """Print where the commits of the person are."""
+        if branch:
+            self.say(f"what you had committed is kept on the branch {branch}")
+
+    def unfinished(self, upload: Upload, planned: Planned) -> None:
+        """Print how many uploads at the archive are unfinished, as a killed run leaves them, and how to clear them."""
+        if not (count := upload.unfinished(planned)):
+            return
+        url = f"{upload.archive.session.api_url}/dandisets/{upload.dandiset}/uploads/"
+        self.say(
+            f"{count:,} unfinished upload{'' if count == 1 else 's'} at the archive, as an upload that was killed "
+            f"leaves behind; the embargo cannot be lifted before they are cleared. When nobody uploads to "
+            f"{upload.dandiset} any more, clear them: curl -X DELETE -H 'Authorization: token YOUR-API-KEY' {url}"
+        )
+
+    def _report(self, report: Report) -> None:
+        if self.form == "json":
+            output.print_json(report_record(report, self._folder.parent, False))
+        elif report.status != "notneeded" or report.message or report.findings:
+            output.say(output.report_line(report, False), err=report.status in {"error", "impossible"})
+            for line in output.finding_lines(report.findings):
+                output.say(line, err=True)
+
+    def say(self, line: str) -> None:
+        """Print something for people that is not about a file."""
+        if self.form == "text":
+            output.say(printable(line), err=True)
+
+    @contextmanager
+    def progress(self, planned: Planned, upload: Upload) -> Iterator[Callable[[str], None]]:
+        """Show a bar on a terminal; call what this gives with what is being done."""
+        steps = planned.plan.changes
+        names, size = [step.path for step in steps], sum(step.size for step in steps)
+        with progress.transferring(self.form, names, size, lambda: upload.meter.passed) as self._transfer:
+            yield self._transfer.doing
+        self._transfer = None
+
+    def end(self, report: Report | None) -> int:
+        """Print the report of the sync and the summary, and return the exit code."""
+        from dandi_mirror.errors import exit_code
+
+        if report:
+            self._codes.add(report.exit_code)
+        code = exit_code(self._codes)
+        if self.form == "json":
+            if report:
+                self._report(report)
+            output.print_summary(code, **self._statuses, sent=self._sent, junk=self._junk)
+            return code
+        if self._failures > SHOWN and not self._dry_run:
+            output.say(f"… and {self._failures - SHOWN:,} more (-f json names all)", err=True)
+        if self._did:
+            past = {"add": "added", "replace": "replaced", "rename": "renamed", "delete": "deleted"}
+            counted = ", ".join(f"{past[kind]} {count:,}" for kind, count in self._did.items())
+            output.say(f"{counted}; sent {human_size(self._sent)}")
+        if report:
+            self._report(report)
+        return code

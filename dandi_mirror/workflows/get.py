@@ -1,0 +1,204 @@
+"""Get the content of files: in a clone, in a mirror's dataset, or in a clone that is made first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dandi_mirror.workflows.tokens import content_access
+
+if TYPE_CHECKING:
+    from dandi_mirror.mirror.contents.selection import FileSelection
+    from dandi_mirror.mirror.fetch.get import GetPlan, GetResult
+    from dandi_mirror.mirror.locate.targets import Target
+    from dandi_mirror.repo.annex.clone import Clone
+    from dandi_mirror.workflows.results import Results
+
+
+class ContentRun:
+    """Gets the content that one call asks for, from one dataset after the other."""
+
+    def __init__(
+        self, mirror_path: Path, instance: str | None, selection: FileSelection, jobs: int, results: Results
+    ) -> None:
+        self._mirror_path = mirror_path
+        self._instance = instance or ""
+        self._given = instance
+        self._hosts: frozenset[str] = frozenset()
+        self._selection = selection
+        self._jobs = jobs
+        self._results = results
+
+    def run(self, what: Iterable[str]) -> None:
+        """Get what somebody typed: paths, or Dandisets with paths.
+
+        Raises:
+            UsageError: something of it means nothing; then nothing has been fetched.
+            DiskError: there is no room for it, or the disk is not ours to write.
+        """
+        places = self._places(what)
+        self._check_room(places)
+        for place in places:
+            self._one(place)
+
+    def _places(self, what: Iterable[str]) -> list[Target]:
+        """Find the datasets that somebody means."""
+        from dandi_mirror.archive.instances import instance_name
+        from dandi_mirror.mirror.locate.targets import read_targets
+        from dandi_mirror.mirror.state.layout import Mirror
+        from dandi_mirror.workflows.naming import read_file, settings_for
+
+        names = []
+
+        def read(text: str):  # type: ignore[no-untyped-def]
+            names.append(read_file(text, self._mirror_path, self._given))
+            return names[-1]
+
+        def archive_of(name):  # type: ignore[no-untyped-def]
+            settings = settings_for(self._mirror_path, [name], instance=self._given)
+            self._hosts = frozenset(settings.content_hosts)
+            return instance_name(settings.instance)
+
+        found = read_targets(what, read, Mirror(self._mirror_path.absolute()), archive_of)
+        self._instance = settings_for(self._mirror_path, names, instance=self._given).instance
+        return found
+
+    def _check_room(self, places: list[Target]) -> None:
+        """Refuse several datasets that do not fit together, before anything of one is fetched."""
+        if len(places) > 1 and not self._results.dry_run and self._selection.most is None:
+            from dandi_mirror.mirror.fetch.preview import check_room
+
+            check_room(places, self._selection)
+
+    def _one(self, place: Target) -> None:
+        """Get all that was asked for of one dataset."""
+        from dataclasses import replace
+
+        from dandi_mirror.mirror.fetch.get import plan_get
+        from dandi_mirror.mirror.locate.targets import make
+        from dandi_mirror.repo.annex.clone import Clone
+        from dandi_mirror.repo.git.siblings import fetch_annex_branch, lacks_annex_branch
+
+        new = place.source or place.member_of
+        if new and self._results.dry_run:
+            self._preview_clone(place)
+            return
+        if new:
+            make(place)
+            how = f"cloned from {place.source} into" if place.source else "installed in"
+            self._results.say(f"{place.dandiset} {how} {place.folder}")
+        clone = Clone(place.folder)
+        if lacking := lacks_annex_branch(clone.dataset):
+            self._results.say(f"{clone.path} was cloned without {lacking}, which says where content is; it is fetched")
+            if trouble := fetch_annex_branch(clone.dataset):
+                self._results.say(trouble)
+        clone.prepare()
+        choice = plan_get(clone, replace(self._selection, paths=tuple(place.paths)), _commit(clone, place))
+        self._say_what_is_checked_out(clone, place)
+        self._say_what_cannot_come(clone.path, choice)
+        if self._results.dry_run:
+            self._preview(clone.path, choice)
+        else:
+            self._bring(clone, choice)
+        self._spend(choice)
+
+    def _say_what_is_checked_out(self, clone: Clone, place: Target) -> None:
+        """Say that another version is checked out, so that some of the content that comes is not visible."""
+        commit = _commit(clone, place)
+        if commit and not clone.dataset.has_checked_out(commit):
+            what = clone.dataset.head_branch() or "another version"
+            self._results.say(
+                f"{clone.path} has {what} checked out, not {place.version}; content comes, but to see the files of "
+                f"that version: git -C {clone.path} checkout {place.version}"
+            )
+
+    def _spend(self, choice: GetPlan) -> None:
+        """Leave the rest of the budget to the next dataset."""
+        from dataclasses import replace
+
+        if self._selection.most is not None:
+            self._selection = replace(self._selection, most=max(0, self._selection.most - choice.size))
+        if choice.beyond:
+            self._results.say(f"{choice.beyond:,} more are beyond --max-size")
+
+    def _say_what_cannot_come(self, folder: Path, choice: GetPlan) -> None:
+        for text in choice.nothing:
+            hint = f"; did you mean {choice.near[text]}?" if text in choice.near else ""
+            if text.rstrip("/").endswith((".zarr", ".ngff")):
+                hint = "; datasets do not hold Zarrs yet: dandi-mirror download brings them as plain files"
+            self._tell(folder, _nothing(text, f"there is no such file, folder or match{hint}"))
+        for path in choice.odd:
+            words = "its link does not name a key of git-annex, so its content is unknown; ask whoever made the dataset"
+            self._tell(folder, _nothing(path, words))
+        if choice.unmet:
+            self._tell(folder, _nothing(".", f"no file fits --where {choice.unmet}"))
+
+    def _preview_clone(self, place: Target) -> None:
+        """Say what would come from a clone that is not made: ask its mirror, if that is here, else the archive."""
+        from dataclasses import replace
+
+        from dandi_mirror.mirror.fetch.preview import preview
+        from dandi_mirror.workflows import tokens
+
+        selection = replace(self._selection, paths=tuple(place.paths))
+        choice = preview(place, selection, lambda look: tokens.asked(self._instance, None, look))
+        self._results.say(
+            f"{place.dandiset} would be cloned from {place.source or place.member_of} into {place.folder}"
+        )
+        self._say_what_cannot_come(place.folder, choice)
+        self._preview(place.folder, choice)
+        self._spend(choice)
+
+    def _bring(self, clone: Clone, choice: GetPlan) -> None:
+        from dandi_mirror.addresses import Allowed
+        from dandi_mirror.archive.content.single import ByteCounter
+        from dandi_mirror.archive.instances import api_url
+        from dandi_mirror.errors import MirrorError
+        from dandi_mirror.mirror.fetch.get import get_content
+
+        # what the clone says about itself does not count: only what a person named, or lets git-annex ask
+        allowed = Allowed.named(api_url(self._instance), self._hosts, clone.addresses)
+        access, meter = content_access(clone.closed_api() or self._instance, allowed), ByteCounter()
+        names = [file.path for file in choice.missing]
+        with self._results.progress(names, choice.size, lambda: meter.received):
+            try:
+                for got in get_content(clone, choice, access, self._jobs, meter):
+                    self._tell(clone.path, got)
+            except MirrorError as error:
+                self._results.ended_by(error)
+                raise
+
+    def _preview(self, folder: Path, choice: GetPlan) -> None:
+        from dandi_mirror.mirror.fetch.get import GetResult, size_of
+
+        for file in choice.missing:
+            self._tell(folder, GetResult(file.path, file.key, size_of(file.key)))
+
+    def _tell(self, folder: Path, got: GetResult) -> None:
+        facts = {"path": str(folder / got.path), "refds": str(folder), "file": got.path, "key": got.key}
+        self._results.file(got.path, got.status, got.message, got.size, got.exit_code, facts)
+
+
+def _commit(clone: Clone, place: Target) -> str | None:
+    """The commit whose files somebody means; None: what is checked out.
+
+    Raises:
+        UsageError: there is no such version.
+    """
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.model import DRAFT
+
+    if place.version is None:
+        return None
+    refs = [f"refs/heads/{DRAFT}", f"refs/remotes/origin/{DRAFT}"]
+    for ref in refs if place.version == DRAFT else [f"refs/tags/{place.version}"]:
+        if clone.dataset.ref(ref):
+            return f"{ref}^{{commit}}"
+    raise UsageError(f"{clone.path} has no version {place.version}; see which there are: git -C {clone.path} tag")
+
+
+def _nothing(text: str, message: str) -> GetResult:
+    from dandi_mirror.mirror.fetch.get import GetResult
+
+    return GetResult(text, status="impossible", message=message, exit_code=3)

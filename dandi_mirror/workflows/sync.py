@@ -1,0 +1,132 @@
+"""Sync Dandisets: which ones somebody asked for, the sync itself, and the content that the settings ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dandi_mirror.errors import UsageError
+from dandi_mirror.workflows import naming, tokens
+
+if TYPE_CHECKING:
+    from dandi_mirror.archive.credentials import Token
+    from dandi_mirror.archive.names import Name
+    from dandi_mirror.config import Settings
+    from dandi_mirror.mirror.fetch.scheduled import Follow
+    from dandi_mirror.mirror.state.layout import Mirror
+    from dandi_mirror.mirror.state.options import Options, Pace
+    from dandi_mirror.model import DandisetRow, Report
+    from dandi_mirror.workflows.watch import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """Which Dandisets somebody asked for."""
+
+    ids: list[str]
+    everything: bool
+    instance: str | None
+    """The archive, as the names that somebody typed call it."""
+    here: list[str]
+    """The Dandisets that the mirror holds, if somebody typed no ids."""
+
+    @property
+    def words(self) -> dict[str, object]:
+        """The same for the log of the run."""
+        return {"asked": self.ids or ("all" if self.everything else "mirrored")}
+
+
+def select(
+    settings: Settings, mirror: Mirror, names: list[Name], everything: bool, flags: Mapping[str, object]
+) -> Selected:
+    """Find the Dandisets that somebody means.
+
+    Raises:
+        UsageError: the parts of what was typed do not fit together, or mean no Dandiset.
+    """
+    ids = _ids(settings.instance, names, everything, flags)
+    here = [] if ids else mirror.dandisets()
+    if not ids and not everything and not here:
+        raise UsageError(f"{mirror.path} holds no Dandiset yet; name one: dandi-mirror sync 000004 -d {mirror.path}")
+    return Selected(ids, everything, naming.said(names), here)
+
+
+def check(selected: Selected, settings: Settings, accepted: tuple[str, ...], scheduler: str | None) -> None:
+    """See that the options fit what was selected.
+
+    Raises:
+        UsageError: they do not.
+    """
+    _check_accepted(accepted, selected.ids)
+    if scheduler and settings.embargoed:
+        raise UsageError("the workers of a cluster get no API key: leave out --embargoed, or --scheduler")
+
+
+def _ids(instance: str, names: Iterable[Name], everything: bool, flags: Mapping[str, object]) -> list[str]:
+    """Return the ids that somebody typed."""
+    from dandi_mirror.archive.instances import api_url
+
+    api_url(instance)
+    ids = naming.dandisets(names)
+    if everything and ids:
+        raise UsageError("name Dandisets, or give --all, but not both")
+    if ids and (flags["include"] or flags["exclude"]):
+        raise UsageError(
+            "--include and --exclude choose among all Dandisets; name Dandisets, or give rules, but not both"
+        )
+    return ids
+
+
+def _check_accepted(versions: tuple[str, ...], ids: list[str]) -> None:
+    from dandi_mirror.model import is_version_id
+
+    if versions and len(ids) != 1:
+        raise UsageError("--accept-changed needs the one Dandiset that has this version; name it, too")
+    for version in versions:
+        if not is_version_id(version):
+            raise UsageError(f"{version!a} is not a published version; write it like 0.220126.1852")
+
+
+def synced(
+    settings: Settings,
+    mirror: Mirror,
+    selected: Selected,
+    options: Options,
+    pace: Pace,
+    watch: Watch,
+    token: Token | None,
+    follow: Follow,
+    begins: Callable[[], None],
+) -> Iterator[Report]:
+    """Sync what was selected, and give each Dandiset's report when its content has come, too.
+
+    ``follow`` is told how content comes; ``begins`` is called when it is known which Dandisets there are.
+    """
+    from dandi_mirror.archive.api.client import Archive
+    from dandi_mirror.archive.instances import check_called
+    from dandi_mirror.mirror.fetch.scheduled import ContentRules, with_content
+    from dandi_mirror.mirror.sync.run import list_all, sync_many
+
+    ids = selected.ids
+    content = ContentRules(settings.get, settings.get_budget_each, settings.get_budget, pace.deadline)
+    with closing(tokens.session(settings, token)) as session:
+        watch.session, archive, listed = session, Archive(session), None
+        check_called(selected.instance, archive.instance)
+        if not ids:
+            listed = list_all(archive, mirror, options)
+            ids = _by_rules(settings, listed.ids if selected.everything else selected.here, listed.rows)
+            watch.left_out = frozenset(selected.here) - frozenset(ids)
+        begins()
+        reports = sync_many(archive, mirror, ids, options, pace, listed)
+        yield from with_content(reports, mirror, content, options, follow)
+
+
+def _by_rules(settings: Settings, ids: list[str], rows: Mapping[str, DandisetRow | None]) -> list[str]:
+    from dandi_mirror.mirror.sync.filters import Rules
+
+    if not settings.include and not settings.exclude:
+        return ids
+    rules = Rules(settings.include, settings.exclude)
+    return [name for name in ids if rules.take(name, row.draft.name if (row := rows.get(name)) else None)]

@@ -1,0 +1,103 @@
+"""Lines and questions for the person at the terminal: everything that a command prints goes through here.
+
+No text of a repository or an archive reaches the terminal raw: :func:`say` escapes it.  While a live display is on the
+terminal (see ``cli/progress.py``), lines appear above it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from dandi_mirror.errors import DiskError, MirrorError, PartError
+from dandi_mirror.text import printable
+
+_displays: list[Callable[[str], None]] = []
+"""What prints a line above the live display, while there is one."""
+
+
+class Unanswered(MirrorError):
+    """Somebody pressed Ctrl-C, or closed the input, instead of answering a question."""
+
+    exit_code = 130
+
+
+def is_interactive() -> bool:
+    """Whether a person can be asked: input and errors are on a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print lines for people, with every letter escaped that is invisible or moves the cursor.
+
+    Raises:
+        DiskError: the output cannot be written.
+    """
+    write("\n".join(printable(line) for line in text.split("\n")), err=err)
+
+
+def write(text: str, *, err: bool = False) -> None:
+    """Print text as it is; for JSON, for colours, and for what :func:`say` has escaped.
+
+    Raises:
+        DiskError: the output cannot be written, for example because the disk is full.
+    """
+    stream = sys.stderr if err else sys.stdout
+    if _displays and stream.isatty():
+        _displays[-1](text)
+        return
+    try:
+        click.echo(text, err=err)
+    except BrokenPipeError:
+        raise  # whoever reads has seen enough
+    except OSError as error:
+        raise DiskError(f"cannot write the output: {error.strerror or error}") from error
+
+
+@contextmanager
+def display(print_above: Callable[[str], None]) -> Iterator[None]:
+    """Let ``print_above`` print every line that goes to the terminal while this block lasts."""
+    _displays.append(print_above)
+    try:
+        yield
+    finally:
+        _displays.remove(print_above)
+
+
+def confirm(question: str, nothing: str) -> None:
+    """Ask before something that cannot be undone; ``nothing`` says what did not happen if the answer is no.
+
+    Raises:
+        PartError: the answer is no.
+        Unanswered: there is no answer.
+    """
+    if not agree(question, nothing):
+        raise PartError(nothing)
+
+
+def agree(question: str, nothing: str, *, default: bool = False) -> bool:
+    """Ask a question that yes or no answers; ``nothing`` says what did not happen if there is no answer.
+
+    Raises:
+        Unanswered: there is no answer.
+    """
+    try:
+        return click.confirm(printable(question), default=default, err=True)
+    except click.Abort:
+        raise Unanswered(f"interrupted; {nothing}") from None
+
+
+def ask_secret(question: str, nothing: str) -> str:
+    """Ask for something that is not shown while it is typed.
+
+    Raises:
+        Unanswered: there is no answer.
+    """
+    try:
+        answer: str = click.prompt(printable(question), hide_input=True, err=True)
+    except click.Abort:
+        raise Unanswered(f"interrupted; {nothing}") from None
+    return answer.strip()
