@@ -23,7 +23,7 @@ from benchmarks.child import measure
 from benchmarks.peer import record
 from dandi_mirror import __version__
 from dandi_mirror.repo.git.process import child_environment
-from dandi_mirror.repo.git.programs import look_all
+from dandi_mirror.repo.git.programs import installed_programs
 
 Row = tuple[str, ...]
 
@@ -280,7 +280,7 @@ def _packs(folder: Path) -> str:
 
 
 def _print_table(title: str, rows: list[Row]) -> None:
-    parts = ", ".join(f"{found.program.name} {found.version.partition('-g')[0]}" for found in look_all())
+    parts = ", ".join(f"{found.program.name} {found.version.partition('-g')[0]}" for found in installed_programs())
     print(f"{title}\n{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {parts}, "
           f"dandi-mirror {__version__}, load {os.getloadavg()[0]:.1f}\n")  # fmt: skip
     widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(max(map(len, rows)))]

@@ -117,19 +117,19 @@ class _Bare:
 
 def _send(api_url: str, work: Path) -> None:
     from dandi_mirror.archive.http.session import Session
-    from dandi_mirror.upload.change.register import Change, register
+    from dandi_mirror.upload.change.register import AssetChange, register
     from dandi_mirror.upload.send.send import send_blobs
-    from dandi_mirror.upload.send.types import Sent, Source
+    from dandi_mirror.upload.send.types import Sent, SourceFile
 
     files = sorted((work / "sub-1").iterdir())
     with closing(Session(api_url, TOKEN)) as session:
 
-        def changes() -> Iterator[Change]:
-            sources = [Source(file, f"sub-1/{file.name}", BARE) for file in files]
+        def changes() -> Iterator[AssetChange]:
+            sources = [SourceFile(file, f"sub-1/{file.name}", BARE) for file in files]
             for sent in send_blobs(session, sources, work / "state"):
                 assert isinstance(sent, Sent), sent
                 record = {"path": sent.source.path, "schemaKey": "Asset", "encodingFormat": "application/octet-stream"}
-                yield Change(record, sent.blob)
+                yield AssetChange(record, sent.blob)
 
         list(register(session, BARE, changes()))
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from dandi_mirror.embedded import Archive, Request
 from dandi_mirror.mirror.contents.selection import pick_within
 from dandi_mirror.mirror.monitor.run_log import past_runs
-from dandi_mirror.repo.annex.content import Annexed
+from dandi_mirror.repo.annex.content import AnnexedFile
 from tests.conftest import MirrorOfTest, run
 from tests.support.waiting import LONG, SOON
 
@@ -174,7 +174,12 @@ def test_a_dry_run_brings_nothing(dated: MirrorOfTest) -> None:
 
 
 def test_who_fits_is_picked_newest_first_and_each_key_once() -> None:
-    files = [Annexed("old", "K1", 5), Annexed("new", "K2", 6), Annexed("mid", "K3", 50), Annexed("same", "K2", 6)]
+    files = [
+        AnnexedFile("old", "K1", 5),
+        AnnexedFile("new", "K2", 6),
+        AnnexedFile("mid", "K3", 50),
+        AnnexedFile("same", "K2", 6),
+    ]
     times = {"old": "2020-01-01T00:00:00Z", "new": "2024-01-01T00:00:00Z", "mid": "2022-01-01T00:00:00Z"}
     assert [file.path for file in pick_within(files, times, None)] == ["new", "mid", "old"]
     assert [file.path for file in pick_within(files, times, 12)] == ["new", "old"], (

@@ -7,7 +7,7 @@ from itertools import count, islice
 from pathlib import Path
 
 from dandi_mirror.embedded import Archive
-from dandi_mirror.repo.git.garbage import MOST_LOOSE, MOST_PACKS, pays
+from dandi_mirror.repo.git.garbage import MOST_LOOSE, MOST_PACKS, is_worthwhile
 from dandi_mirror.repo.git.stream import blob_id
 from tests.conftest import MirrorOfTest
 from tests.support.dandisets import seed
@@ -64,11 +64,11 @@ def test_very_many_loose_objects_pay_for_a_gc(archive: Archive, mirror: MirrorOf
     seed(archive)
     mirror.sync()
     git_dir = mirror.path / "000123" / ".git"
-    assert not pays(git_dir)
+    assert not is_worthwhile(git_dir)
     wanted = (number for number in count() if blob_id(b"%d" % number).startswith("17"))
     files = []
     for number in islice(wanted, MOST_LOOSE // 256 + 1):
         files.append(tmp_path / str(number))
         files[-1].write_bytes(b"%d" % number)
     mirror.git("hash-object", "-w", *map(str, files))
-    assert pays(git_dir)
+    assert is_worthwhile(git_dir)

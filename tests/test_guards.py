@@ -60,5 +60,5 @@ def test_a_lock_is_held_as_long_as_a_git_of_its_killed_holder_lives(tmp_path: Pa
         pass
     with end.open("w") as pipe:
         pipe.write("go on\n")
-    with lock.hold(file, "it", patience=30) as killed:
+    with lock.hold(file, "it", wait=30) as killed:
         assert killed is not None

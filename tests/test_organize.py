@@ -66,13 +66,13 @@ def test_what_cannot_be_organized_is_explained_file_by_file_and_the_rest_is_done
         Path(one["source"]).name: one for one in clone.json("organize", str(lab), "--format", "json", code=3)[:-1]
     }
     assert records["good.nwb"]["status"] == "ok" and good.exists()
-    assert "names no subject" in records["nobody.nwb"]["message"] and nobody.exists()
+    assert "has no subject" in records["nobody.nwb"]["message"] and nobody.exists()
     assert "twin2.nwb" in records["twin1.nwb"]["message"]
     assert "twin1.nwb" in records["twin2.nwb"]["message"]
     assert "truncated" in records["cut.nwb"]["message"]
     assert records["empty.nwb"]["message"] == "it is empty"
     assert "its content is not here" in records["gone.nwb"]["message"]
-    assert records["pipe.nwb"]["message"] == "it is no regular file"
+    assert records["pipe.nwb"]["message"] == "it is not a regular file"
     assert "Zarr" in records["z.zarr"]["message"]
     assert clone.status() == ["A  sub-m1/sub-m1_ses-s1.nwb"]
 
@@ -83,7 +83,7 @@ def test_nothing_is_overwritten(clone: Working, tmp_path: Path) -> None:
     place.parent.mkdir()
     place.write_bytes(b"somebody's own")
     said = clone.cli("organize", str(source), "-f", "move", code=3)
-    assert "is there and is another file" in said
+    assert "exists and is another file" in said
     assert place.read_bytes() == b"somebody's own" and source.exists()
     theirs = write_nwb(tmp_path / "b.nwb", subject="m0", session="day1")
     assert "is another file" in clone.cli("organize", str(theirs), "-f", "move", code=3)
@@ -131,14 +131,14 @@ def test_a_hardlink_shares_its_bytes_and_a_symlink_is_no_content(clone: Working,
     assert (clone.path / "sub-m1" / "sub-m1_ses-s1.nwb").samefile(hard)
     assert "sub-m1/sub-m1_ses-s1.nwb" in clone.git("annex", "find", "--in", "here")
     said = clone.cli("organize", str(soft), str(film), "-f", "symlink", code=3)
-    assert "film.nwb: it refers to media files by names that change" in said
+    assert "film.nwb: it refers to media files that get new names" in said
     (link,) = (clone.path / "sub-m2").iterdir()
     assert link.readlink() == soft
     assert clone.status() == ["A  sub-m1/sub-m1_ses-s1.nwb", f"?? sub-m2/{link.name}"]
     run("dandi-mirror", "organize", str(lab), "-f", "simulate", "--to", str(tmp_path / "new"), code=3)
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"sub-m1", "sub-m2"}
     missing = clone.cli("organize", str(film), code=3)
-    assert f"it refers to {lab / 'left.mp4'}, which is not there" in missing
+    assert f"it refers to {lab / 'left.mp4'}, which does not exist" in missing
 
 
 def test_what_git_has_already_is_renamed_by_git(clone: Working, tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_a_source_is_kept_when_git_annex_did_not_take_its_copy_in(
     repository.prepare()
     steps, _ = sources.plan(worker, [source], [], [])
     (told,) = organize.carry_out(repository, worker, steps, sources.MOVE)
-    assert told.exit_code == 3 and "git-annex did not take it in; the source is kept" in told.message
+    assert told.exit_code == 3 and "git-annex did not add it; the source is kept" in told.message
     assert source.exists()
 
 

@@ -167,7 +167,7 @@ def test_get_in_a_clone_that_cannot_fetch_the_git_annex_branch_says_what_to_type
     run("git", "remote", "set-url", "origin", str(tmp_path / "moved"), cwd=clone)
     said = told("get", "sub-1", cwd=clone, code=3)
     assert (
-        f"bring it yourself: git -C {clone} fetch --quiet origin +refs/heads/git-annex:refs/remotes/origin/git-annex"
+        f"fetch it yourself: git -C {clone} fetch --quiet origin +refs/heads/git-annex:refs/remotes/origin/git-annex"
         in said
     )
 

@@ -12,7 +12,7 @@ import yaml
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.config import template
 from dandi_mirror.embedded import Archive
-from dandi_mirror.repo.git.programs import PROGRAMS, Found, version_numbers
+from dandi_mirror.repo.git.programs import PROGRAMS, InstalledProgram, version_numbers
 from tests.conftest import MirrorOfTest, run
 from tests.support.dandisets import seed
 
@@ -170,7 +170,7 @@ def test_doctor_names_every_part_and_an_old_one_gets_one_line(tmp_path: Path) ->
 def test_versions_are_compared_as_numbers() -> None:
     assert version_numbers("10.20230126-2") == (10, 20230126)
     assert version_numbers("git version 2.9.1") < version_numbers("2.39.5")
-    assert Found(PROGRAMS[0], "", "").complaint.startswith("git is not installed")
+    assert InstalledProgram(PROGRAMS[0], "", "").complaint.startswith("git is not installed")
 
 
 def test_completion_knows_commands_options_and_mirrored_dandisets(archive: Archive, mirror: MirrorOfTest) -> None:

@@ -285,8 +285,8 @@ def test_what_cannot_be_an_asset_is_named_and_the_rest_goes_up(me: Person, mine:
     run("git", "-C", str(me.folder / "other"), "commit", "-q", "--allow-empty", "-m", "x")
     done = me.upload()
     assert {path: reason.partition(";")[0] for path, reason in done.failures.items()} == {
-        "empty.dat": "it is empty, and the archive takes no such",
-        "é.dat": "the archive takes no é in a path",
+        "empty.dat": "it is empty, and the archive does not accept empty files",
+        "é.dat": "the archive does not accept é in a path",
         "git~1/x.dat": "the name git~1 is git's own",
         "link.dat": "it is a link to /etc/hostname",
         "other": "it is a repository of its own",

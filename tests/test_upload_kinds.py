@@ -94,7 +94,7 @@ def test_what_dandi_does_not_know_is_named_and_stays_here_until_it_is_asked_for(
     assert [line.split()[-1] for line in said.splitlines() if line.startswith("left out")] == unknown
     assert "--include PATTERN sends them" in said
     named = cli.upload("patients.xlsx", code=3)
-    assert "patients.xlsx: DANDI knows no such kind of file; to send it all the same: --include patients.xlsx" in named
+    assert "patients.xlsx: DANDI does not know this kind of file; to send it anyway: --include patients.xlsx" in named
     assert me.writes() == []
     assert me.upload(include=("analysis",)).failures == {}
     assert paths(mine) == sorted(["analysis/a.py", NWB, "sub-m1/sub-m1_ses-s1/right.mp4", *THERE])
@@ -161,12 +161,13 @@ def test_a_name_that_the_archive_does_not_take_is_refused_by_all_three(
     for mode in (("-n",), ("-f", "move")):
         done = run("dandi-mirror", "organize", str(source), *mode, cwd=me.folder, code=3)
         assert "sub-Mäuse-Ä1" in done.stdout + done.stderr
-        assert "the archive takes no Ä ä in a path; write it again with another subject_id" in done.stdout + done.stderr
+        said = done.stdout + done.stderr
+        assert "the archive does not accept Ä ä in a path; write it again with another subject_id" in said
     assert source.exists() and not (me.folder / "sub-Mäuse-Ä1").exists()
     assert me.git("status", "--porcelain") == ""
     me.write("sub-Ä1/sub-Ä1.nwb", source.read_bytes())
     assert ("error", "DANDI_MIRROR.PATH", "sub-Ä1/sub-Ä1.nwb") in cli.validate(code=3)
-    assert me.upload().failures == {"sub-Ä1/sub-Ä1.nwb": "the archive takes no Ä in a path"}
+    assert me.upload().failures == {"sub-Ä1/sub-Ä1.nwb": "the archive does not accept Ä in a path"}
 
 
 # --- BIDS ---------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import PartError
 from dandi_mirror.model import Kind
-from dandi_mirror.upload.change.plan import Do
+from dandi_mirror.upload.change.plan import Action
 from dandi_mirror.upload.read.worker import Worker
 from tests.conftest import MirrorOfTest, run
 from tests.loop.campaign import begin, started
@@ -75,7 +75,7 @@ def test_edits_that_a_sync_left_behind_undo_nothing(
     (me.folder / "aside.nwb").rename(me.folder / FIRST)
     archive.jobs.settle()
     planned = me.upload(paths=("nothing",)).planned
-    assert [(step.do, step.path) for step in planned.plan.steps] == [(Do.REFUSED, "nothing")]
+    assert [(step.do, step.path) for step in planned.plan.steps] == [(Action.REFUSED, "nothing")]
 
 
 def test_an_edit_made_while_an_upload_runs_is_kept_and_never_taken_for_what_was_sent(

@@ -41,7 +41,7 @@ def test_errors_are_grouped_with_what_to_do_and_end_with_3(clone: Working) -> No
     assert "… and 1 more (-f json names all)" in said
     assert "what to do: write or copy the file again" in said
     assert "WARNING  DANDI.UNKNOWN_FILE" in said and "notes.txt" in said
-    assert "empty.nwb: it is empty" in said or "it is empty; the archive takes no such file" in said
+    assert "empty.nwb: it is empty" in said or "it is empty; the archive does not accept empty files" in said
     assert clone.cli("validate", "--min-severity", "error", "notes.txt") == "1 file checked: 1 warning\n"
 
 

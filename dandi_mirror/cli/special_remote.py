@@ -77,7 +77,7 @@ class Remote:
         from dandi_mirror.addresses import Allowed
         from dandi_mirror.archive.content.sources import TransferSettings
         from dandi_mirror.archive.credentials import KeyringTrouble, from_keyring, from_variable
-        from dandi_mirror.repo.annex.clone import allowed_addresses
+        from dandi_mirror.repo.annex import settings
 
         self._token = from_variable(self._api)
         try:
@@ -85,7 +85,7 @@ class Remote:
         except KeyringTrouble as error:
             self._trouble = str(error)
         # the repository names this API, not a person: only hosts that git-annex may ask are allowed
-        allowed = Allowed(addresses=allowed_addresses(Path.cwd()))
+        allowed = Allowed(addresses=settings.allowed_addresses(settings.read(Path.cwd())))
         return TransferSettings(self._api, self._token.value if self._token else None, allowed)
 
     def _urls(self, key: str) -> list[str]:

@@ -15,7 +15,7 @@ from dandi_mirror.workflows.reports import report_record
 
 if TYPE_CHECKING:
     from dandi_mirror.model import Report
-    from dandi_mirror.upload.change.execute import Outcome
+    from dandi_mirror.upload.change.execute import StepOutcome
     from dandi_mirror.workflows.upload import Upload
     from dandi_mirror.workflows.upload_plan import Planned
 
@@ -88,7 +88,7 @@ class UploadOutput:
         if ignored := [path for path in planned.ours.ignored if path not in paths]:
             self.say(f"left out, because git ignores {'them' if len(ignored) > 1 else 'it'}: {_some(ignored)}")
 
-    def outcome(self, outcome: Outcome) -> None:
+    def outcome(self, outcome: StepOutcome) -> None:
         """Print what became of a step."""
         step = outcome.step
         if self._transfer:

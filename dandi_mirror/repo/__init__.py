@@ -1,1 +1,1 @@
-"""git, git-annex and DataLad: the formats they keep (pure) and the only door to their programs."""
+"""Everything that is done through git and git-annex on this machine."""

@@ -1,1 +1,1 @@
-"""The way back: from files to the archive."""
+"""Send files to the archive: organize, validate, compare, upload, publish."""

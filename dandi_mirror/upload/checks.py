@@ -1,4 +1,4 @@
-"""What is wrong with a file that is about to be sent: what the validators say of it, and of it in its BIDS dataset."""
+"""Find the errors of files before they are sent: each file's own, and those that its BIDS dataset has about it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dandi_mirror.upload.validate import bids_dataset
 Finding = Mapping[str, Any]
 GRAVE = frozenset({"ERROR", "CRITICAL"})
 NOT_CHECKED = frozenset({NOT_RUN, TOO_MANY})
-"""What is said of a whole dataset of which nobody knows which files are good."""
+"""Findings about a whole dataset that leave open which of its files are valid."""
 
 
 @dataclass(slots=True)
 class Checks:
-    """The files of one upload; each BIDS dataset among them is read once.  Any thread may ask."""
+    """The checks of one upload; each BIDS dataset is read once.  Thread-safe."""
 
     worker: Callable[[], Worker]
     root: Path
@@ -30,10 +30,10 @@ class Checks:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def errors(self, path: str) -> list[Finding]:
-        """What a file must not be sent with.
+        """The findings that keep a file from being sent.
 
         Raises:
-            FileError: it, or its dataset, cannot be read.
+            FileError: the file or its dataset cannot be read.
         """
         description = bids_dataset(self.root, path)
         own = [] if path == description else self._findings(path)

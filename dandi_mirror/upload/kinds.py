@@ -1,6 +1,6 @@
-"""What a file of a work tree is to DANDI, as far as its path and those of its neighbours tell.  Pure.
+"""Tell from its path and the paths around it what kind of file DANDI takes a file for.  Pure.
 
-``organize``, ``validate`` and ``upload`` all ask here, so that they agree.
+``organize``, ``validate`` and ``upload`` all use this module, so that they agree.
 """
 
 from __future__ import annotations
@@ -15,24 +15,21 @@ from pathlib import PurePosixPath
 from dandi_mirror.paths import refuse_path
 
 DESCRIPTION = "dataset_description.json"
-"""What makes a folder a BIDS dataset."""
+"""The file that makes a folder a BIDS dataset."""
 ZARR_ENDINGS = (".zarr", ".ngff")
 ZARR_MARKS = frozenset({".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json"})
-"""Files by which a folder is a Zarr, whatever it is called."""
-ZARR = (
-    "it is a Zarr, which this release cannot send, and its chunks are no files of their own; "
-    "send it with the dandi client: dandi upload"
-)
+"""A folder with one of these files is a Zarr, whatever its name is."""
+ZARR = "it is part of a Zarr, and this release cannot send Zarrs; send it with the dandi client: dandi upload"
 """Why a Zarr is refused."""
 MEDIA = frozenset({".mp4", ".avi", ".wmv", ".mov", ".flv", ".mkv", ".png", ".jpg", ".jpeg", ".gif"})
-"""Endings of the videos and images that NWB files may refer to."""
+"""Endings of videos and images that an NWB file may refer to."""
 
-LEFTOVER = "a program left it behind, or its name begins with a dot; to send it all the same: --include {}"
-UNKNOWN = "DANDI knows no such kind of file; to send it all the same: --include {}"
+LEFTOVER = "a program left it behind, or its name begins with a dot; to send it anyway: --include {}"
+UNKNOWN = "DANDI does not know this kind of file; to send it anyway: --include {}"
 
 LONGEST_PATH = 512  # characters: the server's limit
 
-# what the server takes in a path; the letters between Z and a are its own slip
+# the characters that the server accepts in a path; the range A-z is the server's own mistake
 _SERVER_PATH = re.compile(r"(?:/?\.?[A-z0-9(),&\s#+~_=-])+", re.ASCII)
 
 _JUNK_FOLDER = re.compile(r"__pycache__|\.ipynb_checkpoints|\.Spotlight-V100|\.Trashes|.*\.dandidownload")
@@ -47,10 +44,10 @@ _JUNK_FILE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Kinds:
-    """The folders that say what the files in them are."""
+    """The folders that determine the kind of the files in them."""
 
     marked: frozenset[str]
-    """Those that hold a file that only a Zarr has."""
+    """Folders that hold a file that only a Zarr has."""
     bids: frozenset[str]
     """The tops of BIDS datasets."""
     nwb: frozenset[str]
@@ -58,7 +55,7 @@ class Kinds:
 
     @classmethod
     def of(cls, paths: Iterable[str]) -> Kinds:
-        """What all paths of a Dandiset tell together."""
+        """Make it from all paths of a Dandiset."""
         marked, bids, nwb = set(), set(), set()
         for path in paths:
             folder, _, name = path.rpartition("/")
@@ -71,9 +68,9 @@ class Kinds:
         return cls(frozenset(marked), frozenset(bids), frozenset(nwb))
 
     def zarr(self, path: str) -> str:
-        """The Zarr that a path is in, by the outermost folder that is one; empty for none.
+        """The outermost folder of a path that is a Zarr; empty if there is none.
 
-        What only a Zarr has, at the very top, stands for itself.
+        For a file of a Zarr at the very top, the path itself.
         """
         for folder in _folders(path):
             if folder in self.marked or is_zarr(folder.rpartition("/")[2], ()):
@@ -85,52 +82,54 @@ class Kinds:
         return "" in self.bids or any(folder in self.bids for folder in _folders(path))
 
     def is_known(self, path: str) -> bool:
-        """Whether DANDI knows the kind of a file: NWB, part of a BIDS dataset, or a medium of an NWB file."""
+        """Whether DANDI knows the kind of a file: NWB, part of a BIDS dataset, or a video or image of an NWB file."""
         if path.endswith(".nwb") or self.in_bids(path):
             return True
         medium = PurePosixPath(path).suffix.lower() in MEDIA
         return medium and any(folder in self.nwb for folder in _folders(path))
 
 
-def refuse_upload(path: str) -> str:
-    """Why a path can be no asset's; empty if it can."""
+def refuse_upload(path: str) -> str | None:
+    """Why the archive would not take an asset at a path; None if it would."""
     if reason := refuse_path(path):
         return reason
     if not _SERVER_PATH.fullmatch(path):
         strange = sorted({letter for letter in path if not re.fullmatch(r"[A-z0-9(),&\s#+~_=./-]", letter, re.ASCII)})
         shown = (letter if letter.isprintable() else f"U+{ord(letter):04X}" for letter in strange)
-        return f"the archive takes no {' '.join(shown) if strange else 'such dots'} in a path"
+        return f"the archive does not accept {' '.join(shown) if strange else 'these dots'} in a path"
     if len(path) > LONGEST_PATH:
-        return f"the archive takes no path of more than {LONGEST_PATH} characters"
-    return ""
+        return f"the archive does not accept a path of more than {LONGEST_PATH} characters"
+    return None
 
 
-def why_unasked(path: str, kinds: Kinds, junk: Collection[str], patterns: Iterable[str]) -> str:
-    """Why a new file does not go up unless somebody asks for it; empty if it does.  ``junk``: what programs left."""
-    if is_included(path, patterns):
-        return ""
-    reason = LEFTOVER if path in junk else "" if kinds.is_known(path) else UNKNOWN
-    return reason.format(shlex.quote(path))
+def why_unasked(path: str, kinds: Kinds, junk: Collection[str], patterns: Iterable[str]) -> str | None:
+    """Why a new file is sent only if somebody asks for it; None if it is sent anyway.
+
+    ``junk`` are the files that programs left behind; ``patterns`` name the files that somebody asked for.
+    """
+    if is_included(path, patterns) or (path not in junk and kinds.is_known(path)):
+        return None
+    return (LEFTOVER if path in junk else UNKNOWN).format(shlex.quote(path))
 
 
 def is_zarr(name: str, holds: Collection[str]) -> bool:
-    """Whether a folder is a Zarr, by its name or by what it holds."""
+    """Whether a folder is a Zarr, by its name or by the names of its files."""
     return name.lower().endswith(ZARR_ENDINGS) or not ZARR_MARKS.isdisjoint(holds)
 
 
 def is_junk(path: str) -> bool:
-    """Whether a file is one of those that programs leave behind unasked."""
+    """Whether a file is one that programs leave behind: of desktops, editors, crashes, downloads."""
     *folders, name = path.split("/")
     return bool(_JUNK_FILE.fullmatch(name)) or any(map(_JUNK_FOLDER.fullmatch, folders))
 
 
 def is_included(path: str, patterns: Iterable[str]) -> bool:
-    """Whether a pattern means a path: all of it, its name alone, or a folder that it is in."""
+    """Whether a pattern matches a path: the whole path, its name, or a folder that it is in."""
     names = [path, path.rpartition("/")[2], *_folders(path)]
     return any(fnmatchcase(name, pattern.rstrip("/")) for pattern in patterns for name in names)
 
 
 def _folders(path: str) -> list[str]:
-    """The folders that a path is in, the outermost first."""
+    """The folders of a path, the outermost first."""
     parts = path.split("/")
     return ["/".join(parts[:end]) for end in range(1, len(parts))]

@@ -1,4 +1,4 @@
-"""What is wrong with files of a Dandiset, as dandi's validators find it in the worker; and what to do about it."""
+"""Validate files of a Dandiset with dandi's validators in a worker process, and say what to do about each finding."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dandi_mirror.repo.annex.pointers import key_of_pointer
 from dandi_mirror.upload.kinds import DESCRIPTION, ZARR, Kinds, is_junk, is_zarr, refuse_upload
 from dandi_mirror.upload.read.reader import FileError
 from dandi_mirror.upload.read.worker import Worker
@@ -20,9 +21,8 @@ PATH_FOUND = "DANDI_MIRROR.PATH"
 UNKNOWN_FILE = "DANDI.UNKNOWN_FILE"
 _NO_MEDIUM = "it is in no folder of an NWB file that could refer to it"
 _OWN = (".dandi/", ".datalad/", ".git")
-_POINTER = b"/annex/objects/"
 _OF_CONTENT = {"BIDS.NIFTI_HEADER_UNREADABLE", "BIDS.EMPTY_FILE"}
-"""What is found of a link whose content is not here, and says no more than that."""
+"""Checks that report only that the content of a link is absent."""
 
 _REMEDIES = {
     "DANDI.NON_DANDI_FILENAME": "let dandi-mirror organize name it",
@@ -32,10 +32,10 @@ _REMEDIES = {
     "DANDI.BIDSIGNORE_DANDISET_YAML": "add the line dandiset.yaml to .bidsignore at the top of the BIDS dataset",
     "HDF5.UNREADABLE": "write or copy the file again; the program that writes it may not have closed it",
     "NWBI.check_subject_exists": "set subject of the NWBFile (pynwb.file.Subject) and write it again",
-    "BIDS.VALIDATOR_ERROR": "it was not checked: see what bids-validator-deno says (below /dev it may read nothing)",
+    "BIDS.VALIDATOR_ERROR": "it was not checked; see the message of bids-validator-deno (it cannot read below /dev)",
     ZARR_FOUND: "until then, keep it outside of the clone, or name it in .git/info/exclude",
     PATH_FOUND: "git mv it to a path of letters A-Z, digits, blanks and _ - + . ~ # & ( )",
-    UNREADABLE: "write the file again; if it is only large, give it more: --file-time, --file-memory",
+    UNREADABLE: "write the file again; if it is just very large, allow more: --file-time, --file-memory",
 }
 _REMEDIES_BY_KIND = (
     ("NWBI.", "see what nwbinspector says of it: https://nwbinspector.readthedocs.io/en/dev/best_practices/best_practices_index.html"),
@@ -47,13 +47,13 @@ _REMEDIES_BY_KIND = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Something that a validator says."""
+class ValidationFinding:
+    """One finding of a validator."""
 
     severity: str
     """One of :data:`SEVERITIES`."""
     id: str
-    """The check's name, as ``dandi validate`` spells it."""
+    """The name of the check, as in ``dandi validate``."""
     path: str
     """The file's path in the Dandiset."""
     message: str
@@ -64,42 +64,42 @@ class Found:
 
     @property
     def is_error(self) -> bool:
-        """Whether the archive would not publish it so."""
+        """Whether the archive would refuse to publish the file."""
         return SEVERITIES.index(self.severity) >= SEVERITIES.index("ERROR")
 
     @property
     def remedy(self) -> str:
-        """What to do; empty where nobody can say."""
+        """What to do; empty if we have no advice."""
         by_kind = (words for kind, words in _REMEDIES_BY_KIND if self.id.startswith(kind))
         return _REMEDIES.get(self.id) or next(by_kind, "")
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Files that are looked at."""
+class ValidationTargets:
+    """The files to validate, sorted by what can be done with them."""
 
     present: list[str]
     missing: list[str]
-    """Those whose content is not here: only their names are looked at."""
+    """Files whose content is absent: only their names are checked."""
     strange: dict[str, str]
-    """Those that are not even opened, and why."""
+    """Files that are not opened, each with the reason."""
     refused: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Those that no upload takes, whatever they hold: the check's name, and why."""
+    """Files that no upload sends, whatever they hold: the name of the check, and the reason."""
     unknown: set[str] = field(default_factory=set)
-    """Those that no upload takes unasked."""
+    """Files that an upload sends only if somebody asks for it."""
 
 
 def belongs(path: str) -> bool:
-    """Whether a path may be one of the Dandiset's files, and not of the repository's own."""
+    """Whether a path may be a file of the Dandiset, and not of the repository itself."""
     return not path.startswith(_OWN) and path != "dandiset.yaml"
 
 
-def select(root: Path, paths: Iterable[str], kinds: Kinds) -> Selection:
-    """The files among ``paths`` that an upload would look at, with the description of each BIDS dataset that one is in.
+def select(root: Path, paths: Iterable[str], kinds: Kinds) -> ValidationTargets:
+    """The files among ``paths`` that an upload would send, with the description of each BIDS dataset that they are in.
 
-    ``kinds`` are those of all files below ``root``.
+    ``kinds`` is made from all files below ``root``.
     """
-    selection = Selection([], [], {})
+    selection = ValidationTargets([], [], {})
     whole = {path: kinds.zarr(path) for path in paths if belongs(path) and os.path.lexists(root / path)}
     selection.refused.update((zarr, (ZARR_FOUND, ZARR)) for zarr in whole.values() if zarr)
     wanted = {zarr or path for path, zarr in whole.items()}
@@ -115,7 +115,7 @@ def select(root: Path, paths: Iterable[str], kinds: Kinds) -> Selection:
     return selection
 
 
-def _sort_in(file: Path, path: str, selection: Selection) -> None:
+def _sort_in(file: Path, path: str, selection: ValidationTargets) -> None:
     try:
         facts = file.stat()
     except OSError as error:
@@ -129,24 +129,22 @@ def _sort_in(file: Path, path: str, selection: Selection) -> None:
         if is_zarr(file.name, ()):
             selection.present.append(path)
     elif not stat.S_ISREG(facts.st_mode):
-        selection.strange[path] = "it is no regular file"
+        selection.strange[path] = "it is not a regular file"
     elif not facts.st_size:
-        selection.strange[path] = "it is empty; the archive takes no such file"
-    elif _is_pointer(file, facts.st_size):
+        selection.strange[path] = "it is empty; the archive does not accept empty files"
+    elif _is_pointer(file):
         selection.missing.append(path)
     else:
         selection.present.append(path)
 
 
-def _is_pointer(file: Path, size: int) -> bool:
-    if size > 32 << 10:
-        return False
+def _is_pointer(file: Path) -> bool:
     with file.open("rb") as content:
-        return content.read(len(_POINTER)) == _POINTER
+        return bool(key_of_pointer(content))
 
 
 def bids_dataset(root: Path, path: str) -> str:
-    """The description of the outermost BIDS dataset that a path is in; empty for none."""
+    """The description of the outermost BIDS dataset of a path; empty if there is none."""
     parts = path.split("/")[:-1]
     for depth in range(len(parts) + 1):
         description = "/".join([*parts[:depth], DESCRIPTION])
@@ -156,40 +154,40 @@ def bids_dataset(root: Path, path: str) -> str:
 
 
 def check(
-    worker: Worker, root: Path, selection: Selection, heard: Callable[[Path], None] = lambda file: None
-) -> Iterator[Found]:
-    """All that is found of files, in the order of their paths; ``heard`` is told of each that has been looked at."""
+    worker: Worker, root: Path, selection: ValidationTargets, heard: Callable[[Path], None] = lambda file: None
+) -> Iterator[ValidationFinding]:
+    """All findings, by path; ``heard`` is called after each file."""
     missing = set(selection.missing)
 
-    def look(path: str) -> Sequence[Found]:
+    def look(path: str) -> Sequence[ValidationFinding]:
         try:
             found = _findings(worker, root, path, path not in missing)
             silent = path in selection.unknown and all(one.id != UNKNOWN_FILE for one in found)
-            return [*found, Found("WARNING", UNKNOWN_FILE, path, _NO_MEDIUM)] if silent else found
+            return [*found, ValidationFinding("WARNING", UNKNOWN_FILE, path, _NO_MEDIUM)] if silent else found
         except FileError as error:
-            return [Found("CRITICAL", UNREADABLE, path, str(error))]
+            return [ValidationFinding("CRITICAL", UNREADABLE, path, str(error))]
         finally:
             heard(root / path)
 
-    yield from (Found("ERROR", UNREADABLE, path, reason) for path, reason in selection.strange.items())
-    yield from (Found("ERROR", check, path, reason) for path, (check, reason) in selection.refused.items())
+    yield from (ValidationFinding("ERROR", UNREADABLE, path, reason) for path, reason in selection.strange.items())
+    yield from (ValidationFinding("ERROR", check, path, reason) for path, (check, reason) in selection.refused.items())
     for found in worker.each(look, sorted([*selection.present, *selection.missing])):
         yield from (one for one in found if one.id not in _OF_CONTENT or (root / one.path).exists())
 
 
-def _findings(worker: Worker, root: Path, path: str, present: bool) -> list[Found]:
+def _findings(worker: Worker, root: Path, path: str, present: bool) -> list[ValidationFinding]:
     return [_made(one) for one in worker.findings(root / path, path, root, present=present)]
 
 
-def _made(one: Mapping[str, Any]) -> Found:
-    return Found(
+def _made(one: Mapping[str, Any]) -> ValidationFinding:
+    return ValidationFinding(
         one["severity"], one["id"], one["path"], one["message"], one["within"], one["validator"], one["standard"]
     )
 
 
-def grouped(findings: Iterable[Found]) -> dict[tuple[str, str], list[Found]]:
-    """Findings by severity and check, the worst first."""
-    groups: dict[tuple[str, str], list[Found]] = {}
+def grouped(findings: Iterable[ValidationFinding]) -> dict[tuple[str, str], list[ValidationFinding]]:
+    """Findings grouped by severity and check, the worst first."""
+    groups: dict[tuple[str, str], list[ValidationFinding]] = {}
     for one in sorted(findings, key=lambda one: (-SEVERITIES.index(one.severity), one.id, one.path, one.within)):
         groups.setdefault((one.severity, one.id), []).append(one)
     return groups

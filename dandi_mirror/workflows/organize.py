@@ -11,7 +11,7 @@ from dandi_mirror.errors import UsageError
 from dandi_mirror.workflows.work_tree import Working, working
 
 if TYPE_CHECKING:
-    from dandi_mirror.upload.organize.naming import Refused, Step
+    from dandi_mirror.upload.organize.naming import OrganizeStep, RefusedFile
     from dandi_mirror.upload.organize.organize import Organized
     from dandi_mirror.upload.read.worker import Worker
     from dandi_mirror.workflows.results import Results
@@ -41,7 +41,7 @@ class OrganizeRun:
         self._results = results
         self._tracked = place.clone.listing() if place else {}
 
-    def plan(self, worker: Worker, sources: Iterable[Path], required: Sequence[str]) -> list[Step]:
+    def plan(self, worker: Worker, sources: Iterable[Path], required: Sequence[str]) -> list[OrganizeStep]:
         """Decide what goes where, and tell which files stay where they are."""
         from dandi_mirror.upload.organize.sources import find, plan
 
@@ -52,14 +52,14 @@ class OrganizeRun:
         self._refuse(refused)
         return steps
 
-    def carry_out(self, worker: Worker, steps: list[Step]) -> None:
+    def carry_out(self, worker: Worker, steps: list[OrganizeStep]) -> None:
         """Do it; in a dry run, only tell it."""
         with self._results.counting(len(steps)) as count:
             for told in self._done(worker, steps):
                 self._tell(told)
                 count(told.source.name)
 
-    def _done(self, worker: Worker, steps: list[Step]) -> Iterator[Organized]:
+    def _done(self, worker: Worker, steps: list[OrganizeStep]) -> Iterator[Organized]:
         from dandi_mirror.upload.organize import organize, sources
 
         if self._mode == "dry":
@@ -72,7 +72,7 @@ class OrganizeRun:
                 self._place.clone.prepare()
                 yield from organize.carry_out(self._place.clone, worker, steps, self._mode)
 
-    def _refuse(self, refused: Iterable[Refused]) -> None:
+    def _refuse(self, refused: Iterable[RefusedFile]) -> None:
         from dandi_mirror.upload.organize.organize import Organized
 
         for one in refused:

@@ -17,21 +17,20 @@ from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.sync import draft
 from dandi_mirror.mirror.sync.dandiset import Task, repair_after_crash, sync_dandiset, sync_one
 from dandi_mirror.model import DRAFT, DandisetRow, Report
-from dandi_mirror.repo.annex import reconcile
+from dandi_mirror.repo.annex import reconcile, setup
 from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.edits import read_edits
 from dandi_mirror.repo.annex.keys import annex_key
 from dandi_mirror.repo.git import worktree
-from dandi_mirror.repo.git.files import Look
+from dandi_mirror.repo.git.files import FileStamp
 from dandi_mirror.repo.git.ignored import ignored
-from dandi_mirror.upload.change.execute import Outcome, Work, carry_out
-from dandi_mirror.upload.change.local_state import read_ours, with_known
-from dandi_mirror.upload.change.named import passed_over
-from dandi_mirror.upload.change.plan import Do, make_plan
+from dandi_mirror.upload.change.execute import StepOutcome, UploadContext, carry_out
+from dandi_mirror.upload.change.local_state import read_local_state, refuse_unknown_names, with_known
+from dandi_mirror.upload.change.plan import Action, make_upload_plan
 from dandi_mirror.upload.change.waiting import until_known
 from dandi_mirror.upload.kinds import Kinds, is_included, why_unasked
 from dandi_mirror.upload.read.worker import Worker, worthwhile
-from dandi_mirror.upload.send.types import Meter
+from dandi_mirror.upload.send.types import SendMeter
 from dandi_mirror.workflows.upload_plan import Planned
 
 UPDATE = "dandi-mirror upload --update"
@@ -94,7 +93,7 @@ class Upload:
     """The mirror that holds the dataset, or one that consists of the clone alone."""
     dandiset: str
     wanted: UploadRequest
-    meter: Meter = field(default_factory=Meter)
+    meter: SendMeter = field(default_factory=SendMeter)
     result: Result = field(default_factory=Result)
     doing: Callable[[str], None] = lambda doing: None
     """Called with what is being done."""
@@ -131,7 +130,7 @@ class Upload:
         """
         clone = self._checked_out()
         base = draft.synced_draft(clone.dataset)
-        if not worktree.stands_at(clone.dataset, base.commit):
+        if not worktree.is_made_from(clone.dataset, base.commit):
             raise PartError(
                 f"the last sync could not update {clone.path}, because edits are in the way; move the edited "
                 f"files away, run {UPDATE}, and put them back"
@@ -140,12 +139,14 @@ class Upload:
         row, theirs = draft.remote_draft(self.archive, self.archive.dandiset(self.dandiset), base)
         kinds = Kinds.of({*base.assets, *theirs, *(edit.path for edit in edits if not edit.gone)})
         wanted = self.wanted
-        ours = read_ours(clone, base.assets, theirs, edits, kinds, named=wanted.names_itself, included=wanted.includes)
+        ours = read_local_state(
+            clone, base.assets, theirs, edits, kinds, named=wanted.names_itself, included=wanted.includes
+        )
         return self._planned(Planned(clone, base, row, with_known(theirs, ours), ours, kinds))
 
     def taking(self, planned: Planned) -> Planned:
         """Plan again, with what was left out."""
-        paths = tuple(escape(step.path) for step in planned.plan.of(Do.LEFT))
+        paths = tuple(escape(step.path) for step in planned.plan.of(Action.LEFT))
         self.wanted = replace(self.wanted, include=self.wanted.include + paths)
         return self._planned(planned)
 
@@ -156,13 +157,13 @@ class Upload:
             # a Zarr is selected if anything in it is
             return self.wanted.selects(path) or any(kinds.zarr(name) == path for name in self.wanted.paths)
 
-        def unasked(path: str) -> str:
+        def unasked(path: str) -> str | None:
             return why_unasked(path, kinds, ours.junk, self.wanted.include)
 
         base, theirs, sync = made_of.base.assets, made_of.theirs, self.wanted.sync
-        plan = make_plan(base, theirs, ours.here, selected=selected, sync=sync, unasked=unasked)
+        plan = make_upload_plan(base, theirs, ours.here, selected=selected, sync=sync, unasked=unasked)
         known = {*base, *theirs, *ours.here}
-        passed = passed_over(
+        passed = refuse_unknown_names(
             made_of.clone.path, self.wanted.paths, known, ignored(made_of.clone.path, self.wanted.paths)
         )
         return replace(made_of, plan=plan.with_refused(passed))
@@ -200,11 +201,11 @@ class Upload:
 
     # --- carrying it out -------------------------------------------------------------------------------------
 
-    def carry_out(self, planned: Planned) -> Iterator[Outcome]:
+    def carry_out(self, planned: Planned) -> Iterator[StepOutcome]:
         """Carry out the plan, then bring the work tree to the state of a sync; see ``result``."""
-        placed = {step.path: (step.size, step.sha256) for step in planned.plan.of(Do.DONE)}
+        placed = {step.path: (step.size, step.sha256) for step in planned.plan.of(Action.DONE)}
         placed |= {path: (there.size, there.sha256) for path, there in planned.copies(self.wanted.selects)}
-        read: dict[str, Look] = {}
+        read: dict[str, FileStamp] = {}
         stays = set(planned.theirs)
         planned.clone.prepare()
         self.doing("sending")
@@ -219,12 +220,12 @@ class Upload:
                 yield outcome
         self._settle(planned, placed, read, stays)
 
-    def _work(self, planned: Planned, stack: ExitStack) -> Work:
-        steps = [step for step in planned.plan.of(Do.ADD, Do.REPLACE, Do.RENAME) if step.sha256]
+    def _work(self, planned: Planned, stack: ExitStack) -> UploadContext:
+        steps = [step for step in planned.plan.of(Action.ADD, Action.REPLACE, Action.RENAME) if step.sha256]
         wanted = {step.sha256 for step in steps}
         absent = {step.sha256 for step in steps if step.path not in planned.ours.files}
         known = draft.metadata_of(planned.clone.dataset, planned.base, wanted, absent)
-        return Work(
+        return UploadContext(
             self.archive.session,
             self.dandiset,
             planned.clone.path,
@@ -243,7 +244,7 @@ class Upload:
         """Start the processes that read files, if there are files to read, before anything is sent."""
         if given := self.worker:
             return lambda: given
-        puts = planned.plan.of(Do.ADD, Do.REPLACE)
+        puts = planned.plan.of(Action.ADD, Action.REPLACE)
         if all(step.sha256 in known or step.path not in planned.ours.files for step in puts):
             return lambda: stack.enter_context(Worker())
         most = min(self.wanted.jobs, os.cpu_count() or 1, READERS)
@@ -251,7 +252,7 @@ class Upload:
         return lambda: worker
 
     def _settle(
-        self, planned: Planned, placed: Mapping[str, tuple[int, str]], read: Mapping[str, Look], stays: set[str]
+        self, planned: Planned, placed: Mapping[str, tuple[int, str]], read: Mapping[str, FileStamp], stays: set[str]
     ) -> None:
         keys = {
             path: "" if is_text(path, size) else annex_key(size, sha256, path)
@@ -269,7 +270,7 @@ class Upload:
             self.doing("waiting for the archive's checksums")
             until_known(self.archive, self.dandiset, planned.new, self.wanted.wait)
         self.doing("sync")
-        self.result.report = self._sync(planned.row, meant=bool(planned.plan.of(Do.DELETE)))
+        self.result.report = self._sync(planned.row, meant=bool(planned.plan.of(Action.DELETE)))
 
     def _sync(self, row: DandisetRow, *, meant: bool) -> Report:
         """Sync the dataset; ``meant``: the person has agreed to the deletions."""
@@ -277,7 +278,7 @@ class Upload:
         options = Options(embargoed=not row.is_open, versions=versions, allow_deletes=meant, hosts=self.wanted.hosts)
         if self.mirror.alone:
             # this clone uses git-annex with the person's own settings
-            self.clone.dataset.adopt_annex()
+            setup.mark_as_set_up(self.clone.dataset)
             return sync_one(self.archive, self.mirror, Task(self.dandiset, options))
         return sync_dandiset(self.archive, self.mirror, self.dandiset, options)
 

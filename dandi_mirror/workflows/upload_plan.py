@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from dandi_mirror.mirror.sync import draft
 from dandi_mirror.model import DRAFT, DandisetRow, RemoteFile
 from dandi_mirror.repo.annex.clone import Clone
-from dandi_mirror.upload.change.local_state import Ours
-from dandi_mirror.upload.change.plan import Plan
+from dandi_mirror.upload.change.local_state import LocalState
+from dandi_mirror.upload.change.plan import UploadPlan
 from dandi_mirror.upload.kinds import Kinds
 
 
@@ -21,9 +21,9 @@ class Planned:
     base: draft.SyncedDraft
     row: DandisetRow
     theirs: Mapping[str, RemoteFile]
-    ours: Ours
+    ours: LocalState
     kinds: Kinds
-    plan: Plan = field(default_factory=lambda: Plan((), (), 0, 0))
+    plan: UploadPlan = field(default_factory=lambda: UploadPlan((), (), 0, 0))
     new: set[str] = field(default_factory=set)
     """Ids of the assets that this run has created."""
 

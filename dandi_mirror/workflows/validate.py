@@ -12,13 +12,13 @@ from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.mirror.sync.draft import last_commit
 from dandi_mirror.repo.annex.edits import files, read_edits
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.repo.git.files import place_of
+from dandi_mirror.repo.git.files import absolute_path
 from dandi_mirror.repo.git.ignored import ignored
 from dandi_mirror.upload.kinds import Kinds
-from dandi_mirror.upload.validate import Selection, belongs, select
+from dandi_mirror.upload.validate import ValidationTargets, belongs, select
 
 
-def select_files(paths: Iterable[Path], everything: bool) -> Iterable[tuple[Path, Selection, int]]:
+def select_files(paths: Iterable[Path], everything: bool) -> Iterable[tuple[Path, ValidationTargets, int]]:
     """For each dataset or plain folder, give its top, the files to check, and how many are left out as unchanged.
 
     Raises:
@@ -30,7 +30,7 @@ def select_files(paths: Iterable[Path], everything: bool) -> Iterable[tuple[Path
         if not os.path.lexists(path):
             raise UsageError(f"{path} does not exist")
         found = clone_at(str(path))
-        given = place_of(path)
+        given = absolute_path(path)
         root = found.folder if found else _top(given)
         clones |= {root} if found else set()
         inside = (found.name.path or "") if found else str(given.relative_to(root))

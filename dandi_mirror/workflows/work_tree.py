@@ -16,7 +16,7 @@ from dandi_mirror.mirror.state.layout import mirror_of
 from dandi_mirror.mirror.sync.dandiset import repair_after_crash
 from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.annex.clone import Clone
-from dandi_mirror.repo.git.files import place_of
+from dandi_mirror.repo.git.files import absolute_path
 from dandi_mirror.upload.read.reader import Limits
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.workflows import naming
@@ -106,7 +106,7 @@ def upload_place(
 
 def _gone(path: str) -> LocalDandiset | None:
     """Find the clone of a path that does not exist any more, by the nearest folder that does."""
-    full = place_of(path)
+    full = absolute_path(path)
     there = next(folder for folder in full.parents if folder.exists())
     clone = clone_at(str(there))
     if clone is None:

@@ -13,6 +13,7 @@ import pytest
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import DiskError, LockedError
 from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.repo.annex.setup import restore_branch
 from dandi_mirror.repo.git import garbage, lock, process, worktree
 from dandi_mirror.repo.git.dataset import ANNEX, CHECKED_OUT, EMPTY_TREE
 from dandi_mirror.repo.git.process import GitError
@@ -150,14 +151,14 @@ def test_a_check_out_that_was_ended_fails_the_run_so_that_the_next_one_clears_up
     dandiset: Dandiset, folder: Path, mirror: MirrorOfTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dandiset.delete_asset("README.md")
-    bring_up = worktree.bring_up
+    update_worktree = worktree.update_worktree
 
-    def is_ended(*arguments: object, **options: object) -> str:
+    def is_ended(*arguments: object, **options: object) -> None:
         (folder / ".git" / "index.lock").touch()
-        return bring_up(*arguments, **options)  # type: ignore[arg-type]
+        return update_worktree(*arguments, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(worktree, "bring_up", is_ended)
+        patch.setattr(worktree, "update_worktree", is_ended)
         assert mirror.sync().exit_code == 1
     assert mirror.sync().exit_code == 0
     assert mirror.git("status", "--porcelain") == ""
@@ -188,8 +189,8 @@ def test_a_git_annex_branch_that_git_annex_has_lost_is_put_back(folder: Path, mi
     before = dataset.ref(ANNEX)
     made = mirror.git("commit-tree", "-m", "branch created", mirror.git("write-tree"))
     mirror.git("update-ref", ANNEX, made)
-    with pytest.raises(GitError, match="is back"):
-        dataset._keep_annex(before)
+    with pytest.raises(GitError, match="is restored"):
+        restore_branch(dataset, before)
     assert dataset.ref(ANNEX) == before
 
 
@@ -226,16 +227,16 @@ def test_git_gc_and_a_write_keep_each_other_away(
     folder: Path, mirror: MirrorOfTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git_dir = folder / ".git"
-    with garbage.kept(git_dir):
+    with garbage.no_gc(git_dir):
         assert mirror.git("gc", "--auto", "--quiet") == ""
         with pytest.raises(AssertionError, match="gc is already running"):
             mirror.git("gc", "--prune=now")
     mirror.git("gc", "--prune=now", "--quiet")
     (git_dir / "gc.pid").write_text(f"{os.getppid()} {os.uname().nodename}")
     monkeypatch.setattr(garbage, "PATIENCE", 0.1)
-    with pytest.raises(LockedError, match="git gc"), garbage.kept(git_dir):
+    with pytest.raises(LockedError, match="git gc"), garbage.no_gc(git_dir):
         raise AssertionError("beside a gc")
     (git_dir / "gc.pid").write_text(f"{os.getppid()} {os.uname().nodename} dandi-mirror")
-    with garbage.kept(git_dir):
+    with garbage.no_gc(git_dir):
         pass
     assert not (git_dir / "gc.pid").exists()

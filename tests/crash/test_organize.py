@@ -25,12 +25,12 @@ _PROGRAM = """
 import sys
 from pathlib import Path
 from dandi_mirror.repo.annex.clone import Clone
-from dandi_mirror.upload.organize.naming import Step
+from dandi_mirror.upload.organize.naming import OrganizeStep
 from dandi_mirror.upload.organize.organize import carry_out
 
 clone = Clone(Path(sys.argv[1]))
 clone.read_config()
-steps = [Step(Path(sys.argv[2], target.rpartition("/")[2]), target) for target in sys.argv[3:]]
+steps = [OrganizeStep(Path(sys.argv[2], target.rpartition("/")[2]), target) for target in sys.argv[3:]]
 there = [step for step in steps if step.source.exists()]
 assert not [told for told in carry_out(clone, None, there, "move") if told.exit_code]
 """

@@ -17,9 +17,9 @@ from dandi_mirror.archive.http.session import Session
 from dandi_mirror.digests import dandi_etag
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import MirrorError
-from dandi_mirror.upload.change.register import Change, Unregistered, register
+from dandi_mirror.upload.change.register import AssetChange, Unregistered, register
 from dandi_mirror.upload.send.send import send_blobs
-from dandi_mirror.upload.send.types import Sent, Source, Unsent
+from dandi_mirror.upload.send.types import Sent, SourceFile, Unsent
 from tests.support import kinds
 from tests.support import putting as uploading
 from tests.support.proxy import Exchange, Fault, Proxy, proxy_of
@@ -163,14 +163,14 @@ class Place:
         """Send and register the file; why it failed."""
         file = folder / "a.nwb"
         file.write_bytes(CONTENT)
-        source = Source(file, PATH, DANDISET)
+        source = SourceFile(file, PATH, DANDISET)
         try:
             with closing(Session(self.proxy.api_url, TOKEN, patience)) as session:
                 [sent] = send_blobs(session, [source], folder / "state", jobs=2)
                 if isinstance(sent, Unsent):
                     return sent.error
                 assert isinstance(sent, Sent)
-                [done] = register(session, DANDISET, [Change(_metadata(), sent.blob)])
+                [done] = register(session, DANDISET, [AssetChange(_metadata(), sent.blob)])
                 return done.error if isinstance(done, Unregistered) else None
         except MirrorError as error:
             return error

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.upload.read.reader import FileError, Limits, Reader
+from dandi_mirror.upload.read.reader import FileError, Limits, WorkerProcess
 from dandi_mirror.upload.read.worker import Worker
 from tests.support.nwb import truncated, write_nwb
 from tests.support.waiting import LONG, SOON
@@ -171,8 +171,8 @@ def test_a_file_that_claims_more_than_there_is_room_for_is_given_up(
     with pytest.raises(FileError, match=r"memory|crashed|did not end"), monkeypatch.context() as patched:
         if late:
             # the reader has ended by itself before it is ended; what it tidies up, the next one needs
-            kill = Reader.kill
-            patched.setattr(Reader, "kill", lambda reader: (reader._child.wait(20), kill(reader)))
+            kill = WorkerProcess.kill
+            patched.setattr(WorkerProcess, "kill", lambda reader: (reader._child.wait(20), kill(reader)))
         worker.nwb_facts(good)
     assert worker.schema_version()
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dandi_mirror.upload.organize.naming import fields_in_use, is_url, nameable, steps, unfit
+from dandi_mirror.upload.organize.naming import fields_in_use, is_url, nameable, refuse_name, steps
 
 pytestmark = pytest.mark.quick
 
@@ -23,7 +23,7 @@ def facts(path: str, subject: str | None = "m1", media: tuple[str, ...] = (), **
 
 @given(st.lists(TEXT, min_size=1, max_size=4).map("/".join))
 def test_a_path_that_is_fit_stays_in_the_dandiset_and_can_be_printed(path: str) -> None:
-    if not unfit(path):
+    if not refuse_name(path):
         root = Path("/dandiset")
         assert (root / path).resolve().is_relative_to(root)
         assert path.isprintable() and not any(part.startswith((".", "-")) for part in path.split("/"))
@@ -33,9 +33,9 @@ def test_a_path_that_is_fit_stays_in_the_dandiset_and_can_be_printed(path: str) 
 @pytest.mark.parametrize(
     "path", ["../x.nwb", "/x.nwb", "a//b.nwb", "sub-a\x1b[31m/a.nwb", ".git/x.nwb", "-rf.nwb", "a" * 256]
 )
-def test_hostile_names_are_unfit(path: str) -> None:
-    assert unfit(path)
-    assert unfit(path).isprintable()
+def test_hostile_names_are_refuse_name(path: str) -> None:
+    assert refuse_name(path)
+    assert str(refuse_name(path)).isprintable()
 
 
 @given(st.dictionaries(TEXT.map(lambda name: f"/lab/{name}"), TEXT.map(lambda name: f"sub-{name}/x.nwb"), max_size=6))
@@ -63,7 +63,7 @@ def test_files_without_a_subject_and_twins_have_no_name() -> None:
     )
     assert [one["path"] for one in named] == ["/a"]
     assert {str(one.source): one.reason[:15] for one in refused} == {
-        "/b": "it names no sub", "/c": "it names no sub", "/d": "it says of itse", "/e": "it says of itse",
+        "/b": "it has no subje", "/c": "it has no subje", "/d": "its metadata eq", "/e": "its metadata eq",
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from dandi_mirror.mirror.format.tree import Link
 from dandi_mirror.mirror.sync.plan import SyncPlan, plan_refs, plan_sync, versions_to_merge
 from dandi_mirror.paths import conflicts
 from dandi_mirror.repo.git.dataset import ALARM, ANNEX, TEMPORARY, Dataset, RefChange
-from dandi_mirror.repo.git.stream import FILE, LINK, Commit, Entry, Inline, Known
+from dandi_mirror.repo.git.stream import FILE, LINK, Commit, ExistingObject, Inline, TreeEntry
 from tests.support.values import QUICK, SLOW
 
 pytestmark = pytest.mark.quick
@@ -26,10 +26,10 @@ REF = "refs/heads/draft"
 NAMES = ["a", "b", "c", "a b", "-x", "é", 'q"', "a.nwb", "A", "~"]
 PATHS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map("/".join)
 ENTRIES = st.builds(Inline, st.sampled_from([b"1", b"2", b""]), st.sampled_from([FILE, LINK]))
-OWN: dict[str, Entry] = {".dandi/assets.jsonl": Inline(b"{}\n"), "dandiset.yaml": Inline(b"{}")}
+OWN: dict[str, TreeEntry] = {".dandi/assets.jsonl": Inline(b"{}\n"), "dandiset.yaml": Inline(b"{}")}
 
 
-def no_conflict(files: dict[str, Inline]) -> dict[str, Entry]:
+def no_conflict(files: dict[str, Inline]) -> dict[str, TreeEntry]:
     clashing = conflicts(files)
     return OWN | {path: entry for path, entry in files.items() if path not in clashing}
 
@@ -37,7 +37,7 @@ def no_conflict(files: dict[str, Inline]) -> dict[str, Entry]:
 TREES = st.dictionaries(PATHS, ENTRIES, max_size=25).map(no_conflict)
 
 
-def facts(files: dict[str, Entry]) -> dict[str, tuple[bytes, str]]:
+def facts(files: dict[str, TreeEntry]) -> dict[str, tuple[bytes, str]]:
     return {path: (entry.mode, entry.object_id()) for path, entry in files.items()}
 
 
@@ -49,7 +49,7 @@ def applied(old: dict[str, tuple[bytes, str]], plan: SyncPlan) -> dict[str, tupl
 
 @given(TREES, TREES)
 @QUICK
-def test_a_plan_says_what_differs_and_nothing_else(old: dict[str, Entry], new: dict[str, Entry]) -> None:
+def test_a_plan_says_what_differs_and_nothing_else(old: dict[str, TreeEntry], new: dict[str, TreeEntry]) -> None:
     plan = plan_sync(facts(old), new)
     assert applied(facts(old), plan) == facts(new)
     assert plan.empty == (facts(old) == facts(new))
@@ -75,8 +75,8 @@ def test_one_plan_after_the_other_gives_each_tree_in_a_real_repository(tmp_path_
 def test_a_file_that_becomes_a_folder_and_a_folder_that_becomes_a_file_are_both_whole(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path)
     dataset.create("draft")
-    one: dict[str, Entry] = {"x": Inline(b"file"), "y/1": Inline(b"1"), "y/2/3": Inline(b"3")}
-    two: dict[str, Entry] = {
+    one: dict[str, TreeEntry] = {"x": Inline(b"file"), "y/1": Inline(b"1"), "y/2/3": Inline(b"3")}
+    two: dict[str, TreeEntry] = {
         "y": Inline(b"file"),
         "x/1": Inline(b"1"),
         "x/2/3": Inline(b"3"),
@@ -99,7 +99,7 @@ def test_a_file_that_becomes_a_folder_and_a_folder_that_becomes_a_file_are_both_
 )  # fmt: skip
 def test_a_plan_that_would_empty_a_mirror_is_refused(held: int, going: int, refused: bool) -> None:
     old = {f"f{number}": (FILE, "1" * 40) for number in range(held)}
-    new: dict[str, Entry] = {path: Known("1" * 40) for path in list(old)[going:]}
+    new: dict[str, TreeEntry] = {path: ExistingObject("1" * 40) for path in list(old)[going:]}
     check(plan_sync(old, new), refused)
 
 
@@ -114,7 +114,7 @@ def check(plan: SyncPlan, refused: bool) -> None:
 def test_when_all_go_and_one_comes_it_is_no_outage_but_of_many_it_is_asked_all_the_same() -> None:
     for held, refused in ((20, False), (21, True)):
         old = {f"f{number}": (FILE, "1" * 40) for number in range(held)}
-        check(plan_sync(old, {"new": Known("2" * 40)}), refused)
+        check(plan_sync(old, {"new": ExistingObject("2" * 40)}), refused)
 
 
 def link(number: int, depth: int) -> Link:
@@ -132,7 +132,7 @@ def test_a_file_that_only_moves_is_not_counted_as_deleted(gone: int, moved: int,
 
 
 def test_what_stands_at_a_path_that_was_there_or_is_no_link_has_not_moved() -> None:
-    entries: dict[str, Entry] = {"a.nwb": link(1, 0), "b.nwb": link(2, 0), "c": Inline(b"text")}
+    entries: dict[str, TreeEntry] = {"a.nwb": link(1, 0), "b.nwb": link(2, 0), "c": Inline(b"text")}
     # the content of a.nwb now stands at b.nwb, and the text of c at d
     plan = plan_sync(facts(entries), {"b.nwb": link(1, 0), "d": Inline(b"text")})
     assert plan.gone == ("a.nwb", "c")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from dandi_mirror import digests
 from dandi_mirror.archive.http.session import Session
-from dandi_mirror.upload.change.register import Change, Registered, register
+from dandi_mirror.upload.change.register import AssetChange, Registered, register
 from dandi_mirror.upload.send.send import send_blobs
-from dandi_mirror.upload.send.types import Sent, Source
+from dandi_mirror.upload.send.types import Sent, SourceFile
 from tests.support.sending import DANDISET, PATIENCE, SMALL_PART, TOKEN
 
 
@@ -22,12 +22,14 @@ def main(api_url: str, folder: Path) -> None:
     files = sorted((folder / "files").iterdir())
     with closing(Session(api_url, TOKEN, PATIENCE)) as session:
 
-        def changes() -> list[Change]:
+        def changes() -> list[AssetChange]:
             made = []
-            for done in send_blobs(session, [Source(file, file.name, DANDISET) for file in files], folder / "state"):
+            for done in send_blobs(
+                session, [SourceFile(file, file.name, DANDISET) for file in files], folder / "state"
+            ):
                 assert isinstance(done, Sent), done
                 metadata = {"path": done.source.path, "schemaKey": "Asset", "encodingFormat": "application/x-nwb"}
-                made.append(Change(metadata, done.blob))
+                made.append(AssetChange(metadata, done.blob))
             return made
 
         for registered in register(session, DANDISET, changes()):

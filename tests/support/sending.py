@@ -13,7 +13,7 @@ from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.embedded import Archive, Objects, Server
 from dandi_mirror.upload.send.send import send_blobs
-from dandi_mirror.upload.send.types import Meter, Sent, Source, Unsent
+from dandi_mirror.upload.send.types import SendMeter, Sent, SourceFile, Unsent
 from tests.support.asking import OWNER
 
 MIB = 1 << 20
@@ -43,7 +43,7 @@ class Desk:
     def __init__(self, api_url: str, folder: Path, patience: RetryPolicy = PATIENCE, token: str = TOKEN) -> None:
         self.folder = folder
         self.state = folder / "state"
-        self.meter = Meter()
+        self.meter = SendMeter()
         self.session = Session(api_url, token, patience, allowed=HERE)
 
     def __enter__(self) -> Self:
@@ -52,7 +52,7 @@ class Desk:
     def __exit__(self, *_: object) -> None:
         self.session.close()
 
-    def file(self, name: str, size: int, seed: int = 0) -> Source:
+    def file(self, name: str, size: int, seed: int = 0) -> SourceFile:
         """A file of so many bytes, which are others for each seed."""
         file = self.folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -60,22 +60,22 @@ class Desk:
         with file.open("wb") as out:
             for number in range(0, size, MIB):
                 out.write((number.to_bytes(8) + piece[8:])[: size - number])
-        return Source(file, name, DANDISET)
+        return SourceFile(file, name, DANDISET)
 
-    def send(self, *sources: Source, jobs: int = 4) -> dict[str, Sent | Unsent]:
+    def send(self, *sources: SourceFile, jobs: int = 4) -> dict[str, Sent | Unsent]:
         """What became of each, by its path."""
         return {done.source.path: done for done in self.sending(sources, jobs)}
 
-    def sending(self, sources: Iterable[Source], jobs: int = 4) -> Iterable[Sent | Unsent]:
+    def sending(self, sources: Iterable[SourceFile], jobs: int = 4) -> Iterable[Sent | Unsent]:
         return send_blobs(self.session, sources, self.state, jobs=jobs, meter=self.meter)
 
-    def sent(self, *sources: Source) -> dict[str, Sent]:
+    def sent(self, *sources: SourceFile) -> dict[str, Sent]:
         """The same, where each is sent."""
         done = self.send(*sources)
         assert all(isinstance(outcome, Sent) for outcome in done.values()), done
         return {path: outcome for path, outcome in done.items() if isinstance(outcome, Sent)}
 
-    def why(self, source: Source) -> str:
+    def why(self, source: SourceFile) -> str:
         """Why a file is not sent."""
         outcome = self.send(source)[source.path]
         assert isinstance(outcome, Unsent), outcome
@@ -87,7 +87,7 @@ class Desk:
         return sorted(self.state.glob("*")) if self.state.exists() else []
 
 
-def sha256(source: Source) -> str:
+def sha256(source: SourceFile) -> str:
     return hashlib.sha256(source.file.read_bytes()).hexdigest()
 
 

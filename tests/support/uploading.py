@@ -15,7 +15,7 @@ from dandi_mirror.archive.http.session import Session
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Dandiset, Request, Server
 from dandi_mirror.mirror.state.layout import mirror_of
-from dandi_mirror.upload.change.execute import Outcome, untouched
+from dandi_mirror.upload.change.execute import StepOutcome, outcomes_without_work
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.workflows.upload import Result, Upload, UploadRequest
 from dandi_mirror.workflows.upload_plan import Planned
@@ -29,7 +29,7 @@ class Uploaded:
     """What an upload did."""
 
     planned: Planned
-    outcomes: list[Outcome]
+    outcomes: list[StepOutcome]
     result: Result
 
     @property
@@ -72,7 +72,7 @@ class Person:
                     assert upload.update().exit_code == 0
                 planned = upload.plan()
                 upload.check(planned)
-                outcomes = list(untouched(planned.plan, wanted.names_itself))
+                outcomes = list(outcomes_without_work(planned.plan, wanted.names_itself))
                 if not planned.idle(wanted.selects):
                     for outcome in upload.carry_out(planned):
                         outcomes.append(outcome)

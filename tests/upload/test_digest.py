@@ -54,7 +54,7 @@ def test_memory_does_not_depend_on_the_size(tmp_path: Path) -> None:
 
 def test_a_file_that_ends_early_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     descriptor = os.open(file := file_of(tmp_path, 8 * MIB), os.O_RDONLY)
-    work = module._Work(descriptor, 9 * MIB)
+    work = module._DigestJob(descriptor, 9 * MIB)
     work.run()
     assert isinstance(work.failure, OSError) and "early" in str(work.failure)
     os.close(descriptor)

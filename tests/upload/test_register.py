@@ -18,7 +18,7 @@ from dandi_mirror.archive.http.retrying_client import RequestRefused
 from dandi_mirror.embedded import Archive, Dandiset, Server
 from dandi_mirror.embedded.serving.app import Request
 from dandi_mirror.errors import CredentialsError
-from dandi_mirror.upload.change.register import Change, Registered, Removal, Unregistered, register
+from dandi_mirror.upload.change.register import AssetChange, AssetRemoval, Registered, Unregistered, register
 from tests.support.sending import DANDISET, Desk, asked
 
 METADATA = {"schemaKey": "Asset", "schemaVersion": "0.7.0", "encodingFormat": "text/plain"}
@@ -43,16 +43,16 @@ class Draft:
         assert found is not None
         return found.asset_id
 
-    def add(self, path: str, content: str, instead_of: str = "") -> Change:
-        return Change({"path": path} | METADATA, self.blob(content), self.id(instead_of) if instead_of else "")
+    def add(self, path: str, content: str, instead_of: str = "") -> AssetChange:
+        return AssetChange({"path": path} | METADATA, self.blob(content), self.id(instead_of) if instead_of else "")
 
-    def remove(self, path: str) -> Removal:
-        return Removal(self.id(path), path)
+    def remove(self, path: str) -> AssetRemoval:
+        return AssetRemoval(self.id(path), path)
 
-    def change(self, *changes: Change | Removal) -> dict[str, Registered | Unregistered]:
+    def change(self, *changes: AssetChange | AssetRemoval) -> dict[str, Registered | Unregistered]:
         return {done.change.path: done for done in register(self.desk.session, DANDISET, changes)}
 
-    def made(self, *changes: Change | Removal) -> dict[str, str]:
+    def made(self, *changes: AssetChange | AssetRemoval) -> dict[str, str]:
         """Path and content of all that the draft then has; every change was made."""
         done = self.change(*changes)
         assert all(isinstance(outcome, Registered) for outcome in done.values()), done
@@ -122,7 +122,7 @@ def test_what_the_archive_refuses_is_said_and_the_others_are_made(desk: Desk, ar
 
 def test_to_make_a_change_again_is_no_harm(desk: Desk, archive: Archive) -> None:
     draft = Draft(desk, archive, a="A", b="B", c="C")
-    changes: list[Change | Removal] = [
+    changes: list[AssetChange | AssetRemoval] = [
         draft.add("d", "D"),
         draft.add("a", "E", "a"),
         draft.add("f", "B", "b"),

@@ -18,7 +18,7 @@ from dandi_mirror import digests
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.embedded.serving.app import Request
 from dandi_mirror.errors import CredentialsError
-from dandi_mirror.upload.send.types import Sent, Source, Unsent
+from dandi_mirror.upload.send.types import Sent, SourceFile, Unsent
 from tests.support.sending import SMALL_PART as PART
 from tests.support.sending import TOKEN, Desk, put, stored
 
@@ -29,7 +29,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def source(desk: Desk) -> Source:
+def source(desk: Desk) -> SourceFile:
     return desk.file("a.nwb", 3 * PART + 1000)
 
 
@@ -41,7 +41,7 @@ def fail_part(server: Server, number: int, status: int = 500) -> None:
     server.intercept = lambda request: Response(b"<Error/>", status) if is_part(request, number) else None
 
 
-def interrupt(server: Server, desk: Desk, source: Source) -> None:
+def interrupt(server: Server, desk: Desk, source: SourceFile) -> None:
     """A run in which the third part does not arrive, and the others do."""
     fail_part(server, 3)
     [outcome] = desk.sending([source], jobs=1)
@@ -51,7 +51,7 @@ def interrupt(server: Server, desk: Desk, source: Source) -> None:
 
 
 def test_an_interrupted_upload_goes_on_from_the_parts_that_arrived(
-    server: Server, desk: Desk, source: Source, archive: Archive
+    server: Server, desk: Desk, source: SourceFile, archive: Archive
 ) -> None:
     interrupt(server, desk, source)
     sent = desk.sent(source)["a.nwb"]
@@ -62,7 +62,7 @@ def test_an_interrupted_upload_goes_on_from_the_parts_that_arrived(
 
 
 def test_what_goes_on_is_readable_by_its_owner_only_and_has_no_token(
-    server: Server, desk: Desk, source: Source
+    server: Server, desk: Desk, source: SourceFile
 ) -> None:
     interrupt(server, desk, source)
     [note] = desk.notes
@@ -70,7 +70,7 @@ def test_what_goes_on_is_readable_by_its_owner_only_and_has_no_token(
     assert TOKEN not in note.read_text()
 
 
-def test_a_torn_line_costs_a_part_and_nothing_else(server: Server, desk: Desk, source: Source) -> None:
+def test_a_torn_line_costs_a_part_and_nothing_else(server: Server, desk: Desk, source: SourceFile) -> None:
     interrupt(server, desk, source)
     [note] = desk.notes
     note.write_bytes(note.read_bytes()[:-5])
@@ -79,7 +79,7 @@ def test_a_torn_line_costs_a_part_and_nothing_else(server: Server, desk: Desk, s
 
 
 @pytest.mark.parametrize("spoilt", [b"", b"\0" * 100, b"[]\n[]\n", b'{"of": 1}\n', b'{"until": "x"}\n7\n'])
-def test_a_note_that_says_nothing_is_no_harm(server: Server, desk: Desk, source: Source, spoilt: bytes) -> None:
+def test_a_note_that_says_nothing_is_no_harm(server: Server, desk: Desk, source: SourceFile, spoilt: bytes) -> None:
     interrupt(server, desk, source)
     [note] = desk.notes
     note.write_bytes(spoilt)
@@ -88,7 +88,7 @@ def test_a_note_that_says_nothing_is_no_harm(server: Server, desk: Desk, source:
     assert desk.notes == []
 
 
-def test_a_note_that_lies_is_no_harm(server: Server, desk: Desk, source: Source, archive: Archive) -> None:
+def test_a_note_that_lies_is_no_harm(server: Server, desk: Desk, source: SourceFile, archive: Archive) -> None:
     """It says that a part has arrived which has not."""
     interrupt(server, desk, source)
     [note] = desk.notes
@@ -102,7 +102,7 @@ def test_a_note_that_lies_is_no_harm(server: Server, desk: Desk, source: Source,
 
 
 def test_an_upload_that_the_archive_has_forgotten_begins_anew(
-    server: Server, desk: Desk, source: Source, archive: Archive
+    server: Server, desk: Desk, source: SourceFile, archive: Archive
 ) -> None:
     interrupt(server, desk, source)
     archive.expire_uploads()
@@ -112,7 +112,7 @@ def test_an_upload_that_the_archive_has_forgotten_begins_anew(
 
 
 def test_urls_that_end_while_it_sends_are_asked_for_anew(
-    server: Server, desk: Desk, source: Source, archive: Archive
+    server: Server, desk: Desk, source: SourceFile, archive: Archive
 ) -> None:
     refused = iter([True])
     server.intercept = lambda request: (
@@ -124,7 +124,7 @@ def test_urls_that_end_while_it_sends_are_asked_for_anew(
     assert desk.meter.passed == 3 * PART + 1000
 
 
-def test_urls_that_are_never_taken_end_it(server: Server, desk: Desk, source: Source) -> None:
+def test_urls_that_are_never_taken_end_it(server: Server, desk: Desk, source: SourceFile) -> None:
     fail_part(server, 0, 403)
     assert "have expired" in desk.why(source)
     assert [request.path for request in server.requests].count("/api/uploads/initialize/") == 3
@@ -132,7 +132,7 @@ def test_urls_that_are_never_taken_end_it(server: Server, desk: Desk, source: So
 
 
 def test_an_upload_whose_urls_have_ended_does_not_go_on(
-    server: Server, desk: Desk, source: Source, archive: Archive
+    server: Server, desk: Desk, source: SourceFile, archive: Archive
 ) -> None:
     archive.upload_seconds = 60
     interrupt(server, desk, source)
@@ -140,7 +140,7 @@ def test_an_upload_whose_urls_have_ended_does_not_go_on(
     assert sorted(put(server)) == [1000, PART, PART, PART]
 
 
-def test_notes_of_uploads_that_have_ended_are_swept(server: Server, desk: Desk, source: Source) -> None:
+def test_notes_of_uploads_that_have_ended_are_swept(server: Server, desk: Desk, source: SourceFile) -> None:
     interrupt(server, desk, source)
     [note] = desk.notes
     first, *rest = note.read_bytes().split(b"\n")
@@ -152,7 +152,7 @@ def test_notes_of_uploads_that_have_ended_are_swept(server: Server, desk: Desk, 
 
 
 def test_bytes_that_came_to_the_archive_meanwhile_are_not_sent_on(
-    server: Server, desk: Desk, source: Source, archive: Archive, tmp_path: Path
+    server: Server, desk: Desk, source: SourceFile, archive: Archive, tmp_path: Path
 ) -> None:
     interrupt(server, desk, source)
     with Desk(server.api_url, tmp_path / "elsewhere") as other:
@@ -162,7 +162,9 @@ def test_bytes_that_came_to_the_archive_meanwhile_are_not_sent_on(
     assert put(server) == []
 
 
-def test_a_file_that_changed_since_is_sent_whole(server: Server, desk: Desk, source: Source, archive: Archive) -> None:
+def test_a_file_that_changed_since_is_sent_whole(
+    server: Server, desk: Desk, source: SourceFile, archive: Archive
+) -> None:
     interrupt(server, desk, source)
     with source.file.open("r+b") as file:
         file.write(b"other")
@@ -173,7 +175,7 @@ def test_a_file_that_changed_since_is_sent_whole(server: Server, desk: Desk, sou
 
 @pytest.mark.parametrize("keeps_time", [False, True])
 def test_a_file_that_changes_while_it_is_sent_is_its_error_and_the_others_are_sent(
-    server: Server, desk: Desk, source: Source, archive: Archive, keeps_time: bool
+    server: Server, desk: Desk, source: SourceFile, archive: Archive, keeps_time: bool
 ) -> None:
     before = source.file.stat()
 
@@ -194,7 +196,7 @@ def test_a_file_that_changes_while_it_is_sent_is_its_error_and_the_others_are_se
 
 
 def test_a_file_that_vanishes_or_shrinks_while_it_is_sent_is_its_error(
-    server: Server, desk: Desk, source: Source
+    server: Server, desk: Desk, source: SourceFile
 ) -> None:
     other = desk.file("b.nwb", 3 * PART)
 
@@ -221,7 +223,7 @@ def test_a_revoked_token_ends_the_run_once(server: Server, desk: Desk, archive: 
 
 
 def test_what_had_arrived_when_the_token_was_revoked_goes_on(
-    server: Server, desk: Desk, source: Source, archive: Archive
+    server: Server, desk: Desk, source: SourceFile, archive: Archive
 ) -> None:
     users = dict(archive.users)
 
@@ -239,7 +241,7 @@ def test_what_had_arrived_when_the_token_was_revoked_goes_on(
     assert put(server) == []
 
 
-def test_ctrl_c_ends_it_soon_and_what_arrived_is_kept(server: Server, desk: Desk, source: Source) -> None:
+def test_ctrl_c_ends_it_soon_and_what_arrived_is_kept(server: Server, desk: Desk, source: SourceFile) -> None:
     sending = iter(desk.sending([desk.file("b.nwb", 10), source], jobs=1))
     next(sending)
     sending.close()  # type: ignore[attr-defined]
@@ -250,7 +252,7 @@ def test_ctrl_c_ends_it_soon_and_what_arrived_is_kept(server: Server, desk: Desk
 
 
 def test_the_same_upload_in_two_processes_is_made_by_one(
-    server: Server, desk: Desk, source: Source, archive: Archive, tmp_path: Path
+    server: Server, desk: Desk, source: SourceFile, archive: Archive, tmp_path: Path
 ) -> None:
     interrupt(server, desk, source)
     [note] = desk.notes
@@ -261,7 +263,7 @@ def test_the_same_upload_in_two_processes_is_made_by_one(
     desk.sent(source)
 
 
-def test_old_uploads_of_others_are_left_alone(server: Server, desk: Desk, source: Source, archive: Archive) -> None:
+def test_old_uploads_of_others_are_left_alone(server: Server, desk: Desk, source: SourceFile, archive: Archive) -> None:
     interrupt(server, desk, source)
     [begun] = archive.uploads
     desk.sent(desk.file("b.nwb", 1000))

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from dandi_mirror import digests
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.embedded.bucket.outside import OutsideBucket
-from dandi_mirror.upload.send.types import Source, Unsent
+from dandi_mirror.upload.send.types import SourceFile, Unsent
 from tests.support.seaweed import KEY, seaweed
 from tests.support.sending import SMALL_PART, Desk, own_archive, put, sha256, stored
 from tests.support.waiting import wait_until
@@ -32,12 +32,12 @@ def archive(bucket: OutsideBucket) -> Archive:
 
 
 @pytest.fixture
-def source(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Source:
+def source(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> SourceFile:
     monkeypatch.setattr(digests, "ETAG_PART", SMALL_PART)
     return desk.file("a.nwb", SIZE, time.time_ns())
 
 
-def fail_once(server: Server, desk: Desk, source: Source, path: str) -> None:
+def fail_once(server: Server, desk: Desk, source: SourceFile, path: str) -> None:
     """A run in which all parts arrive and the API answers ``path`` with 500."""
     server.intercept = lambda request: Response(status_code=500) if request.path.endswith(path) else None
     [outcome] = desk.sending([source], jobs=2)
@@ -46,7 +46,7 @@ def fail_once(server: Server, desk: Desk, source: Source, path: str) -> None:
     desk.meter.sent = 0
 
 
-def test_files_arrive_byte_by_byte(desk: Desk, server: Server, archive: Archive, source: Source) -> None:
+def test_files_arrive_byte_by_byte(desk: Desk, server: Server, archive: Archive, source: SourceFile) -> None:
     small = desk.file("b.dat", 1000, time.time_ns())
     done = desk.sent(source, small)
     for file in (source, small):
@@ -59,7 +59,7 @@ def test_files_arrive_byte_by_byte(desk: Desk, server: Server, archive: Archive,
 
 @pytest.mark.parametrize("path", ["/complete/", "/validate/"])
 def test_an_upload_goes_on_from_its_end(
-    desk: Desk, server: Server, archive: Archive, source: Source, path: str
+    desk: Desk, server: Server, archive: Archive, source: SourceFile, path: str
 ) -> None:
     fail_once(server, desk, source, path)
     sent = desk.sent(source)["a.nwb"]
@@ -69,7 +69,7 @@ def test_an_upload_goes_on_from_its_end(
 
 @pytest.mark.parametrize("wrong", ["forgotten", "expired"])
 def test_an_upload_that_cannot_go_on_begins_anew(
-    desk: Desk, server: Server, archive: Archive, source: Source, wrong: str
+    desk: Desk, server: Server, archive: Archive, source: SourceFile, wrong: str
 ) -> None:
     archive.upload_seconds = 1 if wrong == "expired" else 3600
     fail_once(server, desk, source, "/complete/")

@@ -7,7 +7,6 @@ a file is complete only if all its bytes match the digest.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError, LockedError
+from dandi_mirror.file_lock import NoLocks, try_lock
 from dandi_mirror.files.opening import read_file
 from dandi_mirror.files.own import own_path_in_own_folder
 
@@ -47,13 +47,10 @@ def open_locked(partial: Path) -> int:
         descriptor = own_path_in_own_folder(partial).open(os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise DiskError.of(partial, error) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise LockedError("another process is downloading it; try again when that has ended") from None
-    except OSError:
-        pass  # a file system without locks
+    with suppress(NoLocks):
+        if not try_lock(descriptor, partial):
+            os.close(descriptor)
+            raise LockedError("another process is downloading it; try again when that has ended")
     return descriptor
 
 

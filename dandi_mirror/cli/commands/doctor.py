@@ -27,10 +27,10 @@ def command(output: str) -> int:
     from importlib.metadata import PackageNotFoundError, version
 
     from dandi_mirror import __version__
-    from dandi_mirror.repo.git.programs import look_all
+    from dandi_mirror.repo.git.programs import installed_programs
 
     rows = [("dandi-mirror", __version__, ""), ("python", platform.python_version(), platform.platform())]
-    found = look_all()
+    found = installed_programs()
     rows += [(item.program.name, item.version or "not installed", item.path) for item in found]
     for name in LIBRARIES:
         try:

@@ -14,7 +14,7 @@ from dandi_mirror.text import printable
 if TYPE_CHECKING:
     from dandi_mirror.mirror.history.diff import Changes
     from dandi_mirror.repo.git.dataset import Dataset
-    from dandi_mirror.repo.git.history import State
+    from dandi_mirror.repo.git.history import Revision
 
 
 @click.command("log")
@@ -77,7 +77,7 @@ def command(dandiset: str, commits: bool, limit: int, mirror_path: Path, form: s
     return code
 
 
-def _entries(dataset: Dataset, commits: bool, limit: int) -> Iterator[tuple[State, State | None, Changes]]:
+def _entries(dataset: Dataset, commits: bool, limit: int) -> Iterator[tuple[Revision, Revision | None, Changes]]:
     """Give the newest states, the oldest of them first, each with the one before it and what changed."""
     from dandi_mirror.mirror.history.diff import Changes
     from dandi_mirror.mirror.history.diff_reader import NOTHING, Comparer

@@ -89,7 +89,7 @@ def command(
 
 
 def _run(upload: Upload, results: UploadOutput, dry_run: bool, update: bool) -> int:
-    from dandi_mirror.upload.change.execute import untouched
+    from dandi_mirror.upload.change.execute import outcomes_without_work
 
     with nullcontext() if dry_run else upload.held():
         if update and results.synced(upload.update()):
@@ -99,7 +99,7 @@ def _run(upload: Upload, results: UploadOutput, dry_run: bool, update: bool) -> 
             planned = upload.taking(planned)
         results.plan(planned, upload.wanted.paths)
         _check(upload, planned, may_ask=not dry_run and results.form == "text" and terminal.is_interactive())
-        for outcome in untouched(planned.plan, upload.wanted.names_itself):
+        for outcome in outcomes_without_work(planned.plan, upload.wanted.names_itself):
             results.outcome(outcome)
         if dry_run or planned.idle(upload.wanted.selects):
             results.kept(upload.result.kept)

@@ -15,7 +15,7 @@ from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.text import printable
 
 if TYPE_CHECKING:
-    from dandi_mirror.upload.validate import Found, Selection
+    from dandi_mirror.upload.validate import ValidationFinding, ValidationTargets
 
 SHOWN = 10
 """How many findings of a check are named; the others are counted."""
@@ -91,7 +91,7 @@ class Findings:
         self._checked = self._missing = self._passed = 0
         self._failed = False
 
-    def add(self, root: Path, selection: Selection, passed: int, found: Iterable[Found]) -> None:
+    def add(self, root: Path, selection: ValidationTargets, passed: int, found: Iterable[ValidationFinding]) -> None:
         """Print what was found in one dataset."""
         from dandi_mirror.upload.validate import grouped
 
@@ -140,7 +140,7 @@ def _plural(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 or word == 'info' else 's'}"
 
 
-def _lines(severity: str, group: list[Found]) -> Iterable[str]:
+def _lines(severity: str, group: list[ValidationFinding]) -> Iterable[str]:
     """Give the lines of one check: its name, where it found something, and what to do."""
     first = group[0]
     same = all(one.message == first.message for one in group)
@@ -155,12 +155,12 @@ def _lines(severity: str, group: list[Found]) -> Iterable[str]:
         yield f"    what to do: {first.remedy}"
 
 
-def _message(one: Found) -> str:
+def _message(one: ValidationFinding) -> str:
     said = printable(one.message)
     return said if len(said) <= 240 else f"{said[:239]}…"
 
 
-def _record(root: Path, one: Found) -> Mapping[str, object]:
+def _record(root: Path, one: ValidationFinding) -> Mapping[str, object]:
     return {
         "action": "validate", "path": str(root / one.path), "type": "file", "refds": str(root),
         "status": "error" if one.is_error else "ok", "message": one.message, "file": one.path,

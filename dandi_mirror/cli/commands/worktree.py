@@ -30,7 +30,7 @@ def command(version: str, folder: Path, mirror_path: Path, output: str) -> int:
     from dandi_mirror.cli.output import print_json, print_summary
     from dandi_mirror.errors import DiskError, UsageError
     from dandi_mirror.mirror.locate.versions import state_of, states
-    from dandi_mirror.repo.git import linked
+    from dandi_mirror.repo.git import checkouts
     from dandi_mirror.workflows.terminal import say
     from dandi_mirror.workflows.version_ranges import read_versions
 
@@ -43,12 +43,12 @@ def command(version: str, folder: Path, mirror_path: Path, output: str) -> int:
     top = mirror if dataset.path.parent == mirror else dataset.path
     if place.resolve().is_relative_to(top.resolve()):
         raise UsageError(f"{folder} is inside {top}, which would take it for a part of itself; name another folder")
-    done = place.exists() and linked.holds(dataset, place, state.commit)
+    done = place.exists() and checkouts.is_worktree(dataset, place, state.commit)
     if not done:
         if place.exists() and any(place.iterdir()):
             raise UsageError(f"{folder} exists and is not empty; name a folder that does not exist")
         try:
-            linked.add(dataset, place, state.commit)
+            checkouts.add_worktree(dataset, place, state.commit)
         except DiskError as error:
             clone = shlex.join(["datalad", "clone", "--branch", name, str(dataset.path), str(folder)])
             raise DiskError(f"{error}; a clone needs no permission to write there: {clone}") from error

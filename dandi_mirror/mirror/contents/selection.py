@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from dandi_mirror.errors import UsageError
-from dandi_mirror.repo.annex.content import Annexed
+from dandi_mirror.repo.annex.content import AnnexedFile
 
 FIELDS = ("subject", "session", "species", "sex", "age", "approach", "technique", "variable", "dandiset")
 """The metadata fields that git-annex has of a mirror's files (docs/format.md)."""
@@ -91,12 +91,12 @@ def select(paths: Iterable[str], patterns: Iterable[str]) -> tuple[set[str], lis
     return chosen, nothing
 
 
-def pick_within(files: Iterable[Annexed], times: Mapping[str, str], room: int | None) -> list[Annexed]:
+def pick_within(files: Iterable[AnnexedFile], times: Mapping[str, str], room: int | None) -> list[AnnexedFile]:
     """Return files that fit into ``room`` bytes together, one for each key, the newest first by ``times`` (by path).
 
     A file that is too large for the rest of the room is left out; older files may still fit.
     """
-    chosen: dict[str, Annexed] = {}
+    chosen: dict[str, AnnexedFile] = {}
     for file in sorted(files, key=lambda file: times.get(file.path, ""), reverse=True):
         if file.key in chosen or (room is not None and file.size > room):
             continue

@@ -20,9 +20,9 @@ from dandi_mirror.archive.content.sources import TransferSettings
 from dandi_mirror.archive.http.environment import refuse_request
 from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.mirror.contents.selection import FileSelection, meets, nearest, pick_within, select
-from dandi_mirror.repo.annex import content, objects
-from dandi_mirror.repo.annex.clone import Clone, Facts, Tracked, copies
-from dandi_mirror.repo.annex.content import Annexed
+from dandi_mirror.repo.annex import content, objects, settings
+from dandi_mirror.repo.annex.clone import Clone, KeyFacts, Tracked, copies
+from dandi_mirror.repo.annex.content import AnnexedFile
 from dandi_mirror.repo.annex.logs import embargo_remote
 from dandi_mirror.text import redacted
 
@@ -105,7 +105,7 @@ def plan_get(clone: Clone, selection: FileSelection, commit: str | None = None) 
         from dandi_mirror.mirror.format.record_reader import times  # it needs much else
 
         when = times(clone.dataset, commit or "HEAD")
-    sized = [Annexed(file.path, file.key, size_of(file.key)) for file in missing]
+    sized = [AnnexedFile(file.path, file.key, size_of(file.key)) for file in missing]
     order = {file.key: place for place, file in enumerate(pick_within(sized, when, selection.most))}
     choice.missing = sorted((file for file in missing if file.key in order), key=lambda file: order[file.key])
     choice.beyond = len(missing) - len(choice.missing)
@@ -163,9 +163,9 @@ class _Download:
         self._files: dict[str, list[Tracked]] = {}
         for file in choice.missing:
             self._files.setdefault(file.key, []).append(file)
-        self._facts: Mapping[str, Facts] = dict(clone.facts(self._files))
-        self._neighbours = clone.neighbours()
-        self._arrived: list[objects.Arrived] = []
+        self._facts: Mapping[str, KeyFacts] = dict(clone.facts(self._files))
+        self._neighbours = settings.local_remotes(clone.config)
+        self._arrived: list[objects.FetchedContent] = []
         self._placed: list[str] = []
         self._since = time.monotonic()
         self._left: dict[str, MirrorError | None] = {}
@@ -216,12 +216,13 @@ class _Download:
         """Take a result of the bulk transfer; yield the files that were recorded meanwhile."""
         key = outcome.item.partial.name
         if outcome.error is not None:
-            if self._facts[key].places & self._clone.remotes() - set(self._neighbours) - self._same_source:
+            other = settings.remotes(self._clone.config) - set(self._neighbours) - self._same_source
+            if self._facts[key].places & other:
                 self._left[key] = outcome.error
             else:
                 yield from self._failed(key, outcome.error)
             return
-        self._arrived.append(objects.Arrived(key, outcome.item.partial))
+        self._arrived.append(objects.FetchedContent(key, outcome.item.partial))
         if len(self._placed) + len(self._arrived) >= RECORDED or time.monotonic() - self._since > SOON:
             yield from self.record_complete()
         elif len(self._arrived) >= PLACED:

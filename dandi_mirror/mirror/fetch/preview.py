@@ -17,7 +17,7 @@ from dandi_mirror.mirror.fetch.get import GetPlan, plan_get
 from dandi_mirror.mirror.locate.targets import Target
 from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.annex.clone import Clone, Tracked
-from dandi_mirror.repo.annex.content import Annexed
+from dandi_mirror.repo.annex.content import AnnexedFile
 
 
 def preview(
@@ -44,7 +44,7 @@ def preview(
     name = Name(place.dandiset, dandiset=place.dandiset, version=version)
     files = [file for file in ask(lambda archive: remote_contents(name, archive)).files if file.key]
     chosen, nothing = select([file.path for file in files], selection.paths or (".",))
-    sized = {file.path: Annexed(file.path, file.key, file.size or 0) for file in files if file.path in chosen}
+    sized = {file.path: AnnexedFile(file.path, file.key, file.size or 0) for file in files if file.path in chosen}
     times = {file.path: file.time for file in files} if selection.newest else {}
     kept = pick_within(sized.values(), times, selection.most)
     keys = {file.key for file in kept}

@@ -21,7 +21,7 @@ from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.state.remembered import draft_of
 from dandi_mirror.model import Finding, Kind, Report
 from dandi_mirror.repo.annex import content
-from dandi_mirror.repo.annex.content import Annexed
+from dandi_mirror.repo.annex.content import AnnexedFile
 from dandi_mirror.text import redacted
 
 
@@ -196,7 +196,7 @@ def _get(
 class _Bar:
     """Follows the files of one Dandiset as they come, one after the other."""
 
-    def __init__(self, dandiset: str, files: list[Annexed], follow: Follow) -> None:
+    def __init__(self, dandiset: str, files: list[AnnexedFile], follow: Follow) -> None:
         self._dandiset = dandiset
         self._files = files
         self._follow = follow

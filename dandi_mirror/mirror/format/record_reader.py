@@ -18,7 +18,7 @@ from dandi_mirror.mirror.format.records import LARGEST_PART, is_part
 from dandi_mirror.model import Kind, is_asset_id
 from dandi_mirror.paths import refuse_path
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.repo.git.reader import Reader
+from dandi_mirror.repo.git.reader import ObjectReader
 
 _MISSING = b"a file of records is missing"
 _TOO_LARGE = b"a file of records is larger than a sync makes it"
@@ -50,7 +50,7 @@ class Record:
         return etag if isinstance(etag, str) else ""
 
 
-def lines(reader: Reader, oids: Iterable[str]) -> Iterator[bytes]:
+def lines(reader: ObjectReader, oids: Iterable[str]) -> Iterator[bytes]:
     """The lines of files of records, for :func:`admit`; one line for a file that cannot be read."""
     for content in reader.read(list(oids), LARGEST_RECORD + 1, _TOO_LARGE):
         if content is None:
@@ -61,7 +61,7 @@ def lines(reader: Reader, oids: Iterable[str]) -> Iterator[bytes]:
             yield from content.splitlines()
 
 
-def records(reader: Reader, oids: Iterable[str]) -> Iterator[Record | Refusal]:
+def records(reader: ObjectReader, oids: Iterable[str]) -> Iterator[Record | Refusal]:
     """The records in files of records, admitted or refused."""
     return map(admit, lines(reader, oids))
 
@@ -98,7 +98,7 @@ def refusal_of(name: str, content: bytes | None) -> Refusal:
     return Refusal(Kind.REFUSED, path, _reason(facts), asset_id if is_asset_id(asset_id) else "", size)
 
 
-def records_in(reader: Reader, name: str, oid: str) -> Iterator[Record | Refusal]:
+def records_in(reader: ObjectReader, name: str, oid: str) -> Iterator[Record | Refusal]:
     """The records in the file ``name`` of a tree: a file of records, or one below ``.dandi/refused``."""
     if is_part(name):
         yield from records(reader, [oid])

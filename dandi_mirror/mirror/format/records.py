@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 
 from dandi_mirror.mirror.format.record_spool import Spool, length_of
 from dandi_mirror.model import SpoolHandle
-from dandi_mirror.repo.git.stream import FILE, Made
+from dandi_mirror.repo.git.stream import FILE, NewFile
 
 OWN_TOP = (".dandi/", ".datalad/")
 OWN_FILES = (".gitattributes", "dandiset.yaml")
@@ -45,7 +45,7 @@ class StoredRecord(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class RecordFile(Made):
+class RecordFile(NewFile):
     """One part, whose content is read from the spool when it is needed."""
 
     spool: Spool

@@ -15,7 +15,7 @@ from dandi_mirror.mirror.format.records import StoredRecord, record_files
 from dandi_mirror.mirror.format.unchanged_records import AS_BEFORE, UnchangedRecords
 from dandi_mirror.model import Asset, Instance, Kind, SpoolHandle, VersionRow
 from dandi_mirror.repo.annex.keys import annex_key, link_target
-from dandi_mirror.repo.git.stream import LINK, Entry, Inline, Made
+from dandi_mirror.repo.git.stream import LINK, Inline, NewFile, TreeEntry
 
 FORMAT = 1
 REFUSED = ".dandi/refused"
@@ -74,7 +74,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Link(Made):
+class Link(NewFile):
     """An annexed file: a symbolic link to the place of its content in git-annex."""
 
     key: str
@@ -91,7 +91,7 @@ class Link(Made):
 class VersionTree:
     """The files of a version, and the uses of keys among them."""
 
-    entries: dict[str, Entry]
+    entries: dict[str, TreeEntry]
     annexed: list[KeyUse] = field(default_factory=list)
 
 
@@ -130,7 +130,7 @@ class Carried:
     """An asset that stays as it was mirrored before, because its new state cannot be written yet."""
 
     path: str
-    entry: Entry
+    entry: TreeEntry
     record: SpoolHandle
     """Where the spool has its record."""
     size: int
@@ -142,7 +142,7 @@ def version_tree(
     instance: Instance,
     dandiset: str,
     listing: Listing,
-    texts: Mapping[str, Entry],
+    texts: Mapping[str, TreeEntry],
     spool: Spool,
     carried: Iterable[Carried] = (),
     kept: UnchangedRecords | None = None,

@@ -18,9 +18,9 @@ from dandi_mirror.mirror.format.records import (
     record_parts,
 )
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.repo.git.stream import Entry, Known
+from dandi_mirror.repo.git.stream import ExistingObject, TreeEntry
 
-AS_BEFORE = Known("")
+AS_BEFORE = ExistingObject("")
 """An entry that stays as the old tree has it at the path."""
 
 
@@ -37,14 +37,14 @@ class UnchangedRecords:
         """Whether the old tree has something at a path."""
         return path in self._tree
 
-    def files(self, records: list[StoredRecord]) -> Iterator[tuple[str, Entry]]:
+    def files(self, records: list[StoredRecord]) -> Iterator[tuple[str, TreeEntry]]:
         """The parts, by their paths in the tree, for records of distinct paths."""
         paths = {record.path for record in records}
         gone = self._parts_of(path for path in self._tree if path not in paths and is_asset_path(path))
         for name, members in record_parts(records):
             yield name, self._file(name, members, gone)
 
-    def _file(self, name: str, records: Sequence[StoredRecord], gone: set[str]) -> Entry:
+    def _file(self, name: str, records: Sequence[StoredRecord], gone: set[str]) -> TreeEntry:
         """The part ``name``; ``gone`` are old parts with a record that the new tree does not have."""
         kept = [record.path for record in records if record.handle is None]
         if len(kept) == len(records) and name in self._old and name not in gone:

@@ -21,7 +21,7 @@ from dandi_mirror.mirror.history.diff import (
     pair_renamed,
 )
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.repo.git.history import State
+from dandi_mirror.repo.git.history import Revision
 
 Parts = Mapping[str, str]
 """The files of asset records of a version: path in the tree → object id."""
@@ -57,7 +57,7 @@ class Comparer:
     ) -> None:
         self._open.close()
 
-    def read(self, state: State) -> VersionState:
+    def read(self, state: Revision) -> VersionState:
         """Read all records of a version.
 
         Raises:
@@ -67,7 +67,7 @@ class Comparer:
         count(lines(self._reader, parts.values()), totals)
         return VersionState(parts, self._record(state), totals)
 
-    def changes(self, before: VersionState, state: State) -> tuple[Changes, VersionState]:
+    def changes(self, before: VersionState, state: Revision) -> tuple[Changes, VersionState]:
         """Compare a version with the one ``before``; return the differences and the version's own state.
 
         Raises:
@@ -81,7 +81,7 @@ class Comparer:
         changes.dandiset = field_changes(before.record, record, SUMMARY) if before.record else ()
         return changes, VersionState(parts, record, changes.after)
 
-    def _parts(self, state: State) -> dict[str, str]:
+    def _parts(self, state: Revision) -> dict[str, str]:
         tree = self._dataset.tree(state.commit, f"{TOP}.jsonl", TOP)
         if not tree:
             raise UsageError(
@@ -89,7 +89,7 @@ class Comparer:
             )
         return {path: oid for path, (_, oid) in tree.items()}
 
-    def _record(self, state: State) -> dict[str, object]:
+    def _record(self, state: Revision) -> dict[str, object]:
         (content,) = self._reader.read([f"{state.commit}:dandiset.yaml"])
         return dandiset_record(content)
 

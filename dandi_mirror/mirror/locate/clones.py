@@ -10,7 +10,7 @@ from pathlib import Path
 from dandi_mirror.archive.names import Name, parse
 from dandi_mirror.errors import UsageError
 from dandi_mirror.files.opening import read_file
-from dandi_mirror.repo.git.files import place_of
+from dandi_mirror.repo.git.files import absolute_path
 
 RECORD = "dandiset.yaml"
 # the id at the top level, as a mirror writes it and as other programs do
@@ -33,7 +33,7 @@ def clone_at(text: str) -> LocalDandiset | None:
     """
     if not os.path.lexists(text):
         return None
-    given = place_of(text)
+    given = absolute_path(text)
     # the path itself may be a link of git-annex, which stays; its folder may be reached through another link
     path = given.parent.resolve() / given.name if given.name else given
     top = next((folder for folder in (path, *path.parents) if os.path.lexists(folder / ".git")), None)

@@ -13,8 +13,8 @@ from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.mirror.state.layout import Mirror, mirror_at
 from dandi_mirror.model import DRAFT
-from dandi_mirror.repo.annex.clone import make_clone
-from dandi_mirror.repo.git.files import place_of
+from dandi_mirror.repo.git.checkouts import make_clone
+from dandi_mirror.repo.git.files import absolute_path
 from dandi_mirror.repo.git.siblings import install
 
 OFFICIAL = {"dandi": "https://github.com/dandisets/{dandiset}"}
@@ -95,7 +95,7 @@ def _around(places: dict[tuple[Path, str | None], Target]) -> Target | None:
 
 def _from_top(folder: Path, text: str) -> str:
     """A path as the user typed it in the current folder, relative to the top of a work tree; it need not exist."""
-    path = os.path.relpath(place_of(Path.cwd().resolve() / text), folder)
+    path = os.path.relpath(absolute_path(Path.cwd().resolve() / text), folder)
     if path.startswith("../"):
         raise UsageError(f"{text} is not in {folder}")
     return path

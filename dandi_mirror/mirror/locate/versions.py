@@ -11,7 +11,7 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.git import history
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.repo.git.history import State
+from dandi_mirror.repo.git.history import Revision
 
 
 def dataset_of(path: Path, dandiset: str) -> Dataset:
@@ -29,7 +29,7 @@ def dataset_of(path: Path, dandiset: str) -> Dataset:
     raise UsageError(f"{dandiset} is not in {path}; mirror it first: dandi-mirror sync {dandiset} -d {path}")
 
 
-def state_of(dataset: Dataset, dandiset: str, name: str) -> State:
+def state_of(dataset: Dataset, dandiset: str, name: str) -> Revision:
     """The commit of a version, of ``draft``, or of a commit's id.
 
     Raises:
@@ -43,7 +43,7 @@ def state_of(dataset: Dataset, dandiset: str, name: str) -> State:
     raise UsageError(f"{dandiset}@{name} is not in {dataset.path}; {hint}")
 
 
-def states(dataset: Dataset, commits: int = 1) -> list[State]:
+def states(dataset: Dataset, commits: int = 1) -> list[Revision]:
     """The published versions and the last ``commits`` of the draft, if the dataset has it, oldest first."""
     tip = history.branch(dataset)
     found = history.versions(dataset)
@@ -53,7 +53,7 @@ def states(dataset: Dataset, commits: int = 1) -> list[State]:
     return sorted(found, key=lambda state: (state.seconds, state == tip))
 
 
-def range_of(dataset: Dataset, dandiset: str, typed: str) -> tuple[State | None, State]:
+def range_of(dataset: Dataset, dandiset: str, typed: str) -> tuple[Revision | None, Revision]:
     """The two ends of ``A..B``; in ``A..`` the other end is the draft, in ``..B`` the version before ``B``.
 
     ``B`` alone means ``..B``; an empty range goes from the newest version to the draft.  The first is None if there is

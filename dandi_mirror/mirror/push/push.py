@@ -19,7 +19,7 @@ from dandi_mirror.mirror.sync.rewritten import superseded_by
 from dandi_mirror.model import DandisetRow, is_dandiset_id, is_version_id
 from dandi_mirror.repo.git import siblings
 from dandi_mirror.repo.git.dataset import ANNEX, TAGS, Dataset
-from dandi_mirror.repo.git.lock import Unfinished
+from dandi_mirror.repo.git.lock import UnfinishedRun
 from dandi_mirror.repo.git.stream import GITLINK
 
 Ask = Callable[[str], DandisetRow]
@@ -55,7 +55,7 @@ class PushRun:
     verify: bool = False
     """Ask the sibling also for datasets that did not change."""
     dry_run: bool = False
-    killed: Unfinished | None = None
+    killed: UnfinishedRun | None = None
     """The run before this one to the same sibling, if it did not complete."""
     not_pushed: set[str] = field(default_factory=set)
     """Dandisets that this run does not push, and whose user knows that: not named, or reported as failed."""

@@ -18,8 +18,8 @@ from dandi_mirror.mirror.format.tree import REFUSED
 from dandi_mirror.mirror.sync.messages import one_line
 from dandi_mirror.repo.git import history
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.repo.git.history import State
-from dandi_mirror.repo.git.reader import Reader
+from dandi_mirror.repo.git.history import Revision
+from dandi_mirror.repo.git.reader import ObjectReader
 
 FIELDS = ("subject", "session", "species", "sex", "age", "approach", "technique", "variable")
 """Columns of an asset's words besides its path; each is a search operator."""
@@ -73,7 +73,7 @@ class DandisetRows:
         rows = self._database.execute("SELECT name, oid FROM version WHERE dandiset = ?", [self._number])
         return dict(rows.fetchall())
 
-    def _add_version(self, state: State, reader: Reader) -> None:
+    def _add_version(self, state: Revision, reader: ObjectReader) -> None:
         """Add a version; files of records that are indexed already are not read."""
         tree = self._dataset.tree(state.commit, f"{TOP}.jsonl", TOP, REFUSED)
         wanted = {oid: path for path, (_, oid) in tree.items() if path.endswith((".jsonl", ".json"))}
@@ -181,7 +181,7 @@ class DandisetRows:
             f"UPDATE asset SET current = number IN ({held}) WHERE dandiset = ?", [self._number, current, self._number]
         )
 
-    def _describe(self, record: Mapping[str, Any], current: list[State], newest: list[State]) -> None:
+    def _describe(self, record: Mapping[str, Any], current: list[Revision], newest: list[Revision]) -> None:
         """Write the Dandiset's own words and dates."""
         summary = _dict(record.get("assetsSummary"))
         more = [name for key in summary if isinstance(summary[key], list) for name in _names(summary[key])]
@@ -226,7 +226,7 @@ def _leaves(value: object) -> list[str]:
     return [one_line(item) for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
-def _day(states: list[State]) -> str:
+def _day(states: list[Revision]) -> str:
     return f"{datetime.fromtimestamp(states[0].seconds, UTC):%Y-%m-%d}" if states else ""
 
 

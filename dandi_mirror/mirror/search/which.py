@@ -15,11 +15,10 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import is_version_id
 from dandi_mirror.repo.annex.content import keys_at
 from dandi_mirror.repo.annex.keys import sha256_of
+from dandi_mirror.repo.annex.pointers import key_of_link, key_of_pointer
 from dandi_mirror.repo.git.dataset import ANNEX
 
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
-_POINTER = b"/annex/objects/"
-_LONGEST_POINTER = 32 * 1024  # bytes; git-annex takes nothing longer for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +84,13 @@ def identify(text: str) -> ContentIdentifier:
 
 def _of_file(path: Path) -> str:
     """Return the SHA-256 of a file; for a link or pointer of git-annex, from its key."""
-    if path.is_symlink() and (digest := sha256_of(path.readlink().name)):
+    if digest := sha256_of(key_of_link(path)):
         return digest
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file in it")
     with path.open("rb") as file:
-        if path.stat().st_size <= _LONGEST_POINTER and file.peek(len(_POINTER)).startswith(_POINTER):
-            line = file.readline().decode(errors="replace").strip()
-            if digest := sha256_of(line.rpartition("/")[2]):
-                return digest
-            file.seek(0)
+        if digest := sha256_of(key_of_pointer(file)):
+            return digest
         return file_digest(file, "sha256").hexdigest()
 
 

@@ -20,10 +20,10 @@ from dandi_mirror.mirror.state.remembered import Failure, Memory, Remembered
 from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo.git import lock
 from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.disk import folder_permissions
 from dandi_mirror.repo.git.files import git_dir_of, has_ref, is_repository, read_ref
-from dandi_mirror.repo.git.lock import Unfinished
+from dandi_mirror.repo.git.lock import UnfinishedRun
 from dandi_mirror.repo.git.placement import is_linked, why_strange, why_strange_git
-from dandi_mirror.repo.git.sharing import sharing
 from dandi_mirror.repo.git.superdataset import Superdataset
 
 _MEMBER = re.compile(r"^\s*path = ([0-9]{6})$", re.M)
@@ -55,7 +55,7 @@ class Mirror:
         """
         try:
             if not self.own.is_folder():
-                self.own.make_folder(sharing(self.path))
+                self.own.make_folder(folder_permissions(self.path))
         except OSError as error:
             raise DiskError.of(self.own, error) from error
 
@@ -129,18 +129,18 @@ class Mirror:
         """Whether something else is at the dataset's path; :meth:`dataset` says what."""
         return not self.alone and bool(why_strange(self.folder(dandiset)))
 
-    def lock(self, dandiset: str) -> AbstractContextManager[Unfinished | None]:
+    def lock(self, dandiset: str) -> AbstractContextManager[UnfinishedRun | None]:
         """Hold the lock of one Dandiset's dataset; yields the run before, if that was killed."""
         return self.hold(dandiset, dandiset)
 
-    def superdataset_lock(self) -> AbstractContextManager[Unfinished | None]:
+    def superdataset_lock(self) -> AbstractContextManager[UnfinishedRun | None]:
         """Hold the lock of the superdataset; waits for the run that holds it."""
-        return self.hold("superdataset", "the superdataset", patience=SUPERDATASET_PATIENCE)
+        return self.hold("superdataset", "the superdataset", wait=SUPERDATASET_PATIENCE)
 
-    def hold(self, name: str, what: str, *, patience: float = 0.0) -> AbstractContextManager[Unfinished | None]:
+    def hold(self, name: str, what: str, *, wait: float = 0.0) -> AbstractContextManager[UnfinishedRun | None]:
         """Hold one of the mirror's locks; see :func:`dandi_mirror.repo.git.lock.hold`."""
         self.make_own()
-        return lock.hold(self.own / "locks" / f"{name}.lock", what, patience=patience)
+        return lock.hold(self.own / "locks" / f"{name}.lock", what, wait=wait)
 
     def dandisets(self, besides: Container[str] = ()) -> list[str]:
         """The Dandisets that the mirror has folders of, without those in ``besides``."""

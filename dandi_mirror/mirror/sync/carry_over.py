@@ -13,7 +13,7 @@ from dandi_mirror.mirror.format.unchanged_records import UnchangedRecords
 from dandi_mirror.paths import conflicts
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.dataset import Tree as OldTree
-from dandi_mirror.repo.git.stream import Known
+from dandi_mirror.repo.git.stream import ExistingObject
 
 
 def carried_assets(dataset: Dataset, old: OldTree, listing: Listing, spool: Spool) -> list[Carried]:
@@ -26,9 +26,9 @@ def carried_assets(dataset: Dataset, old: OldTree, listing: Listing, spool: Spoo
     if wanted:
         wanted -= set(conflicts([*listing.assets, *wanted]))
     found = sorted(UnchangedRecords(dataset, old, spool).records(wanted), key=attrgetter("path"))
-    return [_carried(record, Known(old[record.path][1], old[record.path][0]), spool) for record in found]
+    return [_carried(record, ExistingObject(old[record.path][1], old[record.path][0]), spool) for record in found]
 
 
-def _carried(record: Record, entry: Known, spool: Spool) -> Carried:
+def _carried(record: Record, entry: ExistingObject, spool: Spool) -> Carried:
     fields = annex_fields(record.metadata, record.path)
     return Carried(record.path, entry, spool.put(record.line), record.size, fields)

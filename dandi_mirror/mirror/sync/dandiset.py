@@ -36,7 +36,7 @@ from dandi_mirror.mirror.sync.superdataset import register
 from dandi_mirror.model import ABSENT, DandisetRow, Finding, Instance, Kind, Report
 from dandi_mirror.repo.git import worktree
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
-from dandi_mirror.repo.git.lock import Unfinished
+from dandi_mirror.repo.git.lock import UnfinishedRun
 
 _ABSENT = {
     Kind.GONE: "the archive does not have it any more (404); the mirror keeps what it has",
@@ -234,17 +234,18 @@ def _note_absence(mirror: Mirror, task: Task, then: Remembered | None, kind: Kin
     )  # fmt: skip
 
 
-def repair_after_crash(dataset: Dataset, branch: str, killed: Unfinished) -> None:
+def repair_after_crash(dataset: Dataset, branch: str, killed: UnfinishedRun) -> None:
     """Remove or complete what a killed run left; only under the dataset's lock."""
     dataset.clear_stale(killed)
     tip = dataset.ref(f"refs/heads/{branch}")
     # a commit that a person made is where the person wants it
     if tip and messages.TRAILER in dataset.message(tip):
         # before the branch moves on: afterwards a half-written work tree would look like a person's edits
-        worktree.bring_up(dataset, branch, tip, left=worktree.OTHER[branch])
+        with suppress(worktree.WorktreeBlocked):  # the sync itself will report it
+            worktree.update_worktree(dataset, branch, tip, left=worktree.OTHER[branch])
 
 
-def _held(mirror: Mirror, dandiset: str, options: Options) -> AbstractContextManager[Unfinished | None]:
+def _held(mirror: Mirror, dandiset: str, options: Options) -> AbstractContextManager[UnfinishedRun | None]:
     """The dataset's lock; a dry run writes nothing and needs none."""
     return nullcontext() if options.dry_run else mirror.lock(dandiset)
 

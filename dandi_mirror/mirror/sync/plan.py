@@ -11,7 +11,7 @@ from dandi_mirror.mirror.format.tree import Link
 from dandi_mirror.mirror.format.unchanged_records import AS_BEFORE
 from dandi_mirror.model import is_version_id
 from dandi_mirror.repo.git.dataset import ALARM, ANNEX, TAGS, TEMPORARY, RefChange
-from dandi_mirror.repo.git.stream import Entry
+from dandi_mirror.repo.git.stream import TreeEntry
 
 SAFE_REMOVALS = 20
 """So many assets may disappear without a question, however few the mirror has."""
@@ -24,7 +24,7 @@ class SyncPlan:
     """Changes of one branch's tree; every tuple sorted by path."""
 
     removed: tuple[str, ...]
-    files: tuple[tuple[str, Entry], ...]
+    files: tuple[tuple[str, TreeEntry], ...]
     """New or changed."""
     added: tuple[str, ...]
     """Assets among ``files`` whose path is new."""
@@ -79,7 +79,7 @@ class SyncPlan:
             )
 
 
-def plan_sync(old: Mapping[str, tuple[bytes, str]], new: Mapping[str, Entry]) -> SyncPlan:
+def plan_sync(old: Mapping[str, tuple[bytes, str]], new: Mapping[str, TreeEntry]) -> SyncPlan:
     """Compare a tree as git lists it (path → mode, object id) with the entries that it is to have."""
     removed = tuple(sorted(path for path in old if path not in new))
     looked_at = ((path, entry) for path, entry in new.items() if entry is not AS_BEFORE)
@@ -94,11 +94,11 @@ def plan_sync(old: Mapping[str, tuple[bytes, str]], new: Mapping[str, Entry]) ->
     )
 
 
-def _path(item: tuple[str, Entry]) -> str:
+def _path(item: tuple[str, TreeEntry]) -> str:
     return item[0]
 
 
-def _differs(then: tuple[bytes, str] | None, entry: Entry) -> bool:
+def _differs(then: tuple[bytes, str] | None, entry: TreeEntry) -> bool:
     return then is None or then[0] != entry.mode or then[1] != entry.object_id()
 
 

@@ -21,9 +21,10 @@ from dandi_mirror.mirror.sync.rewritten import accept
 from dandi_mirror.mirror.sync.version_reader import unseen
 from dandi_mirror.mirror.sync.writer import BranchUpdate, Writer
 from dandi_mirror.model import DRAFT, DandisetRow, Finding, Kind, Report
+from dandi_mirror.repo.annex.setup import is_set_up, set_up_annex
 from dandi_mirror.repo.git import worktree
 from dandi_mirror.repo.git.dataset import ANNEX, Dataset
-from dandi_mirror.repo.git.stream import Made
+from dandi_mirror.repo.git.stream import NewFile
 
 
 def bring_up_to_date(sync: SyncContext, row: DandisetRow) -> Report:
@@ -122,14 +123,14 @@ def _log_plan(dataset: Dataset, archive: ArchiveState, whole: bool) -> LogPlan:
 
 
 def _record_changes(dataset: Dataset, branch: BranchUpdate) -> RecordChanges:
-    new = {path: entry for path, entry in branch.plan.files if is_part(path) and isinstance(entry, Made)}
+    new = {path: entry for path, entry in branch.plan.files if is_part(path) and isinstance(entry, NewFile)}
     old = sorted({path for path in (*new, *branch.plan.removed) if path in branch.old and is_part(path)})
     refused = [refusal.asset_id for refusal in branch.listing.refusals]
     with dataset.reader() as reader:
         return record_changes(lines(reader, [branch.old[path][1] for path in old]), _lines(new.values()), refused)
 
 
-def _lines(files: Iterable[Made]) -> Iterator[bytes]:
+def _lines(files: Iterable[NewFile]) -> Iterator[bytes]:
     return (line for file in files for line in file.content().splitlines())
 
 
@@ -143,14 +144,17 @@ def _bring_work_tree(sync: SyncContext, state: DatasetState, archive: ArchiveSta
     with ThreadPoolExecutor(2, thread_name_prefix="beside") as pool:
         beside = [pool.submit(_store_cache, sync, archive, commit)]
         # while git writes a first work tree, git-annex has as much to do with its branch
-        if dataset.head_branch() == name and not dataset.annex_is_set_up():
-            beside.append(pool.submit(dataset.set_up_annex, description))
-        reason = worktree.bring_up(dataset, name, state.branch, left=worktree.OTHER[name])
+        if dataset.head_branch() == name and not is_set_up(dataset):
+            beside.append(pool.submit(set_up_annex, dataset, description))
+        try:
+            worktree.update_worktree(dataset, name, state.branch, left=worktree.OTHER[name])
+        except worktree.WorktreeBlocked as blocked:
+            findings = [Finding(name, "", Kind.WORKTREE, f"the work tree was left alone: {blocked}")]
     for done in beside:
         done.result()
-    if dataset.head_branch() == name and not dataset.annex_is_set_up():
-        dataset.set_up_annex(description)
-    return [Finding(name, "", Kind.WORKTREE, f"the work tree was left alone: {reason}")] if reason else []
+    if dataset.head_branch() == name and not is_set_up(dataset):
+        set_up_annex(dataset, description)
+    return findings
 
 
 def _store_cache(sync: SyncContext, archive: ArchiveState, commit: str) -> None:

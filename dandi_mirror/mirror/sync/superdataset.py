@@ -14,6 +14,7 @@ from dandi_mirror.mirror.sync import messages
 from dandi_mirror.model import Finding, Instance, Kind, Report, parse_time
 from dandi_mirror.repo.git.process import DamagedError, GitError
 from dandi_mirror.repo.git.superdataset import Member
+from dandi_mirror.repo.git.worktree import WorktreeBlocked
 
 SUPERDATASET = "superdataset"
 """Stands for a Dandiset's id in a report about the superdataset."""
@@ -72,7 +73,11 @@ def _register(instance: Instance, mirror: Mirror) -> str:
         }
         dates = [parse_time(modified) for then in moved.values() if (modified := draft_of(then.row).modified)]
         date = max(dates, default=datetime(1970, 1, 1, tzinfo=UTC))
-        reason = superdataset.register(members, datalad_config(instance), date, _message(moved, held))
+        reason = ""
+        try:
+            superdataset.register(members, datalad_config(instance), date, _message(moved, held))
+        except WorktreeBlocked as blocked:
+            reason = str(blocked)
         superdataset.note_archive(instance.api_url)
         commits = {dandiset: then.branch for dandiset, then in known.items()}
         mirror.index.register(commits, superdataset.head(), reason)

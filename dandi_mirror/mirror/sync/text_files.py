@@ -13,14 +13,14 @@ from dandi_mirror.mirror.format.records import is_asset_path
 from dandi_mirror.mirror.format.tree import Listing, is_text
 from dandi_mirror.model import Asset, SpoolHandle
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.repo.git.stream import FILE, Entry, Known, Made
+from dandi_mirror.repo.git.stream import FILE, ExistingObject, NewFile, TreeEntry
 
 AT_ONCE = 6
 """Text files that are downloaded at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spooled(Made):
+class Spooled(NewFile):
     """A text file whose content is in the spool."""
 
     spool: Spool
@@ -42,7 +42,7 @@ class TextFiles:
         self._commit = commit
         self._fetch = fetch
         self._looked = False
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, TreeEntry] = {}
         """By SHA-256."""
 
     def fetch(self, listing: Listing) -> list[tuple[Asset, str]]:
@@ -55,7 +55,7 @@ class TextFiles:
             self._look()
         wanted = [asset for digest, asset in texts.items() if digest not in self.entries]
         if not self._fetch:
-            self.entries |= {asset.sha256: Known("0" * 40) for asset in wanted}
+            self.entries |= {asset.sha256: ExistingObject("0" * 40) for asset in wanted}
             return []
         failed: dict[str, str] = {}
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="texts") as pool:
@@ -80,7 +80,7 @@ class TextFiles:
         with self._dataset.reader() as reader:
             for oid, content in zip(ids, reader.read(ids), strict=True):
                 if content is not None:
-                    self.entries[sha256(content)] = Known(oid)
+                    self.entries[sha256(content)] = ExistingObject(oid)
 
     def _content(self, asset: Asset) -> bytes | str:
         """The content of a text file, or the reason why it cannot be downloaded."""

@@ -22,7 +22,7 @@ from dandi_mirror.repo.annex.branch import import_logs
 from dandi_mirror.repo.annex.keys import hash_dir_lower
 from dandi_mirror.repo.git.dataset import ANNEX, TEMPORARY, Dataset
 from dandi_mirror.repo.git.dataset import Tree as OldTree
-from dandi_mirror.repo.git.stream import Commit, Entry, Importer, Known, tag_object
+from dandi_mirror.repo.git.stream import Commit, ExistingObject, Importer, TreeEntry, tag_object
 
 MANY = 2000
 """With more logs than this, the writer lists their folders once instead of asking git for each log by name."""
@@ -145,7 +145,7 @@ class Writer:
         commit = Commit(branch.ref, branch.listing.row.modified, message, branch.base, [*merge.values()])
         importer.commit(commit, branch.plan.removed, self._shared(branch.plan.files))
 
-    def _shared(self, files: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, Entry]]:
+    def _shared(self, files: Iterable[tuple[str, TreeEntry]]) -> Iterator[tuple[str, TreeEntry]]:
         """The files of a commit; if they have very many records, a second git packs one half of these meanwhile."""
         records = [(path, entry) for path, entry in files if isinstance(entry, RecordFile)]
         if len(records) < SHARED:
@@ -157,7 +157,7 @@ class Writer:
             yield from ((path, entry) for path, entry in files if path not in theirs)
             ids = packing.result()
         for path, oid in zip(theirs, ids, strict=True):
-            yield path, Known(oid)
+            yield path, ExistingObject(oid)
 
     def _move_refs(
         self, tags: Mapping[str, str], versions: Iterable[VersionToTag], branch: BranchUpdate | None, annex: str | None

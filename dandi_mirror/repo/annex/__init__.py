@@ -1,1 +1,1 @@
-"""git-annex: keys, logs, objects, clones."""
+"""Work with git-annex: keys, logs, objects, pointer files, settings."""

@@ -1,4 +1,4 @@
-"""Letting git-annex take in files of a work tree; nothing is committed."""
+"""Add files of a work tree to git-annex; nothing is committed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from subprocess import Popen
 from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.repo.git.process import GitError, failure, start
 
-# with -z it answers to a path when the next one comes
+# no -z: with it, git-annex answers to a path only when the next one comes
 _ADD = ("annex", "add", "--batch", "--json", "--json-error-messages")
 
 
 class NotAdded(GitError):
-    """git-annex does not take in one file, and goes on."""
+    """git-annex refuses one file; it accepts further ones."""
 
 
 class Adder:
-    """A ``git annex add`` that is told one path after the other."""
+    """A running ``git annex add`` that reads one path after the other."""
 
     def __init__(self, child: Popen[bytes], folder: Path) -> None:
         self._child = child
@@ -28,18 +28,16 @@ class Adder:
         self._refused = False
 
     def add(self, path: str) -> str:
-        """Take in a file, by the rules of ``.gitattributes``; its key, or empty if git keeps the file itself.
+        """Add a file by the rules of ``.gitattributes`` and return its key; empty if git keeps the file itself.
 
-        There must be no newline in the path.
-
-        It is in the index when the block of :func:`adding` ends.
+        The path must not contain a newline.  The file is in the index when the block of :func:`adding` ends.
 
         Raises:
-            NotAdded: it does not take this one.
-            DiskError, GitError: it cannot, or has died.
+            NotAdded: git-annex refuses this file.
+            DiskError, GitError: git-annex failed or died.
         """
         assert self._child.stdin is not None and self._child.stdout is not None
-        # why it may have died is said below
+        # if git-annex has died, the error below says why
         with suppress(BrokenPipeError):
             self._child.stdin.write(path.encode(errors="surrogateescape") + b"\n")
             self._child.stdin.flush()
@@ -55,7 +53,7 @@ class Adder:
         return str(said.get("key") or "")
 
     def close(self) -> None:
-        """Let it end.
+        """End git-annex, which then writes the index.
 
         Raises:
             DiskError, GitError: it could not write the index.
@@ -64,7 +62,7 @@ class Adder:
         with suppress(BrokenPipeError):
             self._child.stdin.close()
         errors = self._child.stderr.read() if self._child.stderr else b""
-        # what it did not take has been told, file by file
+        # a refused file makes it fail at the end, too, and add() has reported that
         if self._child.wait() and not self._refused:
             raise failure(self._folder, _ADD, self._child.returncode, errors)
 
@@ -75,7 +73,7 @@ class Adder:
 
 @contextmanager
 def adding(folder: Path) -> Iterator[Adder]:
-    """Let git-annex take in files of the work tree at ``folder``, until the block ends."""
+    """A ``git annex add`` in the work tree at ``folder``; it ends with the block."""
     adder = Adder(start(folder, _ADD), folder)
     try:
         yield adder

@@ -1,9 +1,9 @@
-"""Importing very many files below the hash directories of a git-annex branch, without git's slow path.
+"""Import very many logs into a git-annex branch without the slow path of ``git fast-import``.
 
-fast-import looks a name up by going through its folder from the start, and the branch's top has up to 4,096
-folders: 300,000 files cost 600 million comparisons there, half of all its work.  So they are imported into a
-commit of its own first, in a tree in which no folder has more than sixteen such names (``a/b/c`` for
-``abc``); the folders made there are then put, by their ids, in their places on the branch.
+fast-import finds a name by searching its folder from the start, and the top of the branch has up to 4,096 folders:
+300,000 files cost 600 million comparisons, half of all its work.  So we first import the logs into a separate commit,
+with a tree in which no folder has more than sixteen names (``a/b/c`` instead of ``abc``).  Then we put the folders of
+that tree into their places on the branch, by their object ids.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from datetime import datetime
 from itertools import chain, islice
 
 from dandi_mirror.repo.git.dataset import TEMPORARY
-from dandi_mirror.repo.git.stream import FOLDER, Commit, Importer, Inline, Known, quote
+from dandi_mirror.repo.git.stream import FOLDER, Commit, ExistingObject, Importer, Inline, quote
 
 MANY = 5000
-"""Files; up to here the plain way is as fast."""
+"""Files; below this number a plain import is as fast."""
 MOST_NAMES = 100_000
-"""Files for one git; with more, it looks for names longer than it takes to start another one."""
+"""Files for one git; with more, its search for names takes longer than starting another git."""
 
 _STAGE = f"{TEMPORARY}staged-logs"
 _MARK = 1
 
 
 class Stage:
-    """Logs on their way into a git-annex branch, staged in a tree of sixteen.
+    """Logs that are imported into the separate commit.
 
-    From its making to :meth:`close` the importer's stream is the stage's.
+    Until :meth:`close`, nothing else may write to the importer.
     """
 
     def __init__(self, importer: Importer, date: datetime, folders: Mapping[str, str]) -> None:
@@ -40,7 +40,7 @@ class Stage:
         importer.begin(Commit(_STAGE, date, "staged\n", mark=_MARK))
 
     def put(self, path: str, content: bytes) -> None:
-        """Set a log, which is below a hash directory."""
+        """Write a log; its path is below a hash directory."""
         self._put += 1
         if self._put % MOST_NAMES == 0:
             self._importer.end()
@@ -50,21 +50,21 @@ class Stage:
         if name not in self._touched:
             self._touched[name] = None
             if name in self._folders:
-                self._importer.put("/".join(name), Known(self._folders[name], FOLDER))
+                self._importer.put("/".join(name), ExistingObject(self._folders[name], FOLDER))
         self._importer.write(quote(_staged(path)), content)
 
     def remove(self, path: str) -> None:
-        """Take back a log that was put here."""
+        """Remove a log that :meth:`put` wrote."""
         self._importer.remove(_staged(path))
 
     def close(self) -> None:
-        """All logs have been put."""
+        """End the commit: all logs are written."""
         self._importer.end()
 
     def graft(self, commit: Commit, top: Iterable[tuple[str, bytes]]) -> None:
         """Import the branch's commit: its base with the staged folders, and the files ``top`` at the top."""
         made = self._importer.ids(_MARK, ["/".join(name) for name in self._touched])
-        folders = ((name, Known(oid, FOLDER)) for name, oid in zip(self._touched, made, strict=True) if oid)
+        folders = ((name, ExistingObject(oid, FOLDER)) for name, oid in zip(self._touched, made, strict=True) if oid)
         self._importer.commit(commit, (), chain(((path, Inline(content)) for path, content in top), folders))
 
 

@@ -1,18 +1,18 @@
-"""A clone of a dataset, or a mirror's own: which annexed files it has, and what its git-annex is told to do."""
+"""A dataset with git-annex, in a mirror or a clone: its annexed files, keys, logs and archive."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from dandi_mirror.addresses import Allowed, is_loopback
-from dandi_mirror.errors import DiskError, UsageError
+from dandi_mirror.errors import UsageError
+from dandi_mirror.repo.annex import settings
 from dandi_mirror.repo.annex.keys import hash_dir_lower, hash_dir_mixed, is_key
 from dandi_mirror.repo.annex.logs import (
     WEB,
@@ -24,22 +24,14 @@ from dandi_mirror.repo.annex.logs import (
     present,
     url_path,
 )
+from dandi_mirror.repo.annex.pointers import LONGEST_POINTER, OBJECTS, name_in
 from dandi_mirror.repo.git.dataset import ANNEX, Dataset, Tree
 from dandi_mirror.repo.git.process import git
 from dandi_mirror.repo.git.stream import FILE, LINK
 
 _API = re.compile(r"^\S+ (?=.*\bexternaltype=dandi\b)(?:.* )?api=(\S+)", re.M)
-_ADDRESSES = "annex.security.allowed-ip-addresses"
-_OBJECTS = "annex/objects/"
-_POINTER = b"/annex/objects/"
-LONGEST_POINTER = 32 << 10  # bytes, as git-annex has it
 _MANY = 50
-"""Logs; to read more, the branch is listed first."""
-_UNUSUAL = (
-    "annex.crippledfilesystem", "annex.freezecontent-command", "annex.thawcontent-command", "annex.pidlock",
-    "annex.private", "annex.secure-erase-command", "core.sharedrepository",
-)  # fmt: skip
-"""Settings with which placing an object takes more than is done here."""
+"""Logs; to read more than this, list the branch first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +40,22 @@ class Tracked:
 
     path: str
     key: str
-    """Empty if what it names can be none."""
+    """Empty if the file names no valid key."""
     pointer: bool
-    """Whether it is a file that holds its content or a pointer to it (unlocked), not a link."""
+    """Whether it is unlocked: a file that holds its content or a pointer to it, not a link."""
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the git-annex branch says of a key."""
+class KeyFacts:
+    """What the git-annex branch records about a key."""
 
     urls: tuple[str, ...]
     places: frozenset[str]
-    """UUIDs of the repositories that are recorded to have its content."""
+    """UUIDs of the repositories that have its content, as recorded."""
 
 
 class Clone:
-    """A repository with a work tree, in which git-annex is at home or can be."""
+    """A repository with a work tree in which git-annex is, or can be, initialised."""
 
     def __init__(self, path: Path) -> None:
         """``path`` is the top of the work tree."""
@@ -71,17 +63,17 @@ class Clone:
         self.dataset = Dataset(path)
         self.config: dict[str, str] = {}
         self.git_dir = self.dataset.git_dir
-        self._objects = f"{self.git_dir}/{_OBJECTS}"
-        self._branch: str | None = None  # where the git-annex branch was when what follows was read
+        self._objects = f"{self.git_dir}/{OBJECTS}"
+        self._branch: str | None = None  # the git-annex branch when the following were read
         self._locations: dict[str, bytes] = {}
         self._api: str | None = None
 
     def prepare(self) -> None:
-        """Let git-annex be at home, with all that was fetched from elsewhere merged into its branch.
+        """Initialise git-annex if need be, and merge into its branch whatever was fetched.
 
         Raises:
-            UsageError: this is no repository that git-annex keeps.
-            DiskError, GitError: git-annex cannot.
+            UsageError: git-annex cannot be initialised here.
+            DiskError, GitError: git-annex failed.
         """
         self.read_config()
         if not self.uuid:
@@ -90,16 +82,17 @@ class Clone:
         elif not self._is_merged():
             git(self.path, "annex", "merge", "--quiet")
         if not self.uuid:
-            raise UsageError(f"{self.path} is not a clone that git-annex keeps; run in it: git annex init")
+            raise UsageError(f"{self.path} is not initialised for git-annex; type in that folder: git annex init")
 
     def read_config(self) -> None:
         """Read git's settings."""
-        listing = git(self.path, "config", "--list", "-z").decode(errors="surrogateescape")
-        pairs = (entry.partition("\n") for entry in listing.split("\0") if entry)
-        self.config = {name: value for name, _, value in pairs}
+        self.config = settings.read(self.path)
 
     def _is_merged(self) -> bool:
-        """Whether its branch holds all that git-annex has noted, and that was fetched; starts no git-annex."""
+        """Whether the branch holds all that git-annex has in its journal and all that was fetched.
+
+        Starts no git-annex.
+        """
         with suppress(FileNotFoundError):
             if next((self.git_dir / "annex" / "journal").iterdir(), None):
                 return False
@@ -112,23 +105,23 @@ class Clone:
 
     @property
     def uuid(self) -> str:
-        """The repository's own UUID; empty if git-annex is not at home."""
+        """The repository's own UUID; empty if git-annex is not initialised."""
         return self.config.get("annex.uuid", "")
 
     @property
     def plain(self) -> bool:
-        """Whether objects and logs may be written here as by git-annex's defaults; else git-annex does it itself."""
-        return all(self.config.get(name, "false") in {"false", "umask", "0", "no", ""} for name in _UNUSUAL)
+        """Whether this program may write objects and logs itself; otherwise git-annex has to do it."""
+        return settings.are_usual(self.config)
 
     @property
     def addresses(self) -> frozenset[str]:
-        """IP addresses on this machine or network that git-annex may ask."""
-        return frozenset(self.config.get(_ADDRESSES, "").split())
+        """The IP addresses on this machine or network that git-annex may connect to."""
+        return settings.allowed_addresses(self.config)
 
     def api(self) -> str:
-        """The URL of the archive's API, as the dataset itself says; empty if it does not.
+        """The URL of the archive's API that the dataset records; empty if it records none.
 
-        One that is spelt as an address on this machine or network counts only if git-annex may ask it.
+        An address on this machine or network counts only if git-annex may connect to it.
         """
         log = self.dataset.ref(ANNEX) or self.dataset.ref("refs/remotes/origin/git-annex")
         with self.dataset.reader() as reader:
@@ -146,7 +139,7 @@ class Clone:
         return "" if inside and Allowed(addresses=self.addresses).refuses(url) else url
 
     def closed_api(self) -> str:
-        """The API that has what is here under embargo, as its special remote says; empty if nothing is."""
+        """The API of the special remote for embargoed content; empty if there is no such remote."""
         self._forget_what_moved()
         if self._api is None:
             found = _API.search(self.logs(["remote.log"]).get("remote.log", b"").decode(errors="replace"))
@@ -156,7 +149,7 @@ class Clone:
     # --- files -----------------------------------------------------------------------------------------------
 
     def listing(self, commit: str | None = None) -> Tree:
-        """Every file of a commit, or of the index."""
+        """Every file of a commit; without ``commit``, of the index."""
         return self.dataset.tree(commit) if commit else self._index()
 
     def tracked(self, tree: Tree) -> list[Tracked]:
@@ -167,7 +160,7 @@ class Clone:
             found = [
                 Tracked(path, name if is_key(name) and _stays(path) else "", mode == FILE)
                 for (path, (mode, _)), content in zip(wanted.items(), contents, strict=True)
-                if (name := _named(mode, content or b""))
+                if (name := name_in(mode, content or b""))
             ]
         return sorted(found, key=lambda file: file.path)
 
@@ -182,7 +175,7 @@ class Clone:
     # --- keys ------------------------------------------------------------------------------------------------
 
     def object_path(self, key: str) -> str:
-        """Where a key's content is, or goes."""
+        """Where the content of a key is; if it is not present, where it goes."""
         usual = self.new_object_path(key)
         if os.path.exists(usual):  # noqa: PTH110
             return usual
@@ -190,15 +183,15 @@ class Clone:
         return lower if os.path.exists(lower) else usual  # noqa: PTH110
 
     def new_object_path(self, key: str) -> str:
-        """Where a key's content goes that is not here."""
+        """Where the content of a key goes if it is not present."""
         return f"{self._objects}{hash_dir_mixed(key)}/{key}/{key}"
 
     def has(self, key: str) -> bool:
-        """Whether a key's content is here."""
+        """Whether the content of a key is present."""
         return os.path.exists(self.object_path(key))  # noqa: PTH110
 
-    def facts(self, keys: Iterable[str]) -> Iterator[tuple[str, Facts]]:
-        """What the git-annex branch says of each key."""
+    def facts(self, keys: Iterable[str]) -> Iterator[tuple[str, KeyFacts]]:
+        """Each key with what the git-annex branch records about it."""
         if not (keys := list(keys)):
             return
         api = self.closed_api()
@@ -209,13 +202,13 @@ class Clone:
         for key, place in places:
             location, url = logs[location_path(place, key)], logs[url_path(place, key)]
             there = frozenset(place for place, is_there in present(location).items() if is_there)
-            # under embargo, the API alone has it
+            # embargoed content comes from the API alone
             begin = "" if WEB in there else f"{api}/assets/"
             known = (text for text, is_there in present(url).items() if is_there and text.startswith(begin))
-            yield key, Facts(tuple(known) if there & {WEB, closed} else (), there)
+            yield key, KeyFacts(tuple(known) if there & {WEB, closed} else (), there)
 
     def locations(self, paths: Sequence[str]) -> dict[str, bytes]:
-        """Location logs by path; those that were read before are not read again, unless the branch has moved."""
+        """Location logs by path.  A log that was read before is read again only if the branch has moved."""
         self._forget_what_moved()
         unknown = [path for path in paths if path not in self._locations]
         return (self.logs(unknown) if unknown else {}) | {
@@ -223,7 +216,7 @@ class Clone:
         }
 
     def moved(self, made: str, locations: Mapping[str, bytes]) -> None:
-        """The branch has been moved by us, to a commit in which these location logs are new."""
+        """Note that we moved the branch to commit ``made``, in which these location logs are new."""
         self._branch = made
         self._locations |= locations
 
@@ -240,7 +233,7 @@ class Clone:
     def logs(self, paths: Sequence[str]) -> dict[str, bytes]:
         """Files of the git-annex branch by path; empty for one that is not there."""
         if len(paths) > _MANY:
-            # git looks each name up from the top; to list what is there takes a tenth of that
+            # git searches each name from the top; listing the folders takes a tenth of that time
             tree = self.dataset.tree(ANNEX, *sorted({path.partition("/")[0] for path in paths}))
             names = {path: tree[path][1] for path in paths if path in tree}
         else:
@@ -249,54 +242,9 @@ class Clone:
             found = dict(zip(names, reader.read(list(names.values())), strict=True))
         return {path: found.get(path) or b"" for path in paths}
 
-    # --- other places ----------------------------------------------------------------------------------------
-
-    def remotes(self) -> frozenset[str]:
-        """The UUIDs of the remotes that git-annex may ask."""
-        named = {name: value for name, value in self.config.items() if name.startswith("remote.")}
-        return frozenset(value for name, value in named.items() if name.endswith((".annex-uuid", ".annex-config-uuid")))
-
-    def neighbours(self) -> Mapping[str, Path]:
-        """The UUID of each remote that is a folder on this machine, and where its objects are."""
-        found = {}
-        for name, value in self.config.items():
-            if not (name.startswith("remote.") and name.endswith(".url")):
-                continue
-            remote = name.removesuffix(".url")
-            uuid = self.config.get(f"{remote}.annex-uuid", "")
-            folder = _folder(value)
-            if uuid and folder and self.config.get(f"{remote}.annex-ignore", "false") == "false":
-                git_dir = folder / ".git" if (folder / ".git").is_dir() else folder
-                found[uuid] = git_dir / _OBJECTS
-        return found
-
-
-def allowed_addresses(folder: Path) -> frozenset[str]:
-    """IP addresses on this machine or network that git-annex may ask in a folder, by git's settings."""
-    listing = git(folder, "config", "--list", "-z").decode(errors="surrogateescape").split("\0")
-    found = [text.partition("\n")[2] for text in listing if text.partition("\n")[0] == _ADDRESSES]
-    return frozenset(found[-1].split()) if found else frozenset()
-
-
-def make_clone(source: str, folder: Path, branch: str) -> None:
-    """Clone a dataset, with a branch or tag checked out; the folder is there when it is whole.
-
-    Raises:
-        DiskError, GitError: it cannot be.
-    """
-    making = folder.with_name(f".{folder.name}.cloning-{os.getpid()}")
-    try:
-        git(folder.parent, "-c", "advice.detachedHead=false", "clone", "--quiet", "--branch", branch, "--", source,
-            str(making))  # fmt: skip
-        making.rename(folder)
-    except OSError as error:
-        raise DiskError.of(folder, error) from error
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
-
 
 def copies(objects: Path, key: str) -> list[Path]:
-    """Where another repository may keep a key's content."""
+    """The two places at which another repository may keep the content of a key."""
     return [objects / place / key / key for place in (hash_dir_mixed(key), hash_dir_lower(key))]
 
 
@@ -304,29 +252,6 @@ def _may_be_annexed(path: str) -> bool:
     return not path.startswith((".datalad/", ".git", ".dandi/assets"))
 
 
-def key_of(mode: bytes, content: bytes) -> str:
-    """The key that a link or pointer names; empty if it is something else."""
-    return name if is_key(name := _named(mode, content)) else ""
-
-
 def _stays(path: str) -> bool:
-    """Whether a path of a tree stays below its top; git checks that only for what it checks out."""
+    """Whether a path of a tree stays below its top; git checks this only when it checks files out."""
     return not {"", ".", ".."}.intersection(path.split("/"))
-
-
-def _named(mode: bytes, content: bytes) -> str:
-    """What a link or pointer to git-annex's objects names, whether that can be a key or not."""
-    if mode == LINK:
-        place, _, name = content.decode(errors="surrogateescape").rpartition("/")
-        return name if f"{_OBJECTS}" in place + "/" else ""
-    if not content.startswith(_POINTER) or len(content) > LONGEST_POINTER:
-        return ""
-    return content.split(b"\n", 1)[0].rpartition(b"/")[2].decode(errors="surrogateescape")
-
-
-def _folder(url: str) -> Path | None:
-    """The folder that a remote's URL names, if it is one on this machine."""
-    if url.startswith("file://"):
-        url = unquote(urlsplit(url).path)
-    path = Path(url)
-    return path if path.is_absolute() and path.is_dir() else None

@@ -1,4 +1,4 @@
-"""Content that git-annex brings: which files match globs, and getting their keys."""
+"""Get content with git-annex: find the files that match globs, and fetch their keys."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _NO_WEB = ("-c", "remote.web.annex-ignore=true", "-c", "remote.bittorrent.annex-
 
 
 @dataclass(frozen=True, slots=True)
-class Annexed:
-    """A file whose content git-annex keeps or can bring."""
+class AnnexedFile:
+    """A file whose content git-annex has or can get."""
 
     path: str
     key: str
@@ -29,8 +29,8 @@ class Annexed:
     """Bytes."""
 
 
-def matching(folder: Path, branch: str, globs: Sequence[str], *, here: bool) -> list[Annexed]:
-    """The files of a branch that match one of the globs and whose content is here, or is not.
+def matching(folder: Path, branch: str, globs: Sequence[str], *, here: bool) -> list[AnnexedFile]:
+    """The files of a branch that match one of the globs and whose content is present (``here``) or absent.
 
     Raises:
         GitError: git-annex does not understand a glob, or failed otherwise.
@@ -39,7 +39,7 @@ def matching(folder: Path, branch: str, globs: Sequence[str], *, here: bool) -> 
     either = [word for glob in globs for word in ("--or", f"--include={glob}")][1:]
     found = git(folder, "annex", "find", f"--branch={branch}", "--json", *where, "-(", *either, "-)")
     rows = [json.loads(line) for line in found.splitlines()]
-    return [Annexed(row["file"], row["key"], int(row["bytesize"])) for row in rows if row["bytesize"]]
+    return [AnnexedFile(row["file"], row["key"], int(row["bytesize"])) for row in rows if row["bytesize"]]
 
 
 def keys_at(folder: Path, place: str) -> list[str]:
@@ -65,20 +65,20 @@ def get(
     web: bool = True,
     arrived: Callable[[int], None] | None = None,
 ) -> Generator[tuple[str, str], None, None]:
-    """Bring the content of keys, one after the other; each key with why it did not come, or an empty string.
+    """Get the content of keys, one after the other; yields each key with the reason why it failed (empty: it worked).
 
-    Each is asked for when the one before has been answered, so that a caller may stop at any of them.  What is being
-    brought at the ``deadline`` (by ``time.monotonic()``) is cut off; git-annex goes on with it another time.
-    ``secrets``: it needs a token for it.  ``web``: whether git-annex may ask the URLs that it knows.
-    ``arrived`` is called with the bytes of the current key that are here.
+    git-annex gets the next key only when the caller asks for it, so a caller may stop at any key.  At the ``deadline``
+    (of ``time.monotonic()``) git-annex is stopped; it can continue the download another time.  ``secrets``: pass it
+    the API keys of the environment.  ``web``: whether git-annex may request the URLs that it knows.  ``arrived`` is
+    called with the bytes of the current key that are on disk.
 
     Raises:
-        DiskError, GitError: git-annex ended before it had answered.
+        DiskError, GitError: git-annex ended too early.
     """
     told = ["--json-progress"] if arrived else []
     arguments = (*(() if web else _NO_WEB), "annex", "get", "--batch-keys", "--json", "--json-error-messages", *told)
     with TemporaryFile() as errors:
-        # it may run for hours: not with the locks of whatever other thread is writing when it starts
+        # it may run for hours, so it must not inherit the locks of another thread
         child = start(folder, arguments, stderr=errors.fileno(), locks=False, secrets=secrets)
         assert child.stdin and child.stdout
         with _ended(child, deadline):
@@ -100,7 +100,7 @@ def get(
 
 @contextmanager
 def _ended(child: Popen[bytes], deadline: float | None) -> Iterator[None]:
-    """See that a program is over when the block is: at once if that does not come to its end, or at the deadline."""
+    """Wait for a program at the end of the block; stop it at the deadline, or if the block fails."""
     clock = Timer(0 if deadline is None else max(0.0, deadline - time.monotonic()), child.terminate)
     clock.daemon = True
     if deadline is not None:
@@ -109,7 +109,7 @@ def _ended(child: Popen[bytes], deadline: float | None) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            # git ends git-annex before itself; an interrupted caller would wait for neither
+            # git ends git-annex before it ends itself: wait for both
             child.terminate()
             child.wait()
             raise

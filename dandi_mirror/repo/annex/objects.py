@@ -1,13 +1,12 @@
-"""Content that has come, made present as git-annex makes it: the object, the pointer files, the location log.
+"""Put fetched content into git-annex as git-annex itself does: the object, the pointer files, the location log.
 
-Bytes are synced to disk, then objects are placed by renames, so each is there whole or not at all; the log says so
-afterwards.  A run that ends in between leaves an object that no log names, and the next run records it.
-The journal's lock, which git-annex takes whenever it writes to its branch, is held while logs are written.
+We sync the bytes to disk and then rename the file to its place, so an object is there completely or not at all.  The
+log follows.  If a run ends in between, no log names the object, and the next run records it.
+While we write logs we hold the lock of git-annex's journal, which git-annex takes whenever it writes to its branch.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,11 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.file_lock import wait_for_record_lock
 from dandi_mirror.files.opening import read_file
 from dandi_mirror.repo.annex.branch import MANY, import_logs
-from dandi_mirror.repo.annex.clone import LONGEST_POINTER, Clone, Tracked
+from dandi_mirror.repo.annex.clone import Clone, Tracked
 from dandi_mirror.repo.annex.keys import hash_dir_lower
 from dandi_mirror.repo.annex.logs import Stamp, location_path, with_presence
+from dandi_mirror.repo.annex.pointers import LONGEST_POINTER, is_pointer
 from dandi_mirror.repo.git.dataset import ANNEX, TEMPORARY, ZERO, RefChange
 from dandi_mirror.repo.git.disk import bring_files_to_disk, bring_folders_to_disk
 from dandi_mirror.repo.git.process import GitError, git
@@ -29,60 +30,60 @@ from dandi_mirror.repo.git.stream import Commit
 
 _READ_ONLY = 0o555
 _LEVELS = 4
-"""Folders from an object's own up to the one of all objects."""
+"""The number of folders from that of one object up to that of all objects."""
 _TRIES = 3
-"""To move the branch, which somebody else may have moved meanwhile."""
+"""Attempts to move the branch, because somebody else may move it at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
-    """Content that is to be placed."""
+class FetchedContent:
+    """Content that was fetched, in a temporary file."""
 
     key: str
     file: Path
-    """Holds exactly its bytes."""
+    """The file that holds exactly these bytes; :func:`place` moves it."""
 
 
-def place(clone: Clone, arrived: Iterable[Arrived]) -> None:
-    """Let content be present; :func:`record` is to follow.
+def place(clone: Clone, fetched: Iterable[FetchedContent]) -> None:
+    """Move content to its place among git-annex's objects; call :func:`record` afterwards.
 
     Raises:
-        DiskError: it cannot be; what is placed and not recorded is recorded by the next :func:`record`.
+        DiskError: a file cannot be moved.  The next :func:`record` also records what was placed before.
     """
-    arrived = list(arrived)
-    # an object whose bytes a power cut takes back would pass for present
-    bring_files_to_disk([str(content.file) for content in arrived], begun=True)
+    fetched = list(fetched)
+    # after a power cut, an object without its bytes would count as present
+    bring_files_to_disk([str(content.file) for content in fetched], begun=True)
     made: set[str] = set()
-    for content in arrived:
+    for content in fetched:
         _place(clone, content, made)
 
 
-def _place(clone: Clone, arrived: Arrived, made: set[str]) -> None:
-    target = clone.new_object_path(arrived.key)
+def _place(clone: Clone, fetched: FetchedContent, made: set[str]) -> None:
+    target = clone.new_object_path(fetched.key)
     folder = os.path.dirname(target)  # noqa: PTH120
     try:
-        file = os.stat(arrived.file).st_mode  # noqa: PTH116
-        os.chmod(arrived.file, file & _READ_ONLY)  # noqa: PTH101
+        file = os.stat(fetched.file).st_mode  # noqa: PTH116
+        os.chmod(fetched.file, file & _READ_ONLY)  # noqa: PTH101
         _make(folder, made)
         try:
-            os.rename(arrived.file, target)  # noqa: PTH104
+            os.rename(fetched.file, target)  # noqa: PTH104
         except PermissionError:
-            # the folder was closed: by whoever brought the same content meanwhile, or when it was dropped half-way
+            # the folder is read-only: another program has just placed the same content, or a drop was interrupted
             if os.path.exists(target):  # noqa: PTH110
-                arrived.file.unlink()
+                fetched.file.unlink()
                 return
             os.chmod(folder, 0o755)  # noqa: PTH101
-            os.rename(arrived.file, target)  # noqa: PTH104
+            os.rename(fetched.file, target)  # noqa: PTH104
         os.chmod(folder, os.stat(folder).st_mode & _READ_ONLY)  # noqa: PTH101, PTH116
     except FileNotFoundError as error:
-        if not clone.has(arrived.key):
+        if not clone.has(fetched.key):
             raise DiskError.of(target, error) from error
     except OSError as error:
         raise DiskError.of(target, error) from error
 
 
 def _make(folder: str, made: set[str]) -> None:
-    """A key's folder; ``made`` are those above it that were made before, each of which has been asked for once."""
+    """Make the folder of a key; ``made`` holds the folders above that are known to exist."""
     above = os.path.dirname(folder)  # noqa: PTH120
     if above not in made:
         os.makedirs(above, exist_ok=True)  # noqa: PTH103
@@ -92,34 +93,34 @@ def _make(folder: str, made: set[str]) -> None:
     except FileExistsError:
         pass
     except FileNotFoundError:
-        # somebody dropped what was in the folder above, and that folder with it
+        # another program dropped the content of the folder above and removed that folder
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
 
 
 def _above(target: str) -> Iterator[str]:
-    """The folders whose names lead to an object, from its own up to the one that holds all of them."""
+    """The folders of an object, from its own up to that of all objects."""
     for _ in range(_LEVELS):
         target = os.path.dirname(target)  # noqa: PTH120
         yield target
 
 
 def record(clone: Clone, keys: Iterable[str]) -> None:
-    """Record that keys' content is in this repository; on disk when this returns.
+    """Record in the location logs that this repository has the content of keys; on disk when this returns.
 
     Raises:
-        DiskError, GitError: it could not be written.
+        DiskError, GitError: the logs cannot be written.
     """
     keys = list(dict.fromkeys(keys))
     if not keys:
         return
     folders = {folder for key in keys for folder in _above(clone.object_path(key))}
     with ThreadPoolExecutor(1) as aside:
-        # meanwhile the logs are written; they count when the branch is moved to them
+        # at the same time we write the logs, which count once the branch is moved
         on_disk = aside.submit(bring_folders_to_disk, folders)
         theirs = keys
         if clone.plain:
             with _journal(clone.git_dir) as waiting:
-                # what git-annex has noted and not committed yet would be put over what the branch says
+                # git-annex will later write the logs in its journal over those of the branch
                 theirs = [key for key in keys if _journal_name(key) in waiting]
                 _record(clone, [key for key in keys if _journal_name(key) not in waiting], on_disk)
         on_disk.result()
@@ -127,7 +128,7 @@ def record(clone: Clone, keys: Iterable[str]) -> None:
 
 
 def _record(clone: Clone, keys: list[str], on_disk: Future[None]) -> None:
-    """Through one import; only under the journal's lock."""
+    """Write location logs with one import.  Only under the journal's lock."""
     dataset, now = clone.dataset, datetime.now(UTC)
     paths = [location_path(hash_dir_lower(key), key) for key in keys]
     for attempt in range(1, _TRIES + 1):
@@ -164,7 +165,7 @@ def _record_by_git_annex(clone: Clone, keys: list[str]) -> None:
 
 
 def populate(clone: Clone, files: Iterable[Tracked]) -> None:
-    """Let unlocked files hold their content, as git-annex does after it has brought some."""
+    """Replace the pointers in unlocked files by their content, as git-annex does after a get."""
     lines = "".join(f"{file.key} {file.path}\n" for file in files if "\n" not in file.path)
     if not lines:
         return
@@ -174,19 +175,19 @@ def populate(clone: Clone, files: Iterable[Tracked]) -> None:
 
 
 def is_populated(clone: Clone, file: Tracked) -> bool:
-    """Whether an unlocked file holds its content; one that is not there, or is edited, counts."""
+    """Whether an unlocked file holds more than a pointer; true also if it is missing or edited."""
     content = read_file(clone.path / file.path, LONGEST_POINTER)
-    return content is None or not content.startswith(b"/annex/objects/")
+    return content is None or not is_pointer(content)
 
 
 def _journal_name(key: str) -> str:
-    """What git-annex calls a key's location log while it waits in the journal."""
+    """The name of a key's location log in git-annex's journal."""
     return location_path(hash_dir_lower(key), key).replace("_", "__").replace("/", "_")
 
 
 @contextmanager
 def _journal(git_dir: Path) -> Iterator[set[str]]:
-    """Hold the lock of git-annex's journal; yields the names of the logs that wait in it."""
+    """Hold the lock of git-annex's journal; yields the names of the logs in it."""
     with _locked(git_dir / "annex" / "journal.lck"):
         try:
             yield set(os.listdir(git_dir / "annex" / "journal"))  # noqa: PTH208
@@ -196,13 +197,13 @@ def _journal(git_dir: Path) -> Iterator[set[str]]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """A lock as git-annex takes it: of the process, on the whole file."""
+    """Hold one of git-annex's locks: of this process, on the whole file."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise DiskError.of(path, error) from error
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+        wait_for_record_lock(descriptor, path)
         yield
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Letting a work tree stand as a sync would have it, where the archive has its files: before a sync brings the rest."""
+"""After an upload, bring the work tree to the state that a sync would make, for the files that the archive now has."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from itertools import count
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.repo.annex.clone import Clone, key_of
+from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.keys import link_target, sha256_of
-from dandi_mirror.repo.annex.objects import Arrived, place, record
+from dandi_mirror.repo.annex.objects import FetchedContent, place, record
+from dandi_mirror.repo.annex.pointers import key_of_link
 from dandi_mirror.repo.git.dataset import Dataset, RefChange
-from dandi_mirror.repo.git.files import Look, look
+from dandi_mirror.repo.git.files import FileStamp, stamp_of
 from dandi_mirror.repo.git.process import NO_FILTER, git
-from dandi_mirror.repo.git.stream import LINK
 
 KEPT = "uploaded/"
-"""Branches below it are a person's commits that went to the archive."""
+"""Prefix of the branches that keep a person's commits after they were uploaded."""
 _READ_ONLY = 0o555
 
 
-def annex(clone: Clone, keys: Mapping[str, str], read: Mapping[str, Look]) -> None:
-    """Let files be annexed (what is small text by ``.gitattributes``: be in git) and be links to their keys.
+def annex(clone: Clone, keys: Mapping[str, str], read: Mapping[str, FileStamp]) -> None:
+    """Add files to git-annex and make them links to their keys; small text files (``.gitattributes``) stay in git.
 
-    ``keys`` has the key of each path, as a sync makes it; empty for a file that git itself keeps.  ``read`` tells how
-    files looked when the digests of their keys were taken.
+    ``keys`` has the key of each path, as a sync makes it; empty for a file that git keeps.  ``read`` has the stamp
+    (size, time, inode) that each file had when its digest was computed.
 
     Raises:
-        DiskError, GitError: git-annex cannot.
+        DiskError, GitError: git-annex failed.
     """
     paths = [path for path in keys if os.path.lexists(clone.path / path)]
     _take(clone, {path: key for path, key in keys.items() if key and path in read}, read)
     _git_annex(clone, "add", [path for path in paths if not (clone.path / path).is_symlink()])
-    # who unlocks a file means to edit it, and has
+    # a person unlocks a file to edit it, and that has happened
     _git_annex(clone, "lock", [path for path in paths if keys[path] and not (clone.path / path).is_symlink()])
     for path in paths:
         if keys[path]:
@@ -47,38 +47,38 @@ def annex(clone: Clone, keys: Mapping[str, str], read: Mapping[str, Look]) -> No
             _let_be_plain(clone.path / path)
 
 
-def _take(clone: Clone, keys: Mapping[str, str], read: Mapping[str, Look]) -> None:
-    """Let files become content of their keys as ``git annex add`` does, without another digest.
+def _take(clone: Clone, keys: Mapping[str, str], read: Mapping[str, FileStamp]) -> None:
+    """Make files the content of their keys, as ``git annex add`` does, but without computing the digest again.
 
-    What has changed since it was read, or is strange in any way, is left to git-annex.  The path always has the
-    file or the link to it, wherever this ends.
+    A file that changed since it was read, or is unusual in any way, is left to git-annex.  If the run ends at any
+    moment, the path holds the file or the link to it.
     """
-    arrived: dict[str, Arrived] = {}
-    folder = clone.git_dir / "annex" / "othertmp"  # which git-annex clears of what is old
+    fetched: dict[str, FetchedContent] = {}
+    folder = clone.git_dir / "annex" / "othertmp"  # git-annex removes old files from it
     for path, key in keys.items() if clone.plain else ():
-        file, made = clone.path / path, folder / f"{os.getpid()}.{len(arrived)}"
+        file, made = clone.path / path, folder / f"{os.getpid()}.{len(fetched)}"
         with suppress(OSError):
             found = file.lstat()
             if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1 or clone.has(key):
                 continue
             file.chmod(found.st_mode & _READ_ONLY)
-            if look(file) != read[path]:
+            if stamp_of(file) != read[path]:
                 file.chmod(found.st_mode)
                 continue
             folder.mkdir(parents=True, exist_ok=True)
             os.link(file, made)
-            arrived[path] = Arrived(key, made)
-    place(clone, arrived.values())
-    for path in arrived:
+            fetched[path] = FetchedContent(key, made)
+    place(clone, fetched.values())
+    for path in fetched:
         _point(clone, path, keys[path])
-    record(clone, [content.key for content in arrived.values()])
-    if arrived:
-        lines = b"".join(os.fsencode(path) + b"\0" for path in arrived)
+    record(clone, [content.key for content in fetched.values()])
+    if fetched:
+        lines = b"".join(os.fsencode(path) + b"\0" for path in fetched)
         git(clone.path, *NO_FILTER, "update-index", "-z", "--add", "--replace", "--stdin", stdin=lines)
 
 
 def _point(clone: Clone, path: str, key: str) -> None:
-    """Let a path be a link to a key, and nothing else at any moment."""
+    """Replace a path by a link to a key, in one rename."""
     file = clone.path / path
     try:
         made = file.with_name(f".{os.getpid()}.dandi-mirror")
@@ -90,7 +90,7 @@ def _point(clone: Clone, path: str, key: str) -> None:
 
 
 def forget(dataset: Dataset, stays: Container[str]) -> None:
-    """Let the index have nothing that the work tree has no more, but for what ``stays`` in the archive."""
+    """Remove files from the index that are gone from the work tree, except those that ``stays`` names."""
     listing = git(dataset.path, "ls-files", "-z", "--deleted")
     gone = [name for name in listing.split(b"\0") if name and os.fsdecode(name) not in stays]
     if gone:
@@ -107,17 +107,17 @@ def forget(dataset: Dataset, stays: Container[str]) -> None:
 def _git_annex(clone: Clone, command: str, paths: Collection[str]) -> None:
     if paths:
         lines = b"".join(os.fsencode(path) + b"\0" for path in sorted(paths))
-        # names that begin with a dot are no exception in an archive
+        # an archive treats names that begin with a dot like all others
         settings = ("-c", "annex.dotfiles=true", "-c", "annex.addunlocked=false")
         git(clone.path, *settings, "annex", command, "--quiet", "--batch", "-z", stdin=lines)
 
 
 def _relink(clone: Clone, path: str, key: str) -> None:
-    """Let a link name the key that its bytes have under its name: after a rename it may have another ending."""
+    """Correct the key of a link: after a rename, the file's key may have another ending."""
     file = clone.path / path
     if not file.is_symlink():
         return
-    has = key_of(LINK, os.fsencode(file.readlink()))
+    has = key_of_link(file)
     target = link_target(key, path.count("/"))
     if not has or os.fspath(file.readlink()) == target or not _is_alike(clone, has, key):
         return
@@ -126,7 +126,7 @@ def _relink(clone: Clone, path: str, key: str) -> None:
             copied = clone.git_dir / "annex" / "tmp" / key
             copied.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(clone.object_path(has), copied)
-            place(clone, [Arrived(key, copied)])
+            place(clone, [FetchedContent(key, copied)])
             record(clone, [key])
     except OSError as error:
         raise DiskError.of(file, error) from error
@@ -134,7 +134,7 @@ def _relink(clone: Clone, path: str, key: str) -> None:
 
 
 def _is_alike(clone: Clone, has: str, key: str) -> bool:
-    """Whether a key stands for the bytes of another one; a file may have been edited since it was sent."""
+    """Whether two keys stand for the same bytes; a file may have been edited after it was sent."""
     if sha256 := sha256_of(has):
         return sha256 == sha256_of(key)
     try:
@@ -145,11 +145,11 @@ def _is_alike(clone: Clone, has: str, key: str) -> bool:
 
 
 def _let_be_plain(file: Path) -> None:
-    """A small text is a file of its own, and for nobody to execute."""
+    """Make a small text file a plain file that is not executable, as a sync would."""
     try:
         if file.is_symlink() and file.is_file():
             made = file.with_name(f".{os.getpid()}.dandi-mirror")
-            made.unlink(missing_ok=True)  # a link there would be followed
+            made.unlink(missing_ok=True)  # copyfile would follow a link
             shutil.copyfile(file, made)
             made.rename(file)
         elif file.is_file() and (mode := file.stat().st_mode) & 0o111:
@@ -159,9 +159,10 @@ def _let_be_plain(file: Path) -> None:
 
 
 def step_back(dataset: Dataset, branch: str, commit: str) -> str:
-    """Let a branch be at the last sync's commit again, with index and work tree as they are.
+    """Move a branch back to the commit of the last sync; index and work tree stay as they are.
 
-    Returns the branch that keeps what was committed since; empty if nothing was, or what adds up to nothing.
+    Returns the name of the branch that keeps the commits made since; empty if there are none, or if together they
+    change nothing.
 
     Raises:
         DiskError, GitError: the refs cannot be moved.
@@ -174,21 +175,21 @@ def step_back(dataset: Dataset, branch: str, commit: str) -> str:
     name = ""
     if git(dataset.path, "rev-parse", f"{tip}^{{tree}}") != git(dataset.path, "rev-parse", f"{commit}^{{tree}}"):
         name = _free_name(dataset, tip)
-        # first: what is committed is never without a name
+        # this one first, so that a branch always holds the commits
         changes.insert(0, RefChange(f"refs/heads/{name}", tip, dataset.ref(f"refs/heads/{name}")))
     dataset.move_refs(changes)
     return name
 
 
 def unstage(dataset: Dataset, commit: str, paths: Iterable[str]) -> None:
-    """Let the index have at these paths what a commit has; the work tree has it already."""
+    """Reset these paths of the index to a commit; the work tree has that state already."""
     if names := b"".join(os.fsencode(path) + b"\0" for path in paths):
         how = ("--pathspec-from-file=-", "--pathspec-file-nul")
         git(dataset.path, *NO_FILTER, "--literal-pathspecs", "reset", "--quiet", *how, commit, stdin=names)
 
 
 def _free_name(dataset: Dataset, tip: str) -> str:
-    """``uploaded/2026-11-22-1``, or the next number; the name that a run before has given to the same commit."""
+    """``uploaded/2026-11-22-1`` or the next free number; if an earlier run named the same commit, that name."""
     refs = dataset.refs()
     if there := next((ref for ref, oid in refs.items() if ref.startswith(f"refs/heads/{KEPT}") and oid == tip), ""):
         return there.removeprefix("refs/heads/")

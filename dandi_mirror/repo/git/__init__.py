@@ -1,1 +1,1 @@
-"""git: processes, repositories, fast-import, work trees, locks."""
+"""Work with git: processes, repositories, fast-import, work trees, locks."""

@@ -1,4 +1,4 @@
-"""The paths that differ between two states, as git's raw form of a difference tells them."""
+"""Read the paths that differ between two states from git's raw diff format."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ _RAW = re.compile(rb":(\d+) (\d+) ([0-9a-f]+) ([0-9a-f]+) (\w+)\0([^\0]+)\0")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """A path that differs: mode and object id, all zeros where it is not there, or of a work tree not known."""
+class PathChange:
+    """A path that differs.
+
+    ``old`` and ``new`` are (mode, object id).  Both are zeros if the path does not exist there.  The object id is zeros
+    if git does not know it, as for an edited file of a work tree.
+    """
 
     path: bytes
     old: tuple[bytes, bytes]
@@ -24,12 +28,12 @@ class Change:
     """git's letter: ``A``, ``D``, ``M``, ``T``, ``U``."""
 
 
-def changes(dataset: Dataset, command: str, *arguments: str) -> Iterator[Change]:
-    """What a git command that compares tells, one after the other: a first check-out may have a million of them.
+def changes(dataset: Dataset, command: str, *arguments: str) -> Iterator[PathChange]:
+    """The differences that a git command lists, one after the other: a first check-out may have a million.
 
     Raises:
-        DiskError, GitError: it failed.
+        DiskError, GitError: git failed.
     """
     for found in _RAW.finditer(git(dataset.path, *NO_FILTER, command, *_FORM, *arguments)):
         old_mode, new_mode, old, new, status, path = found.groups()
-        yield Change(path, (old_mode, old), (new_mode, new), status)
+        yield PathChange(path, (old_mode, old), (new_mode, new), status)

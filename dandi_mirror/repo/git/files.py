@@ -1,6 +1,6 @@
-"""What the files of a repository say, without starting git: a run asks it for every Dandiset of a mirror.
+"""Read the files of a repository without starting git: a run does this for every Dandiset of a mirror.
 
-By names and not by ``Path``, which would take most of the time of a run with nothing to do.
+Paths are strings: making ``Path`` objects would take most of the time of a run with nothing to do.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-def place_of(text: str | Path) -> Path:
-    """Where a path as it is typed leads, without following what it names itself: a link of git-annex is meant.
+def absolute_path(text: str | Path) -> Path:
+    """The absolute path that a typed path means, without following a link in its last part.
 
-    A ``..`` after a link is the folder above the one that the link leads to, as it is to the system.
+    A user who names a link of git-annex means the link.  A ``..`` after a link is the folder above the target of the
+    link, as for the system.
     """
     path = Path(text)
     if ".." not in path.parts:
@@ -23,24 +24,24 @@ def place_of(text: str | Path) -> Path:
     return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
 
 
-class Look(NamedTuple):
-    """By what a file that nobody has written to since is known again."""
+class FileStamp(NamedTuple):
+    """Facts by which we see whether somebody has written to a file since."""
 
     size: int
     changed: int
-    """Its modification time, in nanoseconds."""
+    """Modification time in nanoseconds."""
     inode: int
     device: int
 
 
-def look(file: Path) -> Look:
-    """A file, or what a link leads to, as it is; it is not read."""
+def stamp_of(file: Path) -> FileStamp:
+    """The stamp of a file, or of the target of a link; the content is not read."""
     facts = file.stat()
-    return Look(facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_dev)
+    return FileStamp(facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_dev)
 
 
 def git_dir_of(path: Path) -> Path:
-    """Where the refs, objects and settings of a work tree are: also of a further one, or of one that is a submodule."""
+    """The folder with the refs, objects and settings of a work tree, also of a submodule or a linked work tree."""
     own = path / ".git"
     try:
         if stat.S_ISREG(os.stat(own).st_mode):  # noqa: PTH116
@@ -51,7 +52,7 @@ def git_dir_of(path: Path) -> Path:
 
 
 def read_ref(git_dir: str, name: str) -> str | None:
-    """The object id that a ref holds; None if there is no such ref."""
+    """The object id of a ref; None if the ref does not exist."""
     if (held := _held(f"{git_dir}/{name}")) is not None:
         return held
     try:
@@ -63,12 +64,12 @@ def read_ref(git_dir: str, name: str) -> str | None:
 
 
 def has_ref(git_dir: str, name: str) -> bool:
-    """Whether there is such a ref, whatever it holds."""
+    """Whether a ref exists, whatever its value is."""
     return os.path.exists(f"{git_dir}/{name}") or read_ref(git_dir, name) is not None  # noqa: PTH110
 
 
 def loose_refs(git_dir: str, folder: str) -> Iterator[tuple[str, str]]:
-    """The refs below a folder (``refs/tags``) that stand in files of their own, and what these hold."""
+    """The refs below a folder such as ``refs/tags`` that have files of their own, with their values."""
     try:
         with os.scandir(f"{git_dir}/{folder}") as entries:
             found = [(f"{folder}/{entry.name}", entry.is_dir()) for entry in entries]
@@ -83,7 +84,7 @@ def loose_refs(git_dir: str, folder: str) -> Iterator[tuple[str, str]]:
 
 def _held(file: str) -> str | None:
     try:
-        # of a .git that somebody else made: a link could lead to any file, and what it holds into a message
+        # in a .git that somebody else made, a link could lead to any file, and its content would get into a message
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             return os.read(descriptor, 4096).decode(errors="replace").strip()
@@ -94,7 +95,7 @@ def _held(file: str) -> str | None:
 
 
 def is_repository(git_dir: str) -> bool:
-    """Whether a whole repository is there; one whose making was cut off lacks some of this."""
+    """Whether there is a complete repository; one whose creation was interrupted lacks some of these files."""
     try:
         files = [os.stat(f"{git_dir}/{name}") for name in ("HEAD", "config", "objects/info")]  # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
@@ -103,13 +104,13 @@ def is_repository(git_dir: str) -> bool:
 
 
 def locks_in(git_dir: Path) -> Iterator[Path]:
-    """The locks of git on its files and refs, whoever holds them or has left them."""
+    """git's lock files for its files and refs, also those that a dead git left."""
     yield from git_dir.glob("*.lock")
     yield from (git_dir / "refs").rglob("*.lock")
 
 
 def is_filled(file: Path) -> bool:
-    """Whether there is such a file, and something in it."""
+    """Whether a file exists and is not empty."""
     try:
         return file.stat().st_size > 0
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""When a ``git gc`` pays; and keeping it away while new objects wait for the ref that will hold them.
+"""Decide when ``git gc`` is worthwhile, and prevent it while new objects wait for the ref that will hold them.
 
-It is kept away by the file ``gc.pid``, with which git keeps a second gc away: ``<process> <host>``, and here a
-third word.
+The file ``gc.pid``, with ``<process> <host>`` in it, is git's own way to prevent a second gc.  We write the same file,
+with a third word.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from dandi_mirror.errors import DiskError, LockedError
 from dandi_mirror.files.own import own_path
 
 PATIENCE = 120.0
-"""Seconds to wait for a gc that is running already."""
+"""Seconds to wait for a gc that is running."""
 _STALE = 12 * 3600
 _OURS = "dandi-mirror"
 
 MOST_PACKS = 50
 MOST_LOOSE = 6700
-"""With more packs, or about so many loose objects, git itself collects where nobody has told it not to."""
+"""git itself collects garbage above this number of packs, or of loose objects, unless it is told not to."""
 SETTINGS = ("-c", f"gc.auto={MOST_LOOSE}", "-c", f"gc.autoPackLimit={MOST_PACKS}", "-c", "gc.autoDetach=false")
-"""For ``git gc --auto``: to decide as :func:`pays` does, and to be done when it returns."""
+"""For ``git gc --auto``: decide as :func:`is_worthwhile` does, and run in the foreground."""
 
 
-def pays(git_dir: Path) -> bool:
-    """Whether a repository has so many packs or loose objects that packing them anew pays; asks git nothing.
+def is_worthwhile(git_dir: Path) -> bool:
+    """Whether a repository has so many packs or loose objects that ``git gc`` is worthwhile.  Starts no git.
 
-    A small sync adds some thirty loose objects, a larger one a pack.
+    A small sync adds about thirty loose objects, a larger one a pack.
     """
     objects = git_dir / "objects"
     packs = sum(1 for pack in objects.glob("pack/*.pack") if not pack.with_suffix(".keep").exists())
-    # ids are evenly spread: one folder of 256 tells of all, and git looks at this one
+    # ids are evenly spread over 256 folders: git estimates from this one, too
     return packs > MOST_PACKS or 256 * sum(1 for _ in objects.glob("17/*")) > MOST_LOOSE
 
 
 @contextmanager
-def kept(git_dir: Path) -> Iterator[None]:
-    """No gc begins in this repository until the block ends.  Only under the repository's lock.
+def no_gc(git_dir: Path) -> Iterator[None]:
+    """Prevent garbage collection in this repository until the block ends.  Only under the repository's lock.
 
     Raises:
-        LockedError: one is running and does not come to its end.
+        LockedError: a gc is running and does not end in time.
     """
     path = git_dir / "gc.pid"
     deadline = time.monotonic() + PATIENCE
@@ -83,7 +83,7 @@ def _try_to_take(path: Path) -> bool:
 
 
 def _is_running(path: Path) -> bool:
-    """Whether a gc holds the file, as git decides it; one of ours was left by a run that was killed."""
+    """Whether a running gc holds the file, by git's rules; a file of ours was left by a killed run."""
     try:
         process, host, *ours = own_path(path).read().decode().split()
         old = time.time() - path.stat().st_mtime > _STALE

@@ -1,4 +1,4 @@
-"""The states that a repository can show: its published versions, and the commits of its branch."""
+"""List the states of a Dandiset in a repository: its published versions and the commits of its branch."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from dandi_mirror.repo.git.dataset import Dataset, seconds_of
 from dandi_mirror.repo.git.process import GitError, git
 
 BRANCHES = ("refs/heads/draft", "refs/heads/published", "refs/remotes/origin/draft", "refs/remotes/origin/published")
-"""Where the archive's newest state stands: in a mirror, and in a clone that has checked something else out."""
+"""The branches that can hold the archive's newest state, in a mirror and in a clone."""
 
 _ABBREVIATED = re.compile(r"[0-9a-f]{7,40}")
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Revision:
     """A commit that holds a version, or held the draft."""
 
     name: str
-    """A published version, ``draft`` or ``published``; of an older commit of the branch, its abbreviated id."""
+    """A published version, ``draft`` or ``published``; for an older commit of the branch, its abbreviated id."""
     commit: str
     seconds: int
-    """When the archive had it so, in seconds since 1970."""
+    """When the archive had this state, in seconds since 1970."""
 
 
-def versions(dataset: Dataset) -> list[State]:
+def versions(dataset: Dataset) -> list[Revision]:
     """The published versions, oldest first; only those that a sync has tagged.
 
     Raises:
@@ -41,10 +41,10 @@ def versions(dataset: Dataset) -> list[State]:
     tags = [row[1:] for row in rows if row[0] == "tag" and is_version_id(row[4])]
     for kind, _, _, name in tags:
         _check_commit(dataset, f"its tag {name}", kind, f"tag -d {name}")
-    return [State(name, oid, seconds_of(date)) for _, date, oid, name in tags]
+    return [Revision(name, oid, seconds_of(date)) for _, date, oid, name in tags]
 
 
-def branch(dataset: Dataset) -> State | None:
+def branch(dataset: Dataset) -> Revision | None:
     """The archive's newest state that is here: of the draft, or where only versions are mirrored of the newest one.
 
     Raises:
@@ -52,7 +52,7 @@ def branch(dataset: Dataset) -> State | None:
     """
     form = "--format=%(objecttype) %(objectname) %(refname) %(committerdate:unix)"
     rows = [line.split(" ", 3) for line in git(dataset.path, "for-each-ref", form, *BRANCHES).decode().splitlines()]
-    found = {ref: (kind, State(ref.rpartition("/")[2], oid, seconds_of(date))) for kind, oid, ref, date in rows}
+    found = {ref: (kind, Revision(ref.rpartition("/")[2], oid, seconds_of(date))) for kind, oid, ref, date in rows}
     ref = next((ref for ref in BRANCHES if ref in found), None)
     if ref is None:
         return None
@@ -70,20 +70,17 @@ def _check_commit(dataset: Dataset, what: str, kind: str, remedy: str) -> None:
         )
 
 
-def commits(dataset: Dataset, tip: State, most: int) -> list[State]:
-    """The last commits of a branch, oldest first; the tip under its own name.
-
-    What published versions have brought into it is not among them.
-    """
+def commits(dataset: Dataset, tip: Revision, most: int) -> list[Revision]:
+    """The last commits of a branch, oldest first, without those that published versions brought into it."""
     published = {version.commit for version in versions(dataset)}
     form = "--format=%H %h %ct"
     listing = git(dataset.path, "log", "--first-parent", f"--max-count={most}", form, tip.commit, "--").decode()
     rows = [line.split(" ") for line in reversed(listing.splitlines()) if line[:40] not in published]
-    return [State(tip.name if oid == tip.commit else short, oid, seconds_of(date)) for oid, short, date in rows]
+    return [Revision(tip.name if oid == tip.commit else short, oid, seconds_of(date)) for oid, short, date in rows]
 
 
-def find(dataset: Dataset, name: str) -> State | None:
-    """The state that a version, ``draft`` or a commit's id names; None if it is not here."""
+def find(dataset: Dataset, name: str) -> Revision | None:
+    """The state named by a version, by ``draft`` or by the id of a commit; None if it is not in this repository."""
     if is_version_id(name):
         return next((state for state in versions(dataset) if state.name == name), None)
     if not _ABBREVIATED.fullmatch(name):
@@ -94,18 +91,18 @@ def find(dataset: Dataset, name: str) -> State | None:
     except GitError:
         return None
     # of what is no commit, git says nothing
-    return State(name, found[0], seconds_of(found[1])) if found else None
+    return Revision(name, found[0], seconds_of(found[1])) if found else None
 
 
 def last_by(dataset: Dataset, committer: str, *trailers: str) -> str:
-    """The newest commit in what HEAD holds that somebody has committed, with lines in its message; empty if none is."""
+    """The newest commit before HEAD by a committer with these lines in its message; empty if there is none."""
     lines = [f"--grep=^{line}$" for line in trailers]
     form = ("--topo-order", "-1", "--format=%H", "--all-match", f"--committer=<{committer}>", *lines)
     return git(dataset.path, "log", *form, "HEAD", "--").decode().strip()
 
 
 def contents(dataset: Dataset, folder: str) -> list[tuple[str, str]]:
-    """Path and object id of every file that any branch or tag has below a folder, or had; the newest first."""
+    """Path and object id of every file below a folder that any branch or tag has or had, newest first."""
     told = changes(dataset, "log", "--all", "-m", "--format=", "--", folder)
     found = dict.fromkeys((change.path, change.new[1]) for change in told if change.status != b"D")
     return [(os.fsdecode(name), oid.decode()) for name, oid in found]

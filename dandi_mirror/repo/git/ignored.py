@@ -1,4 +1,4 @@
-"""Which files git ignores, by whose rule: neither git nor git-annex takes them in, and neither says so."""
+"""Find the files that git ignores, and by which rule: git and git-annex skip them without a message."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from dandi_mirror.repo.git.process import git, start
 
 _AT_ONCE = 200
-"""So many paths stand in one command; each may have some thousand bytes."""
+"""Paths in one command; each may have some thousand bytes."""
 
 
 def ignored(folder: Path, paths: Iterable[str]) -> dict[str, str]:
-    """Those of some paths of a work tree that git ignores, there or not, each with the reason; none that git has.
+    """The paths that git ignores, whether they exist or not, each with the reason; tracked paths are never ignored.
 
-    Where git cannot say it (a path leads through a link) there is no answer; what was taken in tells then.
+    If git cannot tell (a path leads through a link) the result is empty: look at the index afterwards.
     """
     if not (names := b"".join(os.fsencode(path) + b"\0" for path in paths)):
         return {}
@@ -27,17 +27,17 @@ def ignored(folder: Path, paths: Iterable[str]) -> dict[str, str]:
 
 
 def _reason(file: str, line: str, rule: str) -> str:
-    return f"git ignores it, by the rule {rule!r} in line {line} of {file}; take that rule out, and run this again"
+    return f"git ignores it, by the rule {rule!r} in line {line} of {file}; remove that rule and run this again"
 
 
 def ignored_files(folder: Path) -> list[str]:
-    """All files of a work tree that git ignores; of a folder that it ignores as a whole, the folder's name."""
+    """All files of a work tree that git ignores; for a folder that it ignores completely, the name of the folder."""
     listing = git(folder, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
     return sorted(os.fsdecode(name) for name in listing.split(b"\0")[:-1])
 
 
 def in_index(folder: Path, paths: Iterable[str]) -> set[str]:
-    """Those of some paths that the index has."""
+    """The paths among ``paths`` that the index has."""
     names = list(paths)
     found = set()
     for first in range(0, len(names), _AT_ONCE):

@@ -1,12 +1,11 @@
-"""One run at a time: a lock on a file, held through a descriptor that git children inherit.
+"""Let one run at a time work on a dataset: a file lock that the git processes of the run inherit.
 
-While any child of a killed run lives, the lock is still held.  The file names its holder; a run that comes
-through cleans the name away, so a name found by the next holder means that the run before it did not.
+If a run is killed, the lock lasts until its last child process ends.  The file names the run that holds it.  A run
+that finishes removes its name, so a name in the file tells the next run that the run before was not finished.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -17,22 +16,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError, LockedError, MirrorError
+from dandi_mirror.file_lock import try_lock
 from dandi_mirror.files.own import OwnPath, own_path
 from dandi_mirror.repo.git.process import GitError
 
-NAMELESS = 1.0
-"""Seconds in which who has just taken the lock has written its name, or who has just cleared it is gone."""
+UNNAMED_SECONDS = 1.0
+"""Seconds that a run gets to write its name after it took the lock, or to end after it removed its name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A run that did not come through: from when to when (ns, by the disk's clock) it may have left git's locks."""
+class UnfinishedRun:
+    """An unfinished earlier run, and the time (ns, by the disk's clock) in which it may have left git's locks."""
 
     since: int
     until: int
 
     def may_have_made(self, file: Path) -> bool:
-        """Whether the file is from its time; an older or a younger lock is a person's, who may be at work."""
+        """Whether a lock file is from the time of that run; an older or younger one belongs to a person at work."""
         try:
             return self.since <= file.stat().st_mtime_ns <= self.until
         except FileNotFoundError:
@@ -40,28 +40,28 @@ class Unfinished:
 
 
 @contextmanager
-def hold(path: Path | OwnPath, what: str, *, patience: float = 0.0) -> Iterator[Unfinished | None]:
-    """Hold the lock; yields the run that held it before, if that one did not come through.
+def hold(path: Path | OwnPath, what: str, *, wait: float = 0.0) -> Iterator[UnfinishedRun | None]:
+    """Hold the lock; yields the run that held it before, if that run was not finished.
 
-    ``what`` names the locked thing in messages; ``patience`` is how long to wait for it, in seconds.
+    ``what`` names the locked thing in messages; ``wait`` is the longest time to wait for the lock, in seconds.
 
     Raises:
         LockedError: another run holds it.
-        DiskError: the file cannot be made or written.
+        DiskError: the file cannot be made or written, or the disk has no locks.
     """
     path = own_path(path)
     descriptor = _open(path)
     try:
-        _acquire(descriptor, path, what, time.monotonic() + patience)
+        _acquire(descriptor, path, what, time.monotonic() + wait)
         os.set_inheritable(descriptor, True)
         before = _before(descriptor)
-        # a run that is killed before it has cleared the older rubbish must not hide it
+        # if this run is killed before it cleans up after an older one, the next run must still know of the older one
         _write(descriptor, path, _holder(before.since if before else None))
         began = os.fstat(descriptor).st_mtime_ns
         try:
-            yield Unfinished(before.since, before.until or began) if before else None
+            yield UnfinishedRun(before.since, before.until or began) if before else None
         except MirrorError as error:
-            # git's locks are left by a git that has died, and by nothing else that fails
+            # only a git that died leaves locks, no other failure does
             died = isinstance(error, GitError | DiskError)
             with suppress(DiskError):
                 _write(descriptor, path, _holder(began if died else time.time_ns(), ended=True))
@@ -71,17 +71,17 @@ def hold(path: Path | OwnPath, what: str, *, patience: float = 0.0) -> Iterator[
         os.close(descriptor)
 
 
-def _before(descriptor: int) -> Unfinished | None:
-    """The run whose name is still there; ``until`` is 0 for one that was killed, nobody knows when."""
+def _before(descriptor: int) -> UnfinishedRun | None:
+    """The run whose name is in the file; ``until`` is 0 if it was killed at an unknown time."""
     if not (found := os.pread(descriptor, 4096, 0)):
         return None
     written = os.fstat(descriptor).st_mtime_ns
     try:
         notes = json.loads(found)
         since = written if notes["began"] is None else int(notes["began"])
-        return Unfinished(since, written if notes["ended"] else 0)
+        return UnfinishedRun(since, written if notes["ended"] else 0)
     except (ValueError, KeyError, TypeError):
-        return Unfinished(0, 0)
+        return UnfinishedRun(0, 0)
 
 
 def _open(path: OwnPath) -> int:
@@ -93,14 +93,12 @@ def _open(path: OwnPath) -> int:
 
 def _acquire(descriptor: int, path: OwnPath, what: str, deadline: float) -> None:
     while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if try_lock(descriptor, path):
             return
-        except BlockingIOError:
-            holder = _describe(path)
-            if time.monotonic() >= deadline + (0 if holder else NAMELESS):
-                raise LockedError(f"{what} is held by {holder or 'another run'}; try again when it is done") from None
-            time.sleep(0.05)
+        holder = _describe(path)
+        if time.monotonic() >= deadline + (0 if holder else UNNAMED_SECONDS):
+            raise LockedError(f"{what} is held by {holder or 'another run'}; try again when it is done")
+        time.sleep(0.05)
 
 
 def _holder(began: int | None, *, ended: bool = False) -> bytes:
@@ -111,7 +109,7 @@ def _holder(began: int | None, *, ended: bool = False) -> bytes:
 
 def _write(descriptor: int, path: OwnPath, content: bytes) -> None:
     try:
-        # never empty in between: that would say that nobody was killed
+        # the file is never empty in between: that would mean that no run was killed
         os.pwrite(descriptor, content, 0)
         os.ftruncate(descriptor, len(content))
         os.fsync(descriptor)
@@ -120,7 +118,7 @@ def _write(descriptor: int, path: OwnPath, content: bytes) -> None:
 
 
 def _describe(path: OwnPath) -> str:
-    """Who holds it; empty if no name is there."""
+    """The run that holds the lock; empty if it has not written its name."""
     try:
         holder = json.loads(path.read())
         return f"process {holder['pid']} on {holder['host']} since {holder['since']}"

@@ -1,7 +1,7 @@
-"""Whether a repository stands where it is, or a link or a note of git leads from there to another one.
+"""Check that a repository is really in its folder, and that no link, file or setting leads from there to another place.
 
-Who writes to ``000123`` in a mirror means what is in that folder.  A mirror that came from somebody else may have a
-link there, or a ``.git`` that names a repository of the user's.
+A sync that writes to ``000123`` in a mirror must write to that folder.  A mirror that came from somebody else may have
+a link there, a ``.git`` that names a repository of the user, or settings that name another work tree.
 """
 
 from __future__ import annotations
@@ -11,22 +11,24 @@ import re
 import stat
 from pathlib import Path
 
+from dandi_mirror.repo.git.trust import Repository, why_elsewhere
+
 _INSIDE = ("HEAD", "config", "refs", "refs/heads", "refs/tags", "objects", "packed-refs", "index")
 _WORKTREE = re.compile(r"^\s*worktree\s*=\s*(.+?)\s*$", re.M)
 
 
 def why_strange(folder: str) -> str:
-    """Why the repository of a folder would be another one; empty if it is the folder's own, or none is there."""
+    """Why the repository of a folder would be another one; empty if it is the folder's own, or does not exist."""
     mode = _mode(folder)
     if stat.S_ISLNK(mode):
         return f"it is a link to {os.readlink(folder)}"  # noqa: PTH115
     if mode and not stat.S_ISDIR(mode):
-        return "it is no folder"
+        return "it is not a folder"
     return why_strange_git(folder) if mode else ""
 
 
 def why_strange_git(folder: str) -> str:
-    """The same for a folder that may itself be reached through a link."""
+    """As :func:`why_strange`, for a folder that may itself be a link."""
     own = f"{folder}/.git"
     mode = _mode(own)
     if stat.S_ISLNK(mode):
@@ -34,32 +36,34 @@ def why_strange_git(folder: str) -> str:
     if stat.S_ISREG(mode):
         return _why_strange_note(Path(folder))
     if not stat.S_ISDIR(mode):
-        return "its .git is no folder" if mode else ""
+        return "its .git is not a folder" if mode else ""
     if _mode(f"{own}/commondir"):
         return "it is a work tree of another repository"
+    if reason := why_elsewhere(Repository(Path(folder), Path(own))):
+        return f"its {reason}"
     strange = next((name for name in _INSIDE if stat.S_ISLNK(_mode(f"{own}/{name}"))), "")
     return f".git/{strange} in it is a link to {os.readlink(f'{own}/{strange}')}" if strange else ""  # noqa: PTH115
 
 
 def is_linked(folder: str) -> bool:
-    """Whether a folder, or its ``.git``, is a link; quick, for a run that looks at thousands."""
+    """Whether a folder or its ``.git`` is a link; fast, for a run that checks thousands."""
     return os.path.islink(folder) or os.path.islink(f"{folder}/.git")  # noqa: PTH114
 
 
 def _why_strange_note(folder: Path) -> str:
-    """A ``.git`` that is a file: git makes one for a submodule, whose repository then says that this is its folder."""
+    """The same for a ``.git`` file: git makes one for a submodule, and the submodule's repository names this folder."""
     try:
         inside = folder / (folder / ".git").read_text(errors="replace").removeprefix("gitdir:").strip()
         found = _WORKTREE.search((inside / "config").read_text(errors="replace"))
         if found and (inside / found[1]).resolve() == folder.resolve() and not _mode(str(inside / "commondir")):
             return ""
     except (OSError, ValueError):
-        return "its .git is a file that names no repository"
+        return "its .git is a file that does not name a repository"
     return f"its .git is a file that names the repository {inside.resolve()}"
 
 
 def _mode(path: str) -> int:
-    """What kind of thing is at a path; 0 for nothing."""
+    """The mode of the file at a path; 0 if there is nothing."""
     try:
         return os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Running git and git-annex: always named by folder, never by the environment's idea of a repository."""
+"""Start git and git-annex in a folder: with safe settings, without the environment's repository or API keys."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from dandi_mirror.errors import DiskError, IntegrityError, MirrorError
+from dandi_mirror.repo.git import trust
 
 LOG = logging.getLogger("dandi_mirror")
 
-# Kept of git's own variables; the others (GIT_DIR, GIT_INDEX_FILE, …) would point a child at another repository.
+# git's variables that a child gets; the others (GIT_DIR, GIT_INDEX_FILE, …) would point it at another repository
 _GIT_KEPT = re.compile(r"GIT_(CONFIG_|SSH|SSL_|TRACE|CURL_|HTTP_|EXEC_PATH$|TEMPLATE_DIR$)")
 _SECRET = re.compile(r"_API_KEY$")
 _DISK = re.compile(
@@ -35,28 +36,26 @@ _DAMAGE = re.compile(
     re.IGNORECASE,
 )
 """What git says of objects, packs, refs, an index or settings that it cannot read as it wrote them."""
+_OTHER_OWNER = re.compile("dubious ownership")
 _LITTLE = 1 << 20
-"""With fewer free bytes than this, what failed to be written failed because of it."""
+"""Bytes; with less free space than this, we blame a full disk for a failure."""
 
-# No child may start a gc behind our lock, and what is reported done must have reached the disk.
+# No child may start a gc without our lock, and whatever we report as done must be on the disk.
 GIT_SETTINGS = (
     "-c", "gc.auto=0",
     "-c", "maintenance.auto=false",
     "-c", "core.fsync=all",
     "-c", "core.fsyncMethod=fsync",
-    "-c", "core.hooksPath=/dev/null",
-    # a repository's own settings would name a program, which git runs at every look at the work tree
-    "-c", "core.fsmonitor=false",
     "-c", "core.logAllRefUpdates=false",
 )  # fmt: skip
 
 
-# zlib asks for 256 kB an object; glibc would map and unmap that each time, a sixth of what fast-import does
+# zlib asks for 256 kB per object; glibc would map and unmap that each time, a sixth of the work of fast-import
 _ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "268435456"}
 
 
-# git-annex's filter would be asked about every regular file that git is not sure of; it changes none of ours,
-# and asking takes it milliseconds each and leaves refs of its own behind
+# git would ask git-annex's filter about every regular file that it is not sure of; the filter changes none of ours,
+# needs milliseconds for each, and leaves refs behind
 NO_FILTER = ("-c", "filter.annex.process=", "-c", "filter.annex.clean=", "-c", "filter.annex.smudge=")
 
 
@@ -64,7 +63,7 @@ _CHILDREN: WeakValueDictionary[int, subprocess.Popen[bytes]] = WeakValueDictiona
 
 
 class GitError(MirrorError):
-    """A git or git-annex command failed for a reason of its own."""
+    """A git or git-annex command failed, but not because of the disk."""
 
 
 class DamagedError(IntegrityError):
@@ -81,10 +80,10 @@ class DamagedError(IntegrityError):
 
 @cache
 def find_program(name: str) -> str:
-    """The path of a program: from PATH, else from beside the interpreter (an environment not activated).
+    """The path of a program: from PATH, else from the folder of the Python interpreter (an environment not activated).
 
     Raises:
-        MirrorError: it is in neither.
+        MirrorError: it is in neither of them.
     """
     found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
     if not found:
@@ -94,7 +93,7 @@ def find_program(name: str) -> str:
 
 
 def child_environment(*, secrets: bool = False) -> dict[str, str]:
-    """A child's environment: no other repository, no locale, git-annex in PATH; no API token without ``secrets``."""
+    """The environment of a child: no other repository, no locale, git-annex in PATH; API keys only with ``secrets``."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -107,9 +106,9 @@ def child_environment(*, secrets: bool = False) -> dict[str, str]:
         | {
             "LC_ALL": "C.UTF-8",
             "GIT_TERMINAL_PROMPT": "0",
-            # who only looks, as git-annex does by `git status`, does not lock the index before who writes it
+            # a command that only reads (git-annex starts `git status`) does not lock the index
             "GIT_OPTIONAL_LOCKS": "0",
-            # refs are read from their files too, whatever init.defaultRefFormat says
+            # we read refs from files, whatever init.defaultRefFormat says
             "GIT_DEFAULT_REF_FORMAT": "files",
             "PATH": os.pathsep.join([kept.get("PATH", os.defpath), beside]),
         }
@@ -127,14 +126,17 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start ``git -C folder arguments`` with pipes on its standard streams.
 
-    The child inherits the ``locks`` that this process holds: while it lives, the dataset stays locked.
-    With ``secrets`` it has the API tokens of the environment, for who needs one to read content.  ``index`` is a file
-    that git uses instead of the repository's own index.
+    The child inherits the ``locks`` that this process holds: while it runs, the dataset stays locked.  With ``secrets``
+    it gets the API keys of the environment, to read embargoed content.  ``index`` is a file that git uses instead of
+    the repository's index.
+
+    Raises:
+        UntrustedRepository: the repository's settings would make git write elsewhere or start a program.
     """
     if LOG.isEnabledFor(logging.DEBUG):
         LOG.debug("git -C %s %s", folder, shlex.join(arguments))
     child = subprocess.Popen(
-        [find_program("git"), "-C", str(folder), *GIT_SETTINGS, *arguments],
+        [find_program("git"), "-C", str(folder), *GIT_SETTINGS, *trust.settings_for(folder, arguments), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
@@ -146,12 +148,12 @@ def start(
 
 
 def adopt(child: subprocess.Popen[bytes]) -> None:
-    """Let a child that is no git end with the others."""
+    """Let :func:`end_children` also end a child that is not git."""
     _CHILDREN[child.pid] = child
 
 
 def end_children() -> None:
-    """End every child that still runs, so that none holds a lock when this process is gone; only right before that."""
+    """End every running child, so that none keeps a lock; call it only right before this process ends."""
     for reference in _CHILDREN.valuerefs():
         child = reference()
         if child is not None and child.poll() is None:
@@ -159,11 +161,12 @@ def end_children() -> None:
 
 
 def git(folder: Path, *arguments: str, stdin: bytes = b"", index: Path | None = None) -> bytes:
-    """The standard output of ``git -C folder arguments``; with ``index`` as in :func:`start`.
+    """The standard output of ``git -C folder arguments``; ``index`` as for :func:`start`.
 
     Raises:
-        DiskError: it failed because of the disk or of permissions.
-        GitError: it failed otherwise.
+        DiskError: git failed because of the disk or of permissions.
+        GitError: git failed for another reason.
+        UntrustedRepository: see :func:`start`.
     """
     child = start(folder, arguments, index=index)
     output, errors = child.communicate(stdin)
@@ -173,7 +176,7 @@ def git(folder: Path, *arguments: str, stdin: bytes = b"", index: Path | None = 
 
 
 def _is_full(folder: Path) -> bool:
-    """Whether the disk is; git and git-annex often say no more than that they could not write."""
+    """Whether the disk is full; git and git-annex often report only that they could not write."""
     try:
         disk = os.statvfs(folder)
     except OSError:
@@ -181,9 +184,21 @@ def _is_full(folder: Path) -> bool:
     return disk.f_bavail * disk.f_frsize < _LITTLE or (disk.f_files > 0 and disk.f_favail == 0)
 
 
+def _other_owner(folder: Path) -> str:
+    found = trust.find_repository(folder)
+    owner = trust.owner_if_other(found) if found else ""
+    return (
+        f"{folder} belongs to {owner or 'another user'}, and git works in repositories of other users only if you "
+        "allow it; if you trust whoever owns it, type once, for this and all other folders: "
+        "git config --global --add safe.directory '*'"
+    )
+
+
 def failure(folder: Path, arguments: Sequence[str], code: int, errors: bytes) -> MirrorError:
-    """The error that a failed git command is to its user, in one line."""
+    """The error to raise for a failed git command, in one line."""
     said = " ".join(errors.decode(errors="replace").split())[-500:]
+    if _OTHER_OWNER.search(said):
+        return GitError(_other_owner(folder))
     if _DISK.search(said):
         return DiskError(f"{folder}: {said}")
     if _is_full(folder):

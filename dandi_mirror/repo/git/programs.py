@@ -1,4 +1,4 @@
-"""The programs that a mirror stands on: which version each is, and the oldest that is known to work."""
+"""Check the installed versions of git, git-annex and DataLad against the oldest that work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dandi_mirror.repo.git.process import child_environment, find_program
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program, how to ask for its version, and the oldest with which the tests pass."""
+    """A program that a mirror needs, how to ask for its version, and the oldest version with which the tests pass."""
 
     name: str
     arguments: tuple[str, ...]
@@ -28,17 +28,17 @@ PROGRAMS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What is installed of a program."""
+class InstalledProgram:
+    """A program and the version of it that is installed."""
 
     program: Program
     path: str
-    """Empty when it is not there."""
+    """Empty if it is not installed."""
     version: str
 
     @property
     def complaint(self) -> str:
-        """What is wrong with it and what to do, in one line; empty when it will do."""
+        """What is wrong with it and what to do, in one line; empty if it is good enough."""
         oldest = ".".join(map(str, self.program.oldest))
         if not self.path:
             return f"{self.program.name} is not installed (need {oldest} or newer); {self.program.remedy}"
@@ -48,24 +48,24 @@ class Found:
 
 
 def version_numbers(text: str) -> tuple[int, ...]:
-    """The numbers that a version begins with: ``10.20230126-2`` is (10, 20230126)."""
+    """The numbers at the start of a version: ``10.20230126-2`` gives (10, 20230126)."""
     found = re.search(r"[0-9]+(?:\.[0-9]+)*", text)
     return tuple(int(number) for number in found[0].split(".")) if found else ()
 
 
-def look(program: Program) -> Found:
-    """What is installed of a program."""
+def installed(program: Program) -> InstalledProgram:
+    """The installed version of a program."""
     try:
         path = find_program(program.name)
     except MirrorError:
-        return Found(program, "", "")
+        return InstalledProgram(program, "", "")
     done = subprocess.run(
         [path, *program.arguments], capture_output=True, text=True, env=child_environment(), check=False
     )
     found = re.search(r"[0-9]+\.[0-9][^\s]*", done.stdout)
-    return Found(program, path, found[0] if found else "unknown")
+    return InstalledProgram(program, path, found[0] if found else "unknown")
 
 
-def look_all() -> list[Found]:
-    """What is installed of all programs."""
-    return [look(program) for program in PROGRAMS]
+def installed_programs() -> list[InstalledProgram]:
+    """The installed versions of all programs."""
+    return [installed(program) for program in PROGRAMS]

@@ -1,4 +1,4 @@
-"""Reading many objects of a repository through one git."""
+"""Read many objects of a repository through one git process."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dandi_mirror.repo.git.process import DamagedError, GitError
 _COMMAND = ("cat-file", "--batch-command", "--buffer")
 _BATCH = 1024
 LARGEST = 64 << 20
-"""Bytes of an object; what a repository from elsewhere holds may be larger than the memory."""
+"""Bytes of an object; in a repository from somebody else, an object may be larger than the memory."""
 _PIECE = 1 << 20
 
 
-class Reader:
-    """A running ``git cat-file``, which answers when it has read a batch of names, and not each by itself."""
+class ObjectReader:
+    """A running ``git cat-file``, which reads a batch of names before it answers."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -31,10 +31,9 @@ class Reader:
         self._child = process.start(folder, _COMMAND, stderr=self._said.fileno())
 
     def read(self, names: list[str], most: int = LARGEST, instead: bytes | None = None) -> Iterator[bytes | None]:
-        """The content of each named file, None for one that is not there, or is a folder; in order.
+        """The content of each named file, in order; None if it does not exist or is a folder.
 
-        Names are object ids or ``ref:path`` without a newline.  For a file of more than ``most`` bytes, ``instead`` is
-        given.
+        Names are object ids or ``ref:path`` without a newline.  A file of more than ``most`` bytes gives ``instead``.
 
         Raises:
             GitError: a file is larger than that, and nothing is to be given instead.
@@ -62,8 +61,8 @@ class Reader:
         if kind != b"blob" or size > most:
             self._pass_over(size + 1)
             if kind == b"blob" and instead is None:
-                raise GitError(f"{self._folder}: {name:.200} has {size:,} bytes, and no sync makes a file of more than "
-                               f"{most:,} in git; do not use this repository, clone another")  # fmt: skip
+                raise GitError(f"{self._folder}: {name:.200} has {size:,} bytes, but a sync puts no file of more than "
+                               f"{most:,} into git; do not use this repository, get the Dandiset again")  # fmt: skip
             return instead if kind == b"blob" else None
         content = self._child.stdout.read(size + 1)
         if len(content) <= size:

@@ -1,7 +1,7 @@
-"""Siblings: repositories elsewhere that hold what a dataset's branches, tags and git-annex branch hold here.
+"""Make siblings, repositories elsewhere with the branches, tags and git-annex branch of a dataset, and push to them.
 
-Made by DataLad's own commands where these make what is wanted (a RIA store, a service), by git where not:
-``datalad create-sibling`` makes work trees, and a git-annex there that writes itself onto our branch.
+DataLad's own commands make a RIA store or a repository at a service.  For other siblings we use git, because
+``datalad create-sibling`` makes work trees, and initialises a git-annex there that writes to our git-annex branch.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from dandi_mirror.config import HOSTS, Sibling
 from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.repo.git.dataset import ANNEX, Dataset
 from dandi_mirror.repo.git.files import locks_in
-from dandi_mirror.repo.git.lock import Unfinished
+from dandi_mirror.repo.git.lock import UnfinishedRun
 from dandi_mirror.repo.git.process import LOG, child_environment, find_program, git, start
 
 _API = {"forgejo": "gitea"}
-"""Services that speak another one's API."""
+"""Services that have the API of another one."""
 
 _BARE = """\
 set -e; repository={path}
 [ -e "$repository/HEAD" ] || for entry in "$repository"/*; do
     case ${{entry##*/}} in
         '*' | [0-9][0-9][0-9][0-9][0-9][0-9] | config* | refs | objects | HEAD.lock) ;;
-        *) echo "$repository holds ${{entry##*/}}, so it is no folder of repositories; name a new one" >&2; exit 1 ;;
+        *) echo "$repository holds ${{entry##*/}}, so it is not a folder of repositories; name a new one" >&2; exit 1 ;;
     esac
 done
 git init --quiet --bare --template= "$repository"
 git -C "$repository" config receive.updateServerInfo true
 git -C "$repository" symbolic-ref HEAD refs/heads/{branch}
 """
-"""Run where the sibling is.  What stands in a folder already may be other Dandisets' repositories, or what a set-up
-that was cut off left.  ``receive.updateServerInfo`` is what a plain web server needs to hand it out."""
+"""A script that runs on the sibling's machine.  The folder may already hold repositories of other Dandisets, or what
+an interrupted set-up left.  A plain web server needs ``receive.updateServerInfo`` to serve the repository."""
 
 
 def set_up(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:
-    """Make a dataset's repository at a sibling, and the remote of its name here; again, if that was cut off.
+    """Make a dataset's repository at a sibling, and a remote for it here; repeats an interrupted set-up.
 
-    ``part`` is the Dandiset's id, empty for the superdataset; ``branch`` is what a clone is to check out.
+    ``part`` is the Dandiset's id, empty for the superdataset; ``branch`` is the branch that a clone checks out.
     Only under the dataset's lock.
 
     Raises:
@@ -52,7 +52,7 @@ def set_up(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:
     mine, url = settings.get(f"{ours}.url"), settings.get(f"remote.{sibling.name}.url")
     if url and not mine:
         raise PartError(
-            f"a remote {sibling.name} is there that push did not make; call the sibling otherwise in "
+            f"there is a remote {sibling.name} that push did not make; give the sibling another name in "
             f"dandi-mirror.toml, or remove it: git -C {shlex.quote(str(dataset.path))} remote remove {sibling.name}"
         )
     if mine:
@@ -68,17 +68,17 @@ def set_up(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:
 
 
 def is_set_up(dataset: Dataset, sibling: Sibling) -> bool:
-    """Whether :func:`set_up` has been done, and nobody has taken the remote away since."""
+    """Whether :func:`set_up` has finished and nobody has removed the remote since."""
     ours, settings = f"dandi-mirror-sibling.{sibling.name}", _settings(dataset)
     is_this = settings.get(f"{ours}.url") == sibling.url
     return is_this and f"{ours}.ready" in settings and f"remote.{sibling.name}.url" in settings
 
 
-def clear_stale(dataset: Dataset, sibling: Sibling, part: str, run: Unfinished) -> None:
-    """Remove git's locks that a killed run left at a sibling on this machine; elsewhere a git sees that we are gone.
+def clear_stale(dataset: Dataset, sibling: Sibling, part: str, run: UnfinishedRun) -> None:
+    """Remove git's locks that a killed run left at a sibling on this machine; elsewhere git does it.
 
     Raises:
-        DiskError: one cannot be removed.
+        DiskError: a lock cannot be removed.
     """
     url = _settings(dataset).get(f"remote.{sibling.name}.url") or f"{sibling.url}/{part}"
     try:
@@ -90,12 +90,12 @@ def clear_stale(dataset: Dataset, sibling: Sibling, part: str, run: Unfinished) 
 
 
 def _make_bare(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:
-    # the superdataset's folder is a repository, not one that holds a .git: by HTTP git and DataLad would look for
-    # all the others inside that
+    # the folder of the superdataset is itself a bare repository: if it held a .git, git and DataLad would look inside
+    # that for the other repositories when they use HTTP
     url = f"{sibling.url}/{part}" if part else sibling.url
     _make_at(url, branch)
     git(dataset.path, "config", f"remote.{sibling.name}.fetch", f"+refs/heads/*:refs/remotes/{sibling.name}/*")
-    # else git-annex would make itself at home there, and say so on our branch
+    # otherwise git-annex would initialise itself there and write that to our branch
     git(dataset.path, "config", f"remote.{sibling.name}.annex-ignore", "true")
     git(dataset.path, "config", f"remote.{sibling.name}.url", url)
 
@@ -104,7 +104,7 @@ def _make_by_datalad(dataset: Dataset, sibling: Sibling, part: str, branch: str)
     common = ["-d", str(dataset.path), "-s", sibling.name, "--existing", "reconfigure"]
     if sibling.type == "ria":
         alias = ["--alias", part or "dandi-mirror"]
-        # no storage sibling: content stays where the archive has it, and our git-annex branch says nothing of the store
+        # no storage sibling: content stays at the archive, and our git-annex branch does not mention the store
         _datalad("create-sibling-ria", *common, *alias, "--new-store-ok", "--storage-sibling", "off", sibling.url)
         _make_at(_settings(dataset)[f"remote.{sibling.name}.url"], branch)
         return
@@ -120,7 +120,7 @@ def _make_by_datalad(dataset: Dataset, sibling: Sibling, part: str, branch: str)
 
 
 def _datalad(*arguments: str) -> None:
-    """Run DataLad as a program: importing it costs every command seconds, and its threads and signals are its own."""
+    """Run DataLad as a program: importing it takes seconds, and it has its own threads and signal handlers."""
     _run([find_program("datalad"), "-l", "error", *arguments])
 
 
@@ -128,20 +128,20 @@ def install(top: Path, member: str) -> None:
     """Install a subdataset of a superdataset's clone, as ``datalad get -n`` does.
 
     Raises:
-        PartError: it cannot be.
+        PartError: DataLad failed.
     """
     _datalad("get", "-n", "-d", str(top), str(top / member))
 
 
 def _make_at(url: str, branch: str) -> None:
-    """Make a bare repository where ``url`` says, or complete one."""
+    """Make or complete the bare repository at a URL."""
     path, ssh = _place(url)
     script = _BARE.format(path=shlex.quote(path), branch=branch)
     _run([*ssh, script] if ssh else ["sh", "-c", script])
 
 
 def _place(url: str) -> tuple[str, list[str]]:
-    """The path of a repository, and how to run something where it is (empty: here)."""
+    """The path of a repository, and the command that runs a script on its machine (empty: this machine)."""
     if url.startswith("/"):
         return url, []
     if "://" in url:
@@ -150,14 +150,14 @@ def _place(url: str) -> tuple[str, list[str]]:
         path, port = parts.path, ["-p", str(parts.port)] if parts.port else []
     else:
         (host, _, path), port = url.partition(":"), []
-    # as git itself starts ssh, but for a question nobody may be there to answer
+    # start ssh as git does, but without questions, because nobody may be there to answer
     program = shlex.split(os.environ.get("GIT_SSH_COMMAND", "ssh"))
     return path, [*program, "-o", "BatchMode=yes", *port, "--", host]
 
 
 def _run(command: list[str]) -> None:
     LOG.debug("%s", shlex.join(command))
-    # it inherits the locks, as git does
+    # the program inherits the locks, as git does
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=child_environment(), close_fds=False
     )
@@ -166,7 +166,7 @@ def _run(command: list[str]) -> None:
 
 
 def _settings(dataset: Dataset) -> dict[str, str]:
-    """What the dataset's own git config says."""
+    """The settings in the dataset's own git config."""
     entries = git(dataset.path, "config", "--local", "--null", "--list").decode(errors="replace").split("\0")
     return {name: value for name, _, value in (entry.partition("\n") for entry in entries)}
 
@@ -175,7 +175,7 @@ def _settings(dataset: Dataset) -> dict[str, str]:
 
 
 def refs_at(dataset: Dataset, sibling: str) -> dict[str, str]:
-    """Branches and tags that a sibling holds, and their object ids; it is asked.
+    """The branches and tags of a sibling with their object ids; this connects to the sibling.
 
     Raises:
         PartError: it does not answer.
@@ -185,24 +185,24 @@ def refs_at(dataset: Dataset, sibling: str) -> dict[str, str]:
 
 
 def push(dataset: Dataset, sibling: str, refs: Mapping[str, str]) -> None:
-    """Let a sibling's refs hold these objects, all of them or none; never by force.
+    """Set refs of a sibling to these object ids, all or none; never by force.
 
     Raises:
-        PartError: it refuses, or does not answer.
+        PartError: the sibling refuses or does not answer.
     """
     wanted = [f"{oid}:{ref}" for ref, oid in refs.items()]
     _ask(dataset, "push", "--quiet", "--atomic", "--no-follow-tags", "--no-recurse-submodules", sibling, *wanted)
 
 
 def follows(dataset: Dataset, commit: str, before: str) -> bool:
-    """Whether ``before`` is a commit that is here and that ``commit`` came after."""
+    """Whether ``before`` is in this repository and an ancestor of ``commit``."""
     child = start(dataset.path, ["merge-base", "--is-ancestor", before, commit])
     child.communicate()
     return child.returncode == 0
 
 
 def has_trailer(dataset: Dataset, commit: str, name: str) -> bool:
-    """Whether a commit, or one that it came after, has this trailer in its message."""
+    """Whether a commit or one of its ancestors has this trailer in its message."""
     return bool(git(dataset.path, "rev-list", "-1", f"--grep=^{name}: ", commit))
 
 
@@ -216,7 +216,7 @@ def _ask(dataset: Dataset, *arguments: str) -> str:
 
 
 def _last_words(text: str) -> str:
-    """What a program said about its failure, in one line."""
+    """The end of a program's error message, in one line."""
     return " ".join(text.split())[-300:]
 
 
@@ -224,9 +224,9 @@ _LACKING = "origin/git-annex"
 
 
 def lacks_annex_branch(dataset: Dataset) -> str:
-    """The branch that a clone lacks, as one of a single branch or a shallow one does; empty if it does not.
+    """The git-annex branch that a clone lacks if it was made shallow or with a single branch; empty if it lacks none.
 
-    A mirror's own dataset is a clone of nothing; a clone whose own branch knows of any content has got that somehow.
+    A mirror's own dataset is not a clone.  If the git-annex branch of a clone knows of any content, it is complete.
     """
     if dataset.ref(f"refs/remotes/{_LACKING}") or dataset.folders(dataset.ref(ANNEX)):
         return ""
@@ -235,10 +235,10 @@ def lacks_annex_branch(dataset: Dataset) -> str:
 
 
 def fetch_annex_branch(dataset: Dataset) -> str:
-    """Fetch the branch that says where content is, from what a clone was made of; what to type if it cannot be."""
+    """Fetch the git-annex branch from a clone's origin; returns what to type if that fails, empty if it works."""
     fetch = ("fetch", "--quiet", "origin", f"+refs/heads/git-annex:refs/remotes/{_LACKING}")
     try:
         git(dataset.path, *fetch)
     except MirrorError as error:
-        return f"{error}; bring it yourself: git -C {shlex.quote(str(dataset.path))} {' '.join(fetch)}"
+        return f"{error}; fetch it yourself: git -C {shlex.quote(str(dataset.path))} {' '.join(fetch)}"
     return ""

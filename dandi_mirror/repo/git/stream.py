@@ -1,6 +1,6 @@
-"""A ``git fast-import`` stream: values that write themselves as its commands.  Pure but for :class:`Importer`.
+"""Write a ``git fast-import`` stream: values that format themselves as its commands.  Pure except :class:`Importer`.
 
-Source: git-fast-import(1).  ``feature done`` makes git refuse a stream that was cut off.
+Source: git-fast-import(1).  ``feature done`` makes git refuse an incomplete stream.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.repo.git import process
 
 IDENTITY = b"dandi-mirror <noreply@dandi-mirror.invalid>"
-"""Author, committer and tagger of all that a mirror writes."""
+"""Author, committer and tagger of every commit and tag that a mirror writes."""
 
 FILE = b"100644"
 LINK = b"120000"
@@ -33,14 +33,14 @@ _NEEDS_QUOTES = re.compile(rb'[\x00-\x1f"\\\x7f]')
 _NAMED_ESCAPES = {0x22: b'\\"', 0x5C: b"\\\\", 0x0A: b"\\n"}
 _BUFFER = 1 << 17
 _PIPE = 1 << 20
-"""Bytes that wait in the pipe, so that git reads while the next ones are made."""
-# Deltas between neighbours in the stream and zlib at full strength cost a third of git's time and save a tenth
-# of the pack at most; `git gc` finds better deltas later (docs/performance.md has the figures).
+"""Bytes in the pipe, so that git can read while we make the next ones."""
+# Deltas between neighbours in the stream and full compression cost a third of git's time and save at most a tenth of
+# the pack; `git gc` finds better deltas later (docs/performance.md has the figures).
 _FAST = ("-c", "pack.compression=1")
 
 
 def quote(path: str) -> bytes:
-    """A path as fast-import reads it: plain, or C-quoted when a byte of it could be misread."""
+    """A path in the format of fast-import: plain, or C-quoted if fast-import could misread a byte."""
     raw = path.encode()
     if not _NEEDS_QUOTES.search(raw):
         return raw
@@ -52,7 +52,7 @@ def _escape(byte: int) -> bytes:
 
 
 def data(content: bytes) -> bytes:
-    """A ``data`` command, by length, so that no content is ever read as a command."""
+    """A ``data`` command with its length, so that git never takes content for a command."""
     return b"data %d\n%b\n" % (len(content), content)
 
 
@@ -63,36 +63,36 @@ def blob_id(content: bytes) -> str:
 
 
 def when(time: datetime) -> bytes:
-    """A date in git's raw form, in whole seconds and UTC."""
+    """A date in git's raw format, in whole seconds and UTC."""
     return b"%d +0000" % int(time.timestamp())
 
 
 _QUESTIONS = 256
-"""So few at a time that git's answers fit into a pipe while it still reads."""
+"""Questions at a time: few enough that git's answers fit into a pipe while it still reads."""
 
 
-class Entry(Protocol):
-    """A file of a tree: what it is, and the line that puts it there."""
+class TreeEntry(Protocol):
+    """A file of a tree: its mode, its object id, and the command that puts it there."""
 
     @property
     def mode(self) -> bytes:
         """git's mode."""
 
     def object_id(self) -> str:
-        """The object id it has, or will have."""
+        """The object id that it has or will have."""
 
     def modify(self, path: bytes) -> bytes:
-        """The ``M`` command for it at this (quoted) path."""
+        """The ``M`` command for it at this path, which is quoted already."""
 
 
-class Made:
-    """A file or link whose content goes into the stream where it is named."""
+class NewFile:
+    """A file or link whose content goes into the stream, right behind its path."""
 
     __slots__ = ()
     mode: bytes
 
     def content(self) -> bytes:
-        """What it holds, or where it leads."""
+        """The content of the file, or the target of the link."""
         raise NotImplementedError
 
     def object_id(self) -> str:
@@ -100,25 +100,25 @@ class Made:
         return blob_id(self.content())
 
     def modify(self, path: bytes) -> bytes:
-        """Its ``M`` command with the content behind it."""
+        """Its ``M`` command, followed by the content."""
         return b"M %b inline %b\n%b" % (self.mode, path, data(self.content()))
 
 
 @dataclass(frozen=True, slots=True)
-class Inline(Made):
-    """A file or link of which the content is at hand."""
+class Inline(NewFile):
+    """A file or link whose content is in memory."""
 
     raw: bytes
     mode: bytes = FILE
 
     def content(self) -> bytes:
-        """As it was given."""
+        """The content as given."""
         return self.raw
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """An object that is in the repository, or earlier in the stream."""
+class ExistingObject:
+    """An object that is in the repository or earlier in the stream."""
 
     oid: str
     mode: bytes = FILE
@@ -128,20 +128,20 @@ class Known:
         return self.oid
 
     def modify(self, path: bytes) -> bytes:
-        """Its ``M`` command, by id."""
+        """Its ``M`` command with its object id."""
         return b"M %b %b %b\n" % (self.mode, self.oid.encode(), path)
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit to be imported; the changes are against its first parent (``base``)."""
+    """A commit to import; its changes are relative to its first parent (``base``)."""
 
     ref: str
-    """Where fast-import leaves it: a temporary ref."""
+    """The temporary ref that fast-import sets to it."""
     date: datetime
     message: str
     base: str | None = None
-    """An object id (or ``ref^0``), or None for a commit that starts from nothing."""
+    """An object id or ``ref^0``; None for a commit with an empty tree at its start."""
     merge: Sequence[str] = ()
     """Further parents: object ids or refs of this stream."""
     mark: int | None = None
@@ -159,24 +159,24 @@ class Commit:
         ]
         if self.base:
             lines.append(b"from %b\n" % self.base.encode())
-        # without a base, the first parent is also named by a merge, so that its tree is not taken over
+        # without a base, name the first parent as a merge, too, so that git does not start from its tree
         lines += [b"merge %b\n" % parent.encode() for parent in self.merge]
         return b"".join(lines)
 
 
 def tag_object(target: str, name: str, date: datetime, message: str) -> bytes:
-    """The content of an annotated tag's object for the commit ``target``."""
+    """The content of the object of an annotated tag for the commit ``target``."""
     header = f"object {target}\ntype commit\ntag {name}\ntagger ".encode()
     return header + IDENTITY + b" " + when(date) + b"\n\n" + message.encode()
 
 
 class Importer:
-    """A running ``git fast-import``; leaving its block ends the stream and waits, or after an error kills it."""
+    """A running ``git fast-import``; at the end of its block the stream ends and we wait; after an error we kill it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._arguments = [*_FAST, "fast-import", "--quiet", "--done", "--date-format=raw", "--depth=0"]
-        # git may talk on stderr while it reads; a pipe that nobody empties would fill up and stop it
+        # git may write to stderr while it reads; it would stop if that were a pipe that fills up
         try:
             self._said = tempfile.TemporaryFile()  # noqa: SIM115
         except OSError as error:
@@ -189,7 +189,7 @@ class Importer:
         child = process.start(self._folder, self._arguments, stderr=self._said.fileno())
         assert child.stdin is not None
         if hasattr(fcntl, "F_SETPIPE_SZ"):
-            with suppress(OSError):  # a user may have only so much memory in pipes
+            with suppress(OSError):  # the system limits a user's memory in pipes
                 fcntl.fcntl(child.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
         return child
 
@@ -207,7 +207,7 @@ class Importer:
                 self._child.communicate()
 
     def finish(self) -> None:
-        """End the stream and wait until git has all of it on disk; once is enough."""
+        """End the stream and wait until git has written all of it to disk; a second call does nothing."""
         if self._child.returncode is not None:
             return
         self._write(b"done\n")
@@ -217,19 +217,19 @@ class Importer:
             raise self._failure()
 
     def restart(self) -> None:
-        """Go on with a new git: one keeps all names of its stream in a table of fixed size, and slows down by it.
+        """Continue with a new git: one keeps all names of its stream in a table of fixed size, and slows down.
 
-        Marks are forgotten; refs stand as they were left.
+        Marks are lost; refs keep their values.
         """
         self.finish()
         self._child = self._start()
 
     def blob(self, content: bytes) -> str:
-        """Import a file's content that stands in no tree yet; its id."""
+        """Import the content of a file without putting it into a tree; return its object id."""
         self._write(b"blob\n" + data(content))
         return blob_id(content)
 
-    def commit(self, commit: Commit, removed: Iterable[str], files: Iterable[tuple[str, Entry]]) -> None:
+    def commit(self, commit: Commit, removed: Iterable[str], files: Iterable[tuple[str, TreeEntry]]) -> None:
         """Import a commit: first the removals, then the files that are new or changed."""
         self.begin(commit)
         for path in removed:
@@ -239,27 +239,27 @@ class Importer:
         self.end()
 
     def begin(self, commit: Commit) -> None:
-        """Begin a commit; until its :meth:`end`, files can be put into it and removed, and nothing else."""
+        """Begin a commit; until :meth:`end`, only :meth:`put`, :meth:`write` and :meth:`remove` may follow."""
         self._write(commit.header())
 
-    def put(self, path: str, entry: Entry) -> None:
-        """Set a file of the commit that has begun; what the path held before is forgotten."""
+    def put(self, path: str, entry: TreeEntry) -> None:
+        """Set a file of the current commit; it replaces whatever the path held."""
         self._write(entry.modify(quote(path)))
 
     def write(self, path: bytes, content: bytes) -> None:
-        """Set a regular file of the commit that has begun; ``path`` is quoted already."""
+        """Set a regular file of the current commit; ``path`` is quoted already."""
         self._write(b"M 100644 inline %b\ndata %d\n%b\n" % (path, len(content), content))
 
     def remove(self, path: str) -> None:
-        """Take a file out of the commit that has begun."""
+        """Remove a file from the current commit."""
         self._write(b"D %b\n" % quote(path))
 
     def end(self) -> None:
-        """The commit that has begun is whole."""
+        """End the current commit."""
         self._write(b"\n")
 
     def ids(self, mark: int, paths: Sequence[str]) -> list[str]:
-        """The object ids that these paths have in a marked commit of this stream, in order; "" for one not there."""
+        """The object ids of paths in a marked commit of this stream, in order; empty for a path that does not exist."""
         assert self._child.stdout is not None
         found: list[str] = []
         for start in range(0, len(paths), _QUESTIONS):
@@ -268,7 +268,7 @@ class Importer:
                 self._write(b"ls :%d %b\n" % (mark, quote(path)))
             self._flush()
             for _ in batch:
-                # mode, type, id, tab, path; or "missing" and the path; nothing when git has died
+                # mode, type, id, tab, path; or "missing" and the path; nothing if git has died
                 answer = self._child.stdout.readline().split()
                 if not answer:
                     raise self._failure()
@@ -292,7 +292,7 @@ class Importer:
             self._parts, self._held = [], 0
 
     def _failure(self) -> MirrorError:
-        """git has died; its own words say why."""
+        """The error for a git that died, with git's own message."""
         self._child.communicate()
         self._said.seek(0)
         return process.failure(self._folder, self._arguments, self._child.returncode, self._said.read())

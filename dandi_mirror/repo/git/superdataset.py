@@ -1,9 +1,10 @@
-"""The mirror's own repository: a DataLad superdataset in which every dataset is registered."""
+"""Read and write the superdataset: the repository at the top of a mirror, in which every dataset is registered."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,13 +15,13 @@ from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo.git import garbage, worktree
 from dandi_mirror.repo.git.dataset import TEMPORARY, Dataset, RefChange
 from dandi_mirror.repo.git.files import git_dir_of
-from dandi_mirror.repo.git.lock import Unfinished
+from dandi_mirror.repo.git.lock import UnfinishedRun
 from dandi_mirror.repo.git.process import git
-from dandi_mirror.repo.git.stream import GITLINK, Commit, Entry, Inline, Known
+from dandi_mirror.repo.git.stream import GITLINK, Commit, ExistingObject, Inline, TreeEntry
 
 BRANCH = "draft"
 ARCHIVE = "dandi-mirror.archive"
-"""The setting of the mirror's own git, which no clone of it has, that names the API of the archive that it is of."""
+"""The git setting that names the API of the mirror's archive; a clone of the mirror does not have it."""
 _ARCHIVE = re.compile(r"^\[dandi-mirror\]\n(?:[ \t].*\n)*?[ \t]+archive = (\S+)$", re.M)
 _REF = f"refs/heads/{BRANCH}"
 _ATTRIBUTES = b"* annex.backend=SHA256E\n* annex.largefiles=anything\n**/.git* annex.largefiles=nothing\n"
@@ -29,7 +30,7 @@ IGNORED = b"/.dandi-mirror/\n/dandi-mirror.toml\n"
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A dataset as it is registered."""
+    """A dataset as the superdataset registers it."""
 
     path: str
     """Relative to the superdataset; made of validated ids only."""
@@ -45,12 +46,12 @@ class Superdataset:
         self.path = path
 
     def check_is_ours(self, dataset_id: str) -> None:
-        """Refuse to make a mirror out of a folder that is something else, or the mirror of another archive.
+        """Refuse a folder that holds something else or the mirror of another archive.
 
-        ``dataset_id`` is what this archive's superdataset is called.
+        ``dataset_id`` is the id of this archive's superdataset.
 
         Raises:
-            UsageError: the folder holds other things.
+            UsageError: the folder cannot be a mirror of this archive.
         """
         if not self.path.exists():
             return
@@ -61,13 +62,13 @@ class Superdataset:
             if dataset_id not in config:
                 raise UsageError(f"{self.path} mirrors another archive; name the archive: -i NAME, or a folder: -d DIR")
             return
-        # in this order: another Dandiset's sync may be making the first of our own folders now
+        # in this order, because the sync of another Dandiset may just be making our first folder
         strange = not all(_may_stand(entry) for entry in self.path.iterdir())
         if strange and not own_folder(self.path).is_folder():
             raise UsageError(f"{self.path} is not empty and not a mirror; name a new folder: -d DIR")
 
     def _config(self) -> str:
-        """The ``.datalad/config`` that is committed; empty when there is none."""
+        """The committed ``.datalad/config``; empty if there is none."""
         head = self.dataset.ref(_REF)
         if head is None:
             return ""
@@ -76,10 +77,7 @@ class Superdataset:
         return (content or b"").decode(errors="replace")
 
     def archive(self) -> str:
-        """The API of the archive that this is a mirror of, as its first sync noted it; empty if none did.
-
-        Starts no git.
-        """
+        """The API of the mirror's archive, as the first sync noted it; empty if it is not known.  Starts no git."""
         try:
             found = _ARCHIVE.findall((git_dir_of(self.path) / "config").read_text(errors="replace"))
         except OSError:
@@ -87,21 +85,26 @@ class Superdataset:
         return found[-1] if found else ""
 
     def note_archive(self, api_url: str) -> None:
-        """Remember which archive this is a mirror of."""
+        """Note the archive of this mirror in git's settings."""
         if self.archive() != api_url:
             git(self.path, "config", ARCHIVE, api_url)
 
     def head(self) -> str:
-        """The commit of its branch, read without starting git; empty when there is none."""
+        """The commit of the branch; empty if there is none.  Starts no git."""
         return self.dataset.ref(_REF) or ""
 
     def members(self) -> dict[str, str]:
-        """What is registered: path → commit."""
+        """The registered datasets: path → commit."""
         tree = self.dataset.tree(self.head() or None)
         return {path: commit for path, (mode, commit) in tree.items() if mode == GITLINK}
 
-    def register(self, members: Mapping[str, Member], config: bytes, date: datetime, message: str) -> str:
-        """Record datasets at their commits; why the work tree was left alone, or an empty string."""
+    def register(self, members: Mapping[str, Member], config: bytes, date: datetime, message: str) -> None:
+        """Commit which commit each dataset is at, and bring the work tree to it.
+
+        Raises:
+            WorktreeBlocked: the commit is made, but a local edit is in the way of the work tree.
+            DiskError, GitError: git failed.
+        """
         if not self.dataset.exists():
             self.dataset.create(BRANCH)
         head = self.dataset.ref(_REF)
@@ -110,33 +113,34 @@ class Superdataset:
         changed = [(path, entry) for path, entry in new.items() if tree.get(path) != (entry.mode, entry.object_id())]
         if changed:
             temporary = TEMPORARY + BRANCH
-            with garbage.kept(self.dataset.git_dir):
+            with garbage.no_gc(self.dataset.git_dir):
                 with self.dataset.importing() as importer:
                     importer.commit(Commit(temporary, date, message, base=head), [], changed)
                 made = self.dataset.refs()[temporary]
                 self.dataset.move_refs([RefChange(_REF, made, head)])
                 self.dataset.drop_refs([temporary])
-        return worktree.bring_up(self.dataset, BRANCH, head)
+        worktree.update_worktree(self.dataset, BRANCH, head)
 
-    def clear_stale(self, run: Unfinished) -> None:
-        """Make good what a run left that did not come through; only under the superdataset's lock."""
+    def clear_stale(self, run: UnfinishedRun) -> None:
+        """Clean up after an unfinished run.  Only under the superdataset's lock."""
         self.dataset.clear_stale(run)
-        worktree.bring_up(self.dataset, BRANCH, self.dataset.ref(_REF))
+        with suppress(worktree.WorktreeBlocked):  # this run reports it when it comes to the work tree
+            worktree.update_worktree(self.dataset, BRANCH, self.dataset.ref(_REF))
 
     def _entries(
         self, tree: Mapping[str, tuple[bytes, str]], members: Mapping[str, Member], config: bytes
-    ) -> dict[str, Entry]:
-        entries: dict[str, Entry] = {
+    ) -> dict[str, TreeEntry]:
+        entries: dict[str, TreeEntry] = {
             ".datalad/config": Inline(config),
             ".gitattributes": Inline(_ATTRIBUTES),
             ".gitignore": Inline(IGNORED),
             ".gitmodules": Inline(self._modules(tree, members)),
         }
-        entries |= {member.path: Known(member.commit, GITLINK) for member in members.values()}
+        entries |= {member.path: ExistingObject(member.commit, GITLINK) for member in members.values()}
         return entries
 
     def _modules(self, tree: Mapping[str, tuple[bytes, str]], members: Mapping[str, Member]) -> bytes:
-        """The ``.gitmodules`` with these members, and what it says of all others left as it is."""
+        """The content of ``.gitmodules`` with these members; the sections of all other members stay as they are."""
         sections: dict[str, bytes] = {}
         if ".gitmodules" in tree:
             with self.dataset.reader() as reader:
@@ -161,5 +165,5 @@ def _sections(content: bytes) -> dict[str, bytes]:
 
 
 def _may_stand(entry: Path) -> bool:
-    """Whether something may stand in a folder that becomes a mirror: settings, or what a cut-off run left."""
+    """Whether a folder that becomes a mirror may contain this: settings, or a remainder of an interrupted run."""
     return entry.name in {"dandi-mirror.toml", ".git"} or (is_dandiset_id(entry.name) and (entry / ".git").is_dir())

@@ -1,16 +1,17 @@
-"""Bringing a work tree to its branch: never over a person's edit, and never stuck where a run was cut off."""
+"""Bring a work tree to its branch: never over a person's edits, and also after an interrupted run."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dandi_mirror.errors import DiskError
+from dandi_mirror.errors import DiskError, PartError
 from dandi_mirror.files.own import own_path
-from dandi_mirror.repo.git.changes import Change, changes
+from dandi_mirror.repo.git.changes import PathChange, changes
 from dandi_mirror.repo.git.dataset import CHECKED_OUT, EMPTY_TREE, Dataset, RefChange
 from dandi_mirror.repo.git.disk import bring_files_to_disk, sync_to_disk
 from dandi_mirror.repo.git.ignored import in_index
@@ -18,49 +19,68 @@ from dandi_mirror.repo.git.process import NO_FILTER, GitError, git
 from dandi_mirror.repo.git.stream import FILE, blob_id
 
 OTHER = {"draft": "published", "published": "draft"}
-"""The branch of a dataset that is kept no more when this one is."""
+"""For each branch that a mirror can follow, the other one."""
 
 _MARK = "dandi-mirror-checkout"
-"""In the git folder while git writes a work tree: from which commit, and to which."""
+"""A file in the git folder while git writes a work tree.  It holds the commit before and the commit after."""
 
 ABSENT = b"000000"
-"""The mode of what is not there."""
+"""git's mode for a path that does not exist."""
 
 _OURS = (b".dandi/", b"dandiset.yaml")
-"""Where only a sync writes; whenever an asset changes into the first, when the Dandiset's metadata do the second."""
+"""Paths that only a sync writes: the first changes with any asset, the second with the Dandiset's metadata."""
 
 _UNTOUCHED = re.compile(r"error: (Entry|Updating|Untracked|Refusing|Submodule) |index\.lock': File exists")
-"""What git says when it has looked at everything and written nothing, or could not even begin."""
+"""What git prints when it checked everything and wrote nothing, or when it could not begin."""
 
 
-def bring_up(dataset: Dataset, branch: str, was: str | None, *, left: str | None = None) -> str:
-    """Bring index and work tree to ``branch``, if that is what is checked out, keeping local edits.
+class WorktreeBlocked(PartError):
+    """The work tree was left as it was; the message says why."""
 
-    ``was`` is what the branch held when the run began.  From the branch ``left``, which is kept no more, HEAD
-    moves to ``branch``; any other, and a detached one, is a person's choice and stays.
 
-    Returns why nothing was touched when an edit stands in the way, or an empty string.
+def update_worktree(dataset: Dataset, branch: str, was: str | None, *, left: str | None = None) -> None:
+    """Bring index and work tree to ``branch`` if that branch is checked out.  Local edits stay.
+
+    ``was`` is the commit of the branch when the run began.  If HEAD is on ``left``, a branch that the mirror does not
+    follow any more, HEAD moves to ``branch``.  If HEAD is detached or on another branch, a person chose that: nothing
+    is touched.
+
+    Raises:
+        WorktreeBlocked: a local edit is in the way, or git-annex has checked out an adjusted branch.
+        DiskError, GitError: git failed.
     """
     if not (commit := dataset.ref(f"refs/heads/{branch}")):
-        return ""  # nor may there be a whole repository
+        return  # there may not even be a complete repository
     if (head := dataset.head_branch()) not in {branch, left}:
         _unmark(dataset)
-        return ""
-    if reason := _finish(dataset):
-        return reason
+        _refuse_adjusted(dataset, head, branch)
+        return
+    _finish(dataset)
     before = dataset.ref(CHECKED_OUT)
     if head == branch and commit == before:
-        return ""
+        return
     base = _nearest(dataset, before or EMPTY_TREE, was if head == branch else dataset.ref(f"refs/heads/{left}"))
-    # files of a mirror that was copied or restored have other times; only a second look tells
-    reason = _merge(dataset, base, commit) and _look_and_merge(dataset, base, commit)
-    if head != branch and not reason:
+    try:
+        _merge(dataset, base, commit)
+    except WorktreeBlocked:
+        # in a mirror that was copied or restored, files have other times: only a comparison of contents tells
+        _compare_and_merge(dataset, base, commit)
+    if head != branch:
         dataset.move_head(branch)
-    return reason
 
 
-def stands_at(dataset: Dataset, commit: str) -> bool:
-    """Whether index and work tree were made from a commit, not from another one that a sync has brought there."""
+def _refuse_adjusted(dataset: Dataset, head: str, branch: str) -> None:
+    """Refuse a branch that git-annex derives from ours: it would stay behind without a word."""
+    if head.startswith(f"adjusted/{branch}("):
+        raise WorktreeBlocked(
+            f"git-annex has checked out the branch {head} (as `git annex adjust` does, and `git annex init` on a disk "
+            f"without symbolic links), and a sync does not update that; type: git -C {shlex.quote(str(dataset.path))} "
+            f"checkout {branch}; if this disk has no symbolic links, move the mirror to one that has them"
+        )
+
+
+def is_made_from(dataset: Dataset, commit: str) -> bool:
+    """Whether index and work tree were made from a commit, and not from one that a later sync checked out."""
     before = dataset.ref(CHECKED_OUT)
     if before is None or before == commit:
         return True
@@ -68,54 +88,66 @@ def stands_at(dataset: Dataset, commit: str) -> bool:
 
 
 def _nearest(dataset: Dataset, before: str, tip: str | None) -> str:
-    """The commit that the index was made from: the last one of ours, or that of a person's own check-out.
+    """The commit that the index was made from: the one that we checked out last, or the one that a person did.
 
-    Who goes away, lets a sync pass and comes back, or commits, has the tip checked out, and we have not.
+    If a person checks out another branch, a sync runs, and the person comes back or commits, then the tip is checked
+    out although we did not do it.
     """
     if tip is None or tip == before:
         return before
-    # where both are as near, it is ours
+    # if both are equally near, it is ours
     return min(before, tip, key=lambda commit: _distance(dataset, commit))
 
 
 def _distance(dataset: Dataset, commit: str) -> tuple[int, int]:
-    """In how many files the index is not as a commit: of those that only a sync writes, then of all.
+    """The number of files in which the index differs from a commit: files that only a sync writes, then all files.
 
-    A person's may mislead: what an upload has sent is in the index before a sync brings the commit that has it.
+    A person's files can mislead: the index holds what an upload sent before a sync brings the commit that has it.
     """
     found = git(dataset.path, "diff-index", "--cached", "--name-only", "-z", commit).split(b"\0")[:-1]
     return sum(name.startswith(_OURS) for name in found), len(found)
 
 
-def _finish(dataset: Dataset) -> str:
-    """Finish the check-out that a run was cut off in, if one was."""
+def _finish(dataset: Dataset) -> None:
+    """Finish the check-out of an earlier run, if that run was interrupted in it.
+
+    Raises:
+        WorktreeBlocked: a local edit is in the way.
+    """
     mark = own_path(dataset.git_dir / _MARK)
     try:
         base, commit = mark.read().decode().split()
         since = mark.path.stat().st_mtime_ns
         git(dataset.path, "diff-tree", base, commit)
     except (FileNotFoundError, ValueError, GitError):
-        # not there, not whole, or of commits that are no more
+        # there is no mark, it is incomplete, or its commits do not exist any more
         commit = ""
     if not commit or commit == dataset.ref(CHECKED_OUT):
         _unmark(dataset)
-        return ""
-    return _look_and_merge(dataset, base, commit, cut_off=since)
+        return
+    _compare_and_merge(dataset, base, commit, cut_off=since)
 
 
-def _look_and_merge(dataset: Dataset, base: str, commit: str, *, cut_off: int | None = None) -> str:
+def _compare_and_merge(dataset: Dataset, base: str, commit: str, *, cut_off: int | None = None) -> None:
+    """As :func:`_merge`, after the index has learnt which files hold the new content already."""
     differ = list(_between(dataset, base, commit))
     taken = _take_in(dataset, differ, cut_off)
-    if reason := _merge(dataset, base, commit, _without_replaced(dataset, base, differ)):
-        # an index between two commits would be taken for a person's later
+    try:
+        _merge(dataset, base, commit, _without_replaced(dataset, base, differ))
+    except WorktreeBlocked:
+        # the next run would take an index between two commits for a person's work
         _put(dataset, [(change.old, change.path) for change in taken])
-    return reason
+        raise
 
 
-def _merge(dataset: Dataset, base: str, commit: str, tree: str = "") -> str:
-    """Take index and work tree from one commit to another; why git refused, having touched nothing.
+def _merge(dataset: Dataset, base: str, commit: str, tree: str = "") -> None:
+    """Take index and work tree from one commit to another.
 
-    ``tree`` is what git is told that they are made from, if it is not ``base`` itself.
+    ``tree`` is the tree that git compares them with, if not that of ``base``.
+
+    Raises:
+        WorktreeBlocked: git found an edit in the way and touched nothing.
+        DiskError, GitError: git failed otherwise.
     """
     _mark(dataset, base, commit)
     try:
@@ -125,19 +157,18 @@ def _merge(dataset: Dataset, base: str, commit: str, tree: str = "") -> str:
         if _UNTOUCHED.search(str(error)):
             _unmark(dataset)
         if not found:
-            raise  # git was ended by something else than an edit, and may have left its lock
-        return reason
+            raise  # something else than an edit ended git, and git may have left its lock
+        raise WorktreeBlocked(reason) from error
     _sync(dataset, _between(dataset, base, commit))
     dataset.move_refs([RefChange(CHECKED_OUT, commit, dataset.ref(CHECKED_OUT))])
     _unmark(dataset)
-    return ""
 
 
-def _without_replaced(dataset: Dataset, base: str, differ: Iterable[Change]) -> str:
-    """The tree of a commit without the files of folders in whose place the work tree and the index have a file.
+def _without_replaced(dataset: Dataset, base: str, differ: Iterable[PathChange]) -> str:
+    """The tree of a commit without the files of folders that are now a file in the work tree and the index.
 
-    These are gone already; git would look for them below that file, and take it for one that is in the way.  Empty
-    where there are none.
+    Those files are gone already.  git would look for them below the new file and take that for an edit.  Empty if
+    there are no such files.
     """
     gone = [change for change in differ if change.new[0] == ABSENT and _is_below_a_file(dataset, change)]
     paths = {change.path for change in gone} - {os.fsencode(path) for path in in_index(dataset.path, map(_path, gone))}
@@ -153,12 +184,12 @@ def _without_replaced(dataset: Dataset, base: str, differ: Iterable[Change]) -> 
         index.unlink(missing_ok=True)
 
 
-def _path(change: Change) -> str:
+def _path(change: PathChange) -> str:
     return os.fsdecode(change.path)
 
 
-def _is_below_a_file(dataset: Dataset, change: Change) -> bool:
-    """Whether a folder of a path is a file or a link in the work tree."""
+def _is_below_a_file(dataset: Dataset, change: PathChange) -> bool:
+    """Whether a folder on the way to a path is a file or a link in the work tree."""
     folder = str(dataset.path)
     for part in _path(change).split("/")[:-1]:
         folder = f"{folder}/{part}"
@@ -171,11 +202,11 @@ def _is_below_a_file(dataset: Dataset, change: Change) -> bool:
 
 
 def _mark(dataset: Dataset, base: str, commit: str) -> None:
-    """Note on disk that files are about to be written."""
+    """Note on disk that git is about to write files."""
     mark, note = own_path(dataset.git_dir / _MARK), f"{base} {commit}\n".encode()
     try:
         if mark.exists() and mark.read() == note:
-            return  # its time tells what has been written since
+            return  # the time of the old mark tells what was written since
         mark.replace(note)
     except OSError as error:
         raise DiskError(f"{mark}: {error.strerror}") from error
@@ -193,8 +224,8 @@ def _unmark(dataset: Dataset) -> None:
     sync_to_disk(dataset.git_dir)
 
 
-def _sync(dataset: Dataset, written: Iterable[Change]) -> None:
-    """Bring what git wrote to the disk; it syncs its own files only, and these would be there and empty."""
+def _sync(dataset: Dataset, written: Iterable[PathChange]) -> None:
+    """Bring the files that git wrote to the disk: git syncs only its own, so after a power cut these would be empty."""
     files, folders = [], set()
     for change in written:
         file = _file(dataset, change)
@@ -206,15 +237,15 @@ def _sync(dataset: Dataset, written: Iterable[Change]) -> None:
         sync_to_disk(Path(folder))
 
 
-def _between(dataset: Dataset, before: str, commit: str) -> Iterator[Change]:
+def _between(dataset: Dataset, before: str, commit: str) -> Iterator[PathChange]:
     return changes(dataset, "diff-tree", "-r", before, commit)
 
 
-def _take_in(dataset: Dataset, differ: list[Change], cut_off: int | None) -> list[Change]:
-    """Tell the index which files are new already; these.
+def _take_in(dataset: Dataset, differ: list[PathChange], cut_off: int | None) -> list[PathChange]:
+    """Tell the index which files hold the new content already, and return these.
 
-    ``cut_off`` is when (in ns) a check-out began that was cut off: a file that has been written since, is neither
-    old nor new, but holds a beginning of the new one, is what git was writing then.
+    ``cut_off`` is the time (ns) at which an interrupted check-out began.  If a file was written since then and holds
+    only the beginning of the new content, git was writing it when it was interrupted: the file is removed.
     """
     known, strange, half = [], [], []
     for change in differ:
@@ -246,12 +277,12 @@ def _written(file: str) -> int:
     return os.lstat(file).st_mtime_ns
 
 
-def _file(dataset: Dataset, change: Change) -> str:
+def _file(dataset: Dataset, change: PathChange) -> str:
     return f"{dataset.path}/{os.fsdecode(change.path)}"
 
 
 def _content_of(file: str) -> bytes | None:
-    """What a file or a link holds; None when neither is there.  Asked for every path of a first sync."""
+    """The content of a file, or the target of a link; None for anything else."""
     try:
         mode = os.lstat(file).st_mode
     except (FileNotFoundError, NotADirectoryError):

@@ -1,10 +1,11 @@
-"""Carrying out a plan: what is refused is never sent, what the archive has is not sent, and deletes come last."""
+"""Carry out an upload plan: send only what the archive lacks, never what is refused, and delete last."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from dandi_mirror.archive.api.uploads import blob_of
@@ -12,26 +13,26 @@ from dandi_mirror.archive.http.session import Session
 from dandi_mirror.errors import MirrorError, PartError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.model import RemoteFile
-from dandi_mirror.repo.git.files import Look
-from dandi_mirror.upload.change.plan import Do, Plan, Step, in_order
-from dandi_mirror.upload.change.register import Change, Registered, Removal, Unregistered, register
+from dandi_mirror.repo.git.files import FileStamp
+from dandi_mirror.upload.change.plan import Action, UploadPlan, UploadStep, in_order
+from dandi_mirror.upload.change.register import AssetChange, AssetRemoval, Registered, Unregistered, register
 from dandi_mirror.upload.checks import Checks
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.upload.send.send import send_blobs
-from dandi_mirror.upload.send.types import Meter, Sent, Source, Unsent
+from dandi_mirror.upload.send.types import SendMeter, Sent, SourceFile, Unsent
 
 _COMPUTED = frozenset(
     {"id", "identifier", "access", "path", "contentUrl", "contentSize", "digest", "datePublished", "publishedBy"}
 )
-"""What the archive says of an asset by itself."""
+"""Fields of an asset's record that the archive sets itself."""
 _LEFT = "left for the next run, as not all before it went well"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one step."""
+class StepOutcome:
+    """The outcome of one step."""
 
-    step: Step
+    step: UploadStep
     status: str = "ok"
     """DataLad's words: ``ok``, ``notneeded``, ``impossible``, ``error``."""
     message: str = ""
@@ -43,13 +44,13 @@ class Outcome:
     """Bytes."""
     sent: int = 0
     """Bytes that were sent for it by this run."""
-    seen: Look | None = None
+    seen: FileStamp | None = None
     """How the file looked when its digests were taken; None if it was not read."""
 
 
 @dataclass(slots=True)
-class Work:
-    """What an upload needs besides its plan."""
+class UploadContext:
+    """What carrying out a plan needs."""
 
     session: Session
     dandiset: str
@@ -66,11 +67,11 @@ class Work:
     worker: Callable[[], Worker]
     validate: bool = True
     jobs: int = 6
-    meter: Meter | None = None
+    meter: SendMeter | None = None
     _blobs: dict[str, str] = field(default_factory=dict)
 
     def blob(self, sha256: str) -> str:
-        """The blob with a digest, if the archive has it; empty if not."""
+        """The id of the blob with a digest; empty if the archive does not have it."""
         if not self._blobs:
             self._blobs = {there.sha256: there.blob for there in self.theirs.values() if there.sha256 and there.blob}
         if sha256 and sha256 not in self._blobs:
@@ -79,50 +80,49 @@ class Work:
         return self._blobs.get(sha256, "")
 
 
-def carry_out(work: Work, plan: Plan) -> Iterator[Outcome]:
-    """Do what a plan says, and tell of each step what became of it.
+def carry_out(work: UploadContext, plan: UploadPlan) -> Iterator[StepOutcome]:
+    """Carry out a plan; yields the outcome of each step.
 
     Raises:
-        CredentialsError: the archive does not take the token (any more).
-        DiskError: what has arrived cannot be noted.
+        CredentialsError: the archive refuses the API key.
+        DiskError: a journal cannot be written.
     """
     early, renames, puts, late = in_order(plan)
     failed = False
-    for group in (_removals(early), _renames(work, renames), _puts(work, puts)):
-        for outcome in group(work):
-            failed |= outcome.exit_code != 0
-            yield outcome
+    for outcome in chain(_remove(work, early), _rename(work, renames), _Puts(work, puts).outcomes()):
+        failed |= outcome.exit_code != 0
+        yield outcome
     if failed:
-        yield from (Outcome(step, "impossible", _LEFT, PartError.exit_code) for step in late)
+        yield from (StepOutcome(step, "impossible", _LEFT, PartError.exit_code) for step in late)
     else:
-        yield from _removals(late)(work)
+        yield from _remove(work, late)
 
 
-_Group = Callable[[Work], Iterator[Outcome]]
-
-
-def _removals(steps: Iterable[Step]) -> _Group:
+def _remove(work: UploadContext, steps: Iterable[UploadStep]) -> Iterator[StepOutcome]:
     by_path = {step.path: step for step in steps}
-    return lambda work: _registered(work, by_path, [Removal(step.asset_id, path) for path, step in by_path.items()], {})
+    return _registered(work, by_path, [AssetRemoval(step.asset_id, path) for path, step in by_path.items()], {})
 
 
-def _renames(work: Work, steps: list[Step]) -> _Group:
+def _rename(work: UploadContext, steps: list[UploadStep]) -> Iterator[StepOutcome]:
     by_path = {step.path: step for step in steps}
     changes = [
-        Change(_record(work, step), work.theirs[step.old].blob or work.blob(step.sha256), step.asset_id)
+        AssetChange(_record(work, step), work.theirs[step.old].blob or work.blob(step.sha256), step.asset_id)
         for step in steps
     ]
-    return lambda work: _registered(work, by_path, changes, {})
+    yield from _registered(work, by_path, changes, {})
 
 
 def _registered(
-    work: Work, steps: Mapping[str, Step], changes: Iterable[Change | Removal], sent: Mapping[str, Sent]
-) -> Iterator[Outcome]:
+    work: UploadContext,
+    steps: Mapping[str, UploadStep],
+    changes: Iterable[AssetChange | AssetRemoval],
+    sent: Mapping[str, Sent],
+) -> Iterator[StepOutcome]:
     for done in register(work.session, work.dandiset, changes, jobs=work.jobs):
         step = steps[done.change.path]
         if isinstance(done, Registered):
             facts = sent.get(step.path)
-            yield Outcome(
+            yield StepOutcome(
                 step, asset_id=done.asset_id, sha256=facts.sha256 if facts else step.sha256,
                 size=facts.size if facts else step.size, sent=facts.bytes_sent if facts else 0,
                 seen=facts.seen if facts else None,
@@ -132,28 +132,24 @@ def _registered(
             yield _failed(step, done.error)
 
 
-def _puts(work: Work, steps: list[Step]) -> _Group:
-    return lambda work: _Puts(work, steps).outcomes()
-
-
 class _Puts:
     """Files that are added or replace others: validated, sent, described, registered; each as soon as it can be."""
 
-    def __init__(self, work: Work, steps: list[Step]) -> None:
+    def __init__(self, work: UploadContext, steps: list[UploadStep]) -> None:
         self._work = work
         self._steps = {step.path: step for step in steps}
         self._sent: dict[str, Sent] = {}
-        self._failed: list[Outcome] = []
+        self._failed: list[StepOutcome] = []
         self._checks = Checks(work.worker, work.root)
 
-    def outcomes(self) -> Iterator[Outcome]:
+    def outcomes(self) -> Iterator[StepOutcome]:
         yield from _registered(self._work, self._steps, self._changes(), self._sent)
         yield from self._failed
 
-    def _changes(self) -> Iterator[Change]:
+    def _changes(self) -> Iterator[AssetChange]:
         """What is to be registered, as it becomes known; what fails on the way is kept."""
         with ThreadPoolExecutor(self._work.jobs, thread_name_prefix="describe") as pool:
-            described: list[Future[Change | None]] = []
+            described: list[Future[AssetChange | None]] = []
             for sent in send_blobs(
                 self._work.session, self._sources(pool, described), self._work.state,
                 jobs=self._work.jobs, meter=self._work.meter,
@@ -167,9 +163,9 @@ class _Puts:
                 yield from _results(described)
             yield from filter(None, (future.result() for future in as_completed(described)))
 
-    def _sources(self, pool: ThreadPoolExecutor, described: list[Future[Change | None]]) -> list[Source]:
+    def _sources(self, pool: ThreadPoolExecutor, described: list[Future[AssetChange | None]]) -> list[SourceFile]:
         """The files whose bytes are to be looked at; the others are described at once."""
-        looked: list[tuple[Step, Future[bool | None]]] = []
+        looked: list[tuple[UploadStep, Future[bool | None]]] = []
         for step in self._steps.values():
             file = self._work.files.get(step.path)
             if file is None or (step.sha256 in self._work.records and self._work.blob(step.sha256)):
@@ -178,11 +174,11 @@ class _Puts:
                 looked.append((step, pool.submit(self._told, step, self._is_valid, step)))
         return [self._source(step) for step, future in looked if future.result()]
 
-    def _source(self, step: Step) -> Source:
+    def _source(self, step: UploadStep) -> SourceFile:
         file = self._work.files[step.path]
-        return Source(file, step.path, self._work.dandiset, step.sha256)
+        return SourceFile(file, step.path, self._work.dandiset, step.sha256)
 
-    def _told(self, step: Step, do: Callable[..., object], *arguments: object):  # type: ignore[no-untyped-def]
+    def _told(self, step: UploadStep, do: Callable[..., object], *arguments: object):  # type: ignore[no-untyped-def]
         """What ``do`` gives; None where it failed, which is kept."""
         try:
             return do(*arguments)
@@ -190,7 +186,7 @@ class _Puts:
             self._failed.append(_failed(step, error))
             return None
 
-    def _is_valid(self, step: Step) -> bool:
+    def _is_valid(self, step: UploadStep) -> bool:
         if not self._work.validate:
             return True
         if grave := self._checks.errors(step.path):
@@ -201,23 +197,23 @@ class _Puts:
             )
         return True
 
-    def _without_bytes(self, step: Step) -> Change:
+    def _without_bytes(self, step: UploadStep) -> AssetChange:
         """What has its bytes in the archive, and a record in the draft to be described by."""
         blob = self._work.blob(step.sha256)
         if not blob or step.sha256 not in self._work.records:
             what = "nor does the archive have it" if not blob else "and no file of the draft or a version describes it"
             raise PartError(f"its content is not here, {what}; get it first: dandi-mirror get {step.path}")
-        return Change(_record(self._work, step), blob, step.asset_id)
+        return AssetChange(_record(self._work, step), blob, step.asset_id)
 
-    def _described(self, step: Step, sent: Sent) -> Change:
+    def _described(self, step: UploadStep, sent: Sent) -> AssetChange:
         digests = {"dandi:dandi-etag": sent.etag, "dandi:sha2-256": sent.sha256}
         metadata = self._work.worker().asset_metadata(
             self._work.root / step.path, step.path, self._work.root, digests, self._work.schema_version
         )
-        return Change(metadata, sent.blob, step.asset_id)
+        return AssetChange(metadata, sent.blob, step.asset_id)
 
 
-def _results(futures: list[Future[Change | None]]) -> Iterator[Change]:
+def _results(futures: list[Future[AssetChange | None]]) -> Iterator[AssetChange]:
     """What is there by now; it is taken out of the list."""
     for future in [future for future in futures if future.done()]:
         futures.remove(future)
@@ -225,25 +221,25 @@ def _results(futures: list[Future[Change | None]]) -> Iterator[Change]:
             yield change
 
 
-def _record(work: Work, step: Step) -> dict[str, object]:
+def _record(work: UploadContext, step: UploadStep) -> dict[str, object]:
     """The record of an asset whose bytes the draft has or had, at its new path."""
     known = work.records[step.sha256]
     return {key: value for key, value in known.items() if key not in _COMPUTED} | {"path": step.path}
 
 
-def _failed(step: Step, error: MirrorError) -> Outcome:
-    return Outcome(step, "error", str(error), error.exit_code)
+def _failed(step: UploadStep, error: MirrorError) -> StepOutcome:
+    return StepOutcome(step, "error", str(error), error.exit_code)
 
 
-def untouched(plan: Plan, named: Callable[[str], bool] = lambda path: False) -> Iterator[Outcome]:
+def outcomes_without_work(plan: UploadPlan, named: Callable[[str], bool] = lambda path: False) -> Iterator[StepOutcome]:
     """What is told of the steps that ask for nothing, or for what cannot be.
 
     What is left out is a failure only where it was ``named``.
     """
-    for step in plan.of(Do.LEFT):
+    for step in plan.of(Action.LEFT):
         status, code = ("impossible", PartError.exit_code) if named(step.path) else ("notneeded", 0)
-        yield Outcome(step, status, step.reason, code)
-    for step in plan.of(Do.DONE):
-        yield Outcome(step, "notneeded", asset_id=step.asset_id, sha256=step.sha256, size=step.size)
-    for step in plan.of(Do.REFUSED):
-        yield Outcome(step, "impossible", step.reason, PartError.exit_code)
+        yield StepOutcome(step, status, step.reason, code)
+    for step in plan.of(Action.DONE):
+        yield StepOutcome(step, "notneeded", asset_id=step.asset_id, sha256=step.sha256, size=step.size)
+    for step in plan.of(Action.REFUSED):
+        yield StepOutcome(step, "impossible", step.reason, PartError.exit_code)

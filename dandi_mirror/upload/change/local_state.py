@@ -1,8 +1,9 @@
-"""What is in a work tree, as an upload compares it; only plain files are ever read, and those only if they must be."""
+"""Read the state of a work tree for an upload; only regular files are read, and only if that is necessary."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,10 +11,10 @@ from dandi_mirror.errors import DiskError
 from dandi_mirror.model import RemoteFile
 from dandi_mirror.paths import is_hidden, is_own
 from dandi_mirror.repo.annex.clone import Clone
-from dandi_mirror.repo.annex.edits import Edit
+from dandi_mirror.repo.annex.edits import LocalEdit
 from dandi_mirror.repo.annex.keys import sha256_of
 from dandi_mirror.repo.git.ignored import ignored_files
-from dandi_mirror.upload.change.plan import Here
+from dandi_mirror.upload.change.plan import Action, LocalFile, UploadStep
 from dandi_mirror.upload.kinds import ZARR, Kinds, is_junk
 from dandi_mirror.upload.send.digest import Digests, digest
 
@@ -25,13 +26,13 @@ RECORD_EDITED = (
 
 
 @dataclass(slots=True)
-class Ours:
-    """The files of a work tree."""
+class LocalState:
+    """The files of a work tree, and what an upload leaves out."""
 
-    here: dict[str, Here] = field(default_factory=dict)
+    here: dict[str, LocalFile] = field(default_factory=dict)
     """By path."""
     files: dict[str, Path] = field(default_factory=dict)
-    """Where the bytes of edited files are, if they are here."""
+    """The files that hold the bytes of edited files, by path, if they are present."""
     edited: list[str] = field(default_factory=list)
     """What is not as in base, but for what git-annex has unlocked and nobody has written to."""
     junk: list[str] = field(default_factory=list)
@@ -40,16 +41,16 @@ class Ours:
     """Files and folders that are left out, because git ignores them."""
 
 
-def read_ours(
+def read_local_state(
     clone: Clone,
     base: Mapping[str, RemoteFile],
     theirs: Mapping[str, RemoteFile],
-    edits: Iterable[Edit],
+    edits: Iterable[LocalEdit],
     kinds: Kinds,
     *,
     named: Callable[[str], bool] = lambda path: False,
     included: Callable[[str], bool] = lambda path: False,
-) -> Ours:
+) -> LocalState:
     """The files of a work tree that differs by ``edits`` from ``base``.
 
     The SHA-256 of a plain file is computed where an asset has as many bytes.  What programs leave
@@ -59,51 +60,51 @@ def read_ours(
     Raises:
         DiskError: a file cannot be read.
     """
-    ours = Ours({path: Here(there.size, there.sha256) for path, there in base.items()})
+    ours = LocalState({path: LocalFile(there.size, there.sha256) for path, there in base.items()})
     sizes = {there.size for there in (*base.values(), *theirs.values())}
     for edit in edits:
         if edit.path == RECORD:
-            ours.here[RECORD] = Here(edit.size, "", RECORD_EDITED)
+            ours.here[RECORD] = LocalFile(edit.size, "", RECORD_EDITED)
         elif is_own(edit.path):
             continue
         elif edit.gone:
             ours.here.pop(edit.path, None)
         elif zarr := kinds.zarr(edit.path):
-            so_far = ours.here.get(zarr, Here(0, "")).size
-            ours.here[zarr] = Here(so_far + max(edit.size, 0), "", ZARR)
+            so_far = ours.here.get(zarr, LocalFile(0, "")).size
+            ours.here[zarr] = LocalFile(so_far + max(edit.size, 0), "", ZARR)
         else:
             if is_leftover(edit) and edit.path not in base and edit.path not in theirs and not included(edit.path):
                 ours.junk.append(edit.path)
                 if not named(edit.path):
                     continue
             ours.here[edit.path] = _here(clone, edit, ours.files, sizes)
-            ours.edited += [] if edit.unlocked or edit.strange else [edit.path]
+            ours.edited += [] if edit.unlocked or edit.problem else [edit.path]
     ours.ignored = [path for path in ignored_files(clone.path) if not is_own(path) and not is_hidden(path)]
     return ours
 
 
-def is_leftover(edit: Edit) -> bool:
+def is_leftover(edit: LocalEdit) -> bool:
     """Whether a program left a file behind, or git does not know it and its name begins with a dot."""
     return is_junk(edit.path) or (is_hidden(edit.path) and not edit.tracked)
 
 
-def _here(clone: Clone, edit: Edit, files: dict[str, Path], sizes: set[int]) -> Here:
-    if edit.strange:
-        return Here(-1, "", edit.strange)
+def _here(clone: Clone, edit: LocalEdit, files: dict[str, Path], sizes: set[int]) -> LocalFile:
+    if edit.problem:
+        return LocalFile(-1, "", edit.problem)
     if not edit.key:
         files[edit.path] = clone.path / edit.path
-        return Here(edit.size, look(files[edit.path]).sha256 if edit.size in sizes else "")
+        return LocalFile(edit.size, digests_of(files[edit.path]).sha256 if edit.size in sizes else "")
     if clone.has(edit.key):
         files[edit.path] = Path(clone.object_path(edit.key))
     if sha256 := sha256_of(edit.key):
-        return Here(edit.size, sha256)
+        return LocalFile(edit.size, sha256)
     if edit.path not in files:
-        return Here(edit.size, "", f"its content is not here; get it first: dandi-mirror get {edit.path}")
-    found = look(files[edit.path])
-    return Here(found.size, found.sha256)
+        return LocalFile(edit.size, "", f"its content is not here; get it first: dandi-mirror get {edit.path}")
+    found = digests_of(files[edit.path])
+    return LocalFile(found.size, found.sha256)
 
 
-def look(file: Path) -> Digests:
+def digests_of(file: Path) -> Digests:
     """The digests of a file.
 
     Raises:
@@ -115,14 +116,38 @@ def look(file: Path) -> Digests:
         raise DiskError.of(file, error) from error
 
 
-def with_known(theirs: Mapping[str, RemoteFile], ours: Ours) -> dict[str, RemoteFile]:
+def with_known(theirs: Mapping[str, RemoteFile], ours: LocalState) -> dict[str, RemoteFile]:
     """The archive's draft, with the SHA-256 of what was sent by us and has none there yet: its etag tells."""
     found = dict(theirs)
     for path, there in theirs.items():
         here, file = ours.here.get(path), ours.files.get(path)
         if not there.sha256 and there.etag and file and here and here.size == there.size:
-            digests = look(file)
+            digests = digests_of(file)
             if digests.etag == there.etag:
                 found[path] = replace(there, sha256=digests.sha256)
-                ours.here[path] = Here(digests.size, digests.sha256)
+                ours.here[path] = LocalFile(digests.size, digests.sha256)
     return found
+
+
+def refuse_unknown_names(
+    root: Path, names: Iterable[str], known: Collection[str], ignored: Mapping[str, str]
+) -> Iterator[UploadStep]:
+    """A refused step for each name on the command line that matches no file.
+
+    ``known`` are the paths of the archive and the work tree; ``ignored`` has those that git ignores, with the reason.
+    """
+    for name in names:
+        if not any(path == name or path.startswith(f"{name}/") for path in known) and (
+            reason := _reason(root, name, ignored)
+        ):
+            yield UploadStep(Action.REFUSED, name, reason=reason)
+
+
+def _reason(root: Path, name: str, ignored: Mapping[str, str]) -> str:
+    if is_own(name):
+        return "it is one of the dataset's own files, not an asset; upload does not send it"
+    if name in ignored:
+        return ignored[name]
+    if not os.path.lexists(root / name):
+        return "there is no such file, neither here nor in the archive"
+    return "there is no file in it that could be sent" if (root / name).is_dir() else ""

@@ -1,8 +1,8 @@
-"""What an upload does at each path: three states compared, and what none may hold refused.  Pure.
+"""Plan an upload: compare three states at each path, and refuse what the archive cannot hold.  Pure.
 
-*Base* is the draft as the last sync left it, *theirs* the archive's draft now, *ours* the files here.  Where only
-ours differs from base, ours decides.  Where theirs is ours already, an upload before this one has done it.  Where
-theirs is neither, somebody else was at work, and nothing is sent at all.
+*Base* is the draft at the last sync, *theirs* is the archive's draft now, *ours* are the files here.  If only ours
+differs from base, we send ours.  If theirs equals ours already, an earlier upload did it.  If theirs is neither,
+somebody else has changed the draft, and nothing is sent at all.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from dandi_mirror.paths import conflicts
 from dandi_mirror.upload.kinds import refuse_upload
 
 SAFE_SHARE = 0.5
-"""Of the draft's assets, so large a part may be deleted without a question."""
+"""The share of the draft's assets that may be deleted without a question."""
 _NAMED = 5
-"""So many paths are named in an error."""
+"""The number of paths that an error names."""
+
+_EMPTY = "it is empty, and the archive does not accept empty files"
 
 
-class Do(StrEnum):
-    """What becomes of a path."""
+class Action(StrEnum):
+    """What an upload does at a path."""
 
     ADD = "add"
     REPLACE = "replace"
@@ -34,33 +36,33 @@ class Do(StrEnum):
     DONE = "done"
     """The archive has it already: an upload before this one was cut off, or its sync was."""
     KEPT = "kept"
-    """It is gone here, and stays in the archive."""
+    """It is deleted here, but stays in the archive."""
     REFUSED = "refused"
     LEFT = "left out"
-    """It is new, and nothing that goes up unasked."""
+    """It is new, and an upload sends it only if somebody asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
-    """What is at a path of the work tree."""
+class LocalFile:
+    """A file of the work tree."""
 
     size: int
-    """Bytes; -1 where nobody can tell."""
+    """Bytes; -1 if unknown."""
     sha256: str
-    """Empty where it was not computed: then no asset of the draft has as many bytes."""
-    strange: str = ""
-    """Why it cannot be uploaded, whatever it holds."""
+    """Empty if not computed, because no asset of the draft has the same size."""
+    problem: str | None = None
+    """Why it cannot be uploaded, whatever it holds; None if it can."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What becomes of one path."""
+class UploadStep:
+    """What an upload does at one path."""
 
-    do: Do
+    do: Action
     path: str
     size: int = 0
     sha256: str = ""
-    """Of the new content; empty where it is not known yet."""
+    """The SHA-256 of the new content; empty if not known yet."""
     asset_id: str = ""
     """The asset of the draft that is replaced, renamed or deleted."""
     old: str = ""
@@ -70,34 +72,34 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What an upload does; steps sorted by path."""
+class UploadPlan:
+    """The steps of an upload, sorted by path, and what stands against it."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[UploadStep, ...]
     behind: tuple[tuple[str, str], ...]
-    """Paths at which the archive has moved on, each with what it has there."""
+    """Paths at which the archive has changed since the last sync, each with the change."""
     unchanged: int
     held: int
     """How many assets the archive's draft has."""
 
-    def of(self, *what: Do) -> list[Step]:
+    def of(self, *what: Action) -> list[UploadStep]:
         """The steps of some kinds."""
         return [step for step in self.steps if step.do in what]
 
     @property
-    def changes(self) -> list[Step]:
+    def changes(self) -> list[UploadStep]:
         """The steps that change the archive."""
-        return self.of(Do.ADD, Do.REPLACE, Do.RENAME, Do.DELETE)
+        return self.of(Action.ADD, Action.REPLACE, Action.RENAME, Action.DELETE)
 
-    def with_refused(self, steps: Iterable[Step]) -> Plan:
-        """The same, with further steps that are refused."""
+    def with_refused(self, steps: Iterable[UploadStep]) -> UploadPlan:
+        """The plan with further refused steps."""
         return replace(self, steps=tuple(sorted([*self.steps, *steps], key=_path)))
 
     def check_is_current(self, remedy: str) -> None:
-        """Refuse to go on where the archive has moved on since the last sync.
+        """Refuse the plan if the archive has changed since the last sync; ``remedy`` is what to type.
 
         Raises:
-            PartError: it has; ``remedy`` is what to type.
+            PartError: it has changed.
         """
         if self.behind:
             shown = ", ".join(f"{path} ({what})" for path, what in self.behind[:_NAMED])
@@ -105,12 +107,12 @@ class Plan:
             raise PartError(f"the archive has moved on since the last sync: {shown}{more}; nothing was sent; {remedy}")
 
     def check_deletes(self) -> None:
-        """Refuse to empty much of a draft, as a work tree that is not whole would ask for.
+        """Refuse to delete much of a draft, because the work tree may be incomplete.
 
         Raises:
-            UnsafePlan: more than half of the assets would be deleted, however few there are.
+            UnsafePlan: the plan deletes more than half of the assets.
         """
-        gone = [step.path for step in self.of(Do.DELETE)]
+        gone = [step.path for step in self.of(Action.DELETE)]
         if len(gone) > self.held * SAFE_SHARE:
             shown = ", ".join(gone[:_NAMED]) + (f" and {len(gone) - _NAMED:,} more" if len(gone) > _NAMED else "")
             how_many = f"all {self.held:,}" if len(gone) == self.held else f"{len(gone):,} of {self.held:,}"
@@ -120,15 +122,15 @@ class Plan:
             )
 
 
-def make_plan(
+def make_upload_plan(
     base: Mapping[str, RemoteFile],
     theirs: Mapping[str, RemoteFile],
-    ours: Mapping[str, Here],
+    ours: Mapping[str, LocalFile],
     *,
     selected: Callable[[str], bool] = lambda path: True,
     sync: bool = False,
-    unasked: Callable[[str], str] = lambda path: "",
-) -> Plan:
+    unasked: Callable[[str], str | None] = lambda path: None,
+) -> UploadPlan:
     """The plan for the ``selected`` paths; where the archive has moved on is looked for at all of them.
 
     ``ours`` has every file of the work tree, also those that are as in ``base``.  With ``sync``, what is gone
@@ -147,24 +149,26 @@ def make_plan(
     steps = _without_conflicts(_with_kept(steps, sync), theirs)
     touched = {path for step in steps.values() for path in (step.path, step.old)}
     unchanged = sum(path not in touched and path in ours for path in theirs)
-    return Plan(tuple(sorted(steps.values(), key=_path)), tuple(sorted(behind)), unchanged, len(theirs))
+    return UploadPlan(tuple(sorted(steps.values(), key=_path)), tuple(sorted(behind)), unchanged, len(theirs))
 
 
-def in_order(plan: Plan) -> list[list[Step]]:
+def in_order(plan: UploadPlan) -> list[list[UploadStep]]:
     """The changes in the order in which the archive takes them, in groups of which each is done before the next.
 
     First goes what stands in the way (a file where a folder is to be), last what is only deleted, so that nothing
     is missing from the draft longer than it must.
     """
-    new = {step.path for step in plan.of(Do.ADD, Do.RENAME)}
-    deletes = plan.of(Do.DELETE)
+    new = {step.path for step in plan.of(Action.ADD, Action.RENAME)}
+    deletes = plan.of(Action.DELETE)
     blocking = set(conflicts({*new, *(step.path for step in deletes)})) if deletes else set()
     early = [step for step in deletes if step.path in blocking]
     late = [step for step in deletes if step.path not in blocking]
-    return [early, plan.of(Do.RENAME), plan.of(Do.ADD, Do.REPLACE), late]
+    return [early, plan.of(Action.RENAME), plan.of(Action.ADD, Action.REPLACE), late]
 
 
-def _compare(path: str, base: RemoteFile | None, theirs: RemoteFile | None, ours: Here | None) -> Step | str | None:
+def _compare(
+    path: str, base: RemoteFile | None, theirs: RemoteFile | None, ours: LocalFile | None
+) -> UploadStep | str | None:
     """What becomes of a path; what the archive has there instead, if it has moved on; None if nothing."""
     if theirs and not theirs.sha256:
         return _beside_unknown(path, base, theirs, ours)
@@ -173,7 +177,7 @@ def _compare(path: str, base: RemoteFile | None, theirs: RemoteFile | None, ours
     if ours is None:
         return None if theirs is None else _moved_on(base, theirs)
     if theirs and ours.sha256 == theirs.sha256:
-        return Step(Do.DONE, path, ours.size, ours.sha256, theirs.asset_id)
+        return UploadStep(Action.DONE, path, ours.size, ours.sha256, theirs.asset_id)
     return _moved_on(base, theirs)
 
 
@@ -181,70 +185,75 @@ def _moved_on(base: RemoteFile | None, theirs: RemoteFile | None) -> str:
     return "new there" if base is None else "deleted there" if theirs is None else "another file there"
 
 
-def _ours_decides(path: str, theirs: RemoteFile | None, ours: Here | None) -> Step | None:
+def _ours_decides(path: str, theirs: RemoteFile | None, ours: LocalFile | None) -> UploadStep | None:
     """Where the archive is as the last sync left it."""
     if ours is None:
-        return Step(Do.DELETE, path, theirs.size, theirs.sha256, theirs.asset_id) if theirs else None
+        return UploadStep(Action.DELETE, path, theirs.size, theirs.sha256, theirs.asset_id) if theirs else None
     if theirs and ours.sha256 == theirs.sha256:
         return None
-    reason = ours.strange or refuse_upload(path) or ("" if ours.size else "it is empty, and the archive takes no such")
+    reason = ours.problem or refuse_upload(path) or ("" if ours.size else _EMPTY)
     if reason:
-        return Step(Do.REFUSED, path, max(ours.size, 0), ours.sha256, reason=reason)
+        return UploadStep(Action.REFUSED, path, max(ours.size, 0), ours.sha256, reason=reason)
     if theirs is None:
-        return Step(Do.ADD, path, ours.size, ours.sha256)
-    return Step(Do.REPLACE, path, ours.size, ours.sha256, theirs.asset_id)
+        return UploadStep(Action.ADD, path, ours.size, ours.sha256)
+    return UploadStep(Action.REPLACE, path, ours.size, ours.sha256, theirs.asset_id)
 
 
-def _beside_unknown(path: str, base: RemoteFile | None, theirs: RemoteFile, ours: Here | None) -> Step | None:
+def _beside_unknown(
+    path: str, base: RemoteFile | None, theirs: RemoteFile, ours: LocalFile | None
+) -> UploadStep | None:
     """Where nobody knows what the archive has: its checksum is pending, or its record was refused."""
     if ours is None:
-        return Step(Do.DELETE, path, theirs.size, base.sha256, theirs.asset_id) if base else None
+        return UploadStep(Action.DELETE, path, theirs.size, base.sha256, theirs.asset_id) if base else None
     if base and ours.sha256 == base.sha256:
         return None
     reason = "what the archive has there cannot be compared yet (it has no SHA-256); run this again later"
-    return Step(Do.REFUSED, path, max(ours.size, 0), ours.sha256, reason=reason)
+    return UploadStep(Action.REFUSED, path, max(ours.size, 0), ours.sha256, reason=reason)
 
 
-def _with_renames(steps: dict[str, Step], theirs: Mapping[str, RemoteFile]) -> dict[str, Step]:
+def _with_renames(steps: dict[str, UploadStep], theirs: Mapping[str, RemoteFile]) -> dict[str, UploadStep]:
     """Pair what is gone with what is new and has the same bytes."""
-    gone: dict[str, list[Step]] = {}
+    gone: dict[str, list[UploadStep]] = {}
     for step in sorted(steps.values(), key=_path):
-        if step.do is Do.DELETE and step.sha256:
+        if step.do is Action.DELETE and step.sha256:
             gone.setdefault(step.sha256, []).append(step)
     steps, below = dict(steps), Counter(folder for path in theirs for folder in _folders(path)) if gone else {}
     for step in sorted(steps.values(), key=_path):
-        candidates = gone.get(step.sha256, []) if step.do is Do.ADD else []
+        candidates = gone.get(step.sha256, []) if step.do is Action.ADD else []
         # where several will do, the one that keeps its name
         candidates.sort(key=lambda other: (_name(other.path) != _name(step.path), other.path))
         old = next((other for other in candidates if not _blocked(step.path, other.path, theirs, below)), None)
         if old:
             candidates.remove(old)
             del steps[old.path]
-            steps[step.path] = replace(step, do=Do.RENAME, asset_id=old.asset_id, old=old.path)
+            steps[step.path] = replace(step, do=Action.RENAME, asset_id=old.asset_id, old=old.path)
     return steps
 
 
 def _without_unasked(
-    steps: Mapping[str, Step], known: Collection[str], ours: Mapping[str, Here], unasked: Callable[[str], str]
-) -> dict[str, Step]:
+    steps: Mapping[str, UploadStep],
+    known: Collection[str],
+    ours: Mapping[str, LocalFile],
+    unasked: Callable[[str], str | None],
+) -> dict[str, UploadStep]:
     """Leave out what is new and was not asked for; what is known by its path, or moved from one, is not new."""
-    gone = {step.sha256 for step in steps.values() if step.do is Do.DELETE and step.sha256}
+    gone = {step.sha256 for step in steps.values() if step.do is Action.DELETE and step.sha256}
     found = dict(steps)
     for path, step in steps.items():
-        refused = step.do is Do.REFUSED and not ours[path].strange and step.sha256 not in gone
-        if path not in known and (step.do is Do.ADD or refused) and (reason := unasked(path)):
-            found[path] = replace(step, do=Do.LEFT, reason=reason)
+        refused = step.do is Action.REFUSED and not ours[path].problem and step.sha256 not in gone
+        if path not in known and (step.do is Action.ADD or refused) and (reason := unasked(path)):
+            found[path] = replace(step, do=Action.LEFT, reason=reason)
     return found
 
 
-def _with_kept(steps: Mapping[str, Step], sync: bool) -> dict[str, Step]:
+def _with_kept(steps: Mapping[str, UploadStep], sync: bool) -> dict[str, UploadStep]:
     """Keep in the archive what is gone here: all of it without ``sync``, and what does not go up elsewhere."""
     # what was moved over another file is gone from its old place by the same intent
-    moved = {step.sha256 for step in steps.values() if step.do in {Do.ADD, Do.REPLACE}}
-    stuck = {step.sha256 for step in steps.values() if step.do in {Do.REFUSED, Do.LEFT}}
+    moved = {step.sha256 for step in steps.values() if step.do in {Action.ADD, Action.REPLACE}}
+    stuck = {step.sha256 for step in steps.values() if step.do in {Action.REFUSED, Action.LEFT}}
     return {
-        path: replace(step, do=Do.KEPT)
-        if step.do is Do.DELETE and (step.sha256 in stuck - moved or not (sync or step.sha256 in moved))
+        path: replace(step, do=Action.KEPT)
+        if step.do is Action.DELETE and (step.sha256 in stuck - moved or not (sync or step.sha256 in moved))
         else step
         for path, step in steps.items()
     }
@@ -262,21 +271,21 @@ def _folders(path: str) -> list[str]:
     return ["/".join(parts[:end]) for end in range(1, len(parts))]
 
 
-def _without_conflicts(steps: dict[str, Step], theirs: Mapping[str, RemoteFile]) -> dict[str, Step]:
+def _without_conflicts(steps: dict[str, UploadStep], theirs: Mapping[str, RemoteFile]) -> dict[str, UploadStep]:
     """Refuse what would be a file and a folder at once beside what stays in the archive."""
     while True:
-        gone = {step.old for step in steps.values()} | {path for path, s in steps.items() if s.do is Do.DELETE}
-        new = {path for path, step in steps.items() if step.do in {Do.ADD, Do.RENAME}}
+        gone = {step.old for step in steps.values()} | {path for path, s in steps.items() if s.do is Action.DELETE}
+        new = {path for path, step in steps.items() if step.do in {Action.ADD, Action.RENAME}}
         found = conflicts((theirs.keys() - gone) | new)
         if not (refused := new & found.keys()):
             return steps
         for path in refused:
-            steps[path] = replace(steps[path], do=Do.REFUSED, asset_id="", old="", reason=found[path])
+            steps[path] = replace(steps[path], do=Action.REFUSED, asset_id="", old="", reason=found[path])
 
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _path(step: Step) -> str:
+def _path(step: UploadStep) -> str:
     return step.path

@@ -1,4 +1,4 @@
-"""What keeps a draft from being published, in words, before the archive is asked; and publishing it."""
+"""Find the reasons why a draft cannot be published, before the archive is asked to; and publish it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dandi_mirror.model import DRAFT, DandisetRow
 from dandi_mirror.upload.change.waiting import until
 
 SHOWN = 10
-"""So many errors are named; the others are counted."""
+"""The number of errors that are named; the others are counted."""
 LONGEST_NOTES = 5000
 """Letters of release notes that the archive takes."""
 MOST_WAITING = 50
@@ -31,7 +31,7 @@ def obstacles(archive: Archive, row: DandisetRow, web: str) -> Iterator[str]:
     if not row.is_open:
         yield f"it is under embargo ({row.embargo_status}); open it first, on {web}"
     if row.draft.asset_count == 0:
-        yield "it holds no files; bring some: dandi-mirror upload"
+        yield "it has no files; send some: dandi-mirror upload"
     if zarr := _zarr(archive, row.identifier):
         yield f"it has a Zarr ({zarr}), and the archive publishes no Dandiset that has one or ever had one"
     info = _info(archive, row.identifier)

@@ -1,4 +1,4 @@
-"""Making assets of blobs: adding, replacing, renaming, removing; none twice, whatever answer is lost."""
+"""Change the assets of a draft: add, replace, rename, remove; none twice, even if an answer is lost."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dandi_mirror.archive.http.session import Session
 from dandi_mirror.errors import CredentialsError, MirrorError, NotFoundError, PartError
 
 IN_THE_WAY = 409
-"""The status for a path that another asset has, or that is both a file and a folder."""
+"""The HTTP status if another asset has the path, or if the path would be both a file and a folder."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AssetChange:
     """An asset to be made; with ``instead_of``, it takes the place of one (a replacement, or a rename)."""
 
     metadata: Mapping[str, object]
@@ -35,7 +35,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Removal:
+class AssetRemoval:
     """An asset to be taken out of the draft."""
 
     asset_id: str
@@ -44,23 +44,23 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """It is done."""
+    """A change that the archive has made."""
 
-    change: Change | Removal
+    change: AssetChange | AssetRemoval
     asset_id: str
     """Of the asset that is there now; empty after a removal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unregistered:
-    """It could not be done."""
+    """A change that failed."""
 
-    change: Change | Removal
+    change: AssetChange | AssetRemoval
     error: MirrorError
 
 
 def register(
-    session: Session, dandiset: str, changes: Iterable[Change | Removal], *, jobs: int = AT_ONCE
+    session: Session, dandiset: str, changes: Iterable[AssetChange | AssetRemoval], *, jobs: int = AT_ONCE
 ) -> Iterator[Registered | Unregistered]:
     """Change a draft, several assets at a time, and tell of each what became of it.
 
@@ -71,12 +71,12 @@ def register(
     Raises:
         CredentialsError: the archive does not let who asks; nothing else is asked.
     """
-    removals: list[Removal] = []
+    removals: list[AssetRemoval] = []
     blocked: list[Unregistered] = []
 
-    def made() -> Iterator[Change]:
+    def made() -> Iterator[AssetChange]:
         for change in changes:
-            if isinstance(change, Removal):
+            if isinstance(change, AssetRemoval):
                 removals.append(change)
             else:
                 yield change
@@ -109,7 +109,7 @@ def _put_off(
 
 
 def _all(
-    pool: ThreadPoolExecutor, session: Session, dandiset: str, changes: Iterable[Change | Removal], jobs: int
+    pool: ThreadPoolExecutor, session: Session, dandiset: str, changes: Iterable[AssetChange | AssetRemoval], jobs: int
 ) -> Iterator[Registered | Unregistered]:
     """What became of each, in the order in which they end."""
     rest = iter(changes)
@@ -128,14 +128,14 @@ def _all(
             future.cancel()
 
 
-def _one(session: Session, dandiset: str, change: Change | Removal) -> Registered | Unregistered:
+def _one(session: Session, dandiset: str, change: AssetChange | AssetRemoval) -> Registered | Unregistered:
     """Make one change.
 
     Raises:
         CredentialsError: no other one would fare better.
     """
     try:
-        if isinstance(change, Removal):
+        if isinstance(change, AssetRemoval):
             delete_asset(session, dandiset, change.asset_id)
             return Registered(change, "")
         if not change.instead_of:

@@ -1,4 +1,4 @@
-"""Waiting for what the archive does some time after it has answered."""
+"""Wait for work that the archive does in the background."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SETTLING = 5.0
 
 
 def until(done: Callable[[], bool], seconds: float) -> bool:
-    """Look again and again, less and less often, until something is so; whether it is in time."""
+    """Poll, less and less often, until ``done`` returns true; returns whether that happened in time."""
     end, pause = time.monotonic() + seconds, _FIRST
     while not done():
         left = end - time.monotonic()

@@ -1,1 +1,1 @@
-"""Give NWB files their DANDI names."""
+"""Give NWB files the names that DANDI expects."""

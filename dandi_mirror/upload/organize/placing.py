@@ -1,4 +1,4 @@
-"""A file put into a work tree: whole, verified, and never over another one."""
+"""Put a file into a work tree: complete, verified, and never over another file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from dandi_mirror.errors import DiskError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.files.target import InTheWay, TargetFolder
-from dandi_mirror.repo.git.files import Look, look
+from dandi_mirror.repo.git.files import FileStamp, stamp_of
 from dandi_mirror.upload.read.reader import FileError
 
 _PIECE = 1 << 20
@@ -21,38 +21,38 @@ _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.E
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A file as it was read."""
+class SourceState:
+    """A source file: its stamp and digest when it was read."""
 
-    look: Look
+    look: FileStamp
     sha256: str
 
 
 def digest(file: Path) -> str:
-    """The SHA-256 of what a file, or what a link leads to, holds."""
+    """The SHA-256 of a file, or of the target of a link."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def read(file: Path) -> Seen:
-    """A file with its digest.
+def read(file: Path) -> SourceState:
+    """Read a file for its digest.
 
     Raises:
-        FileError: it changed meanwhile.
+        FileError: it changed while it was read.
     """
-    before, sha256 = look(file), digest(file)
-    if look(file) != before:
+    before, sha256 = stamp_of(file), digest(file)
+    if stamp_of(file) != before:
         raise FileError("it changes while it is read; wait until it is complete")
-    return Seen(before, sha256)
+    return SourceState(before, sha256)
 
 
-def copy(source: Path, target: Path) -> Seen:
-    """Copy a file, and read the copy again; the source as it was.  The copy has its modification time.
+def copy(source: Path, target: Path) -> SourceState:
+    """Copy a file with its modification time and read the copy again; returns the state of the source.
 
     Raises:
-        FileError: the source changed meanwhile, or the copy does not hold the same.
+        FileError: the source changed while it was read, or the copy differs.
     """
-    before, sha256 = look(source), hashlib.sha256()
+    before, sha256 = stamp_of(source), hashlib.sha256()
     with source.open("rb") as original, target.open("xb") as made:
         while piece := original.read(_PIECE):
             sha256.update(piece)
@@ -60,26 +60,26 @@ def copy(source: Path, target: Path) -> Seen:
         made.flush()
         os.fsync(made.fileno())
     os.utime(target, ns=(before.changed, before.changed))
-    if look(source) != before:
+    if stamp_of(source) != before:
         raise FileError("it changes while it is read; wait until it is complete")
     if digest(target) != sha256.hexdigest():
-        raise FileError(f"its copy at {target} does not hold the same; look after this disk")
-    return Seen(before, sha256.hexdigest())
+        raise FileError(f"its copy at {target} differs from it; check this disk for errors")
+    return SourceState(before, sha256.hexdigest())
 
 
-def unchanged(file: Path, seen: Seen) -> bool:
-    """Whether a file is still the one that was read."""
+def unchanged(file: Path, seen: SourceState) -> bool:
+    """Whether a file is unchanged since it was read."""
     try:
-        return look(file) == seen.look
+        return stamp_of(file) == seen.look
     except OSError:
         return False
 
 
 def put(made: Path, root: Path, target: str) -> bool:
-    """Let a file have its name below ``root``, unless there is something of that name; whether it has it now.
+    """Move a file to its name below ``root``; returns False, and does nothing, if that name is taken.
 
     Raises:
-        FileError: something on the way is no folder.
+        FileError: something on the way is not a folder.
     """
     with _open(root, target) as (name, folder):
         try:
@@ -98,7 +98,7 @@ def put(made: Path, root: Path, target: str) -> bool:
 
 
 def put_link(source: Path, root: Path, target: str) -> bool:
-    """The same with a link to a file elsewhere."""
+    """As :func:`put`, with a link to a file elsewhere."""
     with _open(root, target) as (name, folder):
         try:
             os.symlink(source, name, dir_fd=folder)
@@ -109,12 +109,12 @@ def put_link(source: Path, root: Path, target: str) -> bool:
 
 @contextmanager
 def _open(root: Path, target: str) -> Iterator[tuple[str, int]]:
-    """The name of a place below ``root``, and its folder, open; folders on the way to it are made."""
+    """The name at the end of a path below ``root``, and the open folder that it is in; missing folders are made."""
     try:
         with TargetFolder(root) as below, below.place(target, make=True) as place:
             yield place
     except InTheWay as error:
-        raise FileError(f"{error.filename} is in the way, it is no folder") from error
+        raise FileError(f"{error.filename} is in the way, it is not a folder") from error
 
 
 def _is_there(name: str, folder: int) -> bool:
@@ -126,10 +126,10 @@ def _is_there(name: str, folder: int) -> bool:
 
 
 def make_folders(root: Path, target: str) -> Path:
-    """The place of a path below ``root``, with the folders on the way to it.
+    """Make the folders of a path below ``root``; returns the full path.
 
     Raises:
-        FileError: something on the way is no folder.
+        FileError: something on the way is not a folder.
     """
     with _open(root, target):
         return root / target
@@ -137,7 +137,7 @@ def make_folders(root: Path, target: str) -> Path:
 
 @contextmanager
 def staging(folder: OwnPath) -> Iterator[Path]:
-    """An empty folder for files in the making; what a killed run left in it goes."""
+    """An empty folder for unfinished files; whatever a killed run left there is deleted."""
     try:
         folder.clear()
         folder.make_folder()

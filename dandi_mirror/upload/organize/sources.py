@@ -1,4 +1,4 @@
-"""Which NWB files are to be organized, where they go, and what is in the way."""
+"""Find the NWB files to organize, plan where they go, and check what is in the way."""
 
 from __future__ import annotations
 
@@ -7,34 +7,43 @@ import stat
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from dandi_mirror.repo.git.files import place_of
+from dandi_mirror.repo.git.files import absolute_path
 from dandi_mirror.upload.kinds import ZARR, ZARR_MARKS, is_zarr
-from dandi_mirror.upload.organize.naming import Facts, Refused, Step, fields_in_use, is_url, nameable, steps
+from dandi_mirror.upload.organize.naming import (
+    NwbFacts,
+    OrganizeStep,
+    RefusedFile,
+    fields_in_use,
+    is_url,
+    nameable,
+    steps,
+)
 from dandi_mirror.upload.read.reader import FileError
 from dandi_mirror.upload.read.worker import Worker
 
 COPY, MOVE, HARDLINK, SYMLINK = "copy", "move", "hardlink", "symlink"
 
 
-def find(sources: Iterable[Path], organized: Container[Path] = ()) -> tuple[list[Path], list[Refused]]:
-    """The NWB files that are named, or that are in folders that are; ``organized`` ones in folders are passed over."""
+def find(sources: Iterable[Path], organized: Container[Path] = ()) -> tuple[list[Path], list[RefusedFile]]:
+    """The NWB files among ``sources`` and in folders among them; in folders, files in ``organized`` are skipped."""
     found: dict[Path, None] = {}
     refused = []
     for source in sources:
-        source = place_of(source)
+        source = absolute_path(source)
         inside = source.is_dir() and not _in_zarr(source / "file")
         for file in _below(source) if inside else [source]:
             if file in found or (inside and file in organized):
                 continue
-            if reason := _unreadable(file):
-                refused.append(Refused(file, reason))
-            else:
+            try:
+                _check_readable(file)
                 found[file] = None
+            except FileError as error:
+                refused.append(RefusedFile(file, str(error)))
     return sorted(found), refused
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The files that may be NWB files, and folders that are one."""
+    """The files that may be NWB files, and the folders that are Zarrs."""
     for top, folders, files in os.walk(folder):
         whole = [name for name in folders if is_zarr(name, _marks(Path(top, name)))]
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in whole)
@@ -52,60 +61,65 @@ def _marks(folder: Path) -> list[str]:
     return [name for name in ZARR_MARKS if os.path.lexists(folder / name)]
 
 
-def _unreadable(file: Path) -> str:
-    """Why a file is not even opened; empty if it is."""
+def _check_readable(file: Path) -> None:
+    """Refuse a file that is not even opened.
+
+    Raises:
+        FileError: it is not an NWB file, or its content is not here.
+    """
     if _in_zarr(file / "file" if file.is_dir() else file):
-        return ZARR
+        raise FileError(ZARR)
     if not os.path.lexists(file):
-        return "there is no such file"
+        raise FileError("there is no such file")
     if not file.name.endswith(".nwb"):
-        return "its name does not end in .nwb"
+        raise FileError("its name does not end in .nwb")
     try:
         facts = file.stat()
     except OSError as error:
         if file.is_symlink():
-            return "its content is not here; get it first: dandi-mirror get, or git annex get"
-        return str(error.strerror)
+            raise FileError("its content is not here; get it first: dandi-mirror get, or git annex get") from error
+        raise FileError(str(error.strerror)) from error
     if not stat.S_ISREG(facts.st_mode):
-        return "it is no regular file"
-    return "" if facts.st_size else "it is empty"
+        raise FileError("it is not a regular file")
+    if not facts.st_size:
+        raise FileError("it is empty")
 
 
 def plan(
     worker: Worker, files: Sequence[Path], paths: Iterable[str], required: Sequence[str],
     heard: Callable[[Path], None] = lambda file: None,
-) -> tuple[list[Step], list[Refused]]:  # fmt: skip
-    """Where files go in a Dandiset that has ``paths`` already; ``heard`` is told of each file that has been read.
+) -> tuple[list[OrganizeStep], list[RefusedFile]]:  # fmt: skip
+    """Plan where files go in a Dandiset that has ``paths`` already; ``heard`` is called after each file was read.
 
     Raises:
-        FileError: there are no names that tell them apart.
+        FileError: no names distinguish the files.
     """
 
-    def read(file: Path) -> Facts | Refused:
+    def read(file: Path) -> NwbFacts | RefusedFile:
         try:
             return worker.nwb_facts(file)
         except FileError as error:
-            return Refused(file, f"it cannot be read: {error}")
+            return RefusedFile(file, f"it cannot be read: {error}")
         finally:
             heard(file)
 
     answers = list(worker.each(read, files))
-    refused = [one for one in answers if isinstance(one, Refused)]
-    facts, without = nameable([one for one in answers if not isinstance(one, Refused)])
+    refused = [one for one in answers if isinstance(one, RefusedFile)]
+    facts, without = nameable([one for one in answers if not isinstance(one, RefusedFile)])
     names = worker.nwb_names(facts, sorted({*required, *fields_in_use(paths)})) if facts else {}
     made, clashing = steps(map(_with_slashes, facts), names)
     return made, sorted([*refused, *without, *clashing], key=lambda one: one.source)
 
 
-def targets(planned: Iterable[Step]) -> Iterator[str]:
-    """Every path at which steps put a file."""
+def targets(planned: Iterable[OrganizeStep]) -> Iterator[str]:
+    """Every path to which steps bring a file."""
     for step in planned:
         yield step.target
         yield from (media.target for media in step.media)
 
 
-def _with_slashes(facts: Facts) -> Facts:
-    """The same facts, and where media files are: a name that Windows wrote is tried with slashes, too."""
+def _with_slashes(facts: NwbFacts) -> NwbFacts:
+    """The same facts with the media files that were found; a name from Windows is also tried with slashes."""
     folder = Path(facts["path"]).parent
 
     def found(name: str) -> str:
@@ -118,21 +132,28 @@ def _with_slashes(facts: Facts) -> Facts:
     }
 
 
-def obstacle(root: Path, step: Step, mode: str, tracked: Container[str], ignored: Mapping[str, str]) -> str:
-    """Why a file cannot be brought to its place in this way, as far as can be said without reading it."""
-    place = root / step.target
-    if step.source == place:
-        return ""
+def check_step(root: Path, step: OrganizeStep, mode: str, tracked: Container[str], ignored: Mapping[str, str]) -> None:
+    """Refuse a step that cannot be done in this mode, as far as this is known without reading the file.
+
+    ``tracked`` are the paths that git has, ``ignored`` those that it ignores, each with the reason.
+
+    Raises:
+        FileError: it cannot be done.
+    """
+    source = step.source
+    if source == root / step.target:
+        return
     for target in targets([step]):
         if target in ignored:
-            return f"it would be {root / target}, and {ignored[target]}"
-    if step.source.is_relative_to(root) and str(step.source.relative_to(root)) in tracked:
-        return f"git has it already; rename it: git -C {root} mv {step.source.relative_to(root)} {step.target}"
+            raise FileError(f"it would be {root / target}, and {ignored[target]}")
+    if source.is_relative_to(root) and str(inside := source.relative_to(root)) in tracked:
+        raise FileError(f"git has it already; rename it: git -C {root} mv {inside} {step.target}")
     if step.media and mode in {HARDLINK, SYMLINK}:
-        return f"it refers to media files by names that change, and a {mode} cannot say other ones; use -f copy or move"
-    if mode == MOVE and step.source.is_symlink():
-        return "it is a link, and moving that would not move its content; use -f copy"
+        raise FileError(
+            f"it refers to media files that get new names, and a {mode} cannot refer to these; use -f copy or -f move"
+        )
+    if mode == MOVE and source.is_symlink():
+        raise FileError("it is a link, and moving a link does not move its content; use -f copy")
     for media in step.media:
         if not media.source.is_file():
-            return f"it refers to {media.source}, which is not there"
-    return ""
+            raise FileError(f"it refers to {media.source}, which does not exist")

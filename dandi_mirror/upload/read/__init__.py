@@ -1,1 +1,1 @@
-"""Read files in a worker process with limits."""
+"""Read files in worker processes with limits on memory and time."""

@@ -1,4 +1,4 @@
-"""What dandi's validators say of a file.  Runs in the worker only."""
+"""Run dandi's validators on a file and turn their results into JSON.  Runs in the worker only."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def findings(asset: Any, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     present = asked["present"]
     if type(asset) is GenericAsset:
-        return [_finding_of("WARNING", UNKNOWN_FILE, "DANDI knows no such kind of file", asked["path"])]
+        return [_finding_of("WARNING", UNKNOWN_FILE, "DANDI does not know this kind of file", asked["path"])]
     first = []
     if present and isinstance(asset, NWBAsset) and (reason := why_not_hdf5(asked["file"])):
-        # each of dandi's validators would say the same in words of its own
+        # otherwise each of dandi's validators would report the same in its own words
         first, present = [_finding_of("ERROR", UNREADABLE, reason, asked["path"])], False
     missing = None if present else "only-non-data"
     if isinstance(asset, BIDSAsset):
-        # what its dataset has to say of it is said with the dataset's description
+        # the findings of its BIDS dataset are reported with the dataset's description
         results = NWBAsset.get_validation_errors(asset, missing_file_content=missing) if is_nwb(asset) else []
     else:
         results = list(asset.get_validation_errors(missing_file_content=missing))
     if present and isinstance(asset, NWBAsset):
-        # dandi looks either at the file or at what the archive would be told of it
+        # dandi checks either the file or the record that the archive would get
         results += LocalAsset.get_validation_errors(asset)
     found = (_finding(result, Path(asked["root"]), asked["path"]) for result in results)
     if isinstance(asset, BIDSDatasetDescriptionAsset):
@@ -53,7 +53,7 @@ def findings(asset: Any, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def of_dataset(found: Iterable[dict[str, Any]], path: str) -> list[dict[str, Any]]:
-    """What is said of a dataset's files, the errors first; what the dataset holds of the mirror's own is none of it."""
+    """The findings about the files of a dataset, errors first, without the mirror's own files."""
     errors, others = list[dict[str, Any]](), list[dict[str, Any]]()
     for one in found:
         if not is_own(one["path"]):
@@ -66,25 +66,25 @@ def of_dataset(found: Iterable[dict[str, Any]], path: str) -> list[dict[str, Any
 
 
 def is_nwb(asset: Any) -> bool:
-    """Whether dandi takes a file for NWB."""
+    """Whether dandi treats a file as NWB."""
     from dandi.files import NWBAsset
 
     return isinstance(asset, NWBAsset)
 
 
 def why_not_hdf5(file: str) -> str:
-    """Why a file cannot be read as HDF5 that stands for itself; empty if it can."""
+    """Why a file is not complete HDF5 without other files; empty if it is."""
     import h5py
 
     try:
         with h5py.File(file, "r") as opened:
             return next(_strange(opened), "")[:LONGEST]
     except (OSError, RuntimeError) as error:
-        return f"it is no whole HDF5 file: {one_line(error)}"
+        return f"it is not a complete HDF5 file: {one_line(error)}"
 
 
 def _strange(top: Any) -> Iterator[str]:
-    """What an HDF5 file has that would make HDF5 read other files of this machine, or never come to an end."""
+    """Parts of an HDF5 file that would make HDF5 read other files of this machine, or never end."""
     from h5py import h5d, h5l, h5o
 
     seen: set[_Object] = set()
@@ -128,7 +128,7 @@ def _finding(result: Any, root: Path, path: str) -> dict[str, Any]:
     if where is not None and Path(where).is_relative_to(root):
         path = Path(where).relative_to(root).as_posix()
     severity = result.severity.name if result.severity is not None else "INFO"
-    # to dandi it is no more than a piece of information; but what was not checked is not found to be good
+    # dandi reports this as information only, but a dataset that was not checked must not count as valid
     severity = "ERROR" if result.id == NOT_RUN else severity
     within = "; ".join((result.within_asset_paths or {}).values())
     standard = result.origin.standard.value if result.origin.standard else ""
@@ -143,9 +143,9 @@ def _finding_of(severity: str, name: str, message: str, path: str) -> dict[str, 
 
 
 def one_line(error: Exception) -> str:
-    """An exception as a message; of a long one the beginning and the end, where libraries say the reason."""
+    """The message of an exception in one line; if long, its beginning and its end, where libraries put the reason."""
     said = " ".join(str(error).split())
     said = said if len(said) <= _LONGEST_LINE else f"{said[:100]} … {said[-(_LONGEST_LINE - 103) :]}"
     if said and isinstance(error, OSError | ValueError):
-        return said  # in words of its own
+        return said
     return f"{said} ({type(error).__name__})" if said else type(error).__name__

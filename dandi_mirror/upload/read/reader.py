@@ -1,4 +1,4 @@
-"""One process that reads files for which nobody vouches: starting it, asking it, ending it."""
+"""Start, ask and end one process that reads files which may be hostile or damaged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROGRAM = "dandi_mirror.upload.read.inside"
 STARTING = 120.0
 """Seconds in which dandi must be imported."""
 LONGEST_ANSWER = 32 << 20
-"""Bytes; what a file makes larger than this is no metadata."""
+"""Bytes of an answer; metadata are never larger."""
 _HOMES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "TMPDIR", "DENO_DIR")
 
 
@@ -36,16 +36,16 @@ class FileError(PartError):
 
 
 class _Crashed(FileError):
-    """The process is gone."""
+    """The process has ended."""
 
 
 class WornOut(FileError):
-    """The same, of a process that has read other files before; a fresh one may come through."""
+    """As above, for a process that has read other files before; a new process may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one file may take."""
+    """What reading one file may use."""
 
     seconds: float = 600.0
     memory: int = 4 << 30
@@ -56,7 +56,7 @@ class Limits:
     """Bytes of any file that it writes, where it is not asked to edit one."""
 
 
-class Reader:
+class WorkerProcess:
     """One process, and the pipes to it."""
 
     def __init__(self, limits: Limits, home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Processes that import dandi and read files for which nobody vouches.
+"""Ask dandi about files, in processes of their own, because a file may be hostile or damaged.
 
 One is started when it is needed and reads many files.  It has no token, no network and a home of its own, and may
 take so much memory and time.  A file that kills it, or that it does not come to an end with, is that file's error; the
@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from dandi_mirror.errors import UsageError
-from dandi_mirror.upload.read.reader import FileError, Limits, Reader, WornOut
+from dandi_mirror.upload.read.reader import FileError, Limits, WorkerProcess, WornOut
 
 _WORTH_A_PROCESS = 5
 """Files; to start a process takes longer than to read a few."""
@@ -45,11 +45,11 @@ class Worker:
             raise UsageError("this needs the dandi client; type: pip install 'dandi-mirror[upload]'")
         self._limits = limits or Limits()
         self._home = Path(tempfile.mkdtemp(prefix="dandi-mirror-"))
-        self._idle: LifoQueue[Reader | None] = LifoQueue()
+        self._idle: LifoQueue[WorkerProcess | None] = LifoQueue()
         for _ in range(jobs):
             self._idle.put(None)
         self._jobs = jobs
-        self._running: set[Reader] = set()
+        self._running: set[WorkerProcess] = set()
         self._stopped = False
 
     def __enter__(self) -> Worker:
@@ -164,11 +164,11 @@ class Worker:
             return process.ask(request)
 
     @contextmanager
-    def _process(self) -> Iterator[Reader]:
+    def _process(self) -> Iterator[WorkerProcess]:
         process = self._idle.get()
         try:
             if process is None:
-                process = Reader(self._limits, self._home)
+                process = WorkerProcess(self._limits, self._home)
                 self._running.add(process)
                 if not self._stopped:
                     process.begin()

@@ -1,4 +1,4 @@
-"""The archive's etag and SHA-256 of a file, in one pass over it."""
+"""Compute the archive's ETag and the SHA-256 of a file in one pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Protocol
 from dandi_mirror.digests import etag_of_parts, etag_part_size
 
 SMALL = 4 << 20
-"""Bytes; up to here threads do not pay."""
+"""Bytes; for smaller files, threads do not help."""
 PIECE = 1 << 18
 """Bytes that are read before they are hashed: they stay in a processor's cache."""
 THREADS = 4
@@ -20,7 +20,7 @@ THREADS = 4
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """What a file's bytes are."""
+    """The digests of a file."""
 
     size: int
     """Bytes."""
@@ -39,7 +39,7 @@ def digest(file: Path) -> Digests:
     """Read a file once, by a few threads; memory does not depend on its size.
 
     Raises:
-        OSError: it cannot be read, or becomes shorter meanwhile.
+        OSError: it cannot be read, or becomes shorter while it is read.
     """
     descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -49,8 +49,8 @@ def digest(file: Path) -> Digests:
 
 
 def digest_of(descriptor: int) -> Digests:
-    """The same of an open file."""
-    work = _Work(descriptor, os.fstat(descriptor).st_size)
+    """As :func:`digest`, for an open file."""
+    work = _DigestJob(descriptor, os.fstat(descriptor).st_size)
     count = 1 if work.size <= SMALL else min(THREADS, os.cpu_count() or 1)
     threads = [threading.Thread(target=work.run, name="digest", daemon=True) for _ in range(count - 1)]
     for thread in threads:
@@ -71,7 +71,7 @@ class _Hash(Protocol):
     def update(self, data: memoryview, /) -> None: ...
 
 
-class _Work:
+class _DigestJob:
     """The SHA-256, which is taken part after part, and the MD5 of each part, which are taken in any order.
 
     Both stay within a few parts of each other, so that the disk is read once.

@@ -1,13 +1,12 @@
-"""Which parts of an upload have arrived, over the end of any run.
+"""Keep a journal of the parts of an upload that have arrived, so that a later run can continue it.
 
-The archive does not say it (decision 0024), so it is noted here: a file for each upload of several parts, readable by
-its owner only, because the presigned URLs of the parts are in it.  It goes when the upload ends, and when the URLs do.
-Its first line is the upload, each other one a part: ``[NUMBER, MD5]``.
+The archive does not tell (decision 0024), so each upload of several parts has a file.  Only its owner can read it,
+because it holds the presigned URLs of the parts.  It is deleted when the upload ends or the URLs expire.
+The first line describes the upload, each other line one part: ``[NUMBER, MD5]``.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from contextlib import suppress
@@ -17,21 +16,22 @@ import orjson
 
 from dandi_mirror.archive.api.uploads import OpenUpload, UploadPart
 from dandi_mirror.errors import DiskError, LockedError
+from dandi_mirror.file_lock import NoLocks, try_lock
 from dandi_mirror.files.own import NotOurs, OwnPath, own_path
 
 SPARE = 600
-"""Seconds that the URLs must be good for, if an upload is to go on."""
+"""Seconds for which the URLs must still be valid, to continue an upload."""
 
 
-class Arrived:
-    """An upload's note, locked against other processes."""
+class UploadJournal:
+    """The journal of one upload, locked against other processes."""
 
     def __init__(self, path: Path | OwnPath, whose: list[object]) -> None:
-        """``whose``: what the upload must be of to go on (archive, Dandiset, size).
+        """``whose``: archive, Dandiset and size; an earlier upload continues only if these are the same.
 
         Raises:
-            LockedError: another process is at it.
-            DiskError: it cannot be written.
+            LockedError: another process is uploading the file.
+            DiskError: the journal cannot be written.
         """
         self._path = path = own_path(path)
         self._whose = whose
@@ -39,16 +39,13 @@ class Arrived:
             self._descriptor = path.open(os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
             raise DiskError.of(path, error) from error
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._descriptor)
-            raise LockedError("another process is uploading it; try again when that is done") from None
-        except OSError:
-            pass  # a file system without locks
+        with suppress(NoLocks):
+            if not try_lock(self._descriptor, path):
+                os.close(self._descriptor)
+                raise LockedError("another process is uploading it; try again when that is done")
 
     def read(self) -> tuple[OpenUpload, dict[int, str]] | None:
-        """The upload that an earlier run began, and the MD5 of each part that arrived, by its number from 0."""
+        """The upload that an earlier run began, with the MD5 of each part that arrived, by its number from 0."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             lines = _read(self._descriptor).split(b"\n")[:-1]
             first = orjson.loads(lines[0]) if lines else {}
@@ -60,7 +57,7 @@ class Arrived:
         return None
 
     def begin(self, begun: OpenUpload) -> None:
-        """Forget what there was, and note a new upload."""
+        """Replace the journal by that of a new upload."""
         first = {
             "of": self._whose, "upload": begun.upload_id, "until": begun.until,
             "parts": [[part.size, part.url] for part in begun.parts],
@@ -72,25 +69,25 @@ class Arrived:
         self._append(first)
 
     def add(self, number: int, md5: str) -> None:
-        """Note a part that has arrived; by any thread."""
+        """Record a part that has arrived.  Thread-safe."""
         self._append([number, md5])
 
     def close(self, *, over: bool) -> None:
-        """Let go of it; ``over``: nothing is to go on."""
+        """Close the journal; with ``over``, delete it: no run will continue this upload."""
         if over:
             self._path.unlink()
         os.close(self._descriptor)
 
     def _append(self, line: object) -> None:
         try:
-            # in one write: a kill leaves whole lines
+            # one write, so that a killed run leaves complete lines
             os.write(self._descriptor, orjson.dumps(line) + b"\n")
         except OSError as error:
             raise DiskError.of(self._path, error) from error
 
 
 def sweep(folder: Path | OwnPath) -> None:
-    """Delete the notes whose URLs have ended."""
+    """Delete the journals whose URLs have expired."""
     folder = own_path(folder)
     for path in map(folder.__truediv__, folder.names(".upload")):
         with suppress(OSError, NotOurs):
@@ -106,10 +103,9 @@ def sweep(folder: Path | OwnPath) -> None:
 def _is_free(path: OwnPath) -> bool:
     with os.fdopen(path.open(os.O_RDONLY), "rb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            return try_lock(file.fileno(), path)
+        except DiskError:
             return False
-        return True
 
 
 def _read(descriptor: int) -> bytes:

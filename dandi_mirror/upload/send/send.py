@@ -1,6 +1,6 @@
-"""Sending the bytes of many files: what the archive has is not sent, what an earlier run sent is not sent again.
+"""Send the bytes of many files, but nothing that the archive has or an earlier run sent.
 
-Parts of several files are sent at a time, over kept-alive connections that all threads share.
+Threads send parts of several files at a time over shared connections.
 """
 
 from __future__ import annotations
@@ -18,29 +18,34 @@ from dandi_mirror.errors import CredentialsError, DiskError, MirrorError, Tempor
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.upload.send.journal import sweep
 from dandi_mirror.upload.send.sending import Sending
-from dandi_mirror.upload.send.types import Means, Meter, Sent, Source, Stopped, Unsent
+from dandi_mirror.upload.send.types import SendContext, SendingStopped, SendMeter, Sent, SourceFile, Unsent
 
 JOBS = AT_ONCE
-"""Threads, each of which sends a part; the session's ``at_once`` bounds its connections."""
+"""Threads that each send a part; ``at_once`` of the session limits the connections."""
 END = 1.5
-"""Seconds until threads that were told to end are left to themselves."""
+"""Seconds to wait for threads to end."""
 
 
 def send_blobs(
-    session: Session, sources: Iterable[Source], state: Path | OwnPath, *, jobs: int = JOBS, meter: Meter | None = None
+    session: Session,
+    sources: Iterable[SourceFile],
+    state: Path | OwnPath,
+    *,
+    jobs: int = JOBS,
+    meter: SendMeter | None = None,
 ) -> Iterator[Sent | Unsent]:
-    """Send files, and tell of each what became of it, in the order in which they end.
+    """Send files; yields the outcome of each file when it is done.
 
-    ``state`` is a folder (made if need be) for what has arrived of each file, over the end of any run.  When the
-    generator is closed, or Ctrl-C comes, all ends within a second or two, and what has arrived is noted.  ``sources``
-    are taken as there is time for them, and should come without delay.
+    ``state`` is a folder for the journals; it is made if necessary.  If the caller closes the generator or presses
+    Ctrl-C, everything ends within about two seconds, and the journals hold what has arrived.  ``sources`` are read as
+    threads become free, and should not block.
 
     Raises:
-        CredentialsError: the archive does not take the token (any more); nothing else is asked.
-        DiskError: the state cannot be written.
+        CredentialsError: the archive refuses the API key; no further request is made.
+        DiskError: a journal cannot be written.
     """
     sweep(state)
-    run = _Run(sources, Means(session, state, meter or Meter()))
+    run = _SendRun(sources, SendContext(session, state, meter or SendMeter()))
     threads = [threading.Thread(target=run.work, name="send", daemon=True) for _ in range(jobs)]
     for thread in threads:
         thread.start()
@@ -63,38 +68,38 @@ def send_blobs(
             run.close()
 
 
-class _Run:
-    """What the threads share: the files that are under way, and those that have the same bytes."""
+class _SendRun:
+    """What the threads share: the files that they are sending, and other files with the same bytes."""
 
-    def __init__(self, sources: Iterable[Source], means: Means) -> None:
+    def __init__(self, sources: Iterable[SourceFile], means: SendContext) -> None:
         self.outcomes: SimpleQueue[Sent | Unsent | BaseException | None] = SimpleQueue()
         self._means = means
         self._sources = iter(sources)
         self._exhausted = False
         self._changed = threading.Condition()
         self._under_way: list[Sending] = []
-        self._alike: dict[str, list[Source]] = {}
-        """By the etag of a file that is under way: others with the same bytes, which wait for it."""
-        self._again: list[Source] = []
-        """Those that waited in vain."""
+        self._alike: dict[str, list[SourceFile]] = {}
+        """Files that wait for one with the same bytes, by the ETag."""
+        self._again: list[SourceFile] = []
+        """Files that waited for one that failed."""
 
     def stop(self) -> None:
-        """Let all threads end."""
+        """Tell all threads to end."""
         self._means.stopped.set()
         with self._changed:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let go of the files that are under way; no thread is at work any more."""
+        """Close all files; no thread is running any more."""
         for sending in self._under_way:
             sending.close(over=False)
 
     def work(self) -> None:
-        """Do what there is to do, until nothing is left."""
+        """Send parts until nothing is left; every thread runs this."""
         try:
             while (sending := self._next()) is not None:
                 self._help(sending)
-        except Stopped:
+        except SendingStopped:
             pass
         except BaseException as error:
             self.outcomes.put(error)
@@ -103,7 +108,7 @@ class _Run:
             self.outcomes.put(None)
 
     def _next(self) -> Sending | None:
-        """A file to send parts of, before a new one; None when there is nothing left and nothing under way."""
+        """The next file to work on, begun files first; None if all files are done."""
         with self._changed:
             while not self._means.stopped.is_set():
                 for sending in self._under_way:
@@ -118,20 +123,20 @@ class _Run:
                 self._changed.wait()
         return None
 
-    def _new(self) -> Source | None:
+    def _new(self) -> SourceFile | None:
         source = None if self._exhausted else next(self._sources, None)
         self._exhausted = source is None
         return source
 
     def _help(self, sending: Sending) -> None:
-        """Take a file as far as this thread can; tell its outcome, for the thread that comes last."""
+        """Send parts of a file; the last thread also ends the upload and reports the outcome."""
         try:
             if not sending.etag and not self._begin(sending):
                 return
             while True:
                 sending.send()
                 if self._means.stopped.is_set():
-                    raise Stopped
+                    raise SendingStopped
                 if not sending.is_last():
                     return
                 if done := sending.end():
@@ -142,7 +147,7 @@ class _Run:
             self._failed(sending, error)
 
     def _begin(self, sending: Sending) -> bool:
-        """Look at a new file; whether parts of it are to be sent."""
+        """Begin a file; returns whether it has parts to send."""
         if done := sending.look():
             self._over(sending, done)
         elif self._is_first(sending):
@@ -168,18 +173,18 @@ class _Run:
             self._changed.notify_all()
 
     def _failed(self, sending: Sending, error: MirrorError) -> None:
-        # no other file would fare better
+        # all other files would fail, too
         if isinstance(error, CredentialsError) or (isinstance(error, DiskError) and sending.etag):
             raise error
         self._over(sending, Unsent(sending.source, error))
 
     def _over(self, sending: Sending, outcome: Sent | Unsent) -> None:
-        """Tell what became of a file, and of those with the same bytes."""
+        """Report the outcome of a file, and of those with the same bytes."""
         with self._changed:
             self._under_way.remove(sending)
             alike = self._alike.pop(sending.etag, [])
             if isinstance(outcome, Unsent):
-                self._again += alike  # its file may have been to blame
+                self._again += alike  # perhaps only that file was the problem
             self._changed.notify_all()
         kept = isinstance(outcome, Unsent) and isinstance(outcome.error, TemporaryError)
         sending.close(over=not kept)
@@ -190,4 +195,4 @@ class _Run:
                 self.outcomes.put(replace(outcome, source=source, bytes_sent=0, seen=None))
 
 
-__all__ = ["JOBS", "Meter", "Sent", "Source", "Unsent", "send_blobs"]
+__all__ = ["JOBS", "SendMeter", "Sent", "SourceFile", "Unsent", "send_blobs"]

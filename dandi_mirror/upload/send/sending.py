@@ -1,4 +1,4 @@
-"""One file on its way: asked for, hashed, sent in parts by several threads, and made a blob."""
+"""Upload one file: ask whether the archive has it, hash it, send its parts by several threads, make a blob of them."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from dandi_mirror.archive.api.uploads import (
 )
 from dandi_mirror.archive.http.retrying_client import RequestRefused
 from dandi_mirror.errors import DiskError, IntegrityError, PartError
-from dandi_mirror.repo.git.files import Look, look
+from dandi_mirror.repo.git.files import FileStamp, stamp_of
 from dandi_mirror.upload.send.digest import SMALL, Digests, digest_of
-from dandi_mirror.upload.send.journal import Arrived
-from dandi_mirror.upload.send.types import Bytes, Means, Sent, Source
+from dandi_mirror.upload.send.journal import UploadJournal
+from dandi_mirror.upload.send.types import Bytes, SendContext, Sent, SourceFile
 
 ANEW = 2
-"""Times that an upload is begun anew because its URLs have ended."""
+"""How often an upload is begun again because its URLs have expired."""
 
 
 class Sending:
-    """A file on its way; its parts are sent by whichever threads have time."""
+    """A file that is being uploaded; any thread can send its parts."""
 
-    def __init__(self, source: Source, means: Means) -> None:
+    def __init__(self, source: SourceFile, means: SendContext) -> None:
         self.source = source
         self.etag = ""
         """Once it is known."""
         self._means = means
         self._descriptor = -1
-        self._seen: Look | None = None
+        self._seen: FileStamp | None = None
         self._digests: Digests | None = None
-        self._note: Arrived | None = None
+        self._note: UploadJournal | None = None
         self._begun: OpenUpload | None = None
         self._arrived: dict[int, str] = {}
         self._open: deque[int] = deque()
@@ -54,7 +54,7 @@ class Sending:
         return bool(self._open) and self._error is None
 
     def look(self) -> Sent | None:
-        """Ask whether the archive has it, if that can be asked; else read it.
+        """Ask whether the archive has the file, if its SHA-256 is known; otherwise read it.
 
         Raises:
             MirrorError: it cannot be sent.
@@ -68,11 +68,11 @@ class Sending:
         return None
 
     def begin(self) -> Sent | None:
-        """Begin the upload, or go on with it; what to say if there is nothing to send."""
+        """Begin or continue the upload; returns the outcome if there is nothing to send."""
         digests, session = self._known, self._means.session
         if len(digests.parts) > 1:
             path = self._means.state / f"{self.source.dandiset}-{digests.etag}.upload"
-            self._note = Arrived(path, [session.api_url, self.source.dandiset, digests.size])
+            self._note = UploadJournal(path, [session.api_url, self.source.dandiset, digests.size])
         noted = self._note.read() if self._note else None
         if noted and (found := blob_of(session, etag=digests.etag)):
             return self._is_there(found.blob_id)
@@ -85,7 +85,7 @@ class Sending:
         return self._open_upload()
 
     def send(self) -> None:
-        """Send parts until there are none for this thread."""
+        """Send parts until none is left for this thread."""
         while (number := self._take()) is not None:
             try:
                 self._part(number)
@@ -96,10 +96,10 @@ class Sending:
                     self._flying -= 1
 
     def end(self) -> Sent | None:
-        """All parts have been tried: make a blob of them; None if the upload begins anew.
+        """Make a blob when all parts have been tried; None if the upload begins again.
 
         Raises:
-            MirrorError: it could not be sent.
+            MirrorError: a part failed, or the archive refuses the parts.
         """
         try:
             if self._error is not None:
@@ -117,15 +117,15 @@ class Sending:
         return self._open_upload()
 
     def is_last(self) -> bool:
-        """Whether no thread sends a part of it, and none is left to be sent; true for one thread only."""
+        """Whether all parts are done; true for one thread only."""
         with self._lock:
             if self._flying or (self._open and self._error is None):
                 return False
-            self._flying = 1  # the end is somebody's
+            self._flying = 1  # this thread ends the upload
             return True
 
     def close(self, *, over: bool) -> None:
-        """Let go of the file; ``over``: the upload does not go on in another run."""
+        """Close the file; ``over``: no later run continues the upload."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -139,12 +139,12 @@ class Sending:
         return self._digests
 
     def _read(self) -> Digests:
-        """The digests of a file that does not change meanwhile."""
+        """Compute the digests and check that the file did not change at the same time."""
         try:
             self._descriptor = os.open(self.source.file, os.O_RDONLY | os.O_CLOEXEC)
-            self._seen = look(self.source.file)
+            self._seen = stamp_of(self.source.file)
             if not self._seen.size:
-                raise PartError("it is empty, and the archive takes no empty file")
+                raise PartError("it is empty, and the archive does not accept empty files")
             if self._seen.size > SMALL:
                 with self._means.digesting:
                     digests = digest_of(self._descriptor)
@@ -157,12 +157,12 @@ class Sending:
             raise DiskError.of(self.source.file, error) from error
         self._check_unchanged()
         if self.source.sha256 and digests.sha256 != self.source.sha256:
-            raise IntegrityError(f"its bytes are not those of its key; look at it by git annex fsck {self.source.path}")
+            raise IntegrityError(f"its bytes do not match its key; check it: git annex fsck {self.source.path}")
         return digests
 
     def _check_unchanged(self) -> None:
         with suppress(OSError):
-            if look(self.source.file) == self._seen:
+            if stamp_of(self.source.file) == self._seen:
                 return
         raise PartError("it changed while it was read or sent; run the command again")
 
@@ -173,7 +173,7 @@ class Sending:
         except BlobExists as exists:
             return self._is_there(exists.blob_id)
         if len(self._begun.parts) != len(digests.parts):
-            raise PartError("the archive wants it in other parts than its etag is made of")
+            raise PartError("the archive asks for other parts than those of its ETag")
         if self._note:
             self._note.begin(self._begun)
         self._ready()
@@ -201,7 +201,7 @@ class Sending:
         return self._begun.parts[number].size
 
     def _part(self, number: int) -> None:
-        """Send a part, and see that what has arrived is what was hashed."""
+        """Send a part, and check that the bytes that arrived are those that we hashed."""
         assert self._begun is not None
         part, wanted = self._begun.parts[number], self._known.parts[number]
         start = sum(before.size for before in self._begun.parts[:number])
@@ -225,7 +225,7 @@ class Sending:
         self._check_unchanged()
         if body.md5() != wanted:
             raise PartError("it changed while it was sent, though its time did not; run the command again")
-        raise PartError("S3 has other bytes than were sent, twice; run the command again later")
+        raise PartError("twice, S3 received other bytes than we sent; run the command again later")
 
     def _finish(self) -> Sent:
         assert self._begun is not None
@@ -238,7 +238,7 @@ class Sending:
             )
         except RequestRefused:
             if self._note and self._sent < self._known.size:
-                # what an earlier run noted may be to blame
+                # the journal of an earlier run may be wrong
                 raise UploadClosed("what has arrived does not make the file") from None
             raise
         known = self._known

@@ -1,4 +1,4 @@
-"""What is sent, by what means, what becomes of it, and how far it has come."""
+"""The values that sending passes around: files, outcomes, progress, and what all files share."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from pathlib import Path
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.errors import MirrorError, PartError
 from dandi_mirror.files.own import OwnPath
-from dandi_mirror.repo.git.files import Look
+from dandi_mirror.repo.git.files import FileStamp
 
 PIECE = 1 << 20
 """Bytes that are read before they are sent."""
 
 
-class Stopped(Exception):
-    """The run is over; what has arrived is noted."""
+class SendingStopped(Exception):
+    """The run ends; the journals hold what has arrived."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceFile:
     """A file to send."""
 
     file: Path
     """Where its bytes are; links are followed."""
     path: str
-    """Of the asset; only named in messages and handed back."""
+    """The path of the asset, for messages and for the caller."""
     dandiset: str
     """Whose upload it is."""
     sha256: str = ""
-    """If it is known, as from an annex key: it is asked for before the file is read, and the bytes must have it."""
+    """If known, as from a git-annex key: we ask the archive before we read the file, and the bytes must match."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The archive has its bytes."""
+    """A file whose bytes the archive now has."""
 
-    source: Source
+    source: SourceFile
     blob: str
     """The blob's id."""
     size: int
@@ -49,26 +49,26 @@ class Sent:
     etag: str
     bytes_sent: int
     """By this run; 0 if the archive had it."""
-    seen: Look | None = None
+    seen: FileStamp | None = None
     """How the file looked when it was read; None if it was not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """It could not be sent."""
+    """A file that could not be sent."""
 
-    source: Source
+    source: SourceFile
     error: MirrorError
 
 
-class Meter:
-    """How far it has come; read it from any thread."""
+class SendMeter:
+    """The progress in bytes.  Thread-safe."""
 
     def __init__(self) -> None:
         self.sent = 0
-        """Bytes that went over the line, also those that went twice."""
+        """Bytes that we sent, including those sent twice."""
         self.passed = 0
-        """Bytes that are done with: they have arrived, or need not be sent."""
+        """Bytes that are done: they have arrived or need not be sent."""
         self._lock = threading.Lock()
 
     def add(self, *, sent: int = 0, passed: int = 0) -> None:
@@ -78,22 +78,22 @@ class Meter:
             self.passed += passed
 
 
-class Means:
-    """What all files of a run are sent with."""
+class SendContext:
+    """What all files of a run share."""
 
-    def __init__(self, session: Session, state: Path | OwnPath, meter: Meter) -> None:
+    def __init__(self, session: Session, state: Path | OwnPath, meter: SendMeter) -> None:
         self.session = session
         self.state = state
         self.meter = meter
         self.stopped = threading.Event()
         self.digesting = threading.Lock()
-        """For one large file at a time: it takes all processors."""
+        """Held while one large file is hashed: that uses all processors."""
 
 
 class Bytes:
-    """Some bytes of a file, to be sent; counted while they go."""
+    """A range of bytes of a file as a request body; counts them while they are sent."""
 
-    def __init__(self, descriptor: int, start: int, size: int, means: Means) -> None:
+    def __init__(self, descriptor: int, start: int, size: int, means: SendContext) -> None:
         self._descriptor = descriptor
         self._start = start
         self._size = size
@@ -107,18 +107,18 @@ class Bytes:
         self.forget()
         for piece in self._pieces():
             if self._means.stopped.is_set():
-                raise Stopped
+                raise SendingStopped
             yield piece
             self._counted += len(piece)
             self._means.meter.add(sent=len(piece), passed=len(piece))
 
     def forget(self) -> None:
-        """They did not arrive: count them no more."""
+        """Undo the count: the bytes did not arrive."""
         self._means.meter.add(passed=-self._counted)
         self._counted = 0
 
     def md5(self) -> str:
-        """What they are now."""
+        """The MD5 of the bytes as they are now."""
         found = hashlib.md5(usedforsecurity=False)
         for piece in self._pieces():
             found.update(piece)
@@ -130,7 +130,7 @@ class Bytes:
             try:
                 count = os.preadv(self._descriptor, [view[: self._size - at]], self._start + at)
             except OSError as error:
-                # not one of the line
+                # an error of the file, not of the network
                 raise PartError(f"it cannot be read any more ({error.strerror})") from None
             if not count:
                 raise PartError("it became shorter while it was sent; run the command again")

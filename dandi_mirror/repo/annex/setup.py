@@ -1,0 +1,79 @@
+"""Initialise git-annex in a dataset of a mirror, in a way that an interrupted run can repeat."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from dandi_mirror.repo.git.dataset import ANNEX, Dataset, RefChange
+from dandi_mirror.repo.git.disk import sync_to_disk
+from dandi_mirror.repo.git.process import GitError, git
+
+_ATTEMPTS = 2
+
+
+def set_up_annex(dataset: Dataset, description: str) -> None:
+    """Initialise git-annex without writing anything about this repository to the git-annex branch.
+
+    Raises:
+        DiskError, GitError: git-annex failed.
+    """
+    for _ in range(_ATTEMPTS):
+        _init(dataset, description)
+        config = (dataset.git_dir / "config").read_text()
+        # git-annex does not report that a git died while it enabled the remote of the archive's API
+        if "annex-config-uuid" in config:
+            _verify_remotes(dataset, config)
+            break
+    # this setting comes last: if an earlier step is interrupted, the next run repeats all of them
+    mark_as_set_up(dataset)
+    sync_to_disk(dataset.git_dir / "config")
+
+
+def is_set_up(dataset: Dataset) -> bool:
+    """Whether :func:`set_up_annex` or :func:`mark_as_set_up` has finished in this dataset."""
+    try:
+        return "[dandi-mirror]" in (dataset.git_dir / "config").read_text()
+    except OSError:
+        return False
+
+
+def mark_as_set_up(dataset: Dataset) -> None:
+    """Note that git-annex is initialised here, by us or by a person."""
+    git(dataset.path, "config", "dandi-mirror.annex", "true")
+
+
+def _verify_remotes(dataset: Dataset, config: str) -> None:
+    """Mark the remotes that this program made as verified, as ``git annex verifyremote --safe`` does.
+
+    git-annex refuses to push until the owner has looked at remotes that were enabled automatically.  Old releases of
+    git-annex do not have the command.
+    """
+    for name in ("dandiapi", *(["dandi-embargoed"] if '"dandi-embargoed"' in config else [])):
+        git(dataset.path, "config", f"remote.{name}.annex-verified", "verified")
+
+
+def _init(dataset: Dataset, description: str) -> None:
+    with suppress(GitError):
+        # if an earlier init was interrupted after it wrote this setting, the next one would not enable the API's remote
+        git(dataset.path, "config", "--unset", "annex.version")
+    before = dataset.ref(ANNEX)
+    git(dataset.path, "-c", "annex.private=true", "annex", "init", "--quiet", description)
+    restore_branch(dataset, before)
+
+
+def restore_branch(dataset: Dataset, before: str | None) -> None:
+    """Move the git-annex branch back to ``before`` if git-annex has replaced it with an empty one.
+
+    This happens when a git that git-annex started dies: git-annex takes the branch for missing, makes an empty one,
+    perhaps merges it with the old one, and reports success.
+
+    Raises:
+        GitError: the branch had been replaced; it is restored.
+    """
+    after = dataset.ref(ANNEX)
+    if not before or not after or before == after:
+        return
+    trees = git(dataset.path, "rev-parse", f"{before}^{{tree}}", f"{after}^{{tree}}").split()
+    if trees[0] == trees[1] or before.encode() not in git(dataset.path, "rev-list", after).split():
+        dataset.move_refs([RefChange(ANNEX, before, after)])
+        raise GitError(f"{dataset.path}: git-annex lost its branch; the branch is restored; run this again")
