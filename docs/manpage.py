@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from inspect import cleandoc
 
 import click
+from commands import leaves, meaning, term
 
 from dandi_mirror import __version__
 from dandi_mirror.cli.main import EXIT_CODES, cli
@@ -46,38 +47,13 @@ def _description() -> Iterator[str]:
 def _commands() -> Iterator[str]:
     yield ".SH COMMANDS"
     yield "Each has the option \\-h, \\-\\-help, too."
-    for command, context in _leaves(cli, click.Context(cli, info_name="dandi-mirror")):
+    for command, context in leaves(cli, click.Context(cli, info_name="dandi-mirror")):
         usage = " ".join(command.collect_usage_pieces(context))
         yield f".SS {_text(f'{context.command_path} {usage}')}"
         yield from _help(command)
         for option in command.params:
             if isinstance(option, click.Option):
-                yield from _item(_term(option), _meaning(option))
-
-
-def _term(option: click.Option) -> str:
-    """How an option is typed; not left to click, whose releases differ."""
-    kind = option.type
-    value = option.metavar or (
-        "|".join(map(str, kind.choices)) if isinstance(kind, click.Choice) else kind.name.upper()
-    )
-    return ", ".join(option.opts) + ("" if option.is_flag else f" {value}")
-
-
-def _meaning(option: click.Option) -> str:
-    default = option.show_default if isinstance(option.show_default, str) else option.default
-    return f"{option.help}  [default: {default}]" if option.show_default else str(option.help)
-
-
-def _leaves(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
-    """Every command that does something, in the order of the help."""
-    if not isinstance(command, click.Group):
-        yield command, context
-        return
-    for name in command.list_commands(context):
-        found = command.get_command(context, name)
-        assert found
-        yield from _leaves(found, click.Context(found, parent=context, info_name=name))
+                yield from _item(term(option), meaning(option))
 
 
 def _rest() -> Iterator[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import inspect
 import json
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from itertools import pairwise
@@ -16,7 +18,7 @@ from pathlib import Path
 import click
 import pytest
 
-from dandi_mirror import canonical, errors, paths
+from dandi_mirror import __version__, canonical, errors, paths
 from dandi_mirror.cli.commands.push import push_record
 from dandi_mirror.cli.main import COMMANDS, EXIT_CODES, cli
 from dandi_mirror.config import TABLE, Settings
@@ -33,21 +35,17 @@ from dandi_mirror.repo.annex import keys, logs
 from dandi_mirror.repo.git import process
 from dandi_mirror.repo.git.programs import PROGRAMS
 from dandi_mirror.workflows.reports import report_record
+from tests.conftest import run
 from tests.support.corpus import FROZEN
-from tests.support.pages import FENCE, TOP, keys_of, page, rows, words
+from tests.support.pages import FENCE, PAGES, TOP, keys_of, name, page, rows, words
 
-PAGES = sorted([*TOP.glob("*.md"), *TOP.glob("docs/**/*.md"), *TOP.glob("cron/*")])
 TEXTS = [*PAGES, TOP / "tox.ini", TOP / ".ci" / "run", TOP / "docs" / "conf.py"]
 PROGRAM = re.compile(r"(?:^|[\s/`(])dandi-mirror(?= [^—–<]|$)([^`|;&)>#\n]*)", re.MULTILINE)
 
 
-def name(page: Path) -> str:
-    return str(page.relative_to(TOP))
-
-
 def code(text: str) -> str:
     """The code of a page of Markdown: its blocks, and what stands between backticks."""
-    blocks = [found[2] for found in FENCE.finditer(text) if not found[1].startswith("{")]
+    blocks = [found[2] for found in FENCE.finditer(text) if not found[1].startswith("{") and found[1] != "text"]
     return "\n".join([*blocks, *(f"`{span}`" for span in re.findall(r"`([^`\n]+)`", FENCE.sub("", text)))])
 
 
@@ -140,7 +138,7 @@ def test_the_settings_that_are_described_are_those_that_there_are() -> None:
 
 def test_the_oldest_programs_that_are_named_are_those_that_doctor_asks_for() -> None:
     oldest = {program.name: ".".join(map(str, program.oldest)) for program in PROGRAMS}
-    for text in (page("README.md"), page("docs/quickstart.md")):
+    for text in (page("README.md"), page("docs/install.md")):
         assert f"git {oldest['git']} or newer" in text
     assert f"git-annex {oldest['git-annex']} or newer" in page("docs/use-a-mirror.md")
 
@@ -286,12 +284,37 @@ def test_every_file_of_the_project_that_is_named_exists(path: Path) -> None:
             assert any((base / span).exists() for base in (TOP, TOP / "dandi_mirror")), span
 
 
-def test_the_architecture_names_every_module() -> None:
-    text = page("docs/architecture.md")
+def test_every_module_says_in_its_first_line_what_is_in_it() -> None:
     for file in sorted((TOP / "dandi_mirror").rglob("*.py")):
-        folder = file.parent.name
-        if folder not in {"cli", "demo"} and not file.name.startswith("__"):
-            assert f"`{file.name}`" in text, f"{folder}/{file.name}"
+        said = ast.get_docstring(ast.parse(file.read_text())) or ""
+        assert said.split("\n\n")[0].rstrip().endswith("."), f"{file.relative_to(TOP)}: {said[:80]!r}"
+
+
+def test_the_architecture_names_every_package_and_only_what_is_there() -> None:
+    text = page("docs/architecture.md")
+    packages = {path.parent.relative_to(TOP / "dandi_mirror") for path in TOP.glob("dandi_mirror/*/**/__init__.py")}
+    for package in packages:
+        assert f"{package}/" in text or f"`{package}`" in text, package
+    named = re.findall(r"`((?:[a-z_]+/)+[a-z_]*(?:\.py)?|[a-z_]+\.py)`", text)
+    assert named
+    for path in named:
+        assert any((base / path).exists() for base in (TOP, TOP / "dandi_mirror")), path
+
+
+def test_the_page_of_commands_is_that_of_the_commands() -> None:
+    made = run(sys.executable, "docs/commands.py", cwd=TOP, env={"PYTHONPATH": str(TOP)}).stdout
+    assert made == page("docs/commands.md"), "run: python docs/commands.py >docs/commands.md"
+
+
+def test_the_citation_names_the_version_of_the_program() -> None:
+    assert f"\nversion: {__version__}\n" in page("CITATION.cff")
+    assert f"(version {__version__})" in page("docs/help.md")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_no_page_says_pip_install_dandi_mirror(path: Path) -> None:
+    """The name on the package index is not this project's: pages say how to install from a clone."""
+    assert not re.search(r"pip install (?:-\S+ )*'?dandi-mirror", path.read_text())
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=name)

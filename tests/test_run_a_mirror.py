@@ -15,15 +15,16 @@ from dandi_mirror.config import FILE, read_settings
 from dandi_mirror.embedded import Archive
 from dandi_mirror.mirror.monitor.metrics import LastSuccess, RunFacts, prometheus_text
 from tests.conftest import MirrorOfTest, run
-from tests.support.pages import FENCE, TOP, page, rows, words
+from tests.support import typing_pages as pages
+from tests.support.pages import TOP, page, rows, words
 
 PAGE = page("docs/run-a-mirror.md")
 ELSEWHERE = {"useradd", "su", "python3", "/srv/dandi/.venv/bin/pip", "cp", "systemctl", "journalctl", "dask"}
-"""What the blocks with a prompt may begin with: commands that need the network or root."""
+"""What the blocks that are not run may begin with: commands that need the network or root."""
 
 
 def blocks(kind: str) -> list[str]:
-    return [found[2] for found in FENCE.finditer(PAGE) if found[1] == kind]
+    return [block.text for block in pages.blocks(PAGE) if block.kind == kind and not block.not_run]
 
 
 @pytest.fixture
@@ -61,12 +62,10 @@ def test_every_block_can_be_typed_as_it_stands(srv: Path, mirror: MirrorOfTest) 
 
 
 def test_what_is_not_typed_here_needs_root_or_the_network() -> None:
-    for block in blocks("console"):
-        for line in block.splitlines():
-            assert line[:2] in {"$ ", "# "}
-            assert line[2:].split()[0] in ELSEWHERE or "--scheduler" in line, line
-    marked = {found[1] for found in FENCE.finditer(PAGE)}
-    assert marked <= {"sh", "console", "toml", "yaml", ""}
+    for block in pages.blocks(PAGE):
+        assert block.kind in {"sh", "toml", "yaml", ""}
+        for line in block.text.splitlines() if block.not_run else ():
+            assert line.split()[0] in ELSEWHERE or "--scheduler" in line, line
 
 
 def test_the_settings_that_are_shown_are_settings(tmp_path: Path) -> None:

@@ -167,6 +167,16 @@ def test_doctor_names_every_part_and_an_old_one_gets_one_line(tmp_path: Path) ->
     assert done.stderr == "git-annex 8.20210223 is too old (need 10.20230126); pip install -U git-annex\n"
 
 
+def test_doctor_says_that_git_needs_a_name_before_a_clone_fails(home: Path, tmp_path: Path) -> None:
+    assert "Test Person <test@example.org>" in run("dandi-mirror", "doctor").stdout
+    (home / ".gitconfig").write_text("[user]\n\tuseConfigOnly = true\n")
+    done = run("dandi-mirror", "doctor", code=1)
+    assert done.stderr.startswith("git does not know your name: datalad clone")
+    assert 'git config --global user.name "Your Name"' in done.stderr
+    named = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@b"}
+    assert run("dandi-mirror", "doctor", env=named).stderr == ""
+
+
 def test_versions_are_compared_as_numbers() -> None:
     assert version_numbers("10.20230126-2") == (10, 20230126)
     assert version_numbers("git version 2.9.1") < version_numbers("2.39.5")

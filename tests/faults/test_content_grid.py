@@ -99,7 +99,7 @@ def answers(status: str) -> Fault:
 FAULTS: Mapping[str, Fault] = {
     "reset": kinds.reset,
     "stall": kinds.hang,
-    "stall in the midst": stall_within,
+    "stall in the middle": stall_within,
     "slow drip": drip,
     "short": short,
     "long": long,

@@ -9,14 +9,14 @@ from dandi_mirror.mirror.format import log_changes
 from dandi_mirror.mirror.format.log_changes import (
     KeyFacts,
     KeyLogs,
-    by_key,
     changed_logs,
     joined,
     key_facts,
     say_the_same,
+    uses_by_key,
 )
-from dandi_mirror.mirror.format.tree import Annexed, Link
-from dandi_mirror.mirror.sync.plan import make_plan
+from dandi_mirror.mirror.format.tree import ExtraKeyUse, Link
+from dandi_mirror.mirror.sync.plan import plan_sync
 from dandi_mirror.model import Instance
 from dandi_mirror.repo.annex.logs import WEB, Stamp
 
@@ -37,7 +37,7 @@ def listed(entries: dict[str, Link]) -> dict[str, tuple[bytes, str]]:
 
 def is_refused(old: dict[str, Link], new: dict[str, Link]) -> bool:
     try:
-        make_plan(listed(old), new).check("000123")
+        plan_sync(listed(old), new).check("000123")
     except UnsafePlan:
         return True
     return False
@@ -58,7 +58,7 @@ def test_not_even_one_asset_goes_if_none_would_be_left(held: int) -> None:
     assert is_refused(tree(*range(held)), {})
     assert not is_refused({}, {})
     with pytest.raises(UnsafePlan, match=rf"000123.* {held} .*--allow-deletes"):
-        make_plan(listed(tree(*range(held))), {}).check("000123")
+        plan_sync(listed(tree(*range(held))), {}).check("000123")
 
 
 def test_what_moved_to_another_folder_is_not_gone() -> None:
@@ -67,33 +67,33 @@ def test_what_moved_to_another_folder_is_not_gone() -> None:
     assert not is_refused(old, tree(*range(20), folder="a/"))
     assert is_refused(old, tree(*range(9), folder="a/")), "21 of 30 are nowhere"
     assert not is_refused(old, tree(*range(10), folder="a/")), "20 are"
-    plan = make_plan(listed(old), tree(1, 2, folder="a/") | tree(3))
+    plan = plan_sync(listed(old), tree(1, 2, folder="a/") | tree(3))
     assert plan.moved() == {"001.nwb", "002.nwb"}
     assert (plan.held, len(plan.gone), plan.empty) == (30, 29, False)
 
 
 def test_a_plan_names_what_changes_and_nothing_else() -> None:
     old, new = tree(1, 2, 3), tree(2, 4) | {"001.nwb": link(9), "dandiset.yaml": link(7)}
-    plan = make_plan(listed(old) | {".dandi/assets.jsonl": (b"100644", "0" * 40)}, new)
+    plan = plan_sync(listed(old) | {".dandi/assets.jsonl": (b"100644", "0" * 40)}, new)
     assert plan.removed == (".dandi/assets.jsonl", "003.nwb")
     assert [path for path, _ in plan.files] == ["001.nwb", "004.nwb", "dandiset.yaml"]
     assert (plan.added, plan.changed, plan.gone) == (("004.nwb",), ("001.nwb",), ("003.nwb",))
-    assert make_plan(listed(old), old).empty
+    assert plan_sync(listed(old), old).empty
     other_mode = {path: (b"100644", oid) for path, (_, oid) in listed(old).items()}
-    assert len(make_plan(other_mode, old).files) == 3
+    assert len(plan_sync(other_mode, old).files) == 3
 
 
 # --- the logs of git-annex ----------------------------------------------------------------------------------
 
 INSTANCE = Instance("DANDI", "https://api/api")
-A, B = (Annexed("K", name, f"https://s3/{name}", (("subject", name),)) for name in ("a", "b"))
+A, B = (ExtraKeyUse("K", name, f"https://s3/{name}", (("subject", name),)) for name in ("a", "b"))
 
 
 def test_places_of_a_key_are_kept_once_each() -> None:
-    twin = Annexed("K", "a", "https://s3/a", (("subject", "a"),))
-    other = Annexed("L", "c", None, ())
-    assert by_key([A, twin, B, other]) == {"K": (A, B), "L": (other,)}
-    assert by_key([A, other], {"L"}) == {"L": (other,)}
+    twin = ExtraKeyUse("K", "a", "https://s3/a", (("subject", "a"),))
+    other = ExtraKeyUse("L", "c", None, ())
+    assert uses_by_key([A, twin, B, other]) == {"K": (A, B), "L": (other,)}
+    assert uses_by_key([A, other], {"L"}) == {"L": (other,)}
     one = (A,)
     assert joined(one, twin) is one
     assert say_the_same((A, B), (B, A)) and say_the_same((A,), (A,)) and say_the_same((A,), (twin,))
@@ -106,7 +106,7 @@ def test_the_facts_of_a_key_are_what_is_alive_and_what_is_no_more() -> None:
     assert facts.dead == {"https://api/api/assets/b/download/"}
     assert facts.fields == {("subject", "a"), ("dandiset", "000123")}
     assert facts.old_fields == {("subject", "a"), ("subject", "b")}
-    assert key_facts(INSTANCE, "000123", [Annexed("K", "a", None, ())], []).urls == {
+    assert key_facts(INSTANCE, "000123", [ExtraKeyUse("K", "a", None, ())], []).urls == {
         "https://api/api/assets/a/download/"
     }
 
@@ -127,7 +127,7 @@ def test_new_logs_have_the_place_the_urls_and_the_fields() -> None:
 def test_a_url_that_is_no_more_or_has_moved_to_another_host_is_marked_dead() -> None:
     key, stamp = KeyLogs.of("K"), Stamp(5_000_000)
     logs = dict(changed_logs(key, key_facts(INSTANCE, "000123", [A], []), {}, stamp))
-    moved = Annexed("K", "b", "https://other/a?versionId=1", (("subject", "a"),))
+    moved = ExtraKeyUse("K", "b", "https://other/a?versionId=1", (("subject", "a"),))
     later = dict(changed_logs(key, key_facts(INSTANCE, "000123", [moved], [A]), logs, Stamp(6_000_000)))
     assert later == {
         key.urls: b"5s 1 https://s3/a\n6s 0 https://api/api/assets/a/download/\n".replace(b"5s 1 https://s3/a\n", b"")

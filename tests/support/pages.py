@@ -8,6 +8,8 @@ from pathlib import Path
 TOP = Path(__file__).parents[2]
 FENCE = re.compile(r"^ *```(\S*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
+PAGES = sorted([*TOP.glob("*.md"), *TOP.glob("docs/**/*.md"), *TOP.glob("cron/*")])
+
 
 def page(path: str) -> str:
     return (TOP / path).read_text()
@@ -28,3 +30,7 @@ def words(cell: str) -> list[str]:
 def keys_of(heading: str, end: str = "") -> set[str]:
     text = page("docs/exit-codes.md")
     return {word for row in rows(text, heading) for word in words(row[0])}
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(TOP))

@@ -11,13 +11,21 @@ LIBRARIES = ("datalad", "git-annex", "orjson", "requests", "urllib3", "click", "
              "keyring", "keyrings.alt", "starlette", "uvicorn", "dandi")  # fmt: skip
 
 
+NO_AUTHOR = (
+    "git does not know your name: datalad clone, dandi-mirror get (where it clones), git commit and datalad save need "
+    'it; type: git config --global user.name "Your Name" && git config --global user.email you@example.org'
+)
+"""A sync needs no name: its commits have an author of their own."""
+
+
 @click.command("doctor")
 @options.output
 @options.log_level
 def command(output: str) -> int:
     """Show the versions of all programs and libraries that dandi-mirror uses here, and which are too old.
 
-    Exits with 1 if something is missing or too old.  When you report a problem, add what `doctor` prints.
+    Exits with 1 if something is missing or too old, or if git does not know your name.  When you report a problem, add
+    what `doctor` prints.
 
     \b
     Example:
@@ -27,7 +35,7 @@ def command(output: str) -> int:
     from importlib.metadata import PackageNotFoundError, version
 
     from dandi_mirror import __version__
-    from dandi_mirror.repo.git.programs import installed_programs
+    from dandi_mirror.repo.git.programs import author, installed_programs
 
     rows = [("dandi-mirror", __version__, ""), ("python", platform.python_version(), platform.platform())]
     found = installed_programs()
@@ -39,6 +47,10 @@ def command(output: str) -> int:
             rows.append((f"{name} (library)", "not installed", ""))
     rows.append(_keyring())
     complaints = [item.complaint for item in found if item.complaint]
+    if all(item.path for item in found if item.program.name == "git"):
+        who = author()
+        rows.append(("git's name for you", "" if who else "none", printable(who)))
+        complaints += [] if who else [NO_AUTHOR]
     _print(rows, complaints, output)
     return 1 if complaints else 0
 

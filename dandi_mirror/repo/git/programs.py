@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -69,3 +70,13 @@ def installed(program: Program) -> InstalledProgram:
 def installed_programs() -> list[InstalledProgram]:
     """The installed versions of all programs."""
     return [installed(program) for program in PROGRAMS]
+
+
+def author() -> str:
+    """The name and e-mail address that git writes into commits; empty if git does not know them."""
+    given = {name: value for name, value in os.environ.items() if name.startswith(("GIT_AUTHOR_", "GIT_COMMITTER_"))}
+    done = subprocess.run(
+        [find_program("git"), "var", "GIT_COMMITTER_IDENT"], capture_output=True, text=True, errors="replace", cwd="/",
+        env=child_environment() | given, check=False,
+    )  # fmt: skip
+    return "" if done.returncode else done.stdout.rpartition(">")[0] + ">"
