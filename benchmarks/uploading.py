@@ -118,7 +118,7 @@ class _Bare:
 def _send(api_url: str, work: Path) -> None:
     from dandi_mirror.archive.http.session import Session
     from dandi_mirror.upload.change.register import AssetChange, register
-    from dandi_mirror.upload.send.send import send_blobs
+    from dandi_mirror.upload.send.send_files import send_blobs
     from dandi_mirror.upload.send.types import Sent, SourceFile
 
     files = sorted((work / "sub-1").iterdir())

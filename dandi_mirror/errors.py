@@ -1,4 +1,4 @@
-"""The failures of the program, by what the user can do about them.
+"""The failures of the program, by what the user can do about them, and the words for a full or read-only disk.
 
 Each class has the exit code of the command line (``docs/exit-codes.md``).
 A message says what happened, why, and what to type next, in one line.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive import credentials
+from dandi_mirror.archive import credentials, keyrings
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Server
 from tests.conftest import MirrorOfTest, run
@@ -135,8 +135,8 @@ def test_a_keyring_that_does_not_answer_is_given_up(
     server: Server, monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
     trace = nosy_keyring(home, monkeypatch, seconds=60)
-    monkeypatch.setattr(credentials, "PATIENCE", 2.0)
-    with pytest.raises(credentials.KeyringTrouble, match="did not answer in 2 seconds"):
+    monkeypatch.setattr(keyrings, "KEYRING_TIMEOUT", 2.0)
+    with pytest.raises(keyrings.KeyringTrouble, match="did not answer in 2 seconds"):
         credentials.from_keyring(server.api_url, terminal=False)
     assert trace.exists()
 

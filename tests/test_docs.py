@@ -27,7 +27,7 @@ from dandi_mirror.mirror.format.records import path_digest
 from dandi_mirror.mirror.format.tree import git_attributes
 from dandi_mirror.mirror.monitor.status import Status
 from dandi_mirror.mirror.push.push import PushResult
-from dandi_mirror.mirror.state.remembered import Remembered
+from dandi_mirror.mirror.state.remembered import RememberedDandiset
 from dandi_mirror.mirror.sync import version_reader
 from dandi_mirror.model import Finding, Instance, Kind, Report
 from dandi_mirror.paths import refuse_path
@@ -169,7 +169,7 @@ def test_the_table_of_findings_is_that_of_the_code() -> None:
     table = {words(row[0])[0]: row for row in rows(page("docs/exit-codes.md"), "## Findings")}
     assert list(table) == [str(kind) for kind in Kind]
     for kind in Kind:
-        then = Remembered("", "all", "", "", (Finding("draft", "", kind, ""),))
+        then = RememberedDandiset("", "all", "", "", (Finding("draft", "", kind, ""),))
         # content is tried again by itself, without another look at the archive
         again = then.unfinished or kind is Kind.CONTENT
         assert table[kind][3] == ("yes" if again else "no"), kind

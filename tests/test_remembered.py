@@ -18,7 +18,7 @@ from dandi_mirror.mirror.format.admission import ContentHosts
 from dandi_mirror.mirror.state import last_sync
 from dandi_mirror.mirror.state.asset_cache import AssetCache
 from dandi_mirror.mirror.state.index import Index
-from dandi_mirror.mirror.state.remembered import Failure, Memory, Remembered, row_key
+from dandi_mirror.mirror.state.remembered import Failure, Memory, RememberedDandiset, row_key
 from dandi_mirror.model import Asset, DandisetRow, Finding, Instance, Kind, VersionRow
 from tests.conftest import MirrorOfTest
 
@@ -27,10 +27,10 @@ THEN = datetime(2024, 1, 2, tzinfo=UTC)
 COMMIT = "a1" * 20
 
 
-def facts(dandiset: str, name: str = "A test") -> Remembered:
+def facts(dandiset: str, name: str = "A test") -> RememberedDandiset:
     row = DandisetRow(dandiset, "OPEN", VersionRow("draft", name, 2, 3, "Valid", THEN, THEN), None)
     findings = (Finding("draft", "a\nb", Kind.REFUSED, "a reason", "an id"),)
-    return Remembered(row_key(row), "all", COMMIT, "https://h", findings, 12.5, content_hosts="a b:8000")
+    return RememberedDandiset(row_key(row), "all", COMMIT, "https://h", findings, 12.5, content_hosts="a b:8000")
 
 
 ROW = json.loads(facts(ID).row)

@@ -148,7 +148,7 @@ def test_config_shows_settings_and_makes_a_commented_file_that_changes_nothing(t
     run("dandi-mirror", "config", "--init", "-d", str(mirror))
     assert (mirror / "dandi-mirror.toml").read_text() == template()
     assert run("dandi-mirror", "config", "-d", str(mirror)).stdout == before
-    assert "there already" in run("dandi-mirror", "config", "--init", "-d", str(mirror), code=2).stderr
+    assert "exists already" in run("dandi-mirror", "config", "--init", "-d", str(mirror), code=2).stderr
     (mirror / "dandi-mirror.toml").write_text(template().replace("# jobs", "jobs").replace("# content", "content"))
     assert (
         "jobs            4                                (/" in run("dandi-mirror", "config", "-d", str(mirror)).stdout

@@ -11,8 +11,8 @@ import pytest
 
 from dandi_mirror.upload.checks import NOT_CHECKED
 from dandi_mirror.upload.read.findings import MOST_OF_DATASET, NOT_RUN, TOO_MANY, of_dataset
-from dandi_mirror.upload.read.reader import FileError, Limits
 from dandi_mirror.upload.read.worker import Worker
+from dandi_mirror.upload.read.worker_process import FileError, Limits
 from tests.conftest import run
 from tests.support.nwb import write_nwb
 

@@ -76,7 +76,8 @@ class Remote:
     def _access(self) -> TransferSettings:
         from dandi_mirror.addresses import Allowed
         from dandi_mirror.archive.content.sources import TransferSettings
-        from dandi_mirror.archive.credentials import KeyringTrouble, from_keyring, from_variable
+        from dandi_mirror.archive.credentials import from_keyring, from_variable
+        from dandi_mirror.archive.keyrings import KeyringTrouble
         from dandi_mirror.repo.annex import settings
 
         self._token = from_variable(self._api)
@@ -154,7 +155,7 @@ class Remote:
 
     def _fetch(self, key: str, file: Path) -> str:
         """Get content from its start to its end, because git-annex resumes by the file's size; return why it failed."""
-        from dandi_mirror.archive.content.single import ByteCounter, Item, Worker
+        from dandi_mirror.archive.content.single import ByteCounter, FileDownloader, Item
         from dandi_mirror.archive.content.sources import TransferState
 
         try:
@@ -164,7 +165,7 @@ class Remote:
             urls, hosts, meter = self._urls(key), TransferState(self._access), ByteCounter()
             if not urls:
                 return GONE
-            hand = Worker(hosts, meter)
+            hand = FileDownloader(hosts, meter)
             with self._reporting(meter, file):
                 error = hand.whole(Item(tuple(urls), int(found[1]), found[2], file)).error
         except MirrorError as caught:

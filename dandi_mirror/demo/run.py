@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dandi_mirror.demo import programs, seed
-from dandi_mirror.demo.checks import annex_keys
 from dandi_mirror.demo.replay import read_history
 from dandi_mirror.embedded import Server, serve
 from dandi_mirror.errors import IntegrityError
@@ -162,3 +161,18 @@ def run_demo(keep: Path | None, say: Say) -> int:
             demo = Demo(folder, server, say)
             demo.run()
     return demo.checks
+
+
+def annex_keys(output: Callable[..., str], dataset: str, commit: str) -> dict[str, str]:
+    """The git-annex key of each annexed file (by path) of a commit; two commands, however many files there are."""
+    listing = output("git", "-C", dataset, "ls-tree", "-r", "-z", commit)
+    links: dict[str, str] = {}
+    for line in listing.split("\0")[:-1]:
+        facts, _, path = line.partition("\t")
+        mode, _, oid = facts.split(" ")
+        if mode == "120000":
+            links[path] = oid
+    asked = "\n".join(links.values()) + "\n"
+    # for each blob a line of facts, then its content: the target of the link
+    answers = output("git", "-C", dataset, "cat-file", "--batch=%(objecttype)", stdin=asked.encode()).splitlines()
+    return {path: target.rpartition("/")[2] for path, target in zip(links, answers[1::2], strict=True)}

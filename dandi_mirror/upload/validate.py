@@ -11,8 +11,8 @@ from typing import Any
 
 from dandi_mirror.repo.annex.pointers import key_of_pointer
 from dandi_mirror.upload.kinds import DESCRIPTION, ZARR, Kinds, is_junk, is_zarr, refuse_upload
-from dandi_mirror.upload.read.reader import FileError
 from dandi_mirror.upload.read.worker import Worker
+from dandi_mirror.upload.read.worker_process import FileError
 
 SEVERITIES = ("INFO", "HINT", "WARNING", "ERROR", "CRITICAL")
 UNREADABLE = "DANDI_MIRROR.UNREADABLE"

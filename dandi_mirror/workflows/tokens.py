@@ -122,7 +122,8 @@ def find(instance: str, *, ask_password: bool) -> tuple[Token | None, str]:
 
     With ``ask_password`` the keyring may ask the person for its own password.
     """
-    from dandi_mirror.archive.credentials import KeyringTrouble, from_keyring, from_variable
+    from dandi_mirror.archive.credentials import from_keyring, from_variable
+    from dandi_mirror.archive.keyrings import KeyringTrouble
 
     try:
         return from_variable(instance) or from_keyring(instance, terminal=ask_password, tell=complain), ""
@@ -186,8 +187,9 @@ def keep(instance: str, value: str) -> str:
     Raises:
         CredentialsError: no keyring keeps it.
     """
-    from dandi_mirror.archive.credentials import KeyringTrouble, store
+    from dandi_mirror.archive.credentials import store
     from dandi_mirror.archive.instances import token_variable
+    from dandi_mirror.archive.keyrings import KeyringTrouble
 
     try:
         return store(instance, value, lambda question: terminal.agree(question, NOT_KEPT, default=True), complain)

@@ -17,8 +17,8 @@ from dandi_mirror.mirror.sync.dandiset import repair_after_crash
 from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.git.files import absolute_path
-from dandi_mirror.upload.read.reader import Limits
 from dandi_mirror.upload.read.worker import Worker
+from dandi_mirror.upload.read.worker_process import Limits
 from dandi_mirror.workflows import naming
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from dandi_mirror.digests import dandi_etag
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.upload.change.register import AssetChange, Unregistered, register
-from dandi_mirror.upload.send.send import send_blobs
+from dandi_mirror.upload.send.send_files import send_blobs
 from dandi_mirror.upload.send.types import Sent, SourceFile, Unsent
 from tests.support import kinds
 from tests.support import putting as uploading

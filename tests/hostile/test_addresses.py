@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 
 from dandi_mirror.addresses import Allowed, is_allowed, is_inside, is_public
 from dandi_mirror.archive.api.follow_names import follow
-from dandi_mirror.archive.content.single import ByteCounter, Item, Worker
+from dandi_mirror.archive.content.single import ByteCounter, FileDownloader, Item
 from dandi_mirror.archive.content.sources import TransferSettings, TransferState
 from dandi_mirror.archive.http.environment import refuse_request
 from dandi_mirror.archive.http.session import Session
@@ -103,7 +103,7 @@ def test_content_is_not_asked_for_at_another_port_of_a_named_archives_machine(
     server.intercept = lambda request: RedirectResponse(there) if request.path.endswith("/download/") else None
     access = TransferSettings(server.api_url, None, Allowed.named(server.api_url), IMPATIENT)
     for url in (there, f"{server.api_url}/assets/{ID}/download/"):
-        worker = Worker(TransferState(access), ByteCounter())
+        worker = FileDownloader(TransferState(access), ByteCounter())
         with closing(worker.downloader):
             error = worker.whole(Item((url,), 5, sha256(CONTENT).hexdigest(), tmp_path / "partial")).error
         assert "on this machine or network" in str(error)

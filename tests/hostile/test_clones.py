@@ -13,6 +13,7 @@ import pytest
 
 from dandi_mirror.archive.names import parse
 from dandi_mirror.cli.change_output import day
+from dandi_mirror.embedded import Server
 from dandi_mirror.mirror.contents.local import local_contents
 from dandi_mirror.mirror.format.record_reader import Record, admit
 from dandi_mirror.mirror.locate.versions import states
@@ -22,11 +23,16 @@ from tests.support.clones import CONTENT, ID, LINK, TAG, Hostile, Line, annexed,
 from tests.support.looking import files_below
 
 DIGEST = sha256(CONTENT).hexdigest()
-NOWHERE = "http://127.0.0.1:9/api"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive that has nothing of what the clones name."""
+    monkeypatch.setenv("DANDI_INSTANCE", server.api_url)
 
 
 def cli(clone: Path, *arguments: str, code: int | None) -> subprocess.CompletedProcess[str]:
-    done = run("dandi-mirror", *arguments, cwd=clone, env={"DANDI_INSTANCE": NOWHERE}, code=None)
+    done = run("dandi-mirror", *arguments, cwd=clone, code=None)
     said = f"ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     assert code is None or done.returncode == code, said
     assert "Traceback" not in said and "unexpected" not in said, said
@@ -206,7 +212,7 @@ def test_one_link_with_a_key_that_is_none_is_named_and_the_others_come(name: byt
     clone = Hostile([record(path)], {path: (mode, target), "sub-1/bad.nwb": (LINK, bad)}).make(tmp_path / "clone")
     run("git", "-C", str(clone), "annex", "init", "--quiet")
     done = cli(clone, "get", ".", code=3)
-    assert "sub-1/bad.nwb: what its link names can be no key of git-annex" in done.stderr
+    assert "sub-1/bad.nwb: its link does not name a key of git-annex" in done.stderr
     assert "sub-1/a.nwb: " in done.stderr
 
 

@@ -20,7 +20,7 @@ from dandi_mirror.archive.api.client import Archive as Client
 from dandi_mirror.archive.api.client import check_next
 from dandi_mirror.archive.api.listing import Unstable, asset_pages
 from dandi_mirror.archive.content.downloader import ENOUGH
-from dandi_mirror.archive.content.single import ByteCounter, Item, Worker
+from dandi_mirror.archive.content.single import ByteCounter, FileDownloader, Item
 from dandi_mirror.archive.content.sources import API_AT_ONCE, TransferSettings, TransferState
 from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.archive.http.session import Session
@@ -52,7 +52,7 @@ def other() -> Iterator[Server]:
 
 def bring(urls: list[str], content: bytes, folder: Path, access: TransferSettings) -> MirrorError | None:
     """Fetch one file as `get` does; what went wrong."""
-    worker = Worker(TransferState(access), ByteCounter())
+    worker = FileDownloader(TransferState(access), ByteCounter())
     with closing(worker.downloader):
         item = Item(tuple(urls), len(content), sha256(content).hexdigest(), folder / "partial")
         return worker.whole(item).error
@@ -308,7 +308,7 @@ def test_bytes_beyond_an_answer_are_not_taken_for_the_next_answer(tmp_path: Path
         return True
 
     with speaking(answer) as (origin, heads):
-        worker = Worker(TransferState(TransferSettings("", None, HERE, QUICK)), ByteCounter())
+        worker = FileDownloader(TransferState(TransferSettings("", None, HERE, QUICK)), ByteCounter())
         with closing(worker.downloader):
             for content in (b"first", b"right"):
                 item = Item((f"{origin}/x",), 5, sha256(content).hexdigest(), tmp_path / content.decode())

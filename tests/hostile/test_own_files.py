@@ -19,7 +19,7 @@ from dandi_mirror.mirror.monitor.run_log import past_runs
 from dandi_mirror.mirror.monitor.status import words as words_of_metrics
 from dandi_mirror.mirror.search.index import update_index
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.mirror.state.remembered import Remembered
+from dandi_mirror.mirror.state.remembered import RememberedDandiset
 from dandi_mirror.model import Report
 from dandi_mirror.repo.git import lock
 from tests.conftest import MirrorOfTest, run
@@ -229,7 +229,7 @@ def test_two_operators_of_one_group_write_by_turns(shared: str, tmp_path: Path) 
     for path in [mirror.own.path]:
         os.chown(path, 4711, 4700)
         path.chmod(0o2775)
-    facts = Remembered("", "all", "b", "h", ())
+    facts = RememberedDandiset("", "all", "b", "h", ())
 
     def write() -> None:
         with mirror.lock("000123"):

@@ -21,7 +21,7 @@ from dandi_mirror.paths import refuse_path
 from dandi_mirror.repo.annex.keys import annex_key, is_key
 from dandi_mirror.text import plain, printable
 from dandi_mirror.upload.organize import placing
-from dandi_mirror.upload.read.reader import FileError
+from dandi_mirror.upload.read.worker_process import FileError
 from tests.support.clones import ID, record
 from tests.support.remote import KEY, talk
 

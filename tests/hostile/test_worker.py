@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.upload.read.reader import FileError, Limits, WorkerProcess
 from dandi_mirror.upload.read.worker import Worker
+from dandi_mirror.upload.read.worker_process import FileError, Limits, WorkerProcess
 from tests.support.nwb import truncated, write_nwb
 from tests.support.waiting import LONG, SOON
 
@@ -65,7 +65,7 @@ def reader_of(process: int) -> int:
     """The process that reads files for another one, as soon as there is one."""
     for _ in range(2000):
         for pid in children_of(process):
-            if b"dandi_mirror.upload.read.inside" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"dandi_mirror.upload.read.worker_program" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return pid
         time.sleep(0.005)
     raise AssertionError("no reader was started")

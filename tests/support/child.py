@@ -12,7 +12,7 @@ from pathlib import Path
 from dandi_mirror import digests
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.upload.change.register import AssetChange, Registered, register
-from dandi_mirror.upload.send.send import send_blobs
+from dandi_mirror.upload.send.send_files import send_blobs
 from dandi_mirror.upload.send.types import Sent, SourceFile
 from tests.support.sending import DANDISET, PATIENCE, SMALL_PART, TOKEN
 

@@ -12,7 +12,7 @@ from dandi_mirror.addresses import Allowed
 from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.embedded import Archive, Objects, Server
-from dandi_mirror.upload.send.send import send_blobs
+from dandi_mirror.upload.send.send_files import send_blobs
 from dandi_mirror.upload.send.types import SendMeter, Sent, SourceFile, Unsent
 from tests.support.asking import OWNER
 

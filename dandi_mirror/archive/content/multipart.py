@@ -9,7 +9,7 @@ from collections import deque
 from dandi_mirror.archive.content import partials
 from dandi_mirror.archive.content.downloader import RangeIgnored
 from dandi_mirror.archive.content.partials import Stretches
-from dandi_mirror.archive.content.single import DownloadOutcome, Item, Worker, write
+from dandi_mirror.archive.content.single import DownloadOutcome, FileDownloader, Item, write
 from dandi_mirror.archive.content.sources import ContentUrls
 from dandi_mirror.digests import hasher
 from dandi_mirror.errors import DiskError, MirrorError
@@ -27,7 +27,7 @@ class _Part:
 
     whole = False
 
-    def __init__(self, worker: Worker, descriptor: int, start: int, stop: int) -> None:
+    def __init__(self, worker: FileDownloader, descriptor: int, start: int, stop: int) -> None:
         self._worker = worker
         self._descriptor = descriptor
         self.position, self.stop = start, stop
@@ -66,7 +66,7 @@ class MultipartFile:
         """Whether another thread can download a part."""
         return bool(self._open) and self._flying < self._at_once and self._error is None
 
-    def help(self, worker: Worker) -> DownloadOutcome | None:
+    def help(self, worker: FileDownloader) -> DownloadOutcome | None:
         """Download a part, and hash what is complete; the outcome, for the last thread only."""
         with self._lock:
             if not self.wants_help():
@@ -97,7 +97,7 @@ class MultipartFile:
         self._open.extend(self._there.missing(self._item.size, PART))
         self._at_once = PARTS_AT_ONCE
 
-    def _download_part(self, worker: Worker, start: int, stop: int) -> None:
+    def _download_part(self, worker: FileDownloader, start: int, stop: int) -> None:
         part = _Part(worker, self._descriptor, start, stop)
         try:
             worker.downloader.download(self._source, part)
@@ -107,7 +107,7 @@ class MultipartFile:
                     partials.note_parts(self._item.partial, f"{start} {part.position}\n")
                     self._there.add(start, part.position)
 
-    def _hash(self, worker: Worker) -> None:
+    def _hash(self, worker: FileDownloader) -> None:
         """Hash the complete bytes from the start on, unless another thread does."""
         with self._lock:
             if self._hashing:
@@ -125,7 +125,7 @@ class MultipartFile:
                 self._digest.update(room[:count])
                 self._hashed += count
 
-    def _end(self, worker: Worker) -> DownloadOutcome:
+    def _end(self, worker: FileDownloader) -> DownloadOutcome:
         """Close the file after the last part, and compare its digest."""
         error = self._error
         if self._descriptor >= 0:
@@ -145,7 +145,7 @@ class MultipartFile:
             return DownloadOutcome(self._item)
         return self._wrong(worker)
 
-    def _wrong(self, worker: Worker) -> DownloadOutcome:
+    def _wrong(self, worker: FileDownloader) -> DownloadOutcome:
         """Download the whole file again in one piece, because it does not match its digest."""
         with partials.opened(self._item.partial) as descriptor:
             partials.forget(self._item.partial, descriptor)

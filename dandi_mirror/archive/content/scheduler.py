@@ -19,7 +19,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 
 from dandi_mirror.archive.content.multipart import LARGE, MultipartFile
-from dandi_mirror.archive.content.single import ByteCounter, DownloadOutcome, Item, Worker
+from dandi_mirror.archive.content.single import ByteCounter, DownloadOutcome, FileDownloader, Item
 from dandi_mirror.archive.content.sources import TransferSettings, TransferState, TransferStopped
 
 JOBS = 48
@@ -79,7 +79,7 @@ class _Transfer:
         self._large: deque[MultipartFile] = deque()
         self._lock = threading.Lock()
         self._jobs = jobs
-        self._workers: list[Worker] = []
+        self._workers: list[FileDownloader] = []
         self._threads: list[threading.Thread] = []
         self._ended = 0
 
@@ -87,7 +87,7 @@ class _Transfer:
         """Start up to ``more`` threads."""
         with self._lock:
             for _ in range(min(more, self._jobs - len(self._threads))):
-                worker = Worker(self.state, self.meter)
+                worker = FileDownloader(self.state, self.meter)
                 thread = threading.Thread(target=self._work, args=[worker], name="fetch", daemon=True)
                 self._workers.append(worker)
                 self._threads.append(thread)
@@ -138,7 +138,7 @@ class _Transfer:
         with self._lock, suppress(ValueError):
             self._large.remove(large)
 
-    def _work(self, worker: Worker) -> None:
+    def _work(self, worker: FileDownloader) -> None:
         waits: deque[float] = deque(maxlen=LOOKS)
         try:
             while not self.state.stopped.is_set() and (job := self.next()) is not None:

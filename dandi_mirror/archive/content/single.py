@@ -61,7 +61,7 @@ class ByteCounter:
         return sum(cell[0] for cell in self._cells)
 
 
-class Worker:
+class FileDownloader:
     """The connections and memory of one thread."""
 
     def __init__(self, state: TransferState, meter: ByteCounter) -> None:
@@ -112,7 +112,7 @@ class _Whole:
 
     whole = True
 
-    def __init__(self, worker: Worker, descriptor: int, item: Item) -> None:
+    def __init__(self, worker: FileDownloader, descriptor: int, item: Item) -> None:
         self._worker = worker
         self._descriptor = descriptor
         self._item = item

@@ -25,11 +25,12 @@ def command(keep: Path | None) -> None:
     """
     from dandi_mirror.demo.run import next_steps, run_demo
     from dandi_mirror.errors import UsageError
+    from dandi_mirror.workflows.terminal import write
 
     if keep is not None and keep.exists():
         raise UsageError(f"{keep} exists already; name a new folder")
-    count = run_demo(keep, click.echo)
-    click.echo(f"\nThe demo checked {count} claims (✓), and all of them hold on this machine.")
+    count = run_demo(keep, write)
+    write(f"\nThe demo checked {count} claims (✓), and all of them hold on this machine.")
     if keep:
-        click.echo(f"Its datasets are in {keep}: mirror, paper and other-lab.")
-    click.echo(next_steps(keep), nl=False)
+        write(f"Its datasets are in {keep}: mirror, paper and other-lab.")
+    write(next_steps(keep).rstrip("\n"))

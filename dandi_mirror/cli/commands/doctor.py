@@ -57,7 +57,8 @@ def command(output: str) -> int:
 
 def _keyring() -> tuple[str, str, str]:
     """Name the keyring that would be asked for an API key, without asking it."""
-    from dandi_mirror.archive.credentials import KeyringTrouble, backend_name
+    from dandi_mirror.archive.credentials import backend_name
+    from dandi_mirror.archive.keyrings import KeyringTrouble
 
     try:
         return "keyring in use", "", backend_name()

@@ -25,7 +25,7 @@ def command(mirror_path: Path, instance: str | None, output: str) -> None:
     Example:
       dandi-mirror logout -i dandi
     """
-    from dandi_mirror.archive import credentials
+    from dandi_mirror.archive import credentials, keyrings
     from dandi_mirror.archive.instances import instance_name, token_variable
     from dandi_mirror.errors import CredentialsError
     from dandi_mirror.workflows import terminal, tokens
@@ -34,7 +34,7 @@ def command(mirror_path: Path, instance: str | None, output: str) -> None:
     name, variable = instance_name(archive), token_variable(archive)
     try:
         found = credentials.forget(archive, terminal=terminal.is_interactive(), tell=tokens.complain)
-    except credentials.KeyringTrouble as error:
+    except keyrings.KeyringTrouble as error:
         why = f"the keyring could not be read ({error})"
         raise CredentialsError(f"{why}; remove the key from it with its own program") from None
     said = "the key was taken out of the keyring" if found else "the keyring has no key"

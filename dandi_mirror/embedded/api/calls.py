@@ -14,7 +14,7 @@ from dandi_mirror.embedded.rules.queries import parameters
 from dandi_mirror.embedded.rules.refusals import Refused, detail
 from dandi_mirror.embedded.store.archive import Archive
 from dandi_mirror.embedded.store.catalog import User
-from dandi_mirror.embedded.store.holder import Holder
+from dandi_mirror.embedded.store.identity import DandisetIdentity
 
 NO_CREDENTIALS = "Authentication credentials were not provided."
 NO_PERMISSION = "You do not have permission to perform this action."
@@ -65,7 +65,7 @@ class Call:
             raise detail(403, NO_PERMISSION)
         return user
 
-    def need_owner(self, dandiset: Holder) -> User:
+    def need_owner(self, dandiset: DandisetIdentity) -> User:
         """The user who sent the request, if this user may change the Dandiset.
 
         Raises:
@@ -104,11 +104,11 @@ class Call:
         except ValueError as error:
             raise detail(400, f"JSON parse error - {error}") from None
 
-    def owns(self, dandiset: Holder) -> bool:
+    def owns(self, dandiset: DandisetIdentity) -> bool:
         """Whether the user who sent the request is an owner or an admin."""
         return self.user is not None and (self.user.admin or self.user.username in dandiset.owners)
 
-    def check_readable(self, dandiset: Holder) -> None:
+    def check_readable(self, dandiset: DandisetIdentity) -> None:
         """Let nobody but owners and admins read a Dandiset under embargo.
 
         Raises:

@@ -15,7 +15,7 @@ from dandi_mirror.embedded.rules.queries import boolean
 from dandi_mirror.embedded.rules.refusals import Refused, detail
 from dandi_mirror.embedded.store.catalog import User
 from dandi_mirror.embedded.store.dandiset import Dandiset
-from dandi_mirror.embedded.store.holder import OPEN
+from dandi_mirror.embedded.store.identity import OPEN
 from dandi_mirror.embedded.store.uploads import forget
 from dandi_mirror.embedded.store.versions import COMPUTED, DRAFT
 

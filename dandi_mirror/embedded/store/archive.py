@@ -13,7 +13,7 @@ from dandi_mirror.embedded.rules.values import moment
 from dandi_mirror.embedded.store import lookup
 from dandi_mirror.embedded.store.catalog import Catalog
 from dandi_mirror.embedded.store.dandiset import Dandiset
-from dandi_mirror.embedded.store.holder import OPEN
+from dandi_mirror.embedded.store.identity import OPEN
 from dandi_mirror.embedded.store.uploads import forget
 
 

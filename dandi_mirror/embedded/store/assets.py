@@ -9,7 +9,7 @@ import orjson
 
 from dandi_mirror.embedded.rules.values import dumps, moment
 from dandi_mirror.embedded.store.blobs import Blob, Zarr
-from dandi_mirror.embedded.store.holder import Holder
+from dandi_mirror.embedded.store.identity import DandisetIdentity
 
 CONTEXT = "https://raw.githubusercontent.com/dandi/schema/master/releases/{}/context.json"
 COMPUTED = ("id", "access", "path", "identifier", "contentUrl", "contentSize", "digest")
@@ -41,7 +41,7 @@ class Asset:
     def __init__(
         self,
         asset_id: str,
-        dandiset: Holder,
+        dandiset: DandisetIdentity,
         path: str,
         source: Blob | Zarr,
         created: datetime,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from dandi_mirror.embedded.bucket.contents import Content, pieces
-from dandi_mirror.embedded.store.holder import Holder
+from dandi_mirror.embedded.store.identity import DandisetIdentity
 from dandi_mirror.embedded.store.instance import Instance
 
 ETAG = "dandi:dandi-etag"
@@ -34,7 +34,7 @@ class Blob:
         """As in an asset's ``digest``; without ``dandi:sha2-256`` until it was computed."""
         self.created = created
         self.content = content
-        self.holders: tuple[Holder, ...] = ()
+        self.holders: tuple[DandisetIdentity, ...] = ()
         """The Dandisets that some asset of it is or was in."""
 
     @property
@@ -68,7 +68,7 @@ class Zarr:
     __slots__ = ("checksum", "created", "dandiset", "files", "name", "status", "stored_size", "written", "zarr_id")
 
     def __init__(
-        self, zarr_id: str, dandiset: Holder, name: str, size: int, checksum: str | None, created: datetime
+        self, zarr_id: str, dandiset: DandisetIdentity, name: str, size: int, checksum: str | None, created: datetime
     ) -> None:
         self.zarr_id = zarr_id
         self.dandiset = dandiset
@@ -126,7 +126,7 @@ class PendingUpload:
     """An upload that a client has begun; its id will be the blob's."""
 
     upload_id: str
-    dandiset: Holder
+    dandiset: DandisetIdentity
     size: int
     etag: str
     created: datetime

@@ -9,7 +9,7 @@ from typing import Any
 from dandi_mirror import digests
 from dandi_mirror.embedded.store.assets import Asset
 from dandi_mirror.embedded.store.blobs import ETAG, SHA256, Blob, PendingUpload, Zarr
-from dandi_mirror.embedded.store.holder import Holder
+from dandi_mirror.embedded.store.identity import DandisetIdentity
 from dandi_mirror.embedded.store.instance import Instance
 
 
@@ -123,7 +123,7 @@ class Catalog(Instance):
         return sha256
 
     def add_zarr(
-        self, holder: Holder, name: str, *, size: int, checksum: str | None, zarr_id: str | None = None
+        self, holder: DandisetIdentity, name: str, *, size: int, checksum: str | None, zarr_id: str | None = None
     ) -> Zarr:
         """Add a Zarr without files to a Dandiset."""
         with self.lock:

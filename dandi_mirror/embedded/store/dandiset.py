@@ -13,12 +13,12 @@ from dandi_mirror.embedded.store import publishing
 from dandi_mirror.embedded.store.assets import Asset
 from dandi_mirror.embedded.store.blobs import Blob, Zarr
 from dandi_mirror.embedded.store.catalog import Catalog
-from dandi_mirror.embedded.store.holder import OPEN, Holder
+from dandi_mirror.embedded.store.identity import OPEN, DandisetIdentity
 from dandi_mirror.embedded.store.making import made, own, recorded_source, replayed
 from dandi_mirror.embedded.store.versions import DRAFT, Version
 
 
-class Dandiset(Holder):
+class Dandiset(DandisetIdentity):
     """One Dandiset: its draft and its published versions."""
 
     archive: Catalog
@@ -51,7 +51,7 @@ class Dandiset(Holder):
         return str(contacts[0].get("name", "")) if contacts else ""
 
     def active_uploads(self) -> int:
-        """As in :class:`Holder`."""
+        """As in :class:`DandisetIdentity`."""
         return sum(upload.dandiset is self for upload in self.archive.uploads.values())
 
     # --- assets

@@ -9,11 +9,11 @@ from dandi_mirror.embedded.rules.values import moment
 from dandi_mirror.embedded.store.assets import COMPUTED, CONTEXT, PUBLISHED, Asset
 from dandi_mirror.embedded.store.blobs import ZARR_CHECKSUM, Blob, Zarr
 from dandi_mirror.embedded.store.catalog import Catalog
-from dandi_mirror.embedded.store.holder import Holder
+from dandi_mirror.embedded.store.identity import DandisetIdentity
 
 
 def made(
-    dandiset: Holder,
+    dandiset: DandisetIdentity,
     path: str,
     source: Blob | Zarr | None,
     metadata: Any,
@@ -37,7 +37,7 @@ def made(
     return Asset(asset_id or archive.new_id(), dandiset, path, source, now, now, metadata)
 
 
-def replayed(dandiset: Holder, row: Mapping[str, Any], source: Blob | Zarr, *, verbatim: bool) -> Asset:
+def replayed(dandiset: DandisetIdentity, row: Mapping[str, Any], source: Blob | Zarr, *, verbatim: bool) -> Asset:
     """An asset from a recorded entry of a listing."""
     metadata = row.get("metadata", {})
     known = recorded_digest(row)
@@ -50,7 +50,7 @@ def replayed(dandiset: Holder, row: Mapping[str, Any], source: Blob | Zarr, *, v
     return Asset(row["asset_id"], dandiset, row["path"], source, created, modified, metadata, computed)
 
 
-def recorded_source(archive: Catalog, dandiset: Holder, row: Mapping[str, Any]) -> Blob | Zarr:
+def recorded_source(archive: Catalog, dandiset: DandisetIdentity, row: Mapping[str, Any]) -> Blob | Zarr:
     """The blob or Zarr that a recorded entry names; made from the record if the archive does not know it."""
     known = recorded_digest(row)
     if row.get("zarr"):

@@ -9,7 +9,7 @@ from typing import Any
 from dandi_mirror.embedded.rules.names import version_name
 from dandi_mirror.embedded.rules.refusals import Refused
 from dandi_mirror.embedded.rules.values import metadata_time
-from dandi_mirror.embedded.store.holder import Holder
+from dandi_mirror.embedded.store.identity import DandisetIdentity
 from dandi_mirror.embedded.store.versions import Version
 
 
@@ -63,7 +63,7 @@ def publish(
     return version
 
 
-def _activity(dandiset: Holder, now: datetime) -> dict[str, Any]:
+def _activity(dandiset: DandisetIdentity, now: datetime) -> dict[str, Any]:
     """``publishedBy`` and ``datePublished``."""
     archive, when = dandiset.archive, metadata_time(now)
     software = {

@@ -8,7 +8,7 @@ from dandi_mirror import digests
 from dandi_mirror.embedded.rules.refusals import Refused
 from dandi_mirror.embedded.store.blobs import Blob, PendingUpload, blob_key
 from dandi_mirror.embedded.store.catalog import Catalog
-from dandi_mirror.embedded.store.holder import Holder
+from dandi_mirror.embedded.store.identity import DandisetIdentity
 
 _BODY = (
     '<?xml version="1.0" encoding="UTF-8"?><CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
@@ -16,7 +16,7 @@ _BODY = (
 _PART = "<Part><PartNumber>{}</PartNumber><ETag>{}</ETag></Part>"
 
 
-def begin(archive: Catalog, dandiset: Holder, size: int, etag: str) -> dict[str, Any]:
+def begin(archive: Catalog, dandiset: DandisetIdentity, size: int, etag: str) -> dict[str, Any]:
     """Begin an upload: its id, and the parts with their presigned URLs.
 
     Raises:

@@ -14,7 +14,7 @@ from dandi_mirror.embedded.rules.refusals import Refused
 from dandi_mirror.embedded.rules.values import metadata_time, moment
 from dandi_mirror.embedded.store.assets import CONTEXT, Asset
 from dandi_mirror.embedded.store.folders import Folder, summary, tree
-from dandi_mirror.embedded.store.holder import Holder
+from dandi_mirror.embedded.store.identity import DandisetIdentity
 
 DRAFT = "draft"
 COMPUTED = {"id", "url", "access", "version", "@context", "citation", "identifier", "repository"}
@@ -34,7 +34,7 @@ class AssetTotals(NamedTuple):
 class Version:
     """The draft or a published version.  ``version`` is its name in URLs, ``name`` the Dandiset's title."""
 
-    def __init__(self, dandiset: Holder, version: str, created: datetime, metadata: dict[str, Any]) -> None:
+    def __init__(self, dandiset: DandisetIdentity, version: str, created: datetime, metadata: dict[str, Any]) -> None:
         self.dandiset = dandiset
         self.version = version
         self.number = dandiset.archive.count_up()

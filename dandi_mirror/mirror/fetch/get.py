@@ -21,7 +21,7 @@ from dandi_mirror.archive.http.environment import refuse_request
 from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.mirror.contents.selection import FileSelection, meets, nearest, pick_within, select
 from dandi_mirror.repo.annex import content, objects, settings
-from dandi_mirror.repo.annex.clone import Clone, KeyFacts, Tracked, copies
+from dandi_mirror.repo.annex.clone import Clone, KeyLocations, Tracked, copies
 from dandi_mirror.repo.annex.content import AnnexedFile
 from dandi_mirror.repo.annex.logs import embargo_remote
 from dandi_mirror.text import redacted
@@ -163,7 +163,7 @@ class _Download:
         self._files: dict[str, list[Tracked]] = {}
         for file in choice.missing:
             self._files.setdefault(file.key, []).append(file)
-        self._facts: Mapping[str, KeyFacts] = dict(clone.facts(self._files))
+        self._facts: Mapping[str, KeyLocations] = dict(clone.facts(self._files))
         self._neighbours = settings.local_remotes(clone.config)
         self._arrived: list[objects.FetchedContent] = []
         self._placed: list[str] = []

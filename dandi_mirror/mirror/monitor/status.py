@@ -13,7 +13,7 @@ from dandi_mirror.mirror.state.damage import damage_of
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.members import NotAMember
 from dandi_mirror.mirror.state.options import Options
-from dandi_mirror.mirror.state.remembered import Remembered, draft_of, row_key
+from dandi_mirror.mirror.state.remembered import RememberedDandiset, draft_of, row_key
 from dandi_mirror.mirror.sync.filters import Rules
 from dandi_mirror.model import DandisetRow, Finding, Kind, is_version_id, spell_time
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
@@ -131,14 +131,14 @@ class _GitState:
     edits: int
 
 
-def _git_state(dataset: Dataset, last: Remembered | None) -> _GitState:
+def _git_state(dataset: Dataset, last: RememberedDandiset | None) -> _GitState:
     tags = [ref for ref in dataset.refs() if is_version_id(ref.removeprefix(TAGS))]
     dataset.unmerged(None)  # it reads the objects of all tags
     return _GitState(len(tags), _branch(dataset, last), len(dataset.edits()))
 
 
 def _compared(
-    state: _GitState, last: Remembered | None, findings: tuple[Finding, ...], dandiset: str, ask: Ask | None
+    state: _GitState, last: RememberedDandiset | None, findings: tuple[Finding, ...], dandiset: str, ask: Ask | None
 ) -> Status:
     row = None
     word = None
@@ -203,17 +203,17 @@ def words(mirror: Mirror) -> dict[str, int]:
     return counts
 
 
-def _branch(dataset: Dataset, last: Remembered | None) -> str:
+def _branch(dataset: Dataset, last: RememberedDandiset | None) -> str:
     """Return the commit of the branch that the sync keeps; empty if there is none yet."""
     kept = Options(versions=last.versions).branch if last and last.versions else dataset.head_branch()
     return dataset.ref(f"refs/heads/{kept}") or ""
 
 
-def _findings(mirror: Mirror, dandiset: str, last: Remembered | None) -> tuple[Finding, ...]:
+def _findings(mirror: Mirror, dandiset: str, last: RememberedDandiset | None) -> tuple[Finding, ...]:
     return (*(last.findings if last else ()), *missing_content(mirror, dandiset))
 
 
-def _word(last: Remembered | None, findings: Iterable[Finding], row: DandisetRow | None, branch: str) -> Word:
+def _word(last: RememberedDandiset | None, findings: Iterable[Finding], row: DandisetRow | None, branch: str) -> Word:
     kinds = {finding.kind for finding in findings}
     if Kind.ALARM in kinds:
         return Word.ALARM
@@ -238,11 +238,11 @@ def _word(last: Remembered | None, findings: Iterable[Finding], row: DandisetRow
     return Word.VANISHED if Kind.VANISHED in kinds else Word.CURRENT
 
 
-def _mirrored_as(last: Remembered, row: DandisetRow) -> bool:
+def _mirrored_as(last: RememberedDandiset, row: DandisetRow) -> bool:
     """Whether the last sync mirrored it with the same embargo status."""
     return draft_of(last.row).embargo_status == row.embargo_status and not last.absent
 
 
-def _is_emptied(last: Remembered, row: DandisetRow) -> bool:
+def _is_emptied(last: RememberedDandiset, row: DandisetRow) -> bool:
     follows = bool(last.versions) and Options(versions=last.versions).branch == "draft"
     return follows and row.draft.asset_count == 0 and draft_of(last.row).asset_count > 0

@@ -17,7 +17,7 @@ from dandi_mirror.mirror.state import sqlite_cache
 from dandi_mirror.mirror.state.remembered import (
     Failure,
     Memory,
-    Remembered,
+    RememberedDandiset,
     failure_json,
     findings_json,
     remembered_of,
@@ -45,7 +45,7 @@ class Index:
         """The path, to be shown."""
         return str(self._path)
 
-    def get(self, dandiset: str) -> Remembered | None:
+    def get(self, dandiset: str) -> RememberedDandiset | None:
         """What is remembered of a Dandiset; None also if the file is missing, spoilt or not ours."""
         return self._read("WHERE id = ?", [dandiset]).dandisets.get(dandiset)
 
@@ -67,7 +67,7 @@ class Index:
         except (sqlite3.DatabaseError, ValueError):
             return Memory(spoilt=True)
 
-    def put(self, dandiset: str, facts: Remembered) -> None:
+    def put(self, dandiset: str, facts: RememberedDandiset) -> None:
         """Remember a Dandiset that a sync has completed; what was registered of it stays.
 
         Raises:
@@ -75,7 +75,7 @@ class Index:
         """
         self.restore({dandiset: facts})
 
-    def restore(self, dandisets: Mapping[str, Remembered]) -> None:
+    def restore(self, dandisets: Mapping[str, RememberedDandiset]) -> None:
         """Remember Dandisets as by :meth:`put`, all or none.
 
         Raises:
@@ -137,7 +137,7 @@ def _text(content: bytes) -> str:
     return content.decode(errors="replace")
 
 
-def _checked(rows: sqlite3.Cursor) -> Iterator[tuple[str, Remembered]]:
+def _checked(rows: sqlite3.Cursor) -> Iterator[tuple[str, RememberedDandiset]]:
     for dandiset, *values in rows:
         if facts := remembered_of(dandiset, dict(zip(_READ[1:], values, strict=True))):
             yield dandiset, facts
@@ -152,6 +152,6 @@ def _make(database: sqlite3.Connection) -> None:
     database.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
-def _values(dandiset: str, facts: Remembered) -> list[Any]:
+def _values(dandiset: str, facts: RememberedDandiset) -> list[Any]:
     findings = findings_json(facts.findings)
     return [dandiset, *facts[:4], findings, facts.verified, facts.content_hosts]

@@ -12,13 +12,13 @@ import orjson
 from dandi_mirror.errors import DiskError
 from dandi_mirror.files.own import own_path
 from dandi_mirror.mirror.state.index import SCHEMA
-from dandi_mirror.mirror.state.remembered import Remembered, remembered_of
+from dandi_mirror.mirror.state.remembered import RememberedDandiset, remembered_of
 
 NAME = "dandi-mirror-sync.json"
 _KEPT = ("row", "versions", "branch", "hosts", "verified", "content_hosts")
 
 
-def write(git_dir: Path, facts: Remembered) -> None:
+def write(git_dir: Path, facts: RememberedDandiset) -> None:
     """Write the file of a dataset; if a power cut spoils it, the next run does without.
 
     Raises:
@@ -39,7 +39,7 @@ def forget(git_dir: Path, dandiset: str) -> None:
             own_path(git_dir / NAME).unlink()
 
 
-def read(git_dir: Path, dandiset: str) -> Remembered | None:
+def read(git_dir: Path, dandiset: str) -> RememberedDandiset | None:
     """What the file says; None if it is missing, spoilt, of another Dandiset or of a release with another schema."""
     try:
         facts = orjson.loads(own_path(git_dir / NAME).read())

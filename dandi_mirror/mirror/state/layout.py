@@ -16,7 +16,7 @@ from dandi_mirror.mirror.state import last_sync
 from dandi_mirror.mirror.state.asset_cache import AssetCache
 from dandi_mirror.mirror.state.index import Index
 from dandi_mirror.mirror.state.members import check_place
-from dandi_mirror.mirror.state.remembered import Failure, Memory, Remembered
+from dandi_mirror.mirror.state.remembered import Failure, Memory, RememberedDandiset
 from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo.git import lock
 from dandi_mirror.repo.git.dataset import Dataset
@@ -68,7 +68,7 @@ class Mirror:
         """What the mirror remembers of all Dandisets."""
         return Index(self.own / "index.sqlite")
 
-    def remember(self, dandiset: str, facts: Remembered) -> None:
+    def remember(self, dandiset: str, facts: RememberedDandiset) -> None:
         """Remember a Dandiset that a sync has completed, in its dataset and in the index.
 
         Raises:

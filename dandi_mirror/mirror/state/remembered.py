@@ -24,7 +24,7 @@ _AGAIN = frozenset({Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE})
 """Kinds that another look may settle."""
 
 
-class Remembered(NamedTuple):
+class RememberedDandiset(NamedTuple):
     """What the last complete sync of one Dandiset saw and left; a tuple, because thousands are made on every run."""
 
     row: str
@@ -68,7 +68,7 @@ class Failure:
 class Memory:
     """Everything that the index remembers."""
 
-    dandisets: Mapping[str, Remembered] = field(default_factory=dict)
+    dandisets: Mapping[str, RememberedDandiset] = field(default_factory=dict)
     head: str = ""
     """The superdataset's commit after the last run that wrote to it."""
     left_alone: str = ""
@@ -77,7 +77,7 @@ class Memory:
     """Whether the file exists and cannot be read, as one with a corrupt page."""
 
 
-NOTHING = Remembered("", "", "", "", ())
+NOTHING = RememberedDandiset("", "", "", "", ())
 """What is remembered of a Dandiset that no sync has completed."""
 
 
@@ -139,8 +139,8 @@ def failure_json(failure: Failure) -> str:
     return json.dumps(asdict(failure))
 
 
-def remembered_of(dandiset: object, facts: Mapping[str, object]) -> Remembered | None:
-    """What a file says of a Dandiset, by the names of the fields of :class:`Remembered`.
+def remembered_of(dandiset: object, facts: Mapping[str, object]) -> RememberedDandiset | None:
+    """What a file says of a Dandiset, by the names of the fields of :class:`RememberedDandiset`.
 
     ``findings`` and ``failure`` are JSON or what it stands for.  None if any part is not as a run writes it.
     """
@@ -159,7 +159,9 @@ def remembered_of(dandiset: object, facts: Mapping[str, object]) -> Remembered |
         return None
     # a sync does not write this part anew, but the superdataset's next commit does
     registered = registered if _COMMIT.fullmatch(registered) else ""
-    return Remembered(row, versions, branch, hosts, findings, float(verified), failure, registered, content_hosts)
+    return RememberedDandiset(
+        row, versions, branch, hosts, findings, float(verified), failure, registered, content_hosts
+    )
 
 
 def _is_row(dandiset: str, row: str) -> bool:

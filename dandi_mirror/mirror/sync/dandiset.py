@@ -28,7 +28,7 @@ from dandi_mirror.mirror.format.record_spool import Spool
 from dandi_mirror.mirror.state.damage import check_superdataset, damage_of
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
-from dandi_mirror.mirror.state.remembered import NOTHING, Failure, Remembered, hosts_key, published_in, row_key
+from dandi_mirror.mirror.state.remembered import NOTHING, Failure, RememberedDandiset, hosts_key, published_in, row_key
 from dandi_mirror.mirror.sync import messages
 from dandi_mirror.mirror.sync.context import SyncContext
 from dandi_mirror.mirror.sync.steps import bring_up_to_date
@@ -147,7 +147,7 @@ def without_collection() -> Iterator[None]:
 
 
 def nothing_to_do(
-    mirror: Mirror, row: DandisetRow, then: Remembered | None, options: Options, dandiset: str
+    mirror: Mirror, row: DandisetRow, then: RememberedDandiset | None, options: Options, dandiset: str
 ) -> Report | None:
     """The report of a Dandiset that is as the last complete sync left it; None if there may be something to do."""
     if then is None or then.absent or then.row != row_key(row):
@@ -155,7 +155,7 @@ def nothing_to_do(
     return unchanged_report(mirror, then, options, dandiset)
 
 
-def unchanged_report(mirror: Mirror, then: Remembered, options: Options, dandiset: str) -> Report | None:
+def unchanged_report(mirror: Mirror, then: RememberedDandiset, options: Options, dandiset: str) -> Report | None:
     """The report of a Dandiset that needs no sync as long as the archive lists it as before; starts no git.
 
     None if there may be something to do all the same.
@@ -202,7 +202,7 @@ def _sync(archive: Archive, mirror: Mirror, task: Task) -> Report:
     return replace(report, exit_code=_exit_code(report.findings))
 
 
-def needed_mode(options: Options, then: Remembered | None) -> str:
+def needed_mode(options: Options, then: RememberedDandiset | None) -> str:
     """How much a sync has to read, given what the last complete one left; at least what the options ask for."""
     if then is None:
         return options.mode
@@ -213,13 +213,13 @@ def needed_mode(options: Options, then: Remembered | None) -> str:
     return "force" if then.absent and options.mode == "auto" else options.mode
 
 
-def dropped_hosts(instance: Instance, options: Options, then: Remembered | None) -> frozenset[str]:
+def dropped_hosts(instance: Instance, options: Options, then: RememberedDandiset | None) -> frozenset[str]:
     """The hosts of content that the settings named at the last sync and that are not admitted any more."""
     hosts = ContentHosts(instance, options.hosts)
     return frozenset(host for host in (then or NOTHING).content_hosts.split() if not hosts.admit(f"https://{host}/x"))
 
 
-def _note_absence(mirror: Mirror, task: Task, then: Remembered | None, kind: Kind) -> Report:
+def _note_absence(mirror: Mirror, task: Task, then: RememberedDandiset | None, kind: Kind) -> Report:
     """Keep everything, and report once why the archive does not give the Dandiset any more."""
     then = then or NOTHING
     options, finding = task.options, Finding("", "", kind, _ABSENT[kind])

@@ -11,7 +11,7 @@ from dataclasses import replace
 from dandi_mirror.errors import TemporaryError
 from dandi_mirror.mirror.format.record_reader import lines
 from dandi_mirror.mirror.format.records import is_part
-from dandi_mirror.mirror.state.remembered import Failure, Remembered, hosts_key, row_key
+from dandi_mirror.mirror.state.remembered import Failure, RememberedDandiset, hosts_key, row_key
 from dandi_mirror.mirror.sync.archive_state import ArchiveState, cache_key, read_archive, registered_hosts
 from dandi_mirror.mirror.sync.context import SyncContext
 from dandi_mirror.mirror.sync.dataset_state import DatasetState, alarm_finding, read_state
@@ -89,7 +89,11 @@ def _eager_logs(sync: SyncContext, row: DandisetRow) -> AbstractContextManager[E
 
 
 def _write(
-    sync: SyncContext, state: DatasetState, archive: ArchiveState, then: Remembered | None, eager: EagerLogs | None
+    sync: SyncContext,
+    state: DatasetState,
+    archive: ArchiveState,
+    then: RememberedDandiset | None,
+    eager: EagerLogs | None,
 ) -> list[Finding]:
     """Write everything that is new; a finding for each version whose tag differs from the archive."""
     dataset = sync.dataset
@@ -141,6 +145,7 @@ def _bring_work_tree(sync: SyncContext, state: DatasetState, archive: ArchiveSta
     """Check out the new state and set git-annex up; a finding if local edits keep the work tree as it is."""
     dataset, name = sync.dataset, sync.options.branch
     description = f"mirror of {sync.instance.identifier(sync.dandiset)}"
+    findings: list[Finding] = []
     with ThreadPoolExecutor(2, thread_name_prefix="beside") as pool:
         beside = [pool.submit(_store_cache, sync, archive, commit)]
         # while git writes a first work tree, git-annex has as much to do with its branch
@@ -149,7 +154,7 @@ def _bring_work_tree(sync: SyncContext, state: DatasetState, archive: ArchiveSta
         try:
             worktree.update_worktree(dataset, name, state.branch, left=worktree.OTHER[name])
         except worktree.WorktreeBlocked as blocked:
-            findings = [Finding(name, "", Kind.WORKTREE, f"the work tree was left alone: {blocked}")]
+            findings.append(Finding(name, "", Kind.WORKTREE, f"the work tree was left alone: {blocked}"))
     for done in beside:
         done.result()
     if dataset.head_branch() == name and not is_set_up(dataset):
@@ -163,11 +168,11 @@ def _store_cache(sync: SyncContext, archive: ArchiveState, commit: str) -> None:
         cache.store(cache_key(sync, commit), archive.branch.listing.assets, archive.cached)
 
 
-def _remember(sync: SyncContext, archive: ArchiveState, report: Report, then: Remembered | None) -> None:
+def _remember(sync: SyncContext, archive: ArchiveState, report: Report, then: RememberedDandiset | None) -> None:
     # a sync without the cache has read everything
     in_full = sync.options.mode != "auto" or not archive.cached
     verified = then.verified if then and not in_full else 0.0
-    facts = Remembered(
+    facts = RememberedDandiset(
         row_key(archive.row), sync.options.versions, report.commit, registered_hosts(archive),
         tuple(report.findings), verified or time.time(), content_hosts=hosts_key(sync.options.hosts),
     )  # fmt: skip

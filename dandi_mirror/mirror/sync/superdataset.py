@@ -9,7 +9,7 @@ from dandi_mirror.errors import IntegrityError, MirrorError
 from dandi_mirror.mirror.format.tree import datalad_config
 from dandi_mirror.mirror.state.damage import superdataset_damage
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.mirror.state.remembered import Memory, Remembered, draft_of
+from dandi_mirror.mirror.state.remembered import Memory, RememberedDandiset, draft_of
 from dandi_mirror.mirror.sync import messages
 from dandi_mirror.model import Finding, Instance, Kind, Report, parse_time
 from dandi_mirror.repo.git.process import DamagedError, GitError
@@ -85,7 +85,7 @@ def _register(instance: Instance, mirror: Mirror) -> str:
     return reason
 
 
-def _message(moved: Mapping[str, Remembered], held: Mapping[str, str]) -> str:
+def _message(moved: Mapping[str, RememberedDandiset], held: Mapping[str, str]) -> str:
     lines = [_line(dandiset, then, dandiset not in held) for dandiset, then in sorted(moved.items())]
     if len(lines) == 1:
         return f"{lines[0]}\n"
@@ -98,6 +98,6 @@ def _message(moved: Mapping[str, Remembered], held: Mapping[str, str]) -> str:
     return "\n".join([subject, "", *lines[:NAMED], *more]) + "\n"
 
 
-def _line(dandiset: str, then: Remembered, new: bool) -> str:
+def _line(dandiset: str, then: RememberedDandiset, new: bool) -> str:
     name = messages.one_line(draft_of(then.row).name)
     return f"{dandiset}: {name}" + (" (new)" if new else "")

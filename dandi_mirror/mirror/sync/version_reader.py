@@ -1,4 +1,7 @@
-"""Read a version from the archive: its assets, admitted or refused, in a listing that did not change meanwhile."""
+"""Read a version from the archive: its record, with its DOI if it is published, and its assets, admitted or refused.
+
+A listing is believed only if it did not change while it was read.
+"""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Tracked:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyFacts:
+class KeyLocations:
     """What the git-annex branch records about a key."""
 
     urls: tuple[str, ...]
@@ -190,7 +190,7 @@ class Clone:
         """Whether the content of a key is present."""
         return os.path.exists(self.object_path(key))  # noqa: PTH110
 
-    def facts(self, keys: Iterable[str]) -> Iterator[tuple[str, KeyFacts]]:
+    def facts(self, keys: Iterable[str]) -> Iterator[tuple[str, KeyLocations]]:
         """Each key with what the git-annex branch records about it."""
         if not (keys := list(keys)):
             return
@@ -205,7 +205,7 @@ class Clone:
             # embargoed content comes from the API alone
             begin = "" if WEB in there else f"{api}/assets/"
             known = (text for text, is_there in present(url).items() if is_there and text.startswith(begin))
-            yield key, KeyFacts(tuple(known) if there & {WEB, closed} else (), there)
+            yield key, KeyLocations(tuple(known) if there & {WEB, closed} else (), there)
 
     def locations(self, paths: Sequence[str]) -> dict[str, bytes]:
         """Location logs by path.  A log that was read before is read again only if the branch has moved."""

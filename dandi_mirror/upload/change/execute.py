@@ -18,7 +18,7 @@ from dandi_mirror.upload.change.plan import Action, UploadPlan, UploadStep, in_o
 from dandi_mirror.upload.change.register import AssetChange, AssetRemoval, Registered, Unregistered, register
 from dandi_mirror.upload.checks import Checks
 from dandi_mirror.upload.read.worker import Worker
-from dandi_mirror.upload.send.send import send_blobs
+from dandi_mirror.upload.send.send_files import send_blobs
 from dandi_mirror.upload.send.types import SendMeter, Sent, SourceFile, Unsent
 
 _COMPUTED = frozenset(

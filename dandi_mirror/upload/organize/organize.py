@@ -24,8 +24,8 @@ from dandi_mirror.upload.organize import placing
 from dandi_mirror.upload.organize.naming import NwbFacts, OrganizeStep
 from dandi_mirror.upload.organize.placing import SourceState
 from dandi_mirror.upload.organize.sources import HARDLINK, MOVE, SYMLINK, check_step, targets
-from dandi_mirror.upload.read.reader import FileError
 from dandi_mirror.upload.read.worker import Worker
+from dandi_mirror.upload.read.worker_process import FileError
 
 _BATCH = 50
 """Files that one git-annex adds, and whose sources are deleted together."""

@@ -14,7 +14,7 @@ from dandi_mirror.errors import DiskError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.files.target import InTheWay, TargetFolder
 from dandi_mirror.repo.git.files import FileStamp, stamp_of
-from dandi_mirror.upload.read.reader import FileError
+from dandi_mirror.upload.read.worker_process import FileError
 
 _PIECE = 1 << 20
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}

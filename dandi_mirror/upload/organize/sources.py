@@ -18,8 +18,8 @@ from dandi_mirror.upload.organize.naming import (
     nameable,
     steps,
 )
-from dandi_mirror.upload.read.reader import FileError
 from dandi_mirror.upload.read.worker import Worker
+from dandi_mirror.upload.read.worker_process import FileError
 
 COPY, MOVE, HARDLINK, SYMLINK = "copy", "move", "hardlink", "symlink"
 

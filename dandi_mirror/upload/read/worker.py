@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from dandi_mirror.errors import UsageError
-from dandi_mirror.upload.read.reader import FileError, Limits, WorkerProcess, WornOut
+from dandi_mirror.upload.read.worker_process import FileError, Limits, WorkerProcess, WornOut
 
 _WORTH_A_PROCESS = 5
 """Files; to start a process takes longer than to read a few."""

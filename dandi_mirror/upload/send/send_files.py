@@ -17,7 +17,7 @@ from dandi_mirror.archive.http.session import Session
 from dandi_mirror.errors import CredentialsError, DiskError, MirrorError, TemporaryError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.upload.send.journal import sweep
-from dandi_mirror.upload.send.sending import Sending
+from dandi_mirror.upload.send.send_file import Sending
 from dandi_mirror.upload.send.types import SendContext, SendingStopped, SendMeter, Sent, SourceFile, Unsent
 
 JOBS = AT_ONCE

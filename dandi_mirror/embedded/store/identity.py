@@ -14,7 +14,7 @@ EMBARGO = timedelta(days=2 * 365)
 """How long an embargo lasts if the owner gives no end."""
 
 
-class Holder(ABC):
+class DandisetIdentity(ABC):
     """A Dandiset as the records below it see it; the one subclass is ``Dandiset``."""
 
     archive: Instance

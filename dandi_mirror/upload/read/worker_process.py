@@ -23,7 +23,7 @@ from dandi_mirror.repo.git.process import adopt, child_environment
 
 LOG = logging.getLogger("dandi_mirror")
 
-PROGRAM = "dandi_mirror.upload.read.inside"
+PROGRAM = "dandi_mirror.upload.read.worker_program"
 STARTING = 120.0
 """Seconds in which dandi must be imported."""
 LONGEST_ANSWER = 32 << 20
