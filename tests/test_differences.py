@@ -96,7 +96,7 @@ def test_an_end_that_is_left_out_is_the_nearest(typed: str, ends: tuple[str, str
         (["diff", f"000123@{FIRST[:-1]}1..draft"], f"did you mean 000123@{FIRST}?"),
         (["diff", "000123@nonsense"], "nonsense is not a version"),
         (["diff", "000123@nonsense.."], f"it has {FIRST}, {SECOND}, draft"),
-        (["diff", f"000123@{FIRST}/sub-1"], "this takes a Dandiset or a version of it"),
+        (["diff", f"000123@{FIRST}/sub-1"], "name a Dandiset or a version of it"),
         (["diff", f"DANDI:000123/{FIRST}@{SECOND}.."], "names versions twice"),
         (["log", f"000123@{FIRST}"], "write 000123"),
         (["diff", "000123@--all..draft"], "it has"),

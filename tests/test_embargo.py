@@ -143,7 +143,7 @@ def test_workers_of_a_cluster_get_no_token_so_both_together_are_refused(
     closed: Dandiset, mirror: MirrorOfTest, token: dict[str, str]
 ) -> None:
     done = mirror.cli("sync", "--all", "--embargoed", "--scheduler", "tcp://127.0.0.1:1", env=token, code=2)
-    assert "workers are given no token" in done.stderr
+    assert "the workers of a cluster get no API key" in done.stderr
 
 
 def test_the_end_of_the_embargo_brings_s3_and_switches_the_remote_off(
@@ -259,7 +259,7 @@ def test_without_a_key_one_line_says_what_to_do(made: MirrorOfTest, tmp_path: Pa
     assert "Traceback" not in done.stdout + done.stderr
     assert with_token(made.server) == []
     stranger = run("git", "annex", "get", FILE, cwd=clone, code=1, env={variable: "f" * 40})
-    assert f"the owner of the key in {variable}" in stranger.stdout + stranger.stderr
+    assert f"the owner of the API key in {variable}" in stranger.stdout + stranger.stderr
 
 
 def test_a_drop_needs_the_archives_word(

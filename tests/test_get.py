@@ -20,7 +20,7 @@ from dandi_mirror.embedded import Archive, Request
 from dandi_mirror.repo.annex import objects
 from dandi_mirror.repo.annex.clone import Clone
 from tests.conftest import MirrorOfTest, run
-from tests.support.waiting import LONG, SOON, wait_until
+from tests.support.waiting import LONG, SOON
 
 SIZE = 1000
 
@@ -300,7 +300,7 @@ def test_a_full_disk_is_seen_before_anything_is_fetched(synced: MirrorOfTest, tm
     (clone / "sub-a" / "huge.nwb").symlink_to(target)
     run("git", "add", "sub-a", cwd=clone)
     done = run("dandi-mirror", "get", ".", cwd=clone, code=6)
-    assert "are free; make room" in done.stderr
+    assert "are free; free some space" in done.stderr
     assert asked(synced) == []
 
 
@@ -319,7 +319,6 @@ def test_an_interruption_keeps_what_is_complete(synced: MirrorOfTest, tmp_path: 
     command = [sys.executable, "-m", "dandi_mirror", "get", ".", "-J", "1"]
     child = subprocess.Popen(command, cwd=clone, stderr=subprocess.PIPE, text=True)
     assert hangs.wait(LONG)
-    wait_until(lambda: len(here(clone)) == 3)  # what came before is put in its place meanwhile
     began = time.monotonic()
     child.send_signal(signal.SIGINT)
     assert "what was complete is kept" in child.communicate()[1]

@@ -251,7 +251,7 @@ def test_an_unknown_site_says_where_its_api_is(server: Server) -> None:
 
 def test_nothing_is_followed_where_nobody_is_to_be_asked(server: Server, tmp_path: Path) -> None:
     done = run("dandi-mirror", "status", f"{server.origin}/a", "--offline", "-d", str(tmp_path), code=2)
-    assert "nothing is to be asked" in done.stderr
+    assert "cannot be resolved without the network" in done.stderr
     assert server.requests == []
 
 

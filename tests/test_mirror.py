@@ -110,14 +110,14 @@ def test_another_archive_does_not_replace_a_dandiset_of_the_same_id(archive: Arc
     assert mirror.refs() == before
 
 
-def test_a_dandiset_in_which_something_unexpected_happens_does_not_stop_the_others(
+def test_a_dandiset_whose_repository_is_damaged_does_not_stop_the_others(
     archive: Archive, mirror: MirrorOfTest
 ) -> None:
     seed(archive)
     archive.create_dandiset("000124", name="Other").add_asset("a.nwb", archive.add_blob(b"a"))
     mirror.sync()
     (mirror.path / "000123" / ".git" / "refs" / "heads" / "draft").write_bytes(b"")
-    done = mirror.cli("sync", "000123", "000124", code=1)
+    done = mirror.cli("sync", "000123", "000124", code=7)
     assert "000124  1 file" in done.stdout
     assert "Traceback" not in done.stderr
     assert "000123" in done.stderr

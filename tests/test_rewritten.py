@@ -65,8 +65,8 @@ def test_nothing_is_accepted_that_no_verification_has_shown(archive: Archive, mi
     _, before = rewritten(archive, mirror)
     said = mirror.cli("sync", "000123", "--accept-changed", VERSION, code=2).stderr
     assert "--mode verify" in said
-    assert "name that, too" in mirror.cli("sync", "--accept-changed", VERSION, code=2).stderr
-    assert "no published version" in mirror.cli("sync", "000123", "--accept-changed", "draft", code=2).stderr
+    assert "name it, too" in mirror.cli("sync", "--accept-changed", VERSION, code=2).stderr
+    assert "is not a published version" in mirror.cli("sync", "000123", "--accept-changed", "draft", code=2).stderr
     assert mirror.refs() == before
 
 

@@ -306,7 +306,7 @@ def test_a_dataset_that_cannot_be_read_is_named_and_keeps_nobody_from_the_others
     (made.path / "000123" / ".git" / "refs" / "heads" / "draft").write_text("0" * 39 + "1\n")
     out, err = ask(made, "search", "file_type:video")
     assert out.startswith("000200  ")
-    assert err.startswith("the search index does not have the newest of 000123: ")
+    assert err.startswith("the search index lacks the newest changes of 000123: ")
     assert err.count("\n") == 1
     made.git("update-ref", "-d", "refs/heads/draft")
     out, err = ask(made, "search", "file_type:nwb", "--limit", "1")

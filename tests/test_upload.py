@@ -447,7 +447,7 @@ def test_what_is_named_and_cannot_go_up_is_never_passed_over_in_silence(me: Pers
     assert "sub-0/typo.nwb: there is no such file, neither here nor in the arch" in upload("sub-0/typo.nwb", code=3)
     assert "dandiset.yaml: it is one of the dataset's own files" in upload("dandiset.yaml", code=3)
     assert "empty: there is no file in it" in upload("empty", code=3)
-    assert upload(FIRST, code=0).startswith("nothing to send: the archive has all of it as it is here\n")
+    assert upload(FIRST, code=0).startswith("nothing to send: the archive has all of it\n")
     for names in ((), ("sub-0",)):
         assert "left out, because git ignores them: a.dat, sub-0/b.dat" in upload(*names or (".",), code=0)
     assert me.writes() == []

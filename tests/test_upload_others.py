@@ -67,7 +67,7 @@ def test_edits_that_a_sync_left_behind_undo_nothing(
     mine.replace_asset(SECOND, archive.add_blob(b"theirs too"))
     assert kinds(mirror.sync()) == [(Kind.WORKTREE, "")]
     me.server.requests.clear()
-    with pytest.raises(PartError, match="move them away"):
+    with pytest.raises(PartError, match="move the edited files away"):
         me.upload()
     assert me.writes() == []
     (me.folder / FIRST).rename(me.folder / "aside.nwb")

@@ -1,14 +1,16 @@
-"""The words that CONTRIBUTING.md asks to avoid are in no page."""
+"""The words that CONTRIBUTING.md asks to avoid are in no page, and in no message, help text, docstring or comment."""
 
 from __future__ import annotations
 
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.pages import FENCE, PAGES, name, page, rows, words
+from tests.support.pages import FENCE, PAGES, TOP, name, page, rows, words
 
 GENERATED = {"docs/commands.md"}
 """Made from the help texts."""
@@ -37,6 +39,13 @@ def found_in(text: str) -> Iterator[str]:
 def test_no_page_has_a_word_to_avoid(path: Path) -> None:
     if name(path) not in GENERATED:
         assert not list(found_in(prose(path.read_text())))
+
+
+@pytest.mark.parametrize("path", sorted(TOP.glob("dandi_mirror/**/*.py")), ids=name)
+def test_no_message_help_text_docstring_or_comment_has_a_word_to_avoid(path: Path) -> None:
+    tokens = tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
+    texts = [token.string for token in tokens if token.type in {tokenize.STRING, tokenize.COMMENT}]
+    assert not [found for text in texts for found in found_in(text)]
 
 
 def test_a_word_to_avoid_would_be_found_where_it_is_prose() -> None:

@@ -223,7 +223,7 @@ def _answer(verb: str, service: str) -> dict[str, str | None]:
         return {"value": value, "backend": backend}
     except KeyringTrouble as error:
         wants = str(error) == _NOT_TYPED
-        return {"reason": "it wants its password, and there is no terminal" if wants else str(error)}
+        return {"reason": "it asks for its password, and there is no terminal" if wants else str(error)}
 
 
 if __name__ == "__main__":

@@ -58,6 +58,8 @@ class Display:
         self._spinner = Spinner("dots")
         self._task = self.bars.add_task("", files="", visible=False)
         self._label = ""
+        self.refresh: Callable[[], None] = lambda: None
+        """Draw it at once; a step may be over before the next regular time."""
 
     def __rich__(self) -> Group:
         """What is shown now."""
@@ -72,7 +74,7 @@ class Display:
         self._spinner.update(text=Text("  ".join(printable(word) for word in words), no_wrap=True, overflow="ellipsis"))
 
     def amount(self, label: str, name: str, files: tuple[int, int], done: int, size: int) -> None:
-        """Show a bar; ``label`` says of what, ``name`` is the current file, ``files`` how many are done of how many."""
+        """Show a bar; ``label`` is its title, ``name`` the current file, ``files`` how many are done of how many."""
         if label != self._label:
             self._label = label
             self.bars.reset(self._task)
@@ -105,7 +107,8 @@ def live() -> Iterator[Display]:
     console, shown = Console(stderr=True), Display()
     with ExitStack() as stack:
         # stdout may be a file: only lines that are written by `terminal` go above, and those of others on stderr
-        stack.enter_context(Live(shown, console=console, transient=True, redirect_stdout=False, refresh_per_second=8))
+        drawn = Live(shown, console=console, transient=True, redirect_stdout=False, refresh_per_second=8)
+        shown.refresh = stack.enter_context(drawn).refresh
         stack.enter_context(terminal.display(lambda text: console.out(text, highlight=False)))
         yield shown
 
@@ -132,6 +135,7 @@ class Transfer:
         self._words = words
         if self._shown:
             self._shown.doing(words)
+            self._shown.refresh()
 
     def show(self, moved: int) -> None:
         """Draw it, with so many bytes moved."""

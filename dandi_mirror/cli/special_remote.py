@@ -106,7 +106,7 @@ class Remote:
             )
         from dandi_mirror.workflows.tokens import nothing
 
-        return nothing(self._api, self._trouble, "it is under embargo, and there is no API key")
+        return nothing(self._api, self._trouble, "it is embargoed, and you have not logged in")
 
     # --- the requests of git-annex ------------------------------------------------------------------------------
 

@@ -1,1 +1,1 @@
-"""Files opened so that a link which somebody has put there leads nowhere else: the program's own, and the user's."""
+"""Open files so that no link leads elsewhere: the program's own files, and those below a folder of the user."""

@@ -19,7 +19,7 @@ DESCRIPTION = "dataset_description.json"
 ZARR_ENDINGS = (".zarr", ".ngff")
 ZARR_MARKS = frozenset({".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json"})
 """A folder with one of these files is a Zarr, whatever its name is."""
-ZARR = "it is part of a Zarr, and this release cannot send Zarrs; send it with the dandi client: dandi upload"
+ZARR = "it is a Zarr, and this release cannot send Zarrs; send it with the dandi client: dandi upload"
 """Why a Zarr is refused."""
 MEDIA = frozenset({".mp4", ".avi", ".wmv", ".mov", ".flv", ".mkv", ".png", ".jpg", ".jpeg", ".gif"})
 """Endings of videos and images that an NWB file may refer to."""

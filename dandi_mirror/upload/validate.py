@@ -38,7 +38,7 @@ _REMEDIES = {
     UNREADABLE: "write the file again; if it is just very large, allow more: --file-time, --file-memory",
 }
 _REMEDIES_BY_KIND = (
-    ("NWBI.", "see what nwbinspector says of it: https://nwbinspector.readthedocs.io/en/dev/best_practices/best_practices_index.html"),
+    ("NWBI.", "see what nwbinspector says about it: https://nwbinspector.readthedocs.io/en/dev/best_practices/best_practices_index.html"),
     ("pynwb.", "write the file again with a current pynwb or matnwb"),
     ("dandischema.", "the archive's record of the file lacks this: set it in the NWB file and write it again"),
     ("dandi.SOFTWARE_ERROR", "the archive's record cannot be made of it: read the message, and write the file again"),

@@ -78,7 +78,7 @@ def asked(instance: str, said: str | None, look: Callable[[Archive], Answer]) ->
             raise
     found, trouble = find(instance, ask_password=False)
     if not found:
-        raise nothing(instance, trouble, "it is under embargo, and there is no API key")
+        raise nothing(instance, trouble, "it is embargoed, and you have not logged in")
     return _asked(instance, found, said, look)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -101,7 +102,7 @@ class _Direct:
     api_url: str
 
 
-def _wanted() -> dict[str, object]:
+def _wanted() -> dict[str, Any]:
     digest = {"algorithm": "dandi:dandi-etag", "value": dandi_etag(CONTENT)}
     return {"dandiset": DANDISET, "contentSize": len(CONTENT), "digest": digest}
 

@@ -164,7 +164,7 @@ def test_a_sibling_that_cannot_be_stops_the_push_to_it_and_nothing_else(
     )
     mirror.cli("sync", "000123")
     shown = run("dandi-mirror", "config", "-d", str(mirror.path)).stdout
-    assert "sibling 'web': its name must be letters" in shown
+    assert "sibling 'web': use letters, digits and dashes for its name" in shown
     assert "sibling 'bad': its url must be" in shown
     assert "sibling 'web'" in mirror.cli("push", code=2).stderr
     assert "sibling 'bad'" in mirror.cli("push", "--to", "bad", code=2).stderr

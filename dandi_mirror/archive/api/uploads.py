@@ -187,7 +187,7 @@ def _join(session: Session, upload_id: str, parts: Sequence[tuple[int, str]]) ->
         return  # S3 had made it before, and the response was lost; the next request shows it
     except CredentialsError:
         # it is the URL that was refused, not a token
-        raise RequestRefused(f"the presigned URL that completes the upload has expired; {LATER}", 403) from None
+        raise RequestRefused(f"the presigned URLs of the upload have expired; {LATER}", 403) from None
     if b"<Error>" in content:
         # S3 may answer with 200 before it knows
         raise LostResponse(f"S3 could not make one object of the parts; {LATER}")

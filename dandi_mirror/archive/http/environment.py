@@ -49,7 +49,9 @@ def proxy_for(url: str) -> Proxy | None:
     from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
 
     value = select_proxy(url, get_environ_proxies(url))
-    return _parsed(prepend_scheme_if_needed(value, "http"), url) if value else None
+    # types-requests declares no types for this one
+    with_scheme: str = prepend_scheme_if_needed(value, "http") if value else ""  # type: ignore[no-untyped-call]
+    return _parsed(with_scheme, url) if value else None
 
 
 def refuse_request(url: str, allowed: Allowed) -> str | None:

@@ -57,6 +57,10 @@ def _show(name: str, value: object, source: str, form: str) -> None:
     if form == "json":
         output.print_json({"action": "config", "status": "ok", "name": name, "value": value, "source": source})
         return
+    if isinstance(value, dict) and value:
+        for key, facts in value.items():
+            say(f"sibling.{key:7} {facts['error'] or facts['url']:32} ({source})")
+        return
     value = str(value).lower() if isinstance(value, bool) else value
     shown = " ".join(value) if isinstance(value, tuple) else "" if value in (None, {}) else str(value)
     say(f"{name:15} {shown or '-':32} ({source})")

@@ -106,7 +106,7 @@ def _named(name: Name, mirror: Mirror, instance: str) -> Target:
     if name.zarr or name.entry:
         raise UsageError(f"datasets do not hold Zarrs yet; as plain files: dandi-mirror download {name.text}")
     if not name.dandiset:
-        raise UsageError(f"{name.text} does not say of which Dandiset it is; write its id, as 000004")
+        raise UsageError(f"{name.text} does not say which Dandiset it is in; write its id, as 000004")
     if name.asset or name.blob:
         raise UsageError(f"{name.text} is no file of a version by its path; name the path: {name.dandiset} PATH")
     here = Path.cwd().resolve()

@@ -124,7 +124,7 @@ def status_of(mirror: Mirror, dandiset: str, ask: Ask | None) -> Status:
 
 @dataclass(frozen=True, slots=True)
 class _GitState:
-    """What git says of a dataset."""
+    """What git says about a dataset."""
 
     versions: int
     branch: str

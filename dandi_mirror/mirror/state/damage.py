@@ -54,7 +54,7 @@ def check_superdataset(mirror: Mirror, dataset_id: str) -> None:
 
 
 def _missing(dataset: Dataset) -> str:
-    """What git says of an object that a branch or tag points to, and that is lost; empty if all are there."""
+    """What git says about an object that a branch or tag points to, and that is lost; empty if all are there."""
     try:
         git(dataset.path, "for-each-ref", "--format=%(objecttype)")
     except DamagedError as error:

@@ -140,7 +140,7 @@ def failure_json(failure: Failure) -> str:
 
 
 def remembered_of(dandiset: object, facts: Mapping[str, object]) -> RememberedDandiset | None:
-    """What a file says of a Dandiset, by the names of the fields of :class:`RememberedDandiset`.
+    """What a file says about a Dandiset, by the names of the fields of :class:`RememberedDandiset`.
 
     ``findings`` and ``failure`` are JSON or what it stands for.  None if any part is not as a run writes it.
     """

@@ -52,7 +52,7 @@ class Task:
     dandiset: str
     options: Options
     row: DandisetRow | None = None
-    """What the archive's list of Dandisets says of it, if the run has just read that list."""
+    """What the archive's list of Dandisets says about it, if the run has just read that list."""
     missing: bool = False
     """Whether a list of all Dandisets has just left it out, though it is mirrored."""
     until: float | None = None
@@ -125,7 +125,7 @@ def damage_named(mirror: Mirror, dandiset: str) -> Iterator[None]:
 
 
 def failed(dandiset: str, error: Exception) -> tuple[str, str, int]:
-    """What a report says of a failure: status, message and exit code."""
+    """What a report says about a failure: status, message and exit code."""
     logging.getLogger("dandi_mirror").debug("%s", dandiset, exc_info=error)
     if isinstance(error, MirrorError):
         status = "impossible" if isinstance(error, LockedError | CredentialsError) else "error"

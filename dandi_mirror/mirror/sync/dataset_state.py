@@ -26,7 +26,7 @@ class DatasetState:
     """The version whose files the branch has."""
     findings: tuple[Finding, ...] = ()
     message: str = ""
-    """What the report says of versions that the user accepts as the archive has them now."""
+    """What the report says about versions that the user accepts as the archive has them now."""
 
 
 def read_state(sync: SyncContext) -> DatasetState:

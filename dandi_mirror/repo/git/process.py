@@ -35,7 +35,7 @@ _DAMAGE = re.compile(
     r"|(?:reference|branch appears to be) broken|ignoring broken ref|inflate: data stream error",
     re.IGNORECASE,
 )
-"""What git says of objects, packs, refs, an index or settings that it cannot read as it wrote them."""
+"""What git says about objects, packs, refs, an index or settings that it cannot read as it wrote them."""
 _OTHER_OWNER = re.compile("dubious ownership")
 _LITTLE = 1 << 20
 """Bytes; with less free space than this, we blame a full disk for a failure."""

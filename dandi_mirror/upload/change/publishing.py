@@ -20,7 +20,7 @@ LONGEST_NOTES = 5000
 MOST_WAITING = 50
 """So many files the archive names that it still validates."""
 _AT_WORK = "asset is currently being validated"
-"""What the archive says of an asset, instead of an error, as long as it validates it."""
+"""What the archive says about an asset, instead of an error, as long as it validates it."""
 
 
 def obstacles(archive: Archive, row: DandisetRow, web: str) -> Iterator[str]:

@@ -96,7 +96,7 @@ class Worker:
         """The record of an asset as ``dandi upload`` makes it.
 
         ``path`` is its path in the Dandiset, whose top is ``root``; ``digests`` has ``dandi:dandi-etag``, and what else
-        the record shall hold; ``schema_version`` is the archive's: a newer record is brought down to it where that is
+        the record has to hold; ``schema_version`` is the archive's: a newer record is brought down to it where that is
         possible.
 
         Raises:
@@ -106,7 +106,7 @@ class Worker:
         return dict(self._ask("asset_metadata", asked))
 
     def nwb_facts(self, file: Path) -> dict[str, Any]:
-        """What an NWB file says of itself that its name is made of; and the media files that it refers to.
+        """What an NWB file says about itself that its name is made of; and the media files that it refers to.
 
         Keys: ``path`` as given, the fields of a name (``subject_id``, ``session_id``, …), ``object_id``, ``nd_types``,
         and ``media``: a list of ``id``, ``field`` and ``files`` (as they are written in the file).
@@ -119,7 +119,7 @@ class Worker:
     def nwb_names(self, facts: Sequence[Mapping[str, Any]], required: Sequence[str] = ()) -> dict[str, str]:
         """The name of each file: its ``path`` of :meth:`nwb_facts` → where it belongs in the Dandiset.
 
-        Names depend on what is named together, as dandi's do; ``required`` are fields that every name shall have.
+        Names depend on what is named together, as dandi's do; ``required`` are fields that every name must have.
 
         Raises:
             FileError: there are no names that tell the files apart.
@@ -135,7 +135,7 @@ class Worker:
         self._ask("rewrite_media", {"file": str(file), "media": [dict(one) for one in media]}, writes=True)
 
     def findings(self, file: Path, path: str, root: Path, *, present: bool = True) -> list[dict[str, Any]]:
-        """What ``dandi validate`` says of a file of the Dandiset at ``root``; of a BIDS dataset, by its description.
+        """What ``dandi validate`` says about a file of the Dandiset at ``root``; of a BIDS dataset, by its description.
 
         Each has ``severity`` (``INFO``, ``HINT``, ``WARNING``, ``ERROR``, ``CRITICAL``), ``id``, ``message``, ``path``
         (in the Dandiset), ``within`` (the place in the file, or empty), ``validator``, ``standard``.

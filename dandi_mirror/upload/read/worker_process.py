@@ -132,7 +132,7 @@ class WorkerProcess:
             pieces.append(piece)
             length += len(piece)
             if length > LONGEST_ANSWER:
-                raise FileError(f"what it says of itself is more than {LONGEST_ANSWER >> 20} MiB")
+                raise FileError(f"what it says about itself is more than {LONGEST_ANSWER >> 20} MiB")
         line, _, self._rest = b"".join(pieces).partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer

@@ -41,7 +41,7 @@ def main() -> bool:
         import dandi.files
         import dandi.metadata.nwb
 
-        # dandi reads what an NWB file says, and what its BIDS dataset says of it, one after the other (NWBBIDSAsset);
+        # dandi reads what an NWB file says, and what its BIDS dataset says about it, in turn (NWBBIDSAsset);
         # but its reader of NWB would ask for the dataset by itself, which asks that reader again, and so on
         dandi.metadata.nwb.find_bids_dataset_description = lambda *_: None
     except Exception as error:
