@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.embedded import Archive
+from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.process import git
 from dandi_mirror.repo.git.trust import Repository, UntrustedRepository, find_repository, programs_in, why_elsewhere
 from tests.conftest import MirrorOfTest, run
@@ -68,6 +69,33 @@ def test_a_work_tree_that_stands_in_the_settings_of_a_work_tree_is_refused_too(t
     (tmp_path / "a" / ".git" / "config.worktree").write_text(f"[core]\n\tworktree = {tmp_path}\n")
     with pytest.raises(UntrustedRepository, match=r"config\.worktree sets core\.worktree"):
         git(tmp_path / "a", "status")
+
+
+@pytest.mark.parametrize("journal", ["journal", "journal-private"])
+def test_a_journal_of_git_annex_that_is_a_link_is_refused_and_the_files_there_stay(
+    journal: str, archive: Archive, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    seed(archive)
+    mirror.sync()
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", str(mirror.path / "000123"), str(clone))
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "thesis.log").write_text("mine\n")
+    (clone / ".git" / "annex").mkdir(exist_ok=True)
+    (clone / ".git" / "annex" / journal).symlink_to(victim)
+    before = snapshot(victim)
+    done = run("dandi-mirror", "get", ".", cwd=clone, code=3)
+    assert f".git/annex/{journal} is a link" in done.stderr
+    assert snapshot(victim) == before
+
+
+def test_a_head_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    run("git", "init", "-q", str(tmp_path / "repository"))
+    head = tmp_path / "repository" / ".git" / "HEAD"
+    head.unlink()
+    os.mkfifo(head)
+    assert Dataset(tmp_path / "repository").head_branch() == ""
 
 
 def test_a_setting_that_names_the_folder_itself_is_no_harm(tmp_path: Path) -> None:

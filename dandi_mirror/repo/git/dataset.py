@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.files.opening import read_file
 from dandi_mirror.paths import is_own
 from dandi_mirror.repo.git import garbage
 from dandi_mirror.repo.git.disk import sync_to_disk
@@ -116,8 +117,8 @@ class Dataset:
         return read_ref(str(self.git_dir), name)
 
     def head_branch(self) -> str:
-        """The branch that HEAD names, whether that exists or not; empty if HEAD is detached."""
-        head = (self.git_dir / "HEAD").read_text().strip()
+        """The branch that HEAD names, whether that exists or not; empty if HEAD is detached, or is not a file."""
+        head = (read_file(self.git_dir / "HEAD") or b"").decode(errors="replace").strip()
         return head.removeprefix("ref: refs/heads/") if head.startswith("ref: refs/heads/") else ""
 
     def has_checked_out(self, commit: str) -> bool:

@@ -73,6 +73,8 @@ _WORKTREE = re.compile(rb"(?:^|\])[ \t\r]*worktree[ \t]*(?:=[ \t]*([^\n]*))?$", 
 """A setting ``worktree``, in whatever section: git takes it from ``[core]``."""
 
 
+_JOURNALS = ("annex/journal", "annex/journal-private")
+"""Folders whose files git-annex commits and then deletes."""
 _LARGEST = 4 << 20
 """Bytes of a file of settings."""
 
@@ -107,6 +109,9 @@ def find_repository(folder: Path) -> Repository | None:
 
 def why_elsewhere(found: Repository) -> str | None:
     """Why git would write files to another folder than that of the repository; None if it would not."""
+    for name in _JOURNALS:
+        if (found.git_dir / name).is_symlink():
+            return f".git/{name} is a link, so git-annex would take in and delete files of another folder"
     linked = (found.git_dir / "commondir").exists()  # a linked work tree ignores the shared setting
     for name in ("config.worktree",) if linked else ("config", "config.worktree"):
         for setting in _WORKTREE.finditer(_content(found.git_dir / name)):
