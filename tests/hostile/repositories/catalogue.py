@@ -14,6 +14,8 @@ Change = Callable[..., object]
 """Called with a :class:`Stage`; further arguments have what they need as their default."""
 BOTH = (CLONE, MIRROR)
 GITS = ("git config: ", "ref: ", "object: ", ".git: ")
+LEADING = {"object: alternates", ".git: a file that points elsewhere", "ref: the branch is a link"}
+"""Ways in which git itself reads another repository or file, in a ``.git`` that was unpacked; docs/security.md says so."""
 """Git itself may end at once where these are wrong, and says why; no command can do more than to repeat it."""
 
 
@@ -46,6 +48,8 @@ def add(
     assert name not in CATALOGUE, name
     if late and name.startswith(GITS):
         granted |= {"git does not read it"}
+    if name in LEADING:
+        granted |= {"a file elsewhere was opened"}
     CATALOGUE[name] = Mutation(name, kinds, change, late, granted)
 
 
