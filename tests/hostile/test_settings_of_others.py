@@ -186,3 +186,16 @@ def test_the_example_of_the_page_on_publishing_names_siblings_that_can_be(tmp_pa
         assert {name: sibling.error for name, sibling in siblings.items() if sibling.error} == {}
         found = found or {"www", "backup"} <= siblings.keys()
     assert found
+
+
+def test_a_sync_into_a_clone_is_refused_before_its_settings_count(
+    archive: Archive, mirror: MirrorOfTest, diary: Path, tmp_path: Path
+) -> None:
+    fill(archive, mirror)
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", str(mirror.path / "000123"), str(clone))
+    with serve(Archive(instance_name="EVIL")) as evil:
+        (clone / "dandi-mirror.toml").write_text(settings(diary, evil.api_url))
+        done = run("dandi-mirror", "sync", "000123", "-d", str(clone), code=2)
+    assert "is a clone of a Dandiset, not a mirror; name a mirror, or a new folder: -d DIR" in done.stderr
+    assert (evil.requests, diary.read_text()) == ([], MINE)

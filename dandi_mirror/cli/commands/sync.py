@@ -91,6 +91,7 @@ def command(
     deadline = _deadline(time_limit)
     names, mirror = naming.read_names(dandisets), Mirror(mirror_path.absolute())
     settings = naming.settings_for(mirror_path, names, needed=True, **flags)
+    mirror.superdataset.check_folder()
     selected = select(settings, mirror, names, everything, flags)
     check(selected, settings, accepted, scheduler)
     pace = Pace(settings.jobs, scheduler or "", settings.recheck_days, deadline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -45,6 +46,19 @@ class Superdataset:
         self.dataset = Dataset(path)
         self.path = path
 
+    def check_folder(self) -> None:
+        """Refuse what cannot be a mirror of any archive, before anything is asked or written.
+
+        Raises:
+            UsageError: it is a file, or a clone of a Dandiset.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path} is not a folder; name another one: -d DIR")
+        if os.path.lexists(self.path / "dandiset.yaml"):
+            raise UsageError(
+                f"{self.path} is a clone of a Dandiset, not a mirror; name a mirror, or a new folder: -d DIR"
+            )
+
     def check_is_ours(self, dataset_id: str) -> None:
         """Refuse a folder that holds something else or the mirror of another archive.
 
@@ -53,14 +67,13 @@ class Superdataset:
         Raises:
             UsageError: the folder cannot be a mirror of this archive.
         """
-        if not self.path.exists():
-            return
-        if not self.path.is_dir():
-            raise UsageError(f"{self.path} is not a folder; name another one: -d DIR")
+        self.check_folder()
         config = self._config()
         if config:
             if dataset_id not in config:
                 raise UsageError(f"{self.path} mirrors another archive; name the archive: -i NAME, or a folder: -d DIR")
+            return
+        if not self.path.exists():
             return
         # in this order, because the sync of another Dandiset may just be making our first folder
         strange = not all(_may_stand(entry) for entry in self.path.iterdir())

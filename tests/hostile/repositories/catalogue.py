@@ -15,7 +15,7 @@ Change = Callable[..., object]
 BOTH = (CLONE, MIRROR)
 GITS = ("git config: ", "ref: ", "object: ", ".git: ")
 LEADING = {"object: alternates", ".git: a file that points elsewhere", "ref: the branch is a link"}
-"""Ways in which git itself reads another repository or file, in a ``.git`` that was unpacked; docs/security.md says so."""
+"""Ways in which git itself reads another repository, in a ``.git`` that was unpacked; docs/security.md says so."""
 """Git itself may end at once where these are wrong, and says why; no command can do more than to repeat it."""
 
 
