@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -136,3 +137,14 @@ def test_a_submodule_as_git_makes_it_is_taken(held: MirrorOfTest, tmp_path: Path
     run("git", "-C", str(tmp_path / "clone"), "submodule", "update", "--init", "-q", "000123")
     assert (tmp_path / "clone" / "000123" / ".git").is_file()
     assert why_strange(str(tmp_path / "clone" / "000123")) == ""
+
+
+def test_a_get_installs_nothing_over_a_member_whose_git_folder_is_a_pipe(
+    archive: Archive, mirror: MirrorOfTest
+) -> None:
+    archive.create_dandiset("000123", name="Mice").add_asset("sub-a/sub-a.nwb", archive.add_blob(b"a"))
+    mirror.cli("sync", "000123")
+    shutil.rmtree(mirror.path / "000123" / ".git")
+    os.mkfifo(mirror.path / "000123" / ".git")
+    done = run("dandi-mirror", "get", "000123", "sub-a", cwd=mirror.path, code=2)
+    assert "000123/.git is not a git repository; move" in done.stderr

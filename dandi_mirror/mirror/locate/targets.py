@@ -118,7 +118,13 @@ def _named(name: Name, mirror: Mirror, instance: str) -> Target:
         return Target(around.folder, name.dandiset, name.version)
     folder = here / name.dandiset
     if not has and name.dandiset in mirror.registered() and here.is_relative_to(top := mirror.path.resolve()):
-        return Target(top / name.dandiset, name.dandiset, name.version, member_of=top)
+        member = top / name.dandiset
+        if os.path.lexists(member / ".git"):
+            raise UsageError(
+                f"{member}/.git is not a git repository; move {member} away, then: "
+                f"dandi-mirror sync {name.dandiset} -d {top}"
+            )
+        return Target(member, name.dandiset, name.version, member_of=top)
     if (clone := clone_at(str(folder))) and clone.folder == folder and _is_of(folder, name):
         return Target(folder, name.dandiset, name.version)
     if folder.exists():

@@ -14,9 +14,12 @@ Change = Callable[..., object]
 """Called with a :class:`Stage`; further arguments have what they need as their default."""
 BOTH = (CLONE, MIRROR)
 GITS = ("git config: ", "ref: ", "object: ", ".git: ")
-LEADING = {"object: alternates", ".git: a file that points elsewhere", "ref: the branch is a link"}
-"""Ways in which git itself reads another repository, in a ``.git`` that was unpacked; docs/security.md says so."""
 """Git itself may end at once where these are wrong, and says why; no command can do more than to repeat it."""
+LEADING = {
+    "object: alternates", ".git: a file that points elsewhere", ".git: a link to another repository",
+    "ref: the branch is a link",
+}  # fmt: skip
+"""Ways in which git itself reads another repository, in a ``.git`` that was unpacked; docs/security.md says so."""
 
 
 @dataclass(frozen=True)

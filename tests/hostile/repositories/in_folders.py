@@ -132,6 +132,7 @@ for _name, _change in MEMBERS.items():
 
 def _move_in(stage: Stage) -> None:
     shutil.copytree(stage.victim / "repository", stage.clear(stage.top / OTHER))
+    (stage.top / OTHER / "mine.txt").write_text("put here by the attacker, not copied by a command\n")
 
 
 MODULES = {
