@@ -22,6 +22,11 @@ def command(keep: Path | None) -> None:
     downloads one mouse's files of a published version, and a reader who finds the same commit in another mirror.
     It runs every command that it prints, and checks every claim.  It reads and writes a temporary folder only, and
     talks to 127.0.0.1 only.
+
+    \b
+    Examples:
+      dandi-mirror demo
+      dandi-mirror demo --keep demo       leave its datasets in the folder demo, to look around
     """
     from dandi_mirror.demo.run import next_steps, run_demo
     from dandi_mirror.errors import UsageError
