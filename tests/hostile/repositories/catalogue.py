@@ -17,6 +17,7 @@ GITS = ("git config: ", "ref: ", "object: ", ".git: ")
 """Git itself may end at once where these are wrong, and says why; no command can do more than to repeat it."""
 LEADING = {
     "object: alternates", ".git: a file that points elsewhere", ".git: a link to another repository",
+    ".git: commondir elsewhere",
     "ref: the branch is a link",
 }  # fmt: skip
 """Ways in which git itself reads another repository, in a ``.git`` that was unpacked; docs/security.md says so."""
