@@ -50,7 +50,7 @@ def told(found: Found) -> list[str]:
 
 @pytest.mark.parametrize("kind", [CLONE, MIRROR])
 def test_what_others_made_does_no_harm_by_some_commands(world: World, kind: str) -> None:
-    seed = random.randrange(10**6)
+    seed = 7  # the same in every run of the suite; `python -m tests.hostile --seed N` looks for new ones
     fitting = [name for name, mutation in CATALOGUE.items() if kind in mutation.kinds]
     names = tuple(random.Random(seed).sample(fitting, 3))
     found = examine(world, Hostile(f"short-{seed}", kind, names), FEW)
