@@ -375,6 +375,14 @@ def test_which_takes_a_file_a_digest_a_key_an_asset_and_a_blob(asked: MirrorOfTe
         assert out == PLACES, form
 
 
+def test_which_opens_no_device_or_pipe(asked: MirrorOfTest, tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe.nwb")
+    (device := tmp_path / "device.nwb").symlink_to("/dev/zero")
+    for path in (pipe, device):
+        _, err = ask(asked, "which", str(path), code=UsageError.exit_code)
+        assert "a device or a pipe" in err
+
+
 def test_which_says_all_versions_of_a_renamed_file_and_a_command(asked: MirrorOfTest) -> None:
     record = next(record for record in asked.records() if record["path"].startswith("sub-b"))
     out, _ = ask(asked, "which", record["asset_id"], "-f", "json")

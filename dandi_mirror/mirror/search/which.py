@@ -88,6 +88,8 @@ def _of_file(path: Path) -> str:
         return digest
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is a device or a pipe, or a link to one; name a regular file")
     with path.open("rb") as file:
         if digest := sha256_of(key_of_pointer(file)):
             return digest
