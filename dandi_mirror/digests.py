@@ -6,7 +6,10 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
+from typing import TypeGuard
 
+ETAG, SHA256 = "dandi:dandi-etag", "dandi:sha2-256"
+"""What these digests are called in the archive's records and requests."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _MD5_DIGITS = 32
@@ -16,9 +19,15 @@ ETAG_PART = 64 * 1024 * 1024
 ETAG_MOST_PARTS = 10_000
 
 
-def is_sha256(value: object) -> bool:
+def is_sha256(value: object) -> TypeGuard[str]:
     """Whether ``value`` is a SHA-256 digest: 64 lower-case hexadecimal digits."""
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def digest_in(record: object, algorithm: str) -> object:
+    """The digest of an algorithm in an asset's record, not checked; None if there is none."""
+    digests = record.get("digest") if isinstance(record, dict) else None
+    return digests.get(algorithm) if isinstance(digests, dict) else None
 
 
 def hasher(digest: str) -> hashlib._Hash:

@@ -15,11 +15,10 @@ from dandi_mirror.archive.api.rows import json_object
 from dandi_mirror.archive.http.retry import LATER
 from dandi_mirror.archive.http.retrying_client import Body, LostResponse, RequestRefused
 from dandi_mirror.archive.http.session import Session
-from dandi_mirror.digests import is_sha256
+from dandi_mirror.digests import ETAG, SHA256, is_sha256
 from dandi_mirror.errors import BadAnswerError, CredentialsError, NotFoundError, PartError
 from dandi_mirror.model import is_asset_id, parse_time
 
-ETAG, SHA256 = "dandi:dandi-etag", "dandi:sha2-256"
 GOOD_FOR = 24 * 3600
 """Seconds that the URLs of an upload are taken to be valid, if they do not say."""
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?')

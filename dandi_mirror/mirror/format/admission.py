@@ -13,7 +13,7 @@ from typing import Any
 from dandi_mirror import canonical
 from dandi_mirror.addresses import is_loopback
 from dandi_mirror.archive.http.response import MissingRecord
-from dandi_mirror.digests import is_sha256
+from dandi_mirror.digests import SHA256, digest_in, is_sha256
 from dandi_mirror.mirror.format.annex_metadata import annex_fields
 from dandi_mirror.model import Asset, Finding, Instance, Kind, is_asset_id
 from dandi_mirror.paths import refuse_path
@@ -183,8 +183,7 @@ def content_of(row: dict[str, object], metadata: dict[str, object]) -> tuple[int
         return None, None, "the size is not a number of bytes up to 5 TiB"
     if metadata.get("contentSize", size) != size or isinstance(metadata.get("contentSize"), bool):
         return None, None, "the size differs between the row and its record"
-    digests = metadata.get("digest")
-    sha256 = digests.get("dandi:sha2-256") if isinstance(digests, dict) else None
+    sha256 = digest_in(metadata, SHA256)
     if sha256 is None:
         return size, None, None
     if not is_sha256(sha256):

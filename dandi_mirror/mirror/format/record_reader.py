@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import orjson
 
 from dandi_mirror import canonical
+from dandi_mirror.digests import ETAG, digest_in
 from dandi_mirror.mirror.format.admission import LARGEST_RECORD, Refusal, content_of, shown_path
 from dandi_mirror.mirror.format.records import LARGEST_PART, is_part
 from dandi_mirror.model import Kind, is_asset_id
@@ -45,8 +46,7 @@ class Record:
     @property
     def etag(self) -> str:
         """The archive's ETag of the content; empty if the record has none."""
-        digests = self.metadata.get("digest")
-        etag = digests.get("dandi:dandi-etag") if isinstance(digests, dict) else None
+        etag = digest_in(self.metadata, ETAG)
         return etag if isinstance(etag, str) else ""
 
 

@@ -9,6 +9,7 @@ from itertools import chain
 
 from dandi_mirror.archive.api.client import Archive
 from dandi_mirror.archive.api.listing import Unstable, asset_pages
+from dandi_mirror.digests import ETAG, digest_in
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.format.admission import LARGEST_RECORD, ContentHosts, Refusal, admit_row
 from dandi_mirror.mirror.format.record_reader import Record, admit, records_at
@@ -153,9 +154,8 @@ def _read(archive: Archive, row: DandisetRow, unknown: list[str]) -> Iterator[tu
 
 def _there(item: dict[str, object], hosts: ContentHosts) -> RemoteFile:
     admitted = admit_row(item, hosts)
-    metadata = item.get("metadata")
-    digest = metadata.get("digest") if isinstance(metadata, dict) else None
-    etag = str(digest.get("dandi:dandi-etag", "")) if isinstance(digest, dict) else ""
+    found = digest_in(item.get("metadata"), ETAG)
+    etag = "" if found is None else str(found)
     if isinstance(admitted, Refusal):
         # a file that a sync leaves out must not look like a change that the next sync would bring
         return RemoteFile(str(item["asset_id"]), admitted.size or 0, "", etag)

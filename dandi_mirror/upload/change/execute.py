@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dandi_mirror.archive.api.uploads import blob_of
 from dandi_mirror.archive.http.session import Session
+from dandi_mirror.digests import ETAG, SHA256
 from dandi_mirror.errors import MirrorError, PartError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.model import RemoteFile
@@ -206,7 +207,7 @@ class _Puts:
         return AssetChange(_record(self._work, step), blob, step.asset_id)
 
     def _described(self, step: UploadStep, sent: Sent) -> AssetChange:
-        digests = {"dandi:dandi-etag": sent.etag, "dandi:sha2-256": sent.sha256}
+        digests = {ETAG: sent.etag, SHA256: sent.sha256}
         metadata = self._work.worker().asset_metadata(
             self._work.root / step.path, step.path, self._work.root, digests, self._work.schema_version
         )

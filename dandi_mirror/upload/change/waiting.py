@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 
 from dandi_mirror.archive.api.client import PAGE, Archive
 from dandi_mirror.archive.api.listing import newest_rows
+from dandi_mirror.digests import SHA256, digest_in
 from dandi_mirror.model import DRAFT
 
 _FIRST, _LONGEST = 0.2, 10.0
@@ -49,6 +50,4 @@ def _id(row: object) -> str:
 
 
 def _has_sha256(row: object) -> bool:
-    metadata = row.get("metadata") if isinstance(row, dict) else None
-    digest = metadata.get("digest") if isinstance(metadata, dict) else None
-    return isinstance(digest, dict) and bool(digest.get("dandi:sha2-256"))
+    return isinstance(row, dict) and bool(digest_in(row.get("metadata"), SHA256))

@@ -29,11 +29,6 @@ class Digests:
     parts: tuple[str, ...]
     """The MD5 of each part of an upload, in hexadecimal digits."""
 
-    @property
-    def record(self) -> dict[str, str]:
-        """As the archive's records have them."""
-        return {"dandi:dandi-etag": self.etag, "dandi:sha2-256": self.sha256}
-
 
 def digest(file: Path) -> Digests:
     """Read a file once, by a few threads; memory does not depend on its size.
