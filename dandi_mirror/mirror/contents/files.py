@@ -11,6 +11,7 @@ from dandi_mirror.mirror.format.record_reader import Record
 from dandi_mirror.model import Finding, Kind, is_asset_id
 from dandi_mirror.repo.annex.keys import annex_key
 from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.zarr_checksum import counts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,15 @@ class VersionFile:
     entry: str = ""
     """Its path inside that Zarr."""
     md5: str = ""
-    """Only for a file of a Zarr: the archive has no SHA-256 of it."""
+    """Only for a file of a Zarr, as the archive has no SHA-256 of it; ``<md5>-<parts>`` if it was sent in parts."""
+    checksum: str = ""
+    """Only for a Zarr: the checksum of its state; empty if it is not known."""
+    present: int | None = None
+    """Only for a Zarr: how many of its entries are on this machine; None if it is not installed."""
+    media_type: str = ""
+    """As its record has it; any text."""
+    by_sync: bool = True
+    """Whether a sync may have made its record; a repository can hold others."""
 
     @property
     def digest(self) -> str:
@@ -57,8 +66,22 @@ class VersionFile:
 
     @property
     def here(self) -> bool:
-        """Whether its content is on this machine."""
-        return bool(self.content or self.oid)
+        """Whether its content is on this machine, of a Zarr all of it."""
+        return bool(self.content or self.oid) or (self.present is not None and self.present == self.entries)
+
+    @property
+    def is_zarr(self) -> bool:
+        """Whether it is a Zarr, not a file of one."""
+        return self.state is Kind.ZARR
+
+    @property
+    def entries(self) -> int | None:
+        """How many files a Zarr has; None if that is not known, or if it is none."""
+        return counts_of(self.checksum)[0] if self.checksum else None
+
+    def in_state(self, checksum: str) -> VersionFile:
+        """Return the same Zarr in another state."""
+        return replace(self, checksum=checksum, size=counts_of(checksum)[1], present=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +103,9 @@ class Contents:
 def file_of(record: Record | Refusal) -> VersionFile:
     """Return the file that a record or a refusal describes."""
     if isinstance(record, Refusal):
-        return replace(file_of_finding(record.finding("")), size=record.size)
+        return _refused(record)
     fields = annex_fields(record.metadata, record.path)
-    time = record.metadata.get("blobDateModified")
+    time, kind = record.metadata.get("blobDateModified"), record.metadata.get("encodingFormat")
     return VersionFile(
         record.path,
         record.size,
@@ -91,7 +114,19 @@ def file_of(record: Record | Refusal) -> VersionFile:
         tuple(value for field, value in fields if field == "subject"),
         next((value for field, value in fields if field == "session"), ""),
         time if isinstance(time, str) else "",
+        Kind.ZARR if record.zarr else None,
+        "a Zarr" if record.zarr else "",
+        media_type=kind if isinstance(kind, str) else "",
     )
+
+
+def file_of_record(record: Record | Refusal) -> VersionFile:
+    """Return the file of a record in a repository's list of records, in which no sync puts one that it refuses."""
+    return replace(_refused(record), by_sync=False) if isinstance(record, Refusal) else file_of(record)
+
+
+def _refused(refusal: Refusal) -> VersionFile:
+    return replace(file_of_finding(refusal.finding("")), size=refusal.size)
 
 
 def file_of_finding(finding: Finding) -> VersionFile:

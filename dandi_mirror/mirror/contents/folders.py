@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dandi_mirror.archive.names import Name
@@ -34,40 +34,44 @@ class FolderEntry:
         self.here_size += size if file.here else 0
         self.subjects.update(file.subjects)
 
+    def include(self, other: FolderEntry) -> None:
+        """Add the totals of another entry."""
+        self.files += other.files
+        self.size += other.size
+        self.here += other.here
+        self.here_size += other.here_size
+        self.subjects |= other.subjects
+
 
 def folder_entries(name: Name, files: Iterable[VersionFile]) -> list[FolderEntry]:
     """Return what is directly in the folder that a name identifies; for a name of single files, these files."""
-    top = f"{name.path.rstrip('/')}/" if name.path else ""
-    flat = bool(name.glob or name.prefix or name.asset or name.zarr)
+    single = name.glob or name.prefix or name.asset or name.zarr
+    flat = "*" in name.entry if name.entry else bool(single)
     found: dict[str, FolderEntry] = {}
     for file in files:
+        top = _top(name, file)
         rest = file.path.removeprefix(top) if file.path.startswith(top) else file.path
         first, slash, _ = rest.partition("/")
         if flat or not slash or (rest is file.path and top):
             entry = found[file.path] = FolderEntry(file.path, file)
         else:
             path = f"{top}{first}/"
-            entry = found.setdefault(path, FolderEntry(path))
+            entry = found.get(path) or found.setdefault(path, FolderEntry(path))
         entry.add(file)
     return list(found.values())
 
 
-def file_entries(files: Iterable[VersionFile]) -> list[FolderEntry]:
-    """Return one entry for each file, at any depth."""
-    entries = [FolderEntry(file.path, file) for file in files]
-    for entry in entries:
-        assert entry.file
-        entry.add(entry.file)
-    return entries
+def _top(name: Name, file: VersionFile) -> str:
+    """Return the folder that a name identifies, in the paths of which that of ``file`` is one."""
+    if name.entry and file.entry:
+        inside = name.entry.strip("/")
+        return file.path[: -len(file.entry)] + (f"{inside}/" if inside else "")
+    return f"{name.path.rstrip('/')}/" if name.path else ""
 
 
-def sum_of(entries: Iterable[FolderEntry]) -> FolderEntry:
-    """Add up entries."""
-    found = FolderEntry("")
-    for entry in entries:
-        found.files += entry.files
-        found.size += entry.size
-        found.here += entry.here
-        found.here_size += entry.here_size
-        found.subjects |= entry.subjects
-    return found
+def file_entries(files: Iterable[VersionFile]) -> Iterator[FolderEntry]:
+    """Yield one entry for each file, at any depth."""
+    for file in files:
+        entry = FolderEntry(file.path, file)
+        entry.add(file)
+        yield entry

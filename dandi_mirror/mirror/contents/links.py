@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlencode
 
+from dandi_mirror.addresses import Allowed, refuse_url
 from dandi_mirror.mirror.contents.files import Contents, VersionFile
+from dandi_mirror.mirror.format.admission import ContentHosts
 from dandi_mirror.repo.annex.keys import hash_dir_lower
 from dandi_mirror.repo.annex.logs import present, url_path
 
@@ -20,8 +22,8 @@ def links(path: str, size: int | None, urls: Sequence[str], dandiset: str, versi
 
     ``urls`` are the URLs of its content: that at S3 first, if it is known, then that of the API.
     """
-    api = next((url for url in urls if "/assets/" in url), "")
-    s3 = next((url for url in urls if "/assets/" not in url), "")
+    api = next((url for url in urls if _is_api(url)), "")
+    s3 = next((url for url in urls if not _is_api(url)), "")
     found = {"s3": s3, "api": api}
     if path.endswith(".nwb") and urls:
         # the API's URL, so that people with permission can view embargoed files, too
@@ -32,17 +34,30 @@ def links(path: str, size: int | None, urls: Sequence[str], dandiset: str, versi
     return {name: url for name, url in found.items() if url}
 
 
-def urls(contents: Contents, api_url: str) -> dict[str, tuple[str, ...]]:
-    """Return the URLs of each file's content, by path: that at S3 if it is known, then that of the API."""
+def _is_api(url: str) -> bool:
+    """Whether a URL of content is the API's: of an asset, or of a file of a Zarr."""
+    return "/assets/" in url or "/files/?" in url
+
+
+def urls(contents: Contents, hosts: ContentHosts) -> dict[str, tuple[str, ...]]:
+    """Return the URLs of each file's content, by path: that at S3 if it is known, then that of the API.
+
+    A URL that git-annex knows counts only if the archive could have given it: anybody may have added others.
+    """
     found: dict[str, tuple[str, ...]] = {}
     logs = _url_logs(contents)
     for file in contents.files:
-        live = logs.get(file.path, [file.url] if file.url else [])
+        live = [url for url in logs.get(file.path, [file.url] if file.url else []) if _may_be_used(url, hosts)]
         own = f"/assets/{file.asset_id}/"
         first = [url for url in live if "/assets/" not in url]
-        api = [url for url in live if own in url] or [f"{api_url}{path}" for path in _api_paths(file)]
+        api = [url for url in live if own in url] or [f"{hosts.instance.api_url}{path}" for path in _api_paths(file)]
         found[file.path] = (*first, *api)
     return found
+
+
+def _may_be_used(url: str, hosts: ContentHosts) -> bool:
+    """Whether the archive could have given a URL, or nobody may ask it: then whoever wants the content is told why."""
+    return hosts.admits(url) or refuse_url(url, Allowed()) is not None
 
 
 def _api_paths(file: VersionFile) -> Iterator[str]:

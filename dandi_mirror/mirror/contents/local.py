@@ -8,17 +8,19 @@ from pathlib import Path
 
 from dandi_mirror.archive.instances import may_be
 from dandi_mirror.archive.names import Name
-from dandi_mirror.mirror.contents.files import Contents, VersionFile, file_of, file_of_finding
+from dandi_mirror.mirror.contents.files import Contents, VersionFile, file_of, file_of_finding, file_of_record
 from dandi_mirror.mirror.contents.matching import matching_files
 from dandi_mirror.mirror.format import record_reader
 from dandi_mirror.mirror.format.record_reader import dandiset_record, refusal_of
 from dandi_mirror.mirror.format.records import is_asset_path, is_part, part_of
 from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.mirror.zarr.gitmodules import read_gitmodules
 from dandi_mirror.model import DRAFT, Kind, is_version_id
-from dandi_mirror.repo.annex.keys import hash_dir_mixed
+from dandi_mirror.repo.annex.clone import copies
 from dandi_mirror.repo.git.dataset import Dataset, Tree
-from dandi_mirror.repo.git.stream import FILE
+from dandi_mirror.repo.git.reader import ObjectReader
+from dandi_mirror.repo.git.stream import FILE, GITLINK
 
 REFUSED = ".dandi/refused/"
 _UNHELD = {Kind.PENDING, Kind.ZARR}
@@ -27,13 +29,13 @@ _UNHELD = {Kind.PENDING, Kind.ZARR}
 def local_contents(name: Name, path: Path, folder: Path | None = None) -> Contents | None:
     """Return the files that a name identifies, from the clone at ``folder``, or the mirror or clone at ``path``.
 
-    None if the Dandiset or the version is not there, if the dataset comes from another archive, and for a file inside
-    a Zarr, which mirrors do not hold.
+    None if the Dandiset or the version is not there, or if the dataset comes from another archive.  Of a name inside a
+    Zarr, the Zarr is returned; :mod:`.local_zarrs` has its entries.
 
     Raises:
         NotFoundError: the version is there, but has no such file.
     """
-    dataset = None if name.entry else local_dataset(name, path, folder)
+    dataset = local_dataset(name, path, folder)
     version, commit = _version(dataset, name.version) if dataset else ("", "")
     if not dataset or not commit:
         return None
@@ -43,14 +45,26 @@ def local_contents(name: Name, path: Path, folder: Path | None = None) -> Conten
         record = dandiset_record(content)
         if not _is_of(name.instance, record):
             return None
-        files = [file_of(record) for record in record_reader.records(reader, _parts(name, tree))]
+        files = [file_of_record(record) for record in record_reader.records(reader, _parts(name, tree))]
         refused = {path: oid for path, (_, oid) in tree.items() if path.startswith(REFUSED) and path.endswith(".json")}
         kept = zip(refused, reader.read(list(refused.values()), instead=b""), strict=True)
         files += [file_of(refusal_of(*facts)) for facts in kept]
+        files = list(_with_states(files, reader, commit, tree))
     files += _reported(dataset, path, name, version, {file.path for file in files})
-    files = matching_files(name, version, files, filter(is_asset_path, tree))
+    if name.entry and not any(file.is_zarr for file in files if file.path in name.chosen([file.path])):
+        name = replace(name, path=f"{name.path}/{name.entry}", entry="")  # a folder that is called like a Zarr
+    files = matching_files(name, version, files, filter(is_asset_path, tree), None if path == Path.cwd() else path)
     title = str(record.get("name", ""))
     return Contents(str(name.dandiset), version, title, _located(dataset, tree, files), dataset, content or b"")
+
+
+def _with_states(files: Iterable[VersionFile], reader: ObjectReader, commit: str, tree: Tree) -> Iterator[VersionFile]:
+    """Yield the files; of each Zarr with the id and the state that the commit has."""
+    modules = read_gitmodules(next(reader.read([f"{commit}:.gitmodules"], instead=b"")) or b"")
+    for file in files:
+        module = modules.get(file.path) if file.is_zarr else None
+        known = module if module and tree.get(file.path, (b"", ""))[0] == GITLINK else None
+        yield replace(file, zarr=known.zarr_id).in_state(known.checksum) if known else file
 
 
 def _version(dataset: Dataset, wanted: str | None) -> tuple[str, str]:
@@ -106,7 +120,8 @@ def _located(dataset: Dataset, tree: Tree, files: Iterable[VersionFile]) -> list
         elif mode == FILE:
             file = replace(file, oid=oid)
         elif key := file.key:
-            content = objects / hash_dir_mixed(key) / key / key
-            file = replace(file, content=content) if content.exists() else file
+            # on a disk without symbolic links, or one that folds case, git-annex uses the second place
+            content = next((place for place in copies(objects, key) if place.exists()), None)
+            file = replace(file, content=content) if content else file
         located.append(file)
     return located

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import NotFoundError
 from dandi_mirror.mirror.contents.files import VersionFile
+from dandi_mirror.paths import folders_of
 
 
 def matching_files(
-    name: Name, version: str, files: Iterable[VersionFile], paths: Iterable[str] = ()
+    name: Name, version: str, files: Iterable[VersionFile], paths: Iterable[str] = (), mirror_path: Path | None = None
 ) -> list[VersionFile]:
     """Return the files that a name identifies, sorted by path; ``paths`` are further paths of the version.
+
+    ``mirror_path`` is the mirror that has them, if it is not the current folder.
 
     Raises:
         NotFoundError: there is no such file; the message suggests the nearest path.
@@ -26,14 +31,9 @@ def matching_files(
         chosen = [file for file in found if file.path in matched]
     if not chosen and not name.whole:
         wanted = name.path.rstrip("/") or name.prefix or name.glob or str(name.asset)
-        places = {place for path in (*paths, *(file.path for file in found)) for place in _with_folders(path)}
+        places = {place for path in (*paths, *(file.path for file in found)) for place in (path, *folders_of(path))}
         near = get_close_matches(wanted, places, 1)
-        hint = f"did you mean {name.dandiset}@{version}/{near[0]}?" if near else f"see dandi-mirror ls {name.dandiset}"
+        look = ["dandi-mirror", "ls", f"{name.dandiset}@{version}", *(["-d", str(mirror_path)] if mirror_path else [])]
+        hint = f"did you mean {name.dandiset}@{version}/{near[0]}?" if near else f"see {shlex.join(look)}"
         raise NotFoundError(f"{name.dandiset}@{version} has no {wanted}; {hint}")
     return sorted(chosen, key=lambda file: file.path.encode(errors="surrogatepass"))
-
-
-def _with_folders(path: str) -> Iterator[str]:
-    """Yield a path and the folders that contain it."""
-    parts = path.split("/")
-    yield from ("/".join(parts[: depth + 1]) for depth in range(len(parts)))

@@ -6,85 +6,84 @@ place, so a list counts only if the checksum that is computed from it equals tha
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable
 from urllib.parse import quote
 
-from dandi_mirror.archive.api.client import PAGE, Archive
-from dandi_mirror.archive.api.rows import json_object
-from dandi_mirror.errors import BadAnswerError, NotFoundError, PartError
+from dandi_mirror.archive.api.client import ArchiveClient
+from dandi_mirror.archive.api.zarrs import COMPLETE, api_entries, zarr_state
+from dandi_mirror.archive.names import Name
+from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.errors import NotFoundError, PartError
 from dandi_mirror.mirror.contents.files import VersionFile
 from dandi_mirror.paths import conflicts, refuse_path
-
-MOST_FILES = 10_000_000
-"""Most files in one Zarr; a longer list is an error of the archive."""
-_MD5 = re.compile(r"[0-9a-f]{32}")
+from dandi_mirror.zarr_checksum import zarr_checksum
 
 
-def zarr_files(archive: Archive, zarr: VersionFile, inside: str = "") -> list[VersionFile]:
-    """Return the files of a Zarr, or only a file or folder ``inside`` it, sorted by path.
+def zarr_files(archive: ArchiveClient, zarr: VersionFile, name: Name | None = None) -> list[VersionFile]:
+    """Return the files of a Zarr, or only those that a name chooses inside it, sorted by path.
 
     Raises:
-        NotFoundError: there is no such Zarr, or no such file or folder in it.
+        NotFoundError: there is no such Zarr, or no such file or folder in it; or the archive has another state of it
+            than the one that the name wants.
         PartError: it is changing, or has a file that cannot be downloaded.
         BadAnswerError: the archive's answer is not what its API promises.
     """
-    inside = inside.rstrip("/")
-    found = [_entry(zarr, row) for row in _rows(archive, zarr.zarr, inside)]
-    if inside:
-        found = [file for file in found if file.entry == inside or file.entry.startswith(f"{inside}/")]
+    inside = name.entry.strip("/") if name else ""
+    found = [_file(zarr, entry) for entry in api_entries(archive, zarr.zarr, inside.partition("*")[0])]
+    if name and inside:
+        found = [file for file in found if name.chooses(file.entry)]
         if not found:
             raise NotFoundError(f"{zarr.path} has no {inside}")
-    else:
+    files = checked(zarr, found)
+    if not inside:
         _check(archive, zarr, found)
+    if name and name.state:
+        require_state(archive, zarr, name.state)
+    return files
+
+
+def checked(zarr: VersionFile, files: Iterable[VersionFile]) -> list[VersionFile]:
+    """Return the files of a Zarr, sorted by path, if all of them can be plain files.
+
+    Raises:
+        PartError: one cannot.
+    """
+    found = list(files)
+    for file in found:
+        if reason := refuse_path(file.path):
+            raise PartError(f"{zarr.path}: its file {file.entry!a:.200} cannot be downloaded: {reason}")
     if clash := conflicts(file.path for file in found):
         raise PartError(f"{zarr.path}: {next(iter(clash))} is a file and a folder at once")
     return sorted(found, key=lambda file: file.path)
 
 
-def _rows(archive: Archive, zarr: str, prefix: str) -> Iterator[dict[str, object]]:
-    """Yield the entries of the archive's list, page by page."""
-    path, after = f"/zarr/{zarr}/files/", ""
-    for _ in range(MOST_FILES // PAGE):
-        answer = json_object(archive.session.get(path, prefix=prefix, after=after, limit=PAGE), path)
-        rows = answer.get("results")
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise BadAnswerError(f"{path}: a page has no results")
-        yield from rows
-        last = str(rows[-1].get("Key", "")) if rows else ""
-        if not answer.get("next"):
-            return
-        if last <= after:
-            break
-        after = last
-    raise BadAnswerError(f"{path}: its list of pages does not end")
+def _file(zarr: VersionFile, entry: Entry) -> VersionFile:
+    """Return the file of an entry of the list."""
+    path = f"{zarr.path}/{entry.path}"
+    url = f"{zarr.url.rstrip('/')}/{quote(entry.path)}" if zarr.url else None
+    time = entry.modified or ""
+    return VersionFile(path, entry.size, "", time=time, url=url, zarr=zarr.zarr, entry=entry.path, md5=entry.etag)
 
 
-def _entry(zarr: VersionFile, row: Mapping[str, object]) -> VersionFile:
-    """Return the file of one entry of the list."""
-    key, size, etag = row.get("Key"), row.get("Size"), row.get("ETag")
-    path = f"{zarr.path}/{key}"
-    if reason := refuse_path(path):
-        raise PartError(f"{zarr.path}: its file {key!a:.200} cannot be downloaded: {reason}")
-    if type(size) is not int or size < 0 or not isinstance(etag, str) or not _MD5.fullmatch(etag):
-        raise PartError(f"{path}: the archive gives no size and MD5 to verify it with")
-    url = f"{zarr.url.rstrip('/')}/{quote(str(key))}" if zarr.url else None
-    time = str(row.get("LastModified", ""))
-    return VersionFile(path, size, "", time=time, url=url, zarr=zarr.zarr, entry=str(key), md5=etag)
+def require_state(archive: ArchiveClient, zarr: VersionFile, wanted: str) -> None:
+    """Refuse another state than the one that somebody wants: the archive can list the newest one only.
+
+    Raises:
+        NotFoundError: see there.
+    """
+    if (now := zarr_state(archive, zarr.zarr).checksum) != wanted:
+        raise NotFoundError(
+            f"{zarr.path}: the archive has the state {now or 'of a Zarr that is being changed'} now, and can list no "
+            f"other; a mirror that was synced when it had {wanted} can: -d DIR"
+        )
 
 
-def _check(archive: Archive, zarr: VersionFile, found: list[VersionFile]) -> None:
+def _check(archive: ArchiveClient, zarr: VersionFile, found: list[VersionFile]) -> None:
     """Check that these are all files of a Zarr, and of one state of it."""
-    from zarr_checksum.tree import ZarrChecksumTree
-
-    facts = json_object(archive.session.get(path := f"/zarr/{zarr.zarr}/"), path)
-    if facts.get("status") != "Complete":
+    state = zarr_state(archive, zarr.zarr)
+    if state.status != COMPLETE:
         raise PartError(f"{zarr.path}: the archive is still processing it; run the command again later")
-    tree = ZarrChecksumTree()
-    for file in found:
-        tree.add_leaf(Path(file.entry), file.size or 0, file.md5)
-    if str(tree.process()) != facts.get("checksum"):
+    if zarr_checksum((file.entry, file.size or 0, file.md5) for file in found) != state.checksum:
         raise PartError(
             f"{zarr.path}: the listed files do not have its checksum; it may be changing, run the command again"
         )

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import file_digest
 from pathlib import Path
 
+from dandi_mirror.archive.content.single import PIECE
 from dandi_mirror.archive.names import Name
-from dandi_mirror.digests import hasher
+from dandi_mirror.digests import hasher, is_verifiable
 from dandi_mirror.errors import DiskError, PartError
+from dandi_mirror.files.abilities import folds_names
 from dandi_mirror.mirror.contents.files import Contents, VersionFile
 from dandi_mirror.model import Kind, parse_time
-from dandi_mirror.paths import conflicts, refuse_path
+from dandi_mirror.paths import conflicts, refuse_path, same_names
 
 PARTIALS = ".dandi-mirror-download"
 """The folder, below the one that is downloaded to, of files that are not complete yet."""
+_ZARR_MARKS = {".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json"}
+"""Files by which the top folder of a Zarr is known."""
 SAME_TIME = 2.0
 """Seconds by which the times of the same file may differ; some file systems have no finer ones."""
 
@@ -74,16 +77,18 @@ def plan_download(
 
     ``taken`` maps the paths that earlier files of the same command go to, to their digests; this plan adds its own.
     """
-    plan, name, unfinished = DownloadPlan(), _as_path(name, contents), (folder / PARTIALS).is_dir()
+    plan, unfinished = DownloadPlan(), (folder / PARTIALS).is_dir()
+    target = targets(name, contents, folder, preserve_tree=preserve_tree)
     clash = conflicts(file.path for file in contents.files if not file.state or file.state is Kind.ZARR)
+    twins = _twins({*taken, *map(target, contents.files)}, folder)
     for file in contents.files:
         if reason := clash.get(file.path) or _refused(file):
             where = f"; its content is at the archive: dandi-mirror ls --links {file.asset_id}" if file.asset_id else ""
             message = f"{reason}{where}"
             plan.settled.append(DownloadResult(file, Path(), "impossible", message, PartError.exit_code))
             continue
-        path = folder / relative_target(name, file.path, contents.dandiset, preserve_tree=preserve_tree)
-        settled = _beside(file, path, taken) or judge_existing(file, path, existing, unfinished=unfinished)
+        path = target(file)
+        settled = _beside(file, path, taken, twins) or judge_existing(file, path, existing, unfinished=unfinished)
         taken.setdefault(path, _identity(file))
         if settled:
             plan.settled.append(settled)
@@ -92,10 +97,20 @@ def plan_download(
     return plan
 
 
+def targets(
+    name: Name, contents: Contents, folder: Path, *, preserve_tree: bool = False
+) -> Callable[[VersionFile], Path]:
+    """Return where each file of what a name means is put below ``folder``."""
+    place = _as_path(name, contents)
+    return lambda file: folder / relative_target(place, file.path, contents.dandiset, preserve_tree=preserve_tree)
+
+
 def _as_path(name: Name, contents: Contents) -> Name:
     """Return a name inside a Zarr as a path of the Dandiset."""
     if not name.entry or not contents.files:
         return name
+    if name.glob or "*" in name.entry:
+        return replace(name, path="", glob="*", zarr=None, entry="")
     first = contents.files[0]
     top = first.path.removesuffix(first.entry) if first.entry else f"{name.path}/"
     return replace(name, path=f"{top}{name.entry}", zarr=None, entry="")
@@ -114,12 +129,25 @@ def _identity(file: VersionFile) -> str:
     return file.digest or file.zarr or file.asset_id
 
 
-def _beside(file: VersionFile, path: Path, taken: Mapping[Path, str]) -> DownloadResult | None:
+def _twins(paths: Iterable[Path], folder: Path) -> dict[Path, list[Path]]:
+    """Return for each path those that are the same file on this disk, for example in other case."""
+    groups = same_names(map(str, paths))
+    if not groups or not folds_names(folder):
+        return {}
+    return {Path(one): [Path(other) for other in group if other != one] for group in groups for one in group}
+
+
+def _beside(
+    file: VersionFile, path: Path, taken: Mapping[Path, str], twins: Mapping[Path, list[Path]]
+) -> DownloadResult | None:
     """Return the result of a file whose place another file of the same command has taken; None if it is free."""
-    if path not in taken:
+    other = next((place for place in (path, *twins.get(path, ())) if place in taken), None)
+    if other is None:
         return None
-    if taken[path] == _identity(file):
+    if taken[other] == _identity(file):
         return DownloadResult(file, path, "notneeded")
+    if other != path:
+        return _failed(file, path, f"this disk takes it and {other.name} for one file; download it to another -o")
     return _failed(file, path, "another file of this command has the same target; add --preserve-tree")
 
 
@@ -134,21 +162,29 @@ def judge_existing(file: VersionFile, path: Path, existing: str, *, unfinished: 
     if is_folder != is_zarr:
         what = "folder" if is_folder else "file"
         return _failed(file, path, f"there is a {what} in its place; move it away")
+    if is_zarr and existing not in {"error", "skip"} and not _may_be_zarr(path):
+        return _failed(file, path, "the folder in its place is no Zarr, and files in it would be deleted; move it away")
     if existing == "error" and unfinished and not is_zarr:
-        if _is_same(file, path, by_time=True):
+        if is_same(file, path, by_time=True):
             return DownloadResult(file, path, "notneeded")
         return _failed(file, path, "another file is there already; to choose what happens to it, add -e")
     if existing == "error":
         return _failed(file, path, "it is there already; to choose what happens to it, add -e")
-    differs = existing == "overwrite" or is_zarr or not _is_same(file, path, by_time=existing == "refresh")
+    differs = existing == "overwrite" or is_zarr or not is_same(file, path, by_time=existing == "refresh")
     return None if existing != "skip" and differs else DownloadResult(file, path, "notneeded")
+
+
+def _may_be_zarr(folder: Path) -> bool:
+    """Whether an existing folder is one whose files the archive's Zarr may replace: whoever made the Zarr named it."""
+    names = set(os.listdir(folder))  # noqa: PTH208 (names only)
+    return not names or folder.suffix in {".zarr", ".ngff"} or not names.isdisjoint(_ZARR_MARKS)
 
 
 def _failed(file: VersionFile, path: Path, why: str) -> DownloadResult:
     return DownloadResult(file, path, "error", why, PartError.exit_code)
 
 
-def _is_same(file: VersionFile, path: Path, *, by_time: bool) -> bool:
+def is_same(file: VersionFile, path: Path, *, by_time: bool) -> bool:
     """Whether the file at a path is the same: by its key, else by size and time if ``by_time``, else by its content."""
     if path.is_symlink() and file.digest in os.readlink(path):  # noqa: PTH115
         return True  # a link of git-annex, whether its content is present or not
@@ -159,7 +195,10 @@ def _is_same(file: VersionFile, path: Path, *, by_time: bool) -> bool:
         if by_time and (time := seconds_of(file)) is not None:
             return abs(found.st_mtime - time) <= SAME_TIME
         with path.open("rb") as stream:
-            return file_digest(stream, lambda: hasher(file.digest)).hexdigest() == file.digest
+            computed = hasher(file.digest, file.size)
+            while piece := stream.read(PIECE):
+                computed.update(piece)
+            return computed.hexdigest() == file.digest and is_verifiable(file.digest, file.size)
     except FileNotFoundError:
         return False
     except OSError as error:

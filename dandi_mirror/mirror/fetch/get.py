@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -21,9 +21,11 @@ from dandi_mirror.archive.http.environment import refuse_request
 from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.mirror.contents.selection import FileSelection, meets, nearest, pick_within, select
 from dandi_mirror.repo.annex import content, objects, settings
-from dandi_mirror.repo.annex.clone import Clone, KeyLocations, Tracked, copies
+from dandi_mirror.repo.annex.clone import Clone, KeyLocations, Tracked, copies, copy_urls
 from dandi_mirror.repo.annex.content import AnnexedFile
+from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.logs import embargo_remote
+from dandi_mirror.repo.git.stream import GITLINK
 from dandi_mirror.text import redacted
 
 PLACED = 250
@@ -34,8 +36,8 @@ SOON = 20.0
 """Seconds after which complete files are recorded, however few they are."""
 SHOWN = 5
 """Values of a field that a message lists when no file meets a condition."""
-_KEY = re.compile(r"SHA256E?-s([0-9]{1,15})--([0-9a-f]{64})(?:\.|$)")
-_API = re.compile(r"/assets/[0-9a-f-]{36}/download/?$")
+_KEY = re.compile(r"(?:SHA256E?-s([0-9]{1,15})--([0-9a-f]{64})|MD5E?-s([0-9]{1,15})--([0-9a-f]{32}))(?:\.|$)")
+_API = re.compile(r"/assets/[0-9a-f-]{36}/download/?$|/zarr/[0-9a-f-]{36}/files/\?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +80,9 @@ class GetPlan:
         return sum({file.key: size_of(file.key) for file in self.missing}.values())
 
 
-def size_of(key: str) -> int:
-    """Return the bytes of a key's content; 0 if the key does not say."""
-    found = re.match(r"[A-Z0-9_]+-s([0-9]{1,15})-", key)
-    return int(found[1]) if found else 0
-
-
 def plan_get(clone: Clone, selection: FileSelection, commit: str | None = None) -> GetPlan:
     """Decide which files of a commit, or of the index, a selection needs."""
-    listing = clone.listing(commit)
+    listing = {path: entry for path, entry in clone.listing(commit).items() if entry[0] != GITLINK}
     chosen, nothing = select(listing, selection.paths or (".",))
     meant = [file for file in clone.tracked(listing) if file.path in chosen]
     files, odd = [file for file in meant if file.key], [file.path for file in meant if not file.key]
@@ -131,9 +127,13 @@ def get_content(
     Raises:
         DiskError: the disk is full or not writable; all complete files were yielded before.
     """
-    work = _Download(clone, choice, access)
+    yield from run(Download(clone, choice, access), access, jobs, meter)
+
+
+def run(work: Download, access: TransferSettings, jobs: int, meter: ByteCounter) -> Iterator[GetResult]:
+    """Do a download; raises as :func:`get_content`."""
     yield from work.mend()
-    if not choice.missing:
+    if not work.choice.missing:
         return
     work.check_room()
     with closing(fetch(work.items(access), access, jobs=jobs, meter=meter)) as outcomes:
@@ -151,28 +151,34 @@ def get_content(
     yield from work.get_by_git_annex()
 
 
-class _Download:
+class Download:
     """The state of one download into a clone."""
 
     def __init__(self, clone: Clone, choice: GetPlan, access: TransferSettings) -> None:
-        self._clone = clone
+        self.clone = clone
         # the special remote would ask the API for the same content again
         self._same_source = {embargo_remote(access.api_url)[0]}
-        self._choice = choice
+        self.choice = choice
         self._partials = clone.git_dir / "annex" / "dandi-mirror"
-        self._files: dict[str, list[Tracked]] = {}
+        self.files: dict[str, list[Tracked]] = {}
         for file in choice.missing:
-            self._files.setdefault(file.key, []).append(file)
-        self._facts: Mapping[str, KeyLocations] = dict(clone.facts(self._files))
+            self.files.setdefault(file.key, []).append(file)
+        self._facts: Mapping[str, KeyLocations] = dict(clone.facts(self.files))
         self._neighbours = settings.local_remotes(clone.config)
-        self._arrived: list[objects.FetchedContent] = []
+        self._web_mirrors = settings.web_mirrors(clone.config)
+        self.arrived: list[objects.FetchedContent] = []
         self._placed: list[str] = []
         self._since = time.monotonic()
-        self._left: dict[str, MirrorError | None] = {}
+        self.left: dict[str, MirrorError | None] = {}
+
+    def only(self, uuids: Collection[str]) -> None:
+        """Ask no other repositories than those with these UUIDs, apart from git-annex."""
+        self._neighbours = {uuid: place for uuid, place in self._neighbours.items() if uuid in uuids}
+        self._web_mirrors = {uuid: place for uuid, place in self._web_mirrors.items() if uuid in uuids}
 
     def mend(self) -> Iterator[GetResult]:
         """Repair what a killed run left: content that is not recorded, unlocked files without their content."""
-        clone, here = self._clone, self._choice.here
+        clone, here = self.clone, self.choice.here
         known = dict(clone.facts({file.key for file in here}))
         objects.record(clone, [key for key, facts in known.items() if clone.uuid not in facts.places])
         objects.populate(clone, [file for file in here if file.pointer and not objects.is_populated(clone, file)])
@@ -190,12 +196,15 @@ class _Download:
             self._partials.mkdir(parents=True, exist_ok=True)
             disk = os.statvfs(self._partials)
             there = sum(file.stat().st_blocks * 512 for file in self._partials.iterdir())
+        except PermissionError as error:
+            words = "to get content, make a clone of your own elsewhere, and get it there: datalad clone"
+            raise DiskError(f"{DiskError.of(self._partials, error)}; {words} {self.clone.path}") from error
         except OSError as error:
             raise DiskError.of(self._partials, error) from error
         free = disk.f_bavail * disk.f_frsize + there
-        if self._choice.size > free:
+        if self.choice.size > free:
             raise DiskError(
-                f"{self._clone.path}: the download needs {self._choice.size:,} bytes and {free:,} are free; "
+                f"{self.clone.path}: the download needs {self.choice.size:,} bytes and {free:,} are free; "
                 "free some space, or set --max-size"
             )
 
@@ -203,50 +212,65 @@ class _Download:
         """Yield what the bulk transfer can fetch; note the rest for git-annex."""
         for key, facts in self._facts.items():
             found = _KEY.match(key)
-            refused = {url: why for url in facts.urls if (why := refuse_request(url, access.allowed))}
-            urls = tuple(sorted((url for url in facts.urls if url not in refused), key=_is_api))
-            places = tuple(copy for uuid, place in self._neighbours.items() if uuid in facts.places
+            known = self.urls_of(key, facts)
+            refused = {url: why for url in known if (why := refuse_request(url, access.allowed))}
+            urls = tuple(url for url in known if url not in refused)
+            places = tuple(copy for uuid, place in self._neighbours.items() if self.may_have(uuid, facts)
                            for copy in copies(place, key))  # fmt: skip
-            if not found or not self._clone.plain or not (urls or places):
-                self._left[key] = PartError(next(iter(refused.values()))) if refused else None
+            if not found or not self.clone.plain or not (urls or places):
+                self.left[key] = PartError(next(iter(refused.values()))) if refused else None
                 continue
-            yield Item(urls, int(found[1]), found[2], self._partials / key, places)
+            yield Item(urls, int(found[1] or found[3]), found[2] or found[4], self._partials / key, places)
+
+    def urls_of(self, key: str, facts: KeyLocations) -> list[str]:
+        """The URLs of a key's content in the order in which they are tried: S3, other mirrors, the API."""
+        mirrors = self.mirror_urls(key, facts)
+        return sorted([*facts.urls, *mirrors], key=lambda url: (_is_api(url), url in mirrors))
+
+    def mirror_urls(self, key: str, facts: KeyLocations) -> list[str]:
+        """The URLs at which other mirrors may have a key."""
+        return [url for uuid, place in self._web_mirrors.items() if self.may_have(uuid, facts)
+                for url in copy_urls(place, key)]  # fmt: skip
+
+    def may_have(self, uuid: str, facts: KeyLocations) -> bool:
+        """Whether a repository is asked for a key."""
+        return uuid in facts.places
 
     def take(self, outcome: DownloadOutcome) -> Iterator[GetResult]:
         """Take a result of the bulk transfer; yield the files that were recorded meanwhile."""
         key = outcome.item.partial.name
         if outcome.error is not None:
-            other = settings.remotes(self._clone.config) - set(self._neighbours) - self._same_source
+            other = settings.remotes(self.clone.config) - set(self._neighbours) - self._same_source
             if self._facts[key].places & other:
-                self._left[key] = outcome.error
+                self.left[key] = outcome.error
             else:
                 yield from self._failed(key, outcome.error)
             return
-        self._arrived.append(objects.FetchedContent(key, outcome.item.partial))
-        if len(self._placed) + len(self._arrived) >= RECORDED or time.monotonic() - self._since > SOON:
+        self.arrived.append(objects.FetchedContent(key, outcome.item.partial))
+        if len(self._placed) + len(self.arrived) >= RECORDED or time.monotonic() - self._since > SOON:
             yield from self.record_complete()
-        elif len(self._arrived) >= PLACED:
-            self._place()
+        elif len(self.arrived) >= PLACED:
+            self.place()
 
-    def _place(self) -> None:
+    def place(self) -> None:
         """Move complete files to git-annex's objects."""
-        arrived, self._arrived = self._arrived, []
+        arrived, self.arrived = self.arrived, []
         try:
-            objects.place(self._clone, arrived)
+            objects.place(self.clone, arrived)
         except BaseException:
             # some of them may have been moved
-            arrived = [content for content in arrived if self._clone.has(content.key)]
+            arrived = [content for content in arrived if self.clone.has(content.key)]
             raise
         finally:
             self._placed += [content.key for content in arrived]
 
     def record_complete(self) -> list[GetResult]:
         """Move complete files to git-annex's objects and record them; return their results."""
-        self._place()
+        self.place()
         placed, self._placed, self._since = self._placed, [], time.monotonic()
-        objects.record(self._clone, placed)
-        files = [file for key in placed for file in self._files[key]]
-        objects.populate(self._clone, [file for file in files if file.pointer])
+        objects.record(self.clone, placed)
+        files = [file for key in placed for file in self.files[key]]
+        objects.populate(self.clone, [file for file in files if file.pointer])
         return [GetResult(file.path, file.key, size_of(file.key)) for file in files]
 
     def get_by_git_annex(self) -> Iterator[GetResult]:
@@ -255,16 +279,19 @@ class _Download:
         git-annex would request a refused URL through a proxy, which can reach what this machine must not.
         """
         for web in (True, False):
-            keys = [key for key, error in self._left.items() if (error is None) == web]
-            for key, reason in content.get(self._clone.path, keys, None, web=web) if keys else ():
-                if reason:
-                    yield from self._failed(key, self._left[key] or PartError(redacted(reason)[:300]))
-                else:
-                    yield from (GetResult(file.path, key, size_of(key)) for file in self._files[key])
+            yield from self.by_git_annex([key for key, error in self.left.items() if (error is None) == web], web=web)
+
+    def by_git_annex(self, keys: list[str], *, web: bool) -> Iterator[GetResult]:
+        """Let git-annex get keys; ``web``: whether it may request the URLs that it knows."""
+        for key, reason in content.get(self.clone.path, keys, None, web=web) if keys else ():
+            if reason:
+                yield from self._failed(key, self.left[key] or PartError(redacted(reason)[:300]))
+            else:
+                yield from (GetResult(file.path, key, size_of(key)) for file in self.files[key])
 
     def _failed(self, key: str, error: MirrorError) -> Iterator[GetResult]:
         """Yield a failed result for each file of a key."""
-        for file in self._files[key]:
+        for file in self.files[key]:
             yield GetResult(file.path, key, size_of(key), "error", str(error), error.exit_code)
 
 

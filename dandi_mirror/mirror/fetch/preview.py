@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from dandi_mirror.archive.api.client import Archive
+from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import DiskError, UsageError
 from dandi_mirror.mirror.contents.files import Contents
@@ -21,7 +21,7 @@ from dandi_mirror.repo.annex.content import AnnexedFile
 
 
 def preview(
-    place: Target, selection: FileSelection, ask: Callable[[Callable[[Archive], Contents]], Contents]
+    place: Target, selection: FileSelection, ask: Callable[[Callable[[ArchiveClient], Contents]], Contents]
 ) -> GetPlan:
     """Return what a ``get`` into a new clone would download, by the mirror to clone, else by the archive.
 
@@ -30,8 +30,7 @@ def preview(
     Raises:
         UsageError: the selection has conditions on metadata, which only a clone can answer.
     """
-    version = place.version or DRAFT
-    ref = f"refs/heads/{DRAFT}" if version == DRAFT else f"refs/tags/{version}"
+    version, ref = place.version or DRAFT, ref_of(place)
     source = Clone(Path(place.source))
     if place.source and source.dataset.exists() and source.dataset.ref(ref):
         source.read_config()
@@ -50,6 +49,12 @@ def preview(
     keys = {file.key for file in kept}
     missing = [Tracked(path, file.key, pointer=False) for path, file in sized.items() if file.key in keys]
     return GetPlan(missing=missing, nothing=nothing, beyond=len(sized) - len(missing))
+
+
+def ref_of(place: Target) -> str:
+    """The ref of the version that is meant, in the mirror to clone from."""
+    version = place.version or DRAFT
+    return f"refs/heads/{DRAFT}" if version == DRAFT else f"refs/tags/{version}"
 
 
 def check_room(places: Iterable[Target], selection: FileSelection) -> None:

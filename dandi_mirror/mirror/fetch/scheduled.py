@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -37,6 +38,8 @@ class ContentRules:
     """Bytes that this run may still download; it counts down. None for no limit."""
     deadline: float | None = None
     """When to end, by ``time.monotonic()``; None for no time limit."""
+    named: bool = False
+    """Whether somebody named the Dandisets: then it is said if nothing matches in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class _Memory:
     path: OwnPath
     done: str = ""
     """The state (see :func:`_state`) for which the download was complete."""
+    matched: bool = True
+    """Whether a file of that state matched."""
     findings: tuple[Finding, ...] = field(default=())
 
     @classmethod
@@ -73,7 +78,7 @@ class _Memory:
         try:
             facts = json.loads(path.read())
             findings = (Finding(version, name, Kind.CONTENT, reason) for version, name, reason in facts["findings"])
-            return cls(path, str(facts["done"]), tuple(findings))
+            return cls(path, str(facts["done"]), facts.get("matched") is not False, tuple(findings))
         except (OSError, ValueError, KeyError, TypeError):
             return cls(path)
 
@@ -83,11 +88,12 @@ class _Memory:
         Raises:
             DiskError: it cannot be written.
         """
-        facts = {"done": self.done, "findings": [[f.version, f.path, f.reason] for f in self.findings]}
+        facts: dict[str, object] = {"done": self.done, "matched": self.matched}
+        facts |= {"findings": [[f.version, f.path, f.reason] for f in self.findings]}
         try:
             self.path.replace(json.dumps(facts).encode(), to_disk=False)
         except OSError as error:
-            raise DiskError(f"{self.path}: {error.strerror}") from error
+            raise DiskError.of(self.path, error) from error
 
 
 def missing_content(mirror: Mirror, dandiset: str) -> tuple[Finding, ...]:
@@ -130,12 +136,14 @@ def _add_content(mirror: Mirror, report: Report, rules: ContentRules, options: O
     memory = _Memory.of(mirror, report.dandiset)
     state = _state(report.commit, rules)
     if memory.done == state:
-        return report
+        return report if memory.matched else _nothing_matches(report, rules)
     options.progress(report.dandiset, "getting content")
     before, findings, count = set(memory.findings), list[Finding](), _Count()
     try:
         complete = _get(mirror, report, rules, options.branch, findings, count, follow)
         memory.done, memory.findings = state if complete and not findings else "", tuple(findings)
+        some = not complete or count.brought or count.left or findings
+        memory.matched = bool(some) or _matches(mirror, report, rules, options)
         memory.write()
     except Exception as error:
         # whatever happens here, the sync itself has succeeded
@@ -143,13 +151,27 @@ def _add_content(mirror: Mirror, report: Report, rules: ContentRules, options: O
         reason = str(error) if isinstance(error, MirrorError) else f"unexpected: {type(error).__name__}: {error}"
         findings.append(Finding(options.branch, "", Kind.CONTENT, reason))
     return replace(
-        report,
+        report if memory.matched else _nothing_matches(report, rules),
         status="ok" if count.brought else report.status,
         findings=[*report.findings, *findings],
         news=report.news or not before.issuperset(findings),
         exit_code=report.exit_code or (3 if findings else 0),
         **asdict(count),
     )
+
+
+def _matches(mirror: Mirror, report: Report, rules: ContentRules, options: Options) -> bool:
+    """Whether a file matches whose content is here."""
+    return bool(content.matching(mirror.dataset(report.dandiset).path, options.branch, rules.globs, here=True))
+
+
+def _nothing_matches(report: Report, rules: ContentRules) -> Report:
+    """Return the report, and in it, if somebody named the Dandiset, that no file is as the globs say."""
+    globs = " or ".join(map(shlex.quote, rules.globs))
+    look = f"dandi-mirror ls {report.dandiset}"
+    said = f"no file matches --get {globs}, so no content came; see which files there are: {look}"
+    message = f"{report.message}; {said}" if report.message else said
+    return replace(report, message=message) if rules.named else report
 
 
 def _state(commit: str, rules: ContentRules) -> str:
@@ -178,7 +200,7 @@ def _get(
     count.left = len({file.key for file in files}) - len(chosen)
     sizes = {file.key: file for file in chosen}
     then = mirror.index.get(report.dandiset)
-    closed = then is not None and draft_of(then.row).embargo_status not in {"", "OPEN"}
+    closed = then is not None and draft_of(then.entry).embargo_status not in {"", "OPEN"}
     bar = _Bar(report.dandiset, list(sizes.values()), follow)
     arrived = bar.arrived
     with closing(content.get(dataset.path, sizes, rules.deadline, secrets=closed, arrived=arrived)) as answers:

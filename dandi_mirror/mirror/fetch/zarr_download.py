@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from dandi_mirror.files.target import InTheWay, TargetFolder
 from dandi_mirror.mirror.contents.files import Contents, VersionFile
 from dandi_mirror.mirror.fetch.download_plan import PARTIALS, DownloadPlan, DownloadResult, judge_existing
 from dandi_mirror.mirror.fetch.plain_files import download_files
+from dandi_mirror.mirror.fetch.zarr_parts import Surroundings, covering, download_entries, reopen
+from dandi_mirror.mirror.zarr.arrays import may_cover
 from dandi_mirror.repo.git.disk import sync_to_disk
 
 
@@ -55,6 +57,8 @@ def plan_zarr_download(
             plan.settled.append(settled)
         else:
             plan.wanted.append((file, place))
+    if not new:
+        reopen(plan)
     return ZarrDownload(zarr, files, path, top, plan)
 
 
@@ -79,8 +83,17 @@ def download_zarr(
         DiskError: the disk is full or not writable; complete files are kept for the next run.
     """
     zarr, path, top = zarr_download.zarr, zarr_download.path, zarr_download.top
-    downloaded = download_files(zarr_download.plan, Contents("", "", "", []), urls, folder, access, meter, jobs)
-    if failed := [done for done in (*downloaded, *zarr_download.plan.settled) if done.status == "error"]:
+    plan = zarr_download.plan
+    results: Iterable[DownloadResult]
+    if top == path:
+        covered = _in_folders(zarr_download.files, plan)
+        around = Surroundings(lambda file: covered[file.entry.rpartition("/")[0]], zarr_download.place)
+        results = download_entries(plan, around, urls, folder, access, meter, jobs)
+    else:  # it appears as a whole
+        results = download_files(plan, Contents("", "", "", []), urls, folder, access, meter, jobs)
+    failed = [done for done in (*results, *plan.settled) if done.status in {"error", "impossible"}]
+    if failed:
+        failed.sort(key=lambda done: done.status == "impossible")
         count, first = f"{len(failed):,} of its {len(zarr_download.files):,} files", failed[0]
         why = f"{count} could not be downloaded; {first.file.entry}: {first.message}"
         return DownloadResult(zarr, path, "error", why, first.exit_code)
@@ -96,6 +109,17 @@ def download_zarr(
     except OSError as error:
         raise DiskError.of(path, error) from error
     return DownloadResult(zarr, path, "ok" if top != path or zarr_download.plan.wanted or gone else "notneeded")
+
+
+def _in_folders(files: Iterable[VersionFile], plan: DownloadPlan) -> dict[str, list[VersionFile]]:
+    """The files below each folder of which the plan wants metadata."""
+    found: dict[str, list[VersionFile]] = {
+        file.entry.rpartition("/")[0]: [] for file, _ in plan.wanted if may_cover(file.entry)
+    }
+    for file in files if found else ():
+        for folder in covering([file.entry]) & found.keys():
+            found[folder].append(file)
+    return found
 
 
 def _put(below: TargetFolder, zarr_download: ZarrDownload) -> None:

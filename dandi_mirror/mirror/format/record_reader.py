@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import orjson
 
 from dandi_mirror import canonical
-from dandi_mirror.digests import ETAG, digest_in
-from dandi_mirror.mirror.format.admission import LARGEST_RECORD, Refusal, content_of, shown_path
+from dandi_mirror.digests import ETAG, digest_in, is_zarr_record
+from dandi_mirror.mirror.format.admission import LARGEST_RECORD, Refusal, content_of, shown_path, zarr_size
 from dandi_mirror.mirror.format.records import LARGEST_PART, is_part
 from dandi_mirror.model import Kind, is_asset_id
 from dandi_mirror.paths import refuse_path
@@ -37,11 +37,14 @@ class Record:
     size: int
     """Bytes."""
     sha256: str
+    """Empty for a Zarr."""
     metadata: dict[str, object]
     created: str
     """When the archive got the asset; empty if the record does not say."""
     line: bytes
     """Its canonical bytes."""
+    zarr: bool = False
+    """Whether it is a Zarr."""
 
     @property
     def etag(self) -> str:
@@ -88,6 +91,13 @@ def refused_asset(name: str, content: bytes | None) -> Record | Refusal:
     return Refusal(Kind.REFUSED, shown_path(facts), _reason(facts), asset_id if is_asset_id(asset_id) else "")
 
 
+def refused_record(name: str, content: bytes) -> dict[str, object]:
+    """The record that a file below ``.dandi/refused`` keeps, with its asset's id; empty if it keeps none."""
+    facts = _object(content) if _REFUSED_NAME.fullmatch(name) else {}
+    record = facts.get("record")
+    return record if isinstance(record, dict) and is_asset_id(record.get("asset_id")) else {}
+
+
 def refusal_of(name: str, content: bytes | None) -> Refusal:
     """The refusal in a file below ``.dandi/refused``, to be shown to people."""
     facts = _object(content or b"") if _REFUSED_NAME.fullmatch(name) else {}
@@ -128,11 +138,13 @@ def _admit(record: dict[str, object], refused: str | None, path: str, line: byte
     known = asset_id if is_asset_id(asset_id) else ""
     if not record or not isinstance(metadata, dict):
         return Refusal(Kind.REFUSED, shown_path(record), _NO_RECORD, known)
-    size, sha256, reason = content_of(record, metadata)
+    is_zarr = is_zarr_record(metadata)
+    size, sha256, reason = zarr_size(record) if is_zarr else content_of(record, metadata)
     reason = refused or reason or (None if known else "the asset id is not a UUID of version 4")
-    if reason or size is None or sha256 is None:
+    if reason or size is None or (sha256 is None and not is_zarr):
         return Refusal(Kind.REFUSED, shown_path(record), reason or "the record has no SHA-256", known, size)
-    return Record(path, known, size, sha256, metadata, created if isinstance(created, str) else "", line)
+    when = created if isinstance(created, str) else ""
+    return Record(path, known, size, sha256 or "", metadata, when, line, is_zarr)
 
 
 def _reason(facts: dict[str, object]) -> str:

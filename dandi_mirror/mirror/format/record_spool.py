@@ -33,7 +33,7 @@ class Spool:
             # the system removes it when it is closed, also if the process is killed
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
         except OSError as error:
-            raise DiskError(f"{folder}: {error.strerror}") from error
+            raise DiskError.of(folder, error) from error
         self._folder = folder
         self._waiting = bytearray()
         self._writing = Lock()
@@ -64,4 +64,4 @@ class Spool:
                 self._written += written
                 del self._waiting[:written]
         except OSError as error:
-            raise DiskError(f"{self._folder}: {error.strerror}") from error
+            raise DiskError.of(self._folder, error) from error

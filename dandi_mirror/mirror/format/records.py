@@ -21,7 +21,7 @@ from dandi_mirror.model import SpoolHandle
 from dandi_mirror.repo.git.stream import FILE, NewFile
 
 OWN_TOP = (".dandi/", ".datalad/")
-OWN_FILES = (".gitattributes", "dandiset.yaml")
+OWN_FILES = (".gitattributes", ".gitmodules", "dandiset.yaml")
 TOP = ".dandi/assets"
 LARGEST_PART = 256 * 1024  # bytes; a part with one record may be larger
 _DIGITS = "0123456789abcdef"
@@ -60,7 +60,7 @@ class RecordFile(NewFile):
 
 def path_digest(path: str) -> str:
     """The digest that decides which part has a path's record."""
-    return sha256(path.encode()).hexdigest()
+    return sha256(path.encode(errors="surrogateescape")).hexdigest()
 
 
 def record_files(spool: Spool, records: Iterable[StoredRecord]) -> Iterator[tuple[str, RecordFile]]:

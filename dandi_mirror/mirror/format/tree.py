@@ -13,9 +13,9 @@ from dandi_mirror.mirror.format.admission import Refusal
 from dandi_mirror.mirror.format.record_spool import Spool
 from dandi_mirror.mirror.format.records import StoredRecord, record_files
 from dandi_mirror.mirror.format.unchanged_records import AS_BEFORE, UnchangedRecords
-from dandi_mirror.model import Asset, Instance, Kind, SpoolHandle, VersionRow
+from dandi_mirror.model import Asset, Instance, Kind, ListedVersion, SpoolHandle
 from dandi_mirror.repo.annex.keys import annex_key, link_target
-from dandi_mirror.repo.git.stream import LINK, Inline, NewFile, TreeEntry
+from dandi_mirror.repo.git.stream import GITLINK, LINK, ExistingObject, Inline, NewFile, TreeEntry
 
 FORMAT = 1
 REFUSED = ".dandi/refused"
@@ -63,14 +63,18 @@ def dandiset_yaml(metadata: Mapping[str, object]) -> bytes:
 class Listing:
     """A version as a sync read and admitted it."""
 
-    row: VersionRow
+    entry: ListedVersion
     metadata: Mapping[str, object]
     yaml: bytes
     assets: Mapping[str, Asset]
     """By path; no path is both file and folder."""
     refusals: tuple[Refusal, ...] = ()
-    rows: int = 0
-    """A sum over the entries of the listing, in whatever order; another number after any change."""
+    fingerprint: int = 0
+    """A sum over the entries that were read, in whatever order; another number after any change."""
+    newest: int = 0
+    """How many entries were read, the newest of a draft, if they prove that the others are as before; 0: all."""
+    zarrs: Mapping[str, str] = field(default_factory=dict)
+    """Path → commit of the state of each Zarr among the assets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,24 +150,26 @@ def version_tree(
     spool: Spool,
     carried: Iterable[Carried] = (),
     kept: UnchangedRecords | None = None,
+    modules: bytes = b"",
 ) -> VersionTree:
     """The tree of a version.
 
     ``texts`` has the content of text files by SHA-256; a text file that is missing there becomes a link.
-    ``carried`` are assets that stay as they were mirrored before; ``kept`` has the records that were not read again.
+    ``carried`` are assets that stay as they were mirrored before; ``kept`` has the records that were not read again;
+    ``modules`` is the content of ``.gitmodules``, empty without Zarrs.
     """
-    tree = VersionTree(
-        {
-            ".datalad/config": Inline(datalad_config(instance, dandiset)),
-            ".gitattributes": Inline(git_attributes()),
-            "dandiset.yaml": Inline(listing.yaml),
-        }
-    )
+    tree = VersionTree(own_files(instance, dandiset, listing))
+    if modules:
+        tree.entries[".gitmodules"] = Inline(modules)
     records: list[StoredRecord] = []
     for asset_before in carried:
         tree.entries[asset_before.path] = asset_before.entry
         records.append(StoredRecord.in_spool(asset_before.path, asset_before.record))
     for path, asset in listing.assets.items():
+        if asset.zarr:
+            tree.entries[path] = ExistingObject(listing.zarrs[path], GITLINK)
+            records.append(StoredRecord(path, asset.record, asset.record_length))
+            continue
         text = texts.get(asset.sha256) if texts and is_text(path, asset.size) else None
         if text is not None:
             tree.entries[path] = text
@@ -178,15 +184,24 @@ def version_tree(
     return tree
 
 
+def own_files(instance: Instance, dandiset: str, listing: Listing) -> dict[str, TreeEntry]:
+    """The files that every version has, besides records."""
+    return {
+        ".datalad/config": Inline(datalad_config(instance, dandiset)),
+        ".gitattributes": Inline(git_attributes()),
+        "dandiset.yaml": Inline(listing.yaml),
+    }
+
+
 def _add_refused(tree: VersionTree, refusal: Refusal) -> None:
     if refusal.kind is not Kind.REFUSED or not refusal.asset_id:
         return
     name = f"{REFUSED}/{refusal.asset_id}"
-    rows = 1
+    number = 1
     while f"{name}.json" in tree.entries:
         # several entries of the listing have this id: each gets a file
-        rows += 1
-        name = f"{REFUSED}/{refusal.asset_id}-{rows}"
+        number += 1
+        name = f"{REFUSED}/{refusal.asset_id}-{number}"
     tree.entries[f"{name}.json"] = Inline(refused_record(refusal))
     if refusal.size is not None and refusal.sha256 is not None:
         key = annex_key(refusal.size, refusal.sha256, refusal.path)

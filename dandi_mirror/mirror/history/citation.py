@@ -1,17 +1,22 @@
-"""Format the citation of a published version: as text, BibTeX, RIS and CFF.  Pure."""
+"""Format the citation of a published version, or of a state of the draft: as text, BibTeX, RIS and CFF.  Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import orjson
 
 from dandi_mirror.mirror.sync.messages import one_line
-from dandi_mirror.model import parse_time
+from dandi_mirror.mirror.zarr.gitmodules import ZarrModule
+from dandi_mirror.model import DRAFT, parse_time
 
+Zarrs = Mapping[str, ZarrModule]
+NO_ZARRS: Zarrs = {}
+SHOWN_ZARRS = 10
+"""How many Zarrs a citation names; the others are counted."""
 FORMS = ("text", "bibtex", "ris", "cff")
 
 
@@ -31,10 +36,12 @@ class Citation:
     license: str
     """An SPDX identifier, or empty."""
     commit: str
-    """The commit of the version's tag: the same in every mirror."""
+    """The commit of the version's tag: the same in every mirror; of a draft, the one that this mirror made of it."""
+    zarrs: Zarrs = field(default_factory=dict)
+    """Its Zarrs with their states, by path."""
 
     @classmethod
-    def of(cls, record: Mapping[str, object], commit: str, published: datetime) -> Citation:
+    def of(cls, record: Mapping[str, object], commit: str, published: datetime, zarrs: Zarrs = NO_ZARRS) -> Citation:
         """Take the facts from the Dandiset's record of a version; ``published`` counts if the record has no date."""
         doi = one_line(record.get("doi"))
         licenses = record.get("license")
@@ -49,6 +56,7 @@ class Citation:
             _published(record, published),
             first.removeprefix("spdx:"),
             commit,
+            zarrs,
         )
 
     def form(self, name: str) -> str:
@@ -59,8 +67,20 @@ class Citation:
         authors = "; ".join(self.authors)
         return (
             f"{authors} ({self.published.year}) {self.title} (Version {self.version}) [Data set]. DANDI Archive. "
-            f"{self.url}\nIn git: commit {self.commit}\n"
-        )
+            f"{self.url}\nIn git: {self._commit}\n"
+        ) + "".join(f"{line}\n" for line in self._zarr_lines())
+
+    @property
+    def _commit(self) -> str:
+        state = f", the draft of {self.published:%Y-%m-%d} in this mirror" if self.version == DRAFT else ""
+        return f"commit {self.commit}{state}"
+
+    def _zarr_lines(self) -> list[str]:
+        """Name the Zarrs by their states; of many only the first, and where all are."""
+        shown = list(self.zarrs.values())[:SHOWN_ZARRS]
+        more = len(self.zarrs) - len(shown)
+        lines = [f"Zarr {one_line(zarr.path)}: checksum {zarr.checksum}" for zarr in shown]
+        return lines + ([f"… and {more:,} more Zarrs, in .gitmodules of that commit"] if more else [])
 
     def _bibtex(self) -> str:
         key = re.sub(r"[^A-Za-z0-9]+", "_", self.identifier).strip("_").lower()
@@ -73,7 +93,7 @@ class Citation:
             "publisher": "DANDI Archive",
             "doi": self.doi,
             "url": self.url,
-            "note": f"git commit {self.commit}",
+            "note": "; ".join([f"git {self._commit}", *map(_tex, self._zarr_lines())]),
         }
         lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
         return "\n".join([f"@dataset{{{key},", *lines, "}"]) + "\n"
@@ -89,7 +109,8 @@ class Citation:
             "PB  - DANDI Archive",
             *([f"DO  - {self.doi}"] if self.doi else []),
             f"UR  - {self.url}",
-            f"N1  - git commit {self.commit}",
+            f"N1  - git {self._commit}",
+            *(f"N1  - {line}" for line in self._zarr_lines()),
             "ER  - ",
         ]
         return "\n".join(lines) + "\n"
@@ -108,8 +129,21 @@ class Citation:
             *([f"license: {_quoted(self.license)}"] if self.license else []),
             f"url: {_quoted(self.url)}",
             f"commit: {_quoted(self.commit)}",
+            *self._cff_zarrs(),
         ]
         return "\n".join(lines) + "\n"
+
+    def _cff_zarrs(self) -> Iterator[str]:
+        """Give the states of Zarrs as identifiers."""
+        shown = list(self.zarrs.values())[:SHOWN_ZARRS]
+        if shown:
+            yield "identifiers:"
+        for zarr in shown:
+            yield "  - type: other"
+            yield f"    value: {_quoted(zarr.checksum)}"
+            yield f"    description: {_quoted(f'DANDI checksum of the Zarr {one_line(zarr.path)}')}"
+        if more := len(self.zarrs) - len(shown):
+            yield f"# and {more:,} more Zarrs, in .gitmodules of the commit"
 
 
 def _authors(contributors: object) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from dandi_mirror.mirror.format.annex_metadata import session_of
-from dandi_mirror.mirror.format.record_reader import Record, admit
+from dandi_mirror.mirror.history.compared import NO_ZARRS, ComparedFile, VersionTotals, Zarrs, count, in_state
 
 BOOKKEEPING = frozenset({
     "@context", "blobDateModified", "citation", "contentSize", "dateModified", "datePublished", "digest", "doi", "id",
@@ -21,60 +21,6 @@ SUMMARY = BOOKKEEPING | {"assetsSummary", "manifestLocation", "releaseNotes"}
 
 
 @dataclass(frozen=True, slots=True)
-class ComparedFile:
-    """An asset of a version that is compared."""
-
-    path: str
-    size: int
-    """Bytes."""
-    sha256: str
-    subjects: tuple[str, ...]
-    session: str
-    """Empty if its path names no session."""
-    line: bytes = field(repr=False)
-    """Its record."""
-
-    @property
-    def metadata(self) -> dict[str, object]:
-        """Its metadata, as the archive gave it; empty if the record is not valid."""
-        record = admit(self.line)
-        return record.metadata if isinstance(record, Record) else {}
-
-
-@dataclass(slots=True)
-class VersionTotals:
-    """Totals of a version; as counts, so that a change can be added to them."""
-
-    files: int = 0
-    size: int = 0
-    """Bytes."""
-    subjects: Counter[str] = field(default_factory=Counter)
-    sessions: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Files by subject and session."""
-    refused: int = 0
-    """Records that are not valid; the other totals do not include them."""
-
-    def add(self, file: ComparedFile, times: int = 1) -> None:
-        """Add a file, or remove it with ``times`` -1."""
-        self.files += times
-        self.size += times * file.size
-        for subject in file.subjects:
-            self.subjects[subject] += times
-        if file.session:
-            for subject in file.subjects or ("",):
-                self.sessions[subject, file.session] += times
-
-    def copy(self) -> VersionTotals:
-        """Return a copy without the subjects and sessions whose count is 0."""
-        return VersionTotals(self.files, self.size, +self.subjects, +self.sessions, self.refused)
-
-    def facts(self) -> dict[str, int]:
-        """Return the four totals by name."""
-        subjects, sessions = len(+self.subjects), len(+self.sessions)
-        return {"subjects": subjects, "sessions": sessions, "files": self.files, "bytes": self.size}
-
-
-@dataclass(frozen=True, slots=True)
 class FieldChange:
     """A field of a record whose values changed; ``old`` or ``new`` is empty if the field was added or removed."""
 
@@ -82,6 +28,10 @@ class FieldChange:
     """The keys from the top of the record, joined by dots; a list counts as its members."""
     old: tuple[str, ...]
     new: tuple[str, ...]
+
+    def facts(self) -> dict[str, object]:
+        """Return the change as the value of a JSON record."""
+        return {"name": self.name, "old": list(self.old), "new": list(self.new)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,45 +86,38 @@ class Changes:
         return bool(self.counts() or self.dandiset)
 
 
-def compared_file(record: Record) -> ComparedFile:
-    """Return the file of a record."""
-    people = record.metadata.get("wasAttributedTo")
-    named = (
-        [person.get("identifier") for person in people if isinstance(person, dict)] if isinstance(people, list) else []
-    )
-    subjects = tuple(sorted({name for name in named if isinstance(name, str)}))
-    return ComparedFile(record.path, record.size, record.sha256, subjects, session_of(record.path), record.line)
-
-
-def count(lines: Iterable[bytes], totals: VersionTotals, times: int = 1) -> dict[str, ComparedFile]:
-    """Add the files of records to ``totals``, or remove them with ``times`` -1; return these files by path."""
-    files = {}
-    for record in map(admit, lines):
-        if isinstance(record, Record):
-            file = compared_file(record)
-            totals.add(file, times)
-            files[file.path] = file
-        else:
-            totals.refused += times
-    return files
-
-
-def compare(old: Iterable[bytes], new: Iterable[bytes], changes: Changes) -> None:
+def compare(
+    old: Iterable[bytes],
+    new: Iterable[bytes],
+    changes: Changes,
+    zarrs: tuple[Zarrs, Zarrs] = (NO_ZARRS, NO_ZARRS),
+) -> None:
     """Add the differences between two sets of records to ``changes``; :func:`pair_renamed` finds renames afterwards.
 
-    ``changes.after`` must include the old records already.
+    ``changes.after`` must include the old records already; ``zarrs`` are those of both.
     """
     old_lines, new_lines = set(old), set(new)
-    before = count(old_lines - new_lines, changes.after, -1)
-    after = count(new_lines - old_lines, changes.after)
+    before = count(old_lines - new_lines, changes.after, -1, zarrs=zarrs[0])
+    after = count(new_lines - old_lines, changes.after, zarrs=zarrs[1])
     changes.removed += [file for path, file in before.items() if path not in after]
     changes.added += [file for path, file in after.items() if path not in before]
     for path in sorted(before.keys() & after.keys()):
         pair = _pair(before[path], after[path])
-        if pair.old.sha256 != pair.new.sha256:
+        if pair.old.digest != pair.new.digest:
             changes.replaced.append(pair)
         elif pair.fields:
             changes.edited.append(pair)
+
+
+def add_states(changes: Changes, old: Zarrs, new: Zarrs) -> None:
+    """Add the Zarrs that have another state, while their records are the same: these may lag behind."""
+    known = {pair.new.path for pair in changes.replaced} | {pair.new.path for pair in changes.edited}
+    for path in sorted(old.keys() & new.keys() - known):
+        if old[path] != new[path]:
+            bare = ComparedFile(path, 0, "", (), session_of(path), b"")
+            pair = Pair(in_state(bare, old[path]), in_state(bare, new[path]))
+            changes.replaced.append(pair)
+            changes.after.size += pair.new.size - pair.old.size
 
 
 def pair_renamed(changes: Changes) -> None:
@@ -184,11 +127,11 @@ def pair_renamed(changes: Changes) -> None:
     """
     gone: dict[tuple[str, int], list[ComparedFile]] = defaultdict(list)
     for file in sorted(changes.removed, key=_by_path):
-        if file.sha256:
-            gone[file.sha256, file.size].append(file)
+        if file.digest:
+            gone[file.digest, file.size].append(file)
     added = []
     for file in sorted(changes.added, key=_by_path):
-        if candidates := gone.get((file.sha256, file.size)):
+        if candidates := gone.get((file.digest, file.size)):
             old = min(candidates, key=lambda other: _distance(other.path, file.path))
             candidates.remove(old)
             changes.renamed.append(_pair(old, file))
@@ -246,5 +189,5 @@ def _distance(old: str, new: str) -> tuple[bool, bool, str]:
 
 
 def _only(these: Counter[object], those: Counter[object]) -> list[str]:
-    names = sorted((+these).keys() - (+those).keys(), key=str)
+    names = sorted(these.keys() - those.keys(), key=str)
     return ["/".join(name) if isinstance(name, tuple) else str(name) for name in names]

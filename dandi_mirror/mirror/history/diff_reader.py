@@ -11,15 +11,10 @@ from typing import Self
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.format.record_reader import dandiset_record, lines
 from dandi_mirror.mirror.format.records import TOP
-from dandi_mirror.mirror.history.diff import (
-    SUMMARY,
-    Changes,
-    VersionTotals,
-    compare,
-    count,
-    field_changes,
-    pair_renamed,
-)
+from dandi_mirror.mirror.history.compared import VersionTotals, Zarrs, part_totals
+from dandi_mirror.mirror.history.diff import SUMMARY, Changes, add_states, compare, field_changes, pair_renamed
+from dandi_mirror.mirror.state.part_totals import PartTotals, PartTotalsFile
+from dandi_mirror.mirror.zarr.gitmodules import read_gitmodules
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.history import Revision
 
@@ -35,17 +30,21 @@ class VersionState:
     record: dict[str, object]
     """The Dandiset's own record."""
     totals: VersionTotals
+    zarrs: Zarrs
+    """Its Zarrs, with the states that they have in it."""
 
 
-NOTHING = VersionState({}, {}, VersionTotals())
+NOTHING = VersionState({}, {}, VersionTotals(), {})
 """The empty state before the first version."""
 
 
 class Comparer:
     """Compares versions of one dataset, with one running git."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, known: PartTotalsFile | None) -> None:
+        """``known`` remembers what files of records hold, if there is a place for it."""
         self._dataset = dataset
+        self._known = known
         self._open = ExitStack()
         self._reader = self._open.enter_context(dataset.reader())
 
@@ -58,14 +57,20 @@ class Comparer:
         self._open.close()
 
     def read(self, state: Revision) -> VersionState:
-        """Read all records of a version.
+        """Read all records of a version, besides those of files that are remembered.
 
         Raises:
             UsageError: it has no asset records.
         """
-        parts, totals = self._parts(state), VersionTotals()
-        count(lines(self._reader, parts.values()), totals)
-        return VersionState(parts, self._record(state), totals)
+        parts, totals, zarrs = self._parts(state), VersionTotals(), self._zarrs(state)
+        known = self._known.read(set(parts.values())) if self._known else {}
+        new: dict[str, PartTotals] = {}
+        for oid in parts.values():
+            part = known.get(oid) or new.setdefault(oid, part_totals(lines(self._reader, [oid])))
+            totals.add_part(part, zarrs)
+        if self._known:
+            self._known.add(new)
+        return VersionState(parts, self._record(state), totals, zarrs)
 
     def changes(self, before: VersionState, state: Revision) -> tuple[Changes, VersionState]:
         """Compare a version with the one ``before``; return the differences and the version's own state.
@@ -73,13 +78,14 @@ class Comparer:
         Raises:
             UsageError: it has no asset records.
         """
-        parts, record = self._parts(state), self._record(state)
+        parts, record, zarrs = self._parts(state), self._record(state), self._zarrs(state)
         changes = Changes(before=before.totals, after=before.totals.copy())
         for old, new in _groups(before.parts, parts):
-            compare(lines(self._reader, old), lines(self._reader, new), changes)
+            compare(lines(self._reader, old), lines(self._reader, new), changes, (before.zarrs, zarrs))
+        add_states(changes, before.zarrs, zarrs)
         pair_renamed(changes)
         changes.dandiset = field_changes(before.record, record, SUMMARY) if before.record else ()
-        return changes, VersionState(parts, record, changes.after)
+        return changes, VersionState(parts, record, changes.after, zarrs)
 
     def _parts(self, state: Revision) -> dict[str, str]:
         tree = self._dataset.tree(state.commit, f"{TOP}.jsonl", TOP)
@@ -88,6 +94,10 @@ class Comparer:
                 f"{state.name} in {self._dataset.path} has no asset records; only what dandi-mirror made has them"
             )
         return {path: oid for path, (_, oid) in tree.items()}
+
+    def _zarrs(self, state: Revision) -> Zarrs:
+        (content,) = self._reader.read([f"{state.commit}:.gitmodules"])
+        return read_gitmodules(content or b"")
 
     def _record(self, state: Revision) -> dict[str, object]:
         (content,) = self._reader.read([f"{state.commit}:dandiset.yaml"])

@@ -13,6 +13,8 @@ from dandi_mirror.files.opening import read_file
 from dandi_mirror.repo.git.files import absolute_path
 
 RECORD = "dandiset.yaml"
+_ZARR = ".dandi/zarr-checksum"
+"""A repository with this file is that of a Zarr; the Dandiset is the one around it."""
 # the id at the top level, as a mirror writes it and as other programs do
 _ID = re.compile(r"""^(?:  "id": "|["']?id["']?: *["']?)([A-Za-z][A-Za-z0-9-]*:[0-9]{6}/[0-9a-z.]+)""", re.M)
 
@@ -36,7 +38,7 @@ def clone_at(text: str) -> LocalDandiset | None:
     given = absolute_path(text)
     # the path itself may be a link of git-annex, which stays; its folder may be reached through another link
     path = given.parent.resolve() / given.name if given.name else given
-    top = next((folder for folder in (path, *path.parents) if os.path.lexists(folder / ".git")), None)
+    top = next((folder for folder in (path, *path.parents) if _is_top(folder)), None)
     if top is None:
         return None
     try:
@@ -47,3 +49,7 @@ def clone_at(text: str) -> LocalDandiset | None:
     inside = "" if path == top else str(path.relative_to(top))
     folder = "/" if inside and path.is_dir() and not path.is_symlink() else ""
     return LocalDandiset(replace(name, text=text, path=inside + folder), top) if name else None
+
+
+def _is_top(folder: Path) -> bool:
+    return os.path.lexists(folder / ".git") and not os.path.lexists(folder / _ZARR)

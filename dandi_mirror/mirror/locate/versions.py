@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 
+from dandi_mirror.archive.name_parts import no_version
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.mirror.state.layout import Mirror
@@ -26,6 +26,11 @@ def dataset_of(path: Path, dandiset: str) -> Dataset:
     clone = clone_at(str(path))
     if clone and clone.name.dandiset == dandiset:
         return Dataset(clone.folder)
+    if clone:
+        raise UsageError(
+            f"{dandiset} is not in {path}, which is in a clone of {clone.name.dandiset}; name a mirror that has it: "
+            f"-d DIR; or make one: dandi-mirror sync {dandiset} -d DIR"
+        )
     raise UsageError(f"{dandiset} is not in {path}; mirror it first: dandi-mirror sync {dandiset} -d {path}")
 
 
@@ -37,10 +42,7 @@ def state_of(dataset: Dataset, dandiset: str, name: str) -> Revision:
     """
     if found := history.find(dataset, name):
         return found
-    names = [state.name for state in states(dataset)]
-    near = get_close_matches(name, names, 1)
-    hint = f"did you mean {dandiset}@{near[0]}?" if near else f"it has {', '.join(names) or 'none yet'}"
-    raise UsageError(f"{dandiset}@{name} is not in {dataset.path}; {hint}")
+    raise UsageError(no_version(dandiset, name, dataset.path, [state.name for state in states(dataset)]))
 
 
 def states(dataset: Dataset, commits: int = 1) -> list[Revision]:

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.files.own import NotOurs, OwnPath, own_path
+from dandi_mirror.files.not_ours import NotOurs
+from dandi_mirror.files.own import OwnPath, own_path
+from dandi_mirror.mirror.state.remembered import ZarrTotals
+from dandi_mirror.mirror.state.verified import Verification
 
 Labels = Mapping[str, str]
 Family = tuple[str, str, Iterable[tuple[Labels, float]]]
@@ -52,6 +55,10 @@ class RunFacts:
     """Bytes of the archive's answers, decoded, without the content that git-annex downloaded."""
     content: int
     """Bytes of content that git-annex downloaded."""
+    rescued: int
+    """Bytes of these that were leaving the archive."""
+    not_rescued: int
+    """Bytes that are leaving the archive, and did not come although the settings want that."""
     statuses: Mapping[str, int]
     """Number of Dandisets by status, in DataLad's words."""
 
@@ -72,10 +79,22 @@ def write_metrics(path: Path, text: str) -> None:
     own_path(path).replace(text.encode(), mode=0o644)
 
 
-def prometheus_text(mirror: str, run: RunFacts, seen: LastSuccess, words: Mapping[str, int]) -> str:
-    """Return the file for Prometheus; ``words`` has the number of the mirror's Dandisets by their status."""
+def prometheus_text(
+    mirror: str, run: RunFacts, seen: LastSuccess, words: Mapping[str, int], verified: Mapping[str, Verification],
+    zarrs: ZarrTotals,
+) -> str:  # fmt: skip
+    """Return the file for Prometheus.
+
+    ``words`` has the number of the mirror's Dandisets by their status, ``verified`` the last verification of each,
+    ``zarrs`` what all Zarrs are together.
+    """
+    return families_text(mirror, [*_families(run, seen, words), *_zarr_families(zarrs), *_verified_families(verified)])
+
+
+def families_text(mirror: str, families: Iterable[Family]) -> str:
+    """Return metrics in Prometheus' text format, each sample with the path of the mirror."""
     lines: list[str] = []
-    for name, text, samples in _families(run, seen, words):
+    for name, text, samples in families:
         lines += [f"# HELP dandi_mirror_{name} {text}", f"# TYPE dandi_mirror_{name} gauge"]
         lines += [
             f"dandi_mirror_{name}{{{_labels({'mirror': mirror, **labels})}}} {value!r}" for labels, value in samples
@@ -94,6 +113,12 @@ def _families(run: RunFacts, seen: LastSuccess, words: Mapping[str, int]) -> lis
         ("last_run_requests", "Requests that the last run made to the archive.", [({}, run.requests)]),
         ("last_run_received_bytes", "Bytes of the answers to these requests.", [({}, run.received)]),
         ("last_run_content_bytes", "Bytes of content that the last run downloaded.", [({}, run.content)]),
+        ("last_run_rescued_bytes", "Bytes of these that were leaving the archive.", [({}, run.rescued)]),
+        (
+            "last_run_not_rescued_bytes",
+            "Bytes that are leaving the archive and that rescue did not get.",
+            [({}, run.not_rescued)],
+        ),
         (
             "last_run_dandisets",
             "Dandisets of the last run by their result.",
@@ -108,6 +133,40 @@ def _families(run: RunFacts, seen: LastSuccess, words: Mapping[str, int]) -> lis
             "dandiset_last_success_timestamp_seconds",
             "When a Dandiset was last synced.",
             [({"dandiset": dandiset}, time) for dandiset, time in sorted(seen.dandisets.items())],
+        ),
+    ]
+
+
+def _zarr_families(zarrs: ZarrTotals) -> list[Family]:
+    """Return the metrics of the Zarrs in the mirror's drafts."""
+    return [
+        ("zarrs", "Zarrs of the mirror whose newest state is recorded.", [({}, zarrs.recorded)]),
+        ("zarr_entries", "Entries of these Zarrs.", [({}, zarrs.entries)]),
+        ("zarr_bytes", "Bytes of these entries.", [({}, zarrs.size)]),
+        ("zarrs_pending", "Zarrs whose newest state is not recorded yet.", [({}, zarrs.pending)]),
+        (
+            "zarrs_without_versions",
+            "Zarrs whose entries were listed without the bucket's versions.",
+            [({}, zarrs.unversioned)],
+        ),
+    ]
+
+
+def _verified_families(verified: Mapping[str, Verification]) -> list[Family]:
+    """Return the metrics of the last verification of each Dandiset; none if there was none."""
+    if not verified:
+        return []
+    last = sorted(verified.items())
+    return [
+        (
+            "dandiset_verified_timestamp_seconds",
+            "When a Dandiset was last verified, and what was compared.",
+            [({"dandiset": dandiset, "how": found.how}, found.ended) for dandiset, found in last],
+        ),
+        (
+            "dandiset_differences",
+            "Differences that the last verification of a Dandiset found.",
+            [({"dandiset": dandiset}, found.found) for dandiset, found in last],
         ),
     ]
 

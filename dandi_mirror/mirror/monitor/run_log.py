@@ -77,14 +77,14 @@ class RunLog:
                 _again(self._folder / old).unlink()
                 (self._folder / old).unlink()
         except OSError as error:
-            raise DiskError(f"{self._folder}: {error.strerror}") from error
+            raise DiskError.of(self._folder, error) from error
 
     def _write(self) -> None:
         try:
             lines = (json.dumps(record, ensure_ascii=True) + "\n" for record in self._waiting)
             self.path.append("".join(lines).encode())
         except OSError as error:
-            raise DiskError(f"{self.path}: {error.strerror}") from error
+            raise DiskError.of(self.path, error) from error
         self._waiting.clear()
 
 

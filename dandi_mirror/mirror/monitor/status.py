@@ -2,73 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from datetime import UTC, datetime
+from functools import reduce
 
 from dandi_mirror.errors import CredentialsError, IntegrityError, MirrorError, NotFoundError, TemporaryError
+from dandi_mirror.mirror.copies.leaving import leaving
 from dandi_mirror.mirror.fetch.scheduled import missing_content
+from dandi_mirror.mirror.monitor.words import Word, word_of
 from dandi_mirror.mirror.state.damage import damage_of
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.members import NotAMember
 from dandi_mirror.mirror.state.options import Options
-from dandi_mirror.mirror.state.remembered import RememberedDandiset, draft_of, row_key
+from dandi_mirror.mirror.state.remembered import RememberedDandiset, ZarrTotals
+from dandi_mirror.mirror.state.verified import Damage
 from dandi_mirror.mirror.sync.filters import Rules
-from dandi_mirror.model import DandisetRow, Finding, Kind, is_version_id, spell_time
+from dandi_mirror.model import Finding, ListedDandiset, is_version_id, spell_time
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
+from dandi_mirror.text import counted
 
-
-class Word(StrEnum):
-    """The status of a Dandiset; if several apply, the first of them counts."""
-
-    ALARM = "alarm"
-    """The archive's answer for a version differs from the tag here."""
-    DAMAGED = "damaged"
-    """git cannot read the repository here; ``failure`` says what to type."""
-    GONE = "gone"
-    """The archive does not have it any more (404)."""
-    FORBIDDEN = "forbidden"
-    """The archive refuses to show it (401, 403): embargoed, or the token is not valid."""
-    EMBARGOED = "embargoed"
-    MISSING = "not mirrored"
-    LEFT_OUT = "left out"
-    """Not mirrored, because the rules leave it out."""
-    EMPTIED = "emptied"
-    """The archive lists no asset of it any more; the mirror keeps the assets unless sync gets --allow-deletes."""
-    UNANSWERED = "unanswered"
-    """The archive gave the last sync no answer or a contradictory one: an outage."""
-    FAILED = "failed"
-    """The last sync failed for another reason."""
-    UNEMBARGOED = "unembargoed"
-    """The archive shows it again; the next sync reads all of it."""
-    RENAMED = "renamed"
-    """It changed in the archive since the last sync, and has another name."""
-    BEHIND = "behind"
-    """It changed in the archive since the last sync."""
-    UNFINISHED = "unfinished"
-    """The last sync did not complete, or the index of the mirror was deleted: the next sync reads it again."""
-    PENDING = "pending"
-    """Something is not complete yet: a checksum, a text file, a version, or a work tree with local edits."""
-    REFUSED = "refused"
-    """The archive lists something that is not safe in git, or a Zarr."""
-    VANISHED = "version gone"
-    """The archive does not have a version any more that is tagged here; the tag stays."""
-    CURRENT = "up to date"
-
-
-Ask = Callable[[str], DandisetRow]
+Ask = Callable[[str], ListedDandiset]
 """Gets a Dandiset's list entry from the archive."""
 
 _AT_ONCE = 8
 """Dandisets that are read at the same time: each waits for git."""
-_WAITING = {Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE, Kind.CONTENT}
-_REFUSED = {Kind.REFUSED, Kind.ZARR, Kind.URL}
-
-
 _HARMLESS = {Word.CURRENT, Word.BEHIND, Word.RENAMED, Word.UNEMBARGOED, Word.VANISHED, Word.LEFT_OUT}
 _NOT_OFFLINE = {Word.MISSING, Word.LEFT_OUT, Word.BEHIND, Word.RENAMED, Word.EMPTIED, Word.UNEMBARGOED}
-_ABSENT = {Kind.GONE: Word.GONE, Kind.FORBIDDEN: Word.FORBIDDEN, Kind.EMBARGOED: Word.EMBARGOED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +49,29 @@ class Status:
     findings: tuple[Finding, ...] = field(default=())
     failure: str = ""
     """Why the last sync failed, or why the dataset cannot be read."""
+    failed: str = ""
+    """When that sync failed, if ``failure`` is its."""
     name: str = ""
     """The name of the draft, if the archive was asked."""
     size: int = 0
     """Bytes of the draft as the archive counts them, if it was asked."""
+    zarrs: int = 0
+    """Zarrs of the Dandiset when it was last synced; 0 if the draft holds none."""
+    zarr_entries: int = 0
+    """Entries of those Zarrs whose newest state is recorded here."""
+    zarr_size: int = 0
+    """Bytes of these."""
+    pending_zarrs: int = 0
+    """Zarrs of the draft whose newest state is not recorded here yet."""
+    unversioned: int = 0
+    """Zarrs of the draft whose entries were listed without the bucket's versions."""
+
+    leaving: int = 0
+    """Files that no version names any more, that the archive still has for some days, and that are not here."""
+    leaving_size: int = 0
+    """Their bytes."""
+    leaving_day: str = ""
+    """The day on which the archive removes the first of them, about; empty if there is none."""
 
     @property
     def exit_code(self) -> int:
@@ -101,8 +81,18 @@ class Status:
         return 0 if self.word in _HARMLESS else 3
 
 
-def status_of(mirror: Mirror, dandiset: str, ask: Ask | None) -> Status:
-    """Return the status of one Dandiset; ``ask`` gets its list entry (None: do not ask the archive)."""
+def status_of(
+    mirror: Mirror,
+    dandiset: str,
+    ask: Ask | None,
+    changed: Container[str] = (),
+    damaged: Mapping[str, Damage] | None = None,
+) -> Status:
+    """Return the status of one Dandiset; ``ask`` gets its list entry (None: do not ask the archive).
+
+    ``changed`` are the Dandisets of which the archive lists other states of Zarrs than at the last sync; ``damaged``
+    those that verifications found damaged (None: read it).
+    """
     last = mirror.index.get(dandiset)
     try:
         dataset = mirror.dataset(dandiset)
@@ -119,7 +109,31 @@ def status_of(mirror: Mirror, dandiset: str, ask: Ask | None) -> Status:
         if why := damage_of(mirror, dandiset, error):
             return Status(dandiset, Word.DAMAGED, failure=why)
         return Status(dandiset, Word.FAILED, failure=str(error))
-    return _compared(state, last, _findings(mirror, dandiset, last), dandiset, ask)
+    compared = _compared(state, last, _findings(mirror, dandiset, last), dandiset, ask, dandiset in changed)
+    damage = (mirror.verifications.damaged() if damaged is None else damaged).get(dandiset)
+    if damage and compared.word is not Word.ALARM:
+        compared = replace(compared, word=Word.DAMAGED, failure=_damage(dandiset, damage), failed="")
+    going = leaving(mirror, dandiset)
+    compared = replace(compared, leaving=len(going.until), leaving_size=going.size, leaving_day=going.day)
+    return _with_zarrs(compared, last) if last else compared
+
+
+def _with_zarrs(status: Status, last: RememberedDandiset) -> Status:
+    totals = last.totals
+    return replace(
+        status, zarrs=last.zarr_count, zarr_entries=totals.entries, zarr_size=totals.size,
+        pending_zarrs=totals.pending, unversioned=totals.unversioned,
+    )  # fmt: skip
+
+
+def _damage(dandiset: str, damage: Damage) -> str:
+    """What a verification found, and what to type."""
+    when = spell_time(datetime.fromtimestamp(int(damage.since), UTC))
+    shares = "".join(f" --{name} 1" for name in ("urls", "content") if f"{name}:" in damage.how)
+    return (
+        f"verify found it damaged ({when}, {counted(damage.found, 'difference')}); to see what differs: "
+        f"dandi-mirror verify {dandiset}{shares}; to repair it, add --repair"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,69 +152,89 @@ def _git_state(dataset: Dataset, last: RememberedDandiset | None) -> _GitState:
 
 
 def _compared(
-    state: _GitState, last: RememberedDandiset | None, findings: tuple[Finding, ...], dandiset: str, ask: Ask | None
+    state: _GitState,
+    last: RememberedDandiset | None,
+    findings: tuple[Finding, ...],
+    dandiset: str,
+    ask: Ask | None,
+    changed: bool,
 ) -> Status:
-    row = None
+    entry = None
     word = None
     try:
-        row = ask(dandiset) if ask else None
+        entry = ask(dandiset) if ask else None
     except NotFoundError:
         word = Word.GONE
     except CredentialsError:
         word = Word.FORBIDDEN
+    failure = last.failure if last else None
     return Status(
         dandiset,
-        word or _word(last, findings, row, state.branch),
+        word or word_of(last, findings, entry, state.branch, changed),
         state.versions,
         state.branch,
-        spell_time(row.draft.modified) if row else "",
+        spell_time(entry.draft.modified) if entry else "",
         state.edits,
         findings,
-        last.failure.message if last and last.failure else "",
-        row.draft.name if row else "",
-        row.draft.size if row else 0,
+        failure.message if failure else "",
+        spell_time(datetime.fromtimestamp(int(failure.when), UTC)) if failure and failure.when else "",
+        entry.draft.name if entry else "",
+        entry.draft.size if entry else 0,
     )
 
 
-def status_of_all(mirror: Mirror, rows: Mapping[str, DandisetRow | None], ask: Ask, rules: Rules) -> Iterator[Status]:
-    """Yield the status of every Dandiset that is mirrored, or that the archive lists in ``rows``.
+def status_of_all(
+    mirror: Mirror, entries: Mapping[str, ListedDandiset | None], ask: Ask, rules: Rules, changed: Container[str] = ()
+) -> Iterator[Status]:
+    """Yield the status of every Dandiset that is mirrored, or that the archive lists in ``entries``.
 
-    ``ask`` gets the list entry of a mirrored one that is not listed, or whose entry is not valid.
+    ``ask`` gets the list entry of a mirrored one that is not listed, or whose entry is not valid.  ``changed`` are the
+    Dandisets of which the archive lists other states of Zarrs than at the last sync.
     """
 
-    def listed(dandiset: str) -> DandisetRow:
-        return rows.get(dandiset) or ask(dandiset)
+    def listed(dandiset: str) -> ListedDandiset:
+        return entries.get(dandiset) or ask(dandiset)
 
     def look(dandiset: str) -> Status:
         if dandiset in here:
             try:
-                return status_of(mirror, dandiset, listed)
+                return status_of(mirror, dandiset, listed, changed, damaged)
             except TemporaryError:
                 # one that the archive does not answer for does not hide the others
-                return replace(status_of(mirror, dandiset, None), word=Word.UNANSWERED)
-        row = rows[dandiset]
-        word = Word.MISSING if rules.take(dandiset, row.draft.name if row else None) else Word.LEFT_OUT
-        if row is None:
+                return replace(status_of(mirror, dandiset, None, (), damaged), word=Word.UNANSWERED)
+        entry = entries[dandiset]
+        word = Word.MISSING if rules.take(dandiset, entry.draft.name if entry else None) else Word.LEFT_OUT
+        if entry is None:
             return Status(dandiset, word)
-        return Status(dandiset, word, modified=spell_time(row.draft.modified), name=row.draft.name, size=row.draft.size)
+        return Status(
+            dandiset, word, modified=spell_time(entry.draft.modified), name=entry.draft.name, size=entry.draft.size
+        )
 
-    here = set(mirror.dandisets())
+    here, damaged = set(mirror.dandisets()), mirror.verifications.damaged()
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="status") as pool:
-        yield from pool.map(look, sorted(here | set(rows)))
+        yield from pool.map(look, sorted(here | set(entries)))
 
 
 def words(mirror: Mirror) -> dict[str, int]:
     """Count a mirror's Dandisets by status, as the last sync left them; starts no git."""
     counts = {str(word): 0 for word in Word if word not in _NOT_OFFLINE}
-    memory = mirror.index.read().dandisets
+    memory, damaged = mirror.index.read().dandisets, mirror.verifications.damaged()
     for dandiset in mirror.dandisets():
         if mirror.is_strange(dandiset):
             counts[Word.FAILED] += 1
             continue
         last = memory.get(dandiset)
         findings = _findings(mirror, dandiset, last)
-        counts[_word(last, findings, None, _branch(mirror.dataset(dandiset), last))] += 1
+        word = word_of(last, findings, None, _branch(mirror.dataset(dandiset), last))
+        counts[Word.DAMAGED if dandiset in damaged and word is not Word.ALARM else word] += 1
     return counts
+
+
+def zarr_totals(mirror: Mirror) -> ZarrTotals:
+    """Count the Zarrs in the drafts of a mirror, as the last syncs left them; starts no git."""
+    memory = mirror.index.read().dandisets
+    totals = (last.totals for dandiset in mirror.dandisets() if (last := memory.get(dandiset)))
+    return reduce(ZarrTotals.plus, totals, ZarrTotals())
 
 
 def _branch(dataset: Dataset, last: RememberedDandiset | None) -> str:
@@ -211,38 +245,3 @@ def _branch(dataset: Dataset, last: RememberedDandiset | None) -> str:
 
 def _findings(mirror: Mirror, dandiset: str, last: RememberedDandiset | None) -> tuple[Finding, ...]:
     return (*(last.findings if last else ()), *missing_content(mirror, dandiset))
-
-
-def _word(last: RememberedDandiset | None, findings: Iterable[Finding], row: DandisetRow | None, branch: str) -> Word:
-    kinds = {finding.kind for finding in findings}
-    if Kind.ALARM in kinds:
-        return Word.ALARM
-    if row and not row.is_open and not (last and _mirrored_as(last, row)):
-        return Word.EMBARGOED
-    if last and last.absent:
-        return Word.UNEMBARGOED if row else next(_ABSENT[kind] for kind in _ABSENT if kind in kinds)
-    if last and row and _is_emptied(last, row):
-        return Word.EMPTIED
-    if last and last.failure and last.failure.exit_code == IntegrityError.exit_code:
-        return Word.DAMAGED
-    if last and last.failure:
-        return Word.UNANSWERED if last.failure.exit_code == TemporaryError.exit_code else Word.FAILED
-    if last is None or last.branch != branch:
-        return Word.UNFINISHED
-    if row and last.row != row_key(row):
-        return Word.BEHIND if draft_of(last.row).name == row.draft.name else Word.RENAMED
-    if kinds & _WAITING:
-        return Word.PENDING
-    if kinds & _REFUSED:
-        return Word.REFUSED
-    return Word.VANISHED if Kind.VANISHED in kinds else Word.CURRENT
-
-
-def _mirrored_as(last: RememberedDandiset, row: DandisetRow) -> bool:
-    """Whether the last sync mirrored it with the same embargo status."""
-    return draft_of(last.row).embargo_status == row.embargo_status and not last.absent
-
-
-def _is_emptied(last: RememberedDandiset, row: DandisetRow) -> bool:
-    follows = bool(last.versions) and Options(versions=last.versions).branch == "draft"
-    return follows and row.draft.asset_count == 0 and draft_of(last.row).asset_count > 0

@@ -16,13 +16,13 @@ from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.sync import messages
 from dandi_mirror.mirror.sync.dandiset import failed, repair_after_crash
 from dandi_mirror.mirror.sync.rewritten import superseded_by
-from dandi_mirror.model import DandisetRow, is_dandiset_id, is_version_id
+from dandi_mirror.model import ListedDandiset, is_dandiset_id, is_version_id
 from dandi_mirror.repo.git import siblings
 from dandi_mirror.repo.git.dataset import ANNEX, TAGS, Dataset
 from dandi_mirror.repo.git.lock import UnfinishedRun
 from dandi_mirror.repo.git.stream import GITLINK
 
-Ask = Callable[[str], DandisetRow]
+Ask = Callable[[str], ListedDandiset]
 """Asks the archive for a Dandiset's list entry."""
 SUPERDATASET = ""
 """The superdataset, in place of a Dandiset's id."""

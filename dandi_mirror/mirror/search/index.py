@@ -6,6 +6,7 @@ missing, damaged or from another release.  A file of records that several versio
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +15,14 @@ from hashlib import sha256
 
 from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.files.own import OwnPath
+from dandi_mirror.mirror.search import blobs
 from dandi_mirror.mirror.search.index_rows import ABOUT, FIELDS, DandisetRows
 from dandi_mirror.mirror.state import sqlite_cache
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import is_version_id
 from dandi_mirror.repo.git import history
 
-SCHEMA = 1
+SCHEMA = 3
 _TABLES = (
     "CREATE TABLE dandiset (number INTEGER PRIMARY KEY, id TEXT UNIQUE, refs TEXT, name TEXT, created TEXT,"
     " modified TEXT, published TEXT)",
@@ -36,14 +38,18 @@ _TABLES = (
     "CREATE INDEX asset_of ON asset (dandiset)",
     "CREATE INDEX asset_id ON asset (id)",
     "CREATE INDEX asset_sha256 ON asset (sha256)",
+    "CREATE TABLE zarr (version INT, path TEXT, id TEXT, checksum TEXT)",
+    "CREATE INDEX zarr_of ON zarr (version)",
     f"CREATE VIRTUAL TABLE words USING fts5(path, {', '.join(FIELDS)}, content='',"
     " tokenize='unicode61 remove_diacritics 2')",
     f"CREATE VIRTUAL TABLE about USING fts5({', '.join(ABOUT)}, tokenize='unicode61 remove_diacritics 2')",
+    *blobs.TABLES,
     f"PRAGMA user_version = {SCHEMA}",
 )
 _SHADOWS = ("data", "idx", "content", "docsize", "config")
 _NAMES = (
-    *("dandiset", "version", "part", "holds", "member", "facts", "asset", "words", "about"),
+    *("dandiset", "version", "part", "holds", "member", "facts", "asset", "zarr", "words", "about"),
+    *blobs.NAMES,
     *(f"{name}_{part}" for name in ("words", "about") for part in _SHADOWS),
 )
 Tell = Callable[[str, str], None]
@@ -94,6 +100,10 @@ def update_index(mirror: Mirror, tell: Tell) -> Freshness:
     except (sqlite3.OperationalError, OSError) as error:
         failure = _named(path, error)
         stale = _stale(mirror, path) if isinstance(failure, DiskError) else None
+        if stale is None and not path.exists() and isinstance(failure, DiskError):
+            command = shlex.join(["dandi-mirror", "search", "-d", str(mirror.path)])
+            raise DiskError(f"there is no search index yet, and it cannot be made here: {failure}; "
+                            f"whoever may write there makes it: {command}") from error  # fmt: skip
         if stale is None:
             raise failure from error
         return Freshness(stale=stale, why=str(failure))

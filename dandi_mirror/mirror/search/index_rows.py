@@ -16,6 +16,7 @@ from dandi_mirror.mirror.format.record_reader import Record
 from dandi_mirror.mirror.format.records import TOP
 from dandi_mirror.mirror.format.tree import REFUSED
 from dandi_mirror.mirror.sync.messages import one_line
+from dandi_mirror.mirror.zarr.gitmodules import read_gitmodules
 from dandi_mirror.repo.git import history
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.history import Revision
@@ -25,6 +26,9 @@ FIELDS = ("subject", "session", "species", "sex", "age", "approach", "technique"
 """Columns of an asset's words besides its path; each is a search operator."""
 ABOUT = ("identifier", "name", "keyword", "contributor", "description", "more")
 """Columns of a Dandiset's words."""
+
+ZARR = "application/x-zarr"
+"""The type of each Zarr, whatever its record says."""
 
 _MARKS = ", ?" * (len(FIELDS) + 1)
 _WORDS = f"INSERT INTO words (rowid, path, {', '.join(FIELDS)}) VALUES (?{_MARKS})"
@@ -80,6 +84,7 @@ class DandisetRows:
         old = "SELECT number FROM version WHERE dandiset = ? AND name = ?"
         # first, because SQLite reuses the number of the last row
         self._database.execute(f"DELETE FROM holds WHERE version IN ({old})", [self._number, state.name])
+        self._database.execute(f"DELETE FROM zarr WHERE version IN ({old})", [self._number, state.name])
         self._database.execute(f"DELETE FROM version WHERE number IN ({old})", [self._number, state.name])
         version = self._database.execute(
             "INSERT INTO version (dandiset, name, oid, seconds) VALUES (?, ?, ?, ?)",
@@ -96,6 +101,9 @@ class DandisetRows:
             self._add_part(parts[oid], record_reader.records_in(reader, wanted[oid], oid), first)
         holds = [(version, parts[oid]) for oid in wanted]
         self._database.executemany("INSERT INTO holds VALUES (?, ?)", holds)
+        (content,) = reader.read([f"{state.commit}:.gitmodules"])
+        zarrs = read_gitmodules(content or b"").values()
+        self._database.executemany("INSERT INTO zarr VALUES (?, ?, ?, ?)", ((version, *zarr) for zarr in zarrs))
 
     def _add_part(self, part: int, records: Iterable[Record | Refusal], first: bool) -> None:
         (number,) = self._database.execute("SELECT coalesce(max(number), 0) FROM asset").fetchone()
@@ -128,7 +136,7 @@ class DandisetRows:
         own, kind = Pairs(), object()
         if isinstance(record, Record):
             own = [pair for pair in annex_fields(record.metadata, record.path) if pair[0] != "session"]
-            kind = record.metadata.get("encodingFormat")
+            kind = ZARR if record.zarr else record.metadata.get("encodingFormat")
         row = (
             record.path,
             bytes.fromhex(record.asset_id.replace("-", "")),
@@ -149,6 +157,7 @@ class DandisetRows:
         """Remove what no version holds any more."""
         run, own = self._database.execute, [self._number]
         run("DELETE FROM holds WHERE version NOT IN (SELECT number FROM version)")
+        run("DELETE FROM zarr WHERE version NOT IN (SELECT number FROM version)")
         run("CREATE TEMP TABLE IF NOT EXISTS gone (number INTEGER PRIMARY KEY)")
         run("DELETE FROM gone")
         run(

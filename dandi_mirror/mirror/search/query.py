@@ -13,13 +13,13 @@ from datetime import date
 from difflib import get_close_matches
 
 from dandi_mirror.errors import UsageError
-from dandi_mirror.mirror.search.index_rows import FIELDS
+from dandi_mirror.mirror.search.index_rows import FIELDS, ZARR
 
 MOST_TERMS = 32
 _OF_ASSET = ("path", *FIELDS)
 _OF_DANDISET = ("name", "keyword", "contributor", "description")
 _DATES = tuple(f"{what}_{side}" for what in ("created", "modified", "published") for side in ("after", "before"))
-_TYPES = {"nwb": "application/x-nwb", "image": "image/", "text": "text/", "video": "video/"}
+_TYPES = {"nwb": "application/x-nwb", "image": "image/", "text": "text/", "video": "video/", "zarr": ZARR}
 OPERATORS = (*_OF_ASSET, "file_type", "dandiset", *_OF_DANDISET, *_DATES)
 _ALIASES = {"dandi": "dandiset", "keywords": "keyword", "ses": "session", "sub": "subject"}
 

@@ -12,6 +12,7 @@ from uuid import UUID
 import orjson
 
 from dandi_mirror.mirror.format.annex_metadata import session_of
+from dandi_mirror.mirror.search.index_rows import ZARR
 from dandi_mirror.mirror.search.query import Term
 from dandi_mirror.model import DRAFT
 
@@ -35,6 +36,8 @@ class FoundFile:
     """The newest published version that holds it, else the draft."""
     fields: dict[str, list[str]]
     """Its metadata, by the names of the operators."""
+    zarr: bool = False
+    """Whether it is a Zarr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ def search(
     found = []
     for number in order[:most]:
         rows = database.execute(
-            "SELECT number, path, id, sha256, size, facts FROM asset"
+            "SELECT number, path, id, sha256, size, facts, type FROM asset"
             f" WHERE {where} AND asset.dandiset = ? ORDER BY path, current DESC, number LIMIT ?",
             [*values, number, most_files],
         ).fetchall()
@@ -129,8 +132,15 @@ def _dandiset(database: sqlite3.Connection, number: int) -> tuple[str, str, str]
 
 
 def _hit(
-    database: sqlite3.Connection, number: int, path: str, asset_id: bytes, sha256: bytes, size: int, facts: int
-) -> FoundFile:
+    database: sqlite3.Connection,
+    number: int,
+    path: str,
+    asset_id: bytes,
+    sha256: bytes,
+    size: int,
+    facts: int,
+    kind: str,
+) -> FoundFile:  # fmt: skip
     (version,) = database.execute(
         "SELECT version.name FROM member JOIN holds USING (part) JOIN version ON version.number = holds.version"
         f" WHERE member.asset = ? {_NEWEST}",
@@ -142,7 +152,8 @@ def _hit(
         fields.setdefault(name, []).append(value)
     if session := session_of(path):
         fields["session"] = [session]
-    return FoundFile(path, str(UUID(bytes=asset_id)) if asset_id else "", sha256.hex(), size, version, fields)
+    known = str(UUID(bytes=asset_id)) if asset_id else ""
+    return FoundFile(path, known, sha256.hex(), size, version, fields, kind == ZARR)
 
 
 def _exists(database: sqlite3.Connection, table: str, term: Term) -> bool:

@@ -11,12 +11,14 @@ from uuid import UUID
 
 from dandi_mirror.archive.names import parse
 from dandi_mirror.errors import DiskError, UsageError
+from dandi_mirror.mirror.search.blobs import digests_of_blob
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.model import is_version_id
-from dandi_mirror.repo.annex.content import keys_at
+from dandi_mirror.mirror.zarr.manifests import Manifests
+from dandi_mirror.model import DRAFT, is_version_id
 from dandi_mirror.repo.annex.keys import sha256_of
 from dandi_mirror.repo.annex.pointers import key_of_link, key_of_pointer
-from dandi_mirror.repo.git.dataset import ANNEX
+from dandi_mirror.repo.git.git_folder import way_out
+from dandi_mirror.zarr_checksum import counts_of, is_checksum
 
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
 
@@ -28,6 +30,8 @@ class ContentIdentifier:
     sha256: str = ""
     asset_id: str = ""
     blob_id: str = ""
+    checksum: str = ""
+    """Of a Zarr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +45,21 @@ class Occurrence:
     sha256: str
     asset_ids: tuple[str, ...]
     versions: tuple[str, ...]
-    """Oldest first, the draft at the end."""
+    """Oldest first, the draft at the end; none if only a draft of the past had this state of a Zarr."""
+    checksum: str = ""
+    """Of a Zarr's state."""
+    zarr: str = ""
+    """The id of a Zarr."""
 
     @property
     def version(self) -> str:
         """The newest published one, else the draft."""
-        return next((name for name in reversed(self.versions) if is_version_id(name)), self.versions[-1])
+        return next((name for name in reversed(self.versions) if is_version_id(name)), DRAFT)
 
 
 def identify(text: str) -> ContentIdentifier:
-    """Identify a content: by a file on this machine, a SHA-256, a git-annex key, an asset's id or URL, a blob's URL.
+    """Identify a content: by a file on this machine, a SHA-256, a git-annex key, an asset's id or URL, a blob's URL,
+    or the checksum of a Zarr.
 
     For a link of git-annex, its key counts; the content need not be present.
 
@@ -60,6 +69,8 @@ def identify(text: str) -> ContentIdentifier:
     """
     if found := _SHA256.fullmatch(text.strip()):
         return ContentIdentifier(sha256=found[1].lower())
+    if is_checksum(text.strip()):
+        return ContentIdentifier(checksum=text.strip())
     if digest := sha256_of(text):
         return ContentIdentifier(sha256=digest)
     path = Path(text)
@@ -77,8 +88,8 @@ def identify(text: str) -> ContentIdentifier:
     if name and name.blob:
         return ContentIdentifier(blob_id=name.blob)
     raise UsageError(
-        f"{text!a} is not a file here and identifies no content; write a file's path, a SHA-256, an asset's id or "
-        "a blob's URL"
+        f"{text!a} is not a file here and identifies no content; write a file's path, a SHA-256, an asset's id, "
+        "a blob's URL or the checksum of a Zarr"
     )
 
 
@@ -87,7 +98,9 @@ def _of_file(path: Path) -> str:
     if digest := sha256_of(key_of_link(path)):
         return digest
     if path.is_dir():
-        raise UsageError(f"{path} is a folder; name a file in it")
+        raise UsageError(f"{path} is a folder and no Zarr; name a file in it")
+    if out := way_out(path):
+        raise UsageError(out)
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is a device or a pipe, or a link to one; name a regular file")
     with path.open("rb") as file:
@@ -103,20 +116,10 @@ def occurrences(database: sqlite3.Connection, mirror: Mirror, content: ContentId
         rows = database.execute("SELECT DISTINCT sha256 FROM asset WHERE id = ?", [UUID(content.asset_id).bytes])
         digests = [digest.hex() for (digest,) in rows if digest]
     if content.blob_id:
-        digests = _digests_of_blob(mirror, content.blob_id)
+        digests = digests_of_blob(database, mirror, content.blob_id)
+    if content.checksum:
+        return _states(database, mirror.manifests, content.checksum)
     return [place for digest in digests for place in _occurrences(database, digest)]
-
-
-def _digests_of_blob(mirror: Mirror, blob_id: str) -> list[str]:
-    """Return the SHA-256 of a blob by the URLs that git-annex records; the records do not name blobs."""
-    for dandiset in mirror.dandisets():
-        if mirror.is_strange(dandiset):
-            continue
-        dataset = mirror.dataset(dandiset)
-        keys = keys_at(dataset.path, f"/{blob_id}") if dataset.ref(ANNEX) else []
-        if digests := sorted({digest for key in keys if (digest := sha256_of(key))}):
-            return digests
-    return []
 
 
 def _occurrences(database: sqlite3.Connection, digest: str) -> list[Occurrence]:
@@ -135,4 +138,25 @@ def _occurrences(database: sqlite3.Connection, digest: str) -> list[Occurrence]:
     return [
         Occurrence(dandiset, path, size, digest, tuple(filter(None, ids)), tuple(versions))
         for (dandiset, path, size), (ids, versions) in found.items()
+    ]
+
+
+def _states(database: sqlite3.Connection, manifests: Manifests, checksum: str) -> list[Occurrence]:
+    """Return the Zarrs that have a state in a version, or had it in a draft of the past: then a manifest is left."""
+    rows = database.execute(
+        "SELECT dandiset.id, zarr.path, zarr.id, zarr.checksum, version.name FROM zarr JOIN version ON"
+        " version.number = zarr.version JOIN dandiset ON dandiset.number = version.dandiset"
+        " ORDER BY dandiset.id, zarr.path, version.name IN ('draft', 'published'), version.seconds"
+    )
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for dandiset, path, zarr_id, state, version in rows:
+        place = (dandiset, path, zarr_id)
+        if state == checksum:
+            found.setdefault(place, []).append(version)
+        elif place not in found and manifests.has(zarr_id, checksum):
+            found[place] = []
+    size = counts_of(checksum)[1]
+    return [
+        Occurrence(dandiset, path, size, "", (), tuple(versions), checksum, zarr_id)
+        for (dandiset, path, zarr_id), versions in found.items()
     ]

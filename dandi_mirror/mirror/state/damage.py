@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from itertools import chain, count
 from pathlib import Path
@@ -11,6 +12,12 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.repo.git.damage import why_damaged
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.process import DamagedError, git
+from dandi_mirror.repo.git.superdataset import BRANCH
+
+_MODULES = re.compile(
+    r"(?:fatal: )?(?:invalid value for 'submodule\.[^']*'|bad config line \d+ in file \S*\.gitmodules)"
+)
+"""What git says about a ``.gitmodules`` that it cannot use."""
 
 
 def damage_of(mirror: Mirror, dandiset: str, error: Exception | None = None) -> str:
@@ -30,6 +37,8 @@ def superdataset_damage(mirror: Mirror, error: Exception) -> str:
 
     Without its git folder, the next sync makes a new superdataset; the datasets are not touched.
     """
+    if found := _MODULES.search(str(error)):
+        return _bad_modules(mirror.path, found[0])
     dataset = Dataset(mirror.path)
     why = error.why if isinstance(error, DamagedError) else why_damaged(dataset.git_dir) or _missing(dataset)
     if not why:
@@ -40,15 +49,21 @@ def superdataset_damage(mirror: Mirror, error: Exception) -> str:
     return f"its git repository is damaged ({why}); move that away and sync again: {move}, then {again}"
 
 
+def _bad_modules(folder: Path, why: str) -> str:
+    put_back = shlex.join(["rm", str(folder / ".gitmodules")])
+    put_back += " && " + shlex.join(["git", "-C", str(folder), "checkout", BRANCH, "--", ".gitmodules"])
+    return f"git does not accept its .gitmodules ({why}); put back the one that the last sync wrote: {put_back}"
+
+
 def check_superdataset(mirror: Mirror, dataset_id: str) -> None:
-    """Refuse a folder that is something else than a mirror of the archive; see :meth:`.Superdataset.check_is_ours`.
+    """Refuse a folder that is something else than a mirror of the archive; see :meth:`.Mirror.check_archive`.
 
     Raises:
         UsageError: it is something else.
         IntegrityError: it is damaged.
     """
     try:
-        mirror.superdataset.check_is_ours(dataset_id)
+        mirror.check_archive(dataset_id)
     except DamagedError as error:
         raise IntegrityError(f"the superdataset: {superdataset_damage(mirror, error)}") from error
 

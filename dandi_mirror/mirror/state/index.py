@@ -15,6 +15,7 @@ from dandi_mirror.errors import DiskError
 from dandi_mirror.files.own import OwnPath, own_path
 from dandi_mirror.mirror.state import sqlite_cache
 from dandi_mirror.mirror.state.remembered import (
+    STORED_ENTRY,
     Failure,
     Memory,
     RememberedDandiset,
@@ -23,13 +24,13 @@ from dandi_mirror.mirror.state.remembered import (
     remembered_of,
 )
 
-SCHEMA = 3
+SCHEMA = 5
 _TABLES = """
 CREATE TABLE dandiset (
     id TEXT PRIMARY KEY, row TEXT NOT NULL DEFAULT '', versions TEXT NOT NULL DEFAULT '',
     branch TEXT NOT NULL DEFAULT '', hosts TEXT NOT NULL DEFAULT '', findings TEXT NOT NULL DEFAULT '[]',
     verified REAL NOT NULL DEFAULT 0, failure TEXT, registered TEXT NOT NULL DEFAULT '',
-    content_hosts TEXT NOT NULL DEFAULT '');
+    content_hosts TEXT NOT NULL DEFAULT '', zarrs TEXT NOT NULL DEFAULT '', zarr_totals TEXT NOT NULL DEFAULT '');
 CREATE TABLE superdataset (head TEXT NOT NULL, left_alone TEXT NOT NULL);
 """
 _NAMES = ("dandiset", "superdataset")
@@ -124,10 +125,12 @@ class Index:
         sqlite_cache.write(self._path, _NAMES, change)
 
 
-_COLUMNS = ("row", "versions", "branch", "hosts", "findings", "verified", "content_hosts")
+_COLUMNS = (
+    STORED_ENTRY, "versions", "branch", "hosts", "findings", "verified", "content_hosts", "zarrs", "zarr_totals",
+)  # fmt: skip
 _READ = ("id", *_COLUMNS, "failure", "registered")
 _PUT = (
-    f"INSERT INTO dandiset (id, {', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    f"INSERT INTO dandiset (id, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)}) ON CONFLICT DO UPDATE SET "
     f"{', '.join(f'{column} = excluded.{column}' for column in _COLUMNS)}, failure = NULL"
 )
 _FAIL = "INSERT INTO dandiset (id, failure) VALUES (?, ?) ON CONFLICT DO UPDATE SET failure = excluded.failure"
@@ -154,4 +157,4 @@ def _make(database: sqlite3.Connection) -> None:
 
 def _values(dandiset: str, facts: RememberedDandiset) -> list[Any]:
     findings = findings_json(facts.findings)
-    return [dandiset, *facts[:4], findings, facts.verified, facts.content_hosts]
+    return [dandiset, *facts[:4], findings, facts.verified, facts.content_hosts, facts.zarrs, facts.zarr_totals]

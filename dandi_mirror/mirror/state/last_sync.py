@@ -12,10 +12,14 @@ import orjson
 from dandi_mirror.errors import DiskError
 from dandi_mirror.files.own import own_path
 from dandi_mirror.mirror.state.index import SCHEMA
-from dandi_mirror.mirror.state.remembered import RememberedDandiset, remembered_of
+from dandi_mirror.mirror.state.remembered import STORED_ENTRY, RememberedDandiset, remembered_of
 
 NAME = "dandi-mirror-sync.json"
-_KEPT = ("row", "versions", "branch", "hosts", "verified", "content_hosts")
+_KEPT = ("versions", "branch", "hosts", "verified", "content_hosts", "zarrs", "zarr_totals")
+_FIELDS = (STORED_ENTRY, *_KEPT, "findings")
+_NEW = {"zarrs": "", "zarr_totals": ""}
+"""What the release before did not keep: it mirrored no Zarrs."""
+_READABLE = (SCHEMA, 4, 3)
 
 
 def write(git_dir: Path, facts: RememberedDandiset) -> None:
@@ -24,12 +28,12 @@ def write(git_dir: Path, facts: RememberedDandiset) -> None:
     Raises:
         DiskError: the file cannot be written.
     """
-    kept = {name: getattr(facts, name) for name in _KEPT}
+    kept = {STORED_ENTRY: facts.entry} | {name: getattr(facts, name) for name in _KEPT}
     content = json.dumps({"schema": SCHEMA, **kept, "findings": [asdict(finding) for finding in facts.findings]})
     try:
         own_path(git_dir / NAME).replace(content.encode(), to_disk=False)
     except OSError as error:
-        raise DiskError(f"{git_dir / NAME}: {error.strerror}") from error
+        raise DiskError.of(git_dir / NAME, error) from error
 
 
 def forget(git_dir: Path, dandiset: str) -> None:
@@ -45,6 +49,9 @@ def read(git_dir: Path, dandiset: str) -> RememberedDandiset | None:
         facts = orjson.loads(own_path(git_dir / NAME).read())
     except (OSError, DiskError, ValueError):
         return None
-    if not isinstance(facts, dict) or facts.get("schema") != SCHEMA or not facts.keys() >= {*_KEPT, "findings"}:
+    if not isinstance(facts, dict) or facts.get("schema") not in _READABLE:
         return None
-    return remembered_of(dandiset, {name: facts[name] for name in (*_KEPT, "findings")})
+    facts = (_NEW if facts["schema"] != SCHEMA else {}) | facts
+    if not facts.keys() >= {*_FIELDS}:
+        return None
+    return remembered_of(dandiset, {name: facts[name] for name in _FIELDS})

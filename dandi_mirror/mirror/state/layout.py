@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Container
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dandi_mirror.errors import DiskError, UsageError
+from dandi_mirror.files.abilities import lacks
 from dandi_mirror.files.opening import read_file
 from dandi_mirror.files.own import OwnPath, own_folder
 from dandi_mirror.mirror.state import last_sync
-from dandi_mirror.mirror.state.asset_cache import AssetCache
+from dandi_mirror.mirror.state.archive_note import check_note, read_note, write_note
+from dandi_mirror.mirror.state.copies import CopiesFile
 from dandi_mirror.mirror.state.index import Index
 from dandi_mirror.mirror.state.members import check_place
 from dandi_mirror.mirror.state.remembered import Failure, Memory, RememberedDandiset
-from dandi_mirror.model import is_dandiset_id
+from dandi_mirror.mirror.state.verified import Verifications
+from dandi_mirror.model import Instance, is_dandiset_id
 from dandi_mirror.repo.git import lock
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.repo.git.disk import folder_permissions
+from dandi_mirror.repo.git.disk import folder_permissions, make_shared_folder, share_as
 from dandi_mirror.repo.git.files import git_dir_of, has_ref, is_repository, read_ref
 from dandi_mirror.repo.git.lock import UnfinishedRun
 from dandi_mirror.repo.git.placement import is_linked, why_strange, why_strange_git
 from dandi_mirror.repo.git.superdataset import Superdataset
+
+if TYPE_CHECKING:
+    # most commands need neither, and to import them takes as long as all that such a command does
+    from dandi_mirror.mirror.state.asset_cache import AssetCache
+    from dandi_mirror.mirror.state.part_totals import PartTotalsFile
+    from dandi_mirror.mirror.zarr.manifests import Manifests
 
 _MEMBER = re.compile(r"^\s*path = ([0-9]{6})$", re.M)
 
@@ -50,14 +61,42 @@ class Mirror:
     def make_own(self) -> None:
         """Make that folder; a group may write to it if git's settings make the repository so.
 
+        From then on, everything that the process makes is for those to whom this folder is open.
+
         Raises:
             DiskError: the folder cannot be made, or something else is at its path.
         """
         try:
             if not self.own.is_folder():
-                self.own.make_folder(folder_permissions(self.path))
+                sharing = folder_permissions(self.path)
+                if not self.path.exists():
+                    make_shared_folder(self.path, sharing)
+                self.own.make_folder(sharing)
+            share_as(self.own.path.stat().st_mode)
         except OSError as error:
             raise DiskError.of(self.own, error) from error
+
+    def check_disk(self) -> None:
+        """Refuse a disk on which git-annex would not keep the branch checked out that a sync writes.
+
+        Raises:
+            DiskError: it has no symbolic links, or no file permissions.
+        """
+        if lacking := lacks(self.own.path if self.own.is_folder() else self.path):
+            raise DiskError(
+                f"{self.path}: this disk has no {lacking}, and a mirror needs them; name a folder on another disk: "
+                "-d DIR; on this disk you can use clones of a mirror (datalad clone), and dandi-mirror download"
+            )
+
+    @property
+    def verifications(self) -> Verifications:
+        """What the mirror remembers of its verifications."""
+        return Verifications(self.own / "verified.sqlite")
+
+    @property
+    def copies(self) -> CopiesFile:
+        """What the mirror remembers of the copies that its siblings have."""
+        return CopiesFile(self.own / "copies.sqlite")
 
     def folder(self, dandiset: str) -> str:
         """The path of a Dandiset's dataset."""
@@ -81,10 +120,10 @@ class Mirror:
         self.index.put(dandiset, facts)
 
     def remember_failure(self, dandiset: str, failure: Failure) -> None:
-        """Remember that a Dandiset could not be synced; the index keeps everything else that it has of it."""
+        """Remember that a Dandiset could not be synced now; the index keeps everything else that it has of it."""
         if not self.is_strange(dandiset):
             last_sync.forget(Path(self.folder(dandiset), ".git"), dandiset)
-        self.index.fail(dandiset, failure)
+        self.index.fail(dandiset, replace(failure, when=time.time()))
 
     def remembered(self) -> tuple[Memory, bool]:
         """Everything that is remembered; and whether the index was lost, so that this comes from the datasets."""
@@ -95,9 +134,25 @@ class Mirror:
         said = {dandiset: facts for dandiset, facts in found if facts}
         return Memory(said, spoilt=memory.spoilt), bool(said)
 
+    @property
+    def manifests(self) -> Manifests:
+        """The manifests of Zarrs: in a mirror beside its datasets, of a clone in its git folder."""
+        from dandi_mirror.mirror.zarr.manifests import Manifests
+
+        return Manifests(self.own.path if self.alone else self.path)
+
     def asset_cache(self, dandiset: str) -> AssetCache:
         """The assets of a draft as the last sync admitted them."""
+        from dandi_mirror.mirror.state.asset_cache import AssetCache
+
         return AssetCache(self.own / "known" / f"{dandiset}.sqlite")
+
+    @property
+    def part_totals(self) -> PartTotalsFile | None:
+        """What is remembered of the files of records; a clone, and a mirror of another program's, remember nothing."""
+        from dandi_mirror.mirror.state.part_totals import PartTotalsFile
+
+        return None if self.alone or not self.own.is_folder() else PartTotalsFile(self.own / "totals.sqlite")
 
     @property
     def superdataset(self) -> Superdataset:
@@ -111,8 +166,39 @@ class Mirror:
         return Superdataset(self.path)
 
     def archive(self) -> str:
-        """The API of the archive that this mirrors; empty if that is not known.  Starts no git."""
-        return "" if why_strange_git(str(self.path)) else Superdataset(self.path).archive()
+        """The API of the archive that this mirrors; empty if that is not known.
+
+        Starts no git, unless no run has come to its end here.
+        """
+        if why_strange_git(str(self.path)):
+            return ""
+        return Superdataset(self.path).archive() or (note.api_url if (note := read_note(self._note)) else "")
+
+    def note_archive(self, instance: Instance) -> None:
+        """Note which archive this mirrors, before anything of it is written here.
+
+        Raises:
+            UsageError: it mirrors another one.
+            DiskError: the note cannot be written.
+        """
+        if self.alone or Superdataset(self.path).archive():
+            return
+        with self.hold("archive", "the note of its archive", wait=SUPERDATASET_PATIENCE):
+            write_note(self._note, instance)
+
+    def check_archive(self, dataset_id: str) -> None:
+        """Refuse the mirror of another archive; ``dataset_id`` is the id of this archive's superdataset.
+
+        Raises:
+            UsageError: it is one, or the folder is something else.
+        """
+        self.superdataset.check_is_ours(dataset_id)
+        if not self.superdataset.head():
+            check_note(self._note, read_note(self._note), dataset_id)
+
+    @property
+    def _note(self) -> OwnPath:
+        return self.own / "archive"
 
     def dataset(self, dandiset: str) -> Dataset:
         """The repository of one Dandiset.
@@ -142,6 +228,10 @@ class Mirror:
         self.make_own()
         return lock.hold(self.own / "locks" / f"{name}.lock", what, wait=wait)
 
+    def look(self, dandiset: str) -> AbstractContextManager[bool]:
+        """Read a Dandiset's dataset while no run may change it; see :func:`dandi_mirror.repo.git.lock.look`."""
+        return lock.look(self.own / "locks" / f"{dandiset}.lock", dandiset)
+
     def dandisets(self, besides: Container[str] = ()) -> list[str]:
         """The Dandisets that the mirror has folders of, without those in ``besides``."""
         if not self.path.is_dir():
@@ -165,6 +255,15 @@ class Mirror:
     def has_ref(self, dandiset: str, name: str) -> bool:
         """Whether a Dandiset's dataset has a ref; starts no git."""
         return has_ref(f"{self.folder(dandiset)}/.git", name)
+
+    def has_new_settings(self, dandiset: str) -> bool:
+        """Whether the git settings of a Dandiset's dataset are younger than its last sync; starts no git."""
+        git_dir = f"{self.folder(dandiset)}/.git"
+        try:
+            # without Path: a run does this for thousands of datasets
+            return os.stat(f"{git_dir}/config").st_mtime_ns > os.stat(f"{git_dir}/{last_sync.NAME}").st_mtime_ns  # noqa: PTH116
+        except OSError:
+            return False
 
 
 def mirror_at(text: str) -> Mirror | None:

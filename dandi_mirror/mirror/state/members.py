@@ -6,7 +6,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 from dandi_mirror.errors import PartError
-from dandi_mirror.mirror.format.tree import datalad_config
 from dandi_mirror.model import Instance
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.placement import why_strange
@@ -44,6 +43,8 @@ def check_id(dataset: Dataset, instance: Instance, dandiset: str, refs: Collecti
     with dataset.reader() as reader:
         (found,) = reader.read([f"{branch}:.datalad/config"])
     if str(instance.dataset_id(dandiset)).encode() not in (found or b""):
+        from dandi_mirror.mirror.format.tree import datalad_config
+
         raise _refused(
             dataset.path,
             f"is another dataset: its .datalad/config has not the id of {instance.name}:{dandiset}, which is"

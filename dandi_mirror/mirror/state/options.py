@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dandi_mirror.config import Settings
 
 Progress = Callable[[str, str], None]
 """Called with a Dandiset and what the sync does with it now."""
@@ -30,6 +34,24 @@ class Options:
     accepted: frozenset[str] = frozenset()
     """Tagged versions that the archive has changed and that the user accepts as they are there now."""
     progress: Progress = silent
+    zarr_repositories: str = "small"
+    """Which Zarrs get a repository at once: ``none``, ``small`` or ``all``; others get one when somebody needs it."""
+    small_entries: int = 1000
+    """So many entries a small Zarr has at most."""
+    work_tree: bool = True
+    """Whether the files of a Dandiset that is new are checked out."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Options:
+        """How the settings of a mirror want each Dandiset synced."""
+        return cls(
+            versions=settings.versions,
+            embargoed=settings.embargoed,
+            hosts=frozenset(settings.content_hosts),
+            zarr_repositories=settings.zarr_repositories,
+            small_entries=settings.zarr_small_entries,
+            work_tree=settings.work_tree,
+        )
 
     @property
     def branch(self) -> str:

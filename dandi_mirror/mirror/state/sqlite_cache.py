@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.files.own import NotOurs, OwnPath
+from dandi_mirror.files.not_ours import NotOurs
+from dandi_mirror.files.own import OwnPath
 
 APPLICATION_ID = 0x444D6972  # "DMir"
 Write = Callable[[sqlite3.Connection], None]

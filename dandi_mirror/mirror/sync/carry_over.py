@@ -7,10 +7,9 @@ from operator import attrgetter
 from dandi_mirror.mirror.format.annex_metadata import annex_fields
 from dandi_mirror.mirror.format.record_reader import Record
 from dandi_mirror.mirror.format.record_spool import Spool
-from dandi_mirror.mirror.format.records import is_asset_path
 from dandi_mirror.mirror.format.tree import Carried, Listing
 from dandi_mirror.mirror.format.unchanged_records import UnchangedRecords
-from dandi_mirror.paths import conflicts
+from dandi_mirror.mirror.sync.plan import carried_paths
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.dataset import Tree as OldTree
 from dandi_mirror.repo.git.stream import ExistingObject
@@ -21,10 +20,7 @@ def carried_assets(dataset: Dataset, old: OldTree, listing: Listing, spool: Spoo
 
     A listing that cannot be written yet does not delete the file that was at its path before.
     """
-    refused = {refusal.path for refusal in listing.refusals}
-    wanted = {path for path in refused if path in old and is_asset_path(path) and path not in listing.assets}
-    if wanted:
-        wanted -= set(conflicts([*listing.assets, *wanted]))
+    wanted = carried_paths(old, {refusal.path for refusal in listing.refusals}, listing.assets)
     found = sorted(UnchangedRecords(dataset, old, spool).records(wanted), key=attrgetter("path"))
     return [_carried(record, ExistingObject(old[record.path][1], old[record.path][0]), spool) for record in found]
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dandi_mirror.archive.api.client import Archive
+from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.errors import (
     CredentialsError,
     DiskError,
@@ -23,17 +23,22 @@ from dandi_mirror.errors import (
     TemporaryError,
 )
 from dandi_mirror.files.own import OwnPath
-from dandi_mirror.mirror.format.admission import ContentHosts
-from dandi_mirror.mirror.format.record_spool import Spool
 from dandi_mirror.mirror.state.damage import check_superdataset, damage_of
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
-from dandi_mirror.mirror.state.remembered import NOTHING, Failure, RememberedDandiset, hosts_key, published_in, row_key
-from dandi_mirror.mirror.sync import messages
-from dandi_mirror.mirror.sync.context import SyncContext
-from dandi_mirror.mirror.sync.steps import bring_up_to_date
+from dandi_mirror.mirror.state.remembered import (
+    NOTHING,
+    Failure,
+    RememberedDandiset,
+    entry_key,
+    hosts_key,
+    published_in,
+)
+from dandi_mirror.mirror.sync.context import OutOfTime, SyncContext
 from dandi_mirror.mirror.sync.superdataset import register
-from dandi_mirror.model import ABSENT, DandisetRow, Finding, Instance, Kind, Report
+from dandi_mirror.mirror.sync.zarr_changes import changed_zarrs
+from dandi_mirror.model import ABSENT, Finding, Instance, Kind, ListedDandiset, Report
+from dandi_mirror.repo.annex.setup import mark_as_set_up
 from dandi_mirror.repo.git import worktree
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
 from dandi_mirror.repo.git.lock import UnfinishedRun
@@ -51,7 +56,7 @@ class Task:
 
     dandiset: str
     options: Options
-    row: DandisetRow | None = None
+    entry: ListedDandiset | None = None
     """What the archive's list of Dandisets says about it, if the run has just read that list."""
     missing: bool = False
     """Whether a list of all Dandisets has just left it out, though it is mirrored."""
@@ -60,11 +65,16 @@ class Task:
 
 
 def sync_dandiset(
-    archive: Archive, mirror: Mirror, dandiset: str, options: Options, row: DandisetRow | None = None
+    archive: ArchiveClient, mirror: Mirror, dandiset: str, options: Options, entry: ListedDandiset | None = None
 ) -> Report:
-    """Bring one Dandiset up to date and register it in the superdataset; the report says what went wrong."""
-    report = sync_one(archive, mirror, Task(dandiset, options, row))
-    trouble = None if options.dry_run else register(archive.instance, mirror)
+    """Bring one Dandiset up to date and register it in the superdataset; the report says what went wrong.
+
+    A clone that is a mirror alone has no superdataset, and uses git-annex with the person's own settings.
+    """
+    if mirror.alone:
+        mark_as_set_up(mirror.dataset(dandiset))
+    report = sync_one(archive, mirror, Task(dandiset, options, entry))
+    trouble = None if options.dry_run or mirror.alone else register(archive.instance, mirror)
     return with_trouble(report, trouble) if trouble else report
 
 
@@ -77,12 +87,15 @@ def with_trouble(report: Report, trouble: Report) -> Report:
     return replace(report, status=status, message=trouble.message, exit_code=trouble.exit_code)
 
 
-def sync_one(archive: Archive, mirror: Mirror, task: Task) -> Report:
+def sync_one(archive: ArchiveClient, mirror: Mirror, task: Task) -> Report:
     """Bring one Dandiset up to date, but not the superdataset; never raises an exception."""
     if task.until is not None and time.time() >= task.until:
         return deferred(task.dandiset)
     with without_collection():
-        report = reported(task.dandiset, lambda: _sync_named(archive, mirror, task))
+        try:
+            report = reported(task.dandiset, lambda: _sync_named(archive, mirror, task))
+        except OutOfTime:
+            return deferred(task.dandiset)
     undone = report.status in {"error", "impossible"} and report.exit_code != LockedError.exit_code
     if undone and not task.options.dry_run:
         with suppress(DiskError):
@@ -101,11 +114,13 @@ def reported(dandiset: str, sync: Callable[[], Report]) -> Report:
     """The report that ``sync`` returns, or one of the exception that it raises."""
     try:
         return sync()
+    except OutOfTime:
+        raise
     except Exception as error:
         return Report(dandiset, *failed(dandiset, error))
 
 
-def _sync_named(archive: Archive, mirror: Mirror, task: Task) -> Report:
+def _sync_named(archive: ArchiveClient, mirror: Mirror, task: Task) -> Report:
     """Sync one Dandiset; a failure that comes from damage is named as that."""
     with damage_named(mirror, task.dandiset):
         return _sync(archive, mirror, task)
@@ -116,7 +131,7 @@ def damage_named(mirror: Mirror, dandiset: str) -> Iterator[None]:
     """Raise IntegrityError with the commands that repair a dataset, if the block fails because that is damaged."""
     try:
         yield
-    except (TemporaryError, CredentialsError, LockedError, DiskError):
+    except (TemporaryError, CredentialsError, LockedError, DiskError, OutOfTime):
         raise
     except Exception as error:
         if why := damage_of(mirror, dandiset, error):
@@ -147,10 +162,10 @@ def without_collection() -> Iterator[None]:
 
 
 def nothing_to_do(
-    mirror: Mirror, row: DandisetRow, then: RememberedDandiset | None, options: Options, dandiset: str
+    mirror: Mirror, entry: ListedDandiset, then: RememberedDandiset | None, options: Options, dandiset: str
 ) -> Report | None:
     """The report of a Dandiset that is as the last complete sync left it; None if there may be something to do."""
-    if then is None or then.absent or then.row != row_key(row):
+    if then is None or then.absent or then.entry != entry_key(entry):
         return None
     return unchanged_report(mirror, then, options, dandiset)
 
@@ -165,40 +180,53 @@ def unchanged_report(mirror: Mirror, then: RememberedDandiset, options: Options,
     branch = mirror.ref(dandiset, f"refs/heads/{options.branch}") or ""
     if then.branch != branch or then.content_hosts != hosts_key(options.hosts):
         return None
-    tagged = "" if then.absent or options.versions == "draft" else published_in(then.row)
+    if mirror.has_new_settings(dandiset) and mirror.is_strange(dandiset):
+        return None  # the sync says what is strange, for example settings that name another work tree
+    tagged = "" if then.absent or options.versions == "draft" else published_in(then.entry)
     if branch and tagged and not mirror.has_ref(dandiset, f"{TAGS}{tagged}"):
         return None
     findings = list(then.findings)
     return Report(dandiset, commit=branch, findings=findings, exit_code=_exit_code(findings) if findings else 0)
 
 
-def _sync(archive: Archive, mirror: Mirror, task: Task) -> Report:
+def _sync(archive: ArchiveClient, mirror: Mirror, task: Task) -> Report:
     dandiset, options = task.dandiset, task.options
     then = mirror.index.get(dandiset)
     try:
-        row = task.row or archive.dandiset(dandiset)
+        entry = task.entry or archive.dandiset(dandiset)
     except (NotFoundError, CredentialsError) as error:
         if not task.missing:
             raise
         return _note_absence(mirror, task, then, Kind.GONE if isinstance(error, NotFoundError) else Kind.FORBIDDEN)
-    if not row.is_open and not options.embargoed:
+    if not entry.is_open and not options.embargoed:
         if task.missing:
             return _note_absence(mirror, task, then, Kind.EMBARGOED)
-        raise PartError(f"{dandiset} is embargoed ({row.embargo_status}); to mirror it all the same, add --embargoed")
-    if found := nothing_to_do(mirror, row, then, options, dandiset):
+        raise PartError(f"{dandiset} is embargoed ({entry.embargo_status}); to mirror it all the same, add --embargoed")
+    found = nothing_to_do(mirror, entry, then, options, dandiset)
+    if found and not (then and then.zarrs and changed_zarrs(archive, {dandiset: then.zarrs})):
+        # a run over many has no time to look at all of them; the rolling check and `status` do
+        if not task.entry and (why := damage_of(mirror, dandiset)):
+            raise IntegrityError(why)
         return found
     if not mirror.alone:
         check_superdataset(mirror, str(archive.instance.dataset_id()))
     options = replace(options, mode=needed_mode(options, then))
     dropped = dropped_hosts(archive.instance, options, then)
+    # late: all that writes a dataset takes a quarter of the time of the imports, and most runs have nothing to do
+    from dandi_mirror.mirror.format.record_spool import Spool
+    from dandi_mirror.mirror.sync.steps import bring_up_to_date
+
     with _held(mirror, dandiset, options) as killed, closing(Spool(_scratch(mirror, options))) as spool:
-        sync = SyncContext(archive, mirror, dandiset, options, spool, closed=not row.is_open, dropped_hosts=dropped)
+        closed = not entry.is_open
+        sync = SyncContext(archive, mirror, dandiset, options, spool, closed, dropped, task.until)
         if why := damage_of(mirror, dandiset):
             # before anything is written to it
             raise IntegrityError(why)
         if killed:
             repair_after_crash(sync.dataset, options.branch, killed)
-        report = bring_up_to_date(sync, row)
+        if not options.dry_run:
+            mirror.note_archive(archive.instance)
+        report = bring_up_to_date(sync, entry)
     return replace(report, exit_code=_exit_code(report.findings))
 
 
@@ -215,6 +243,8 @@ def needed_mode(options: Options, then: RememberedDandiset | None) -> str:
 
 def dropped_hosts(instance: Instance, options: Options, then: RememberedDandiset | None) -> frozenset[str]:
     """The hosts of content that the settings named at the last sync and that are not admitted any more."""
+    from dandi_mirror.mirror.format.admission import ContentHosts
+
     hosts = ContentHosts(instance, options.hosts)
     return frozenset(host for host in (then or NOTHING).content_hosts.split() if not hosts.admit(f"https://{host}/x"))
 
@@ -238,6 +268,8 @@ def repair_after_crash(dataset: Dataset, branch: str, killed: UnfinishedRun) -> 
     """Remove or complete what a killed run left; only under the dataset's lock."""
     dataset.clear_stale(killed)
     tip = dataset.ref(f"refs/heads/{branch}")
+    from dandi_mirror.mirror.sync import messages
+
     # a commit that a person made is where the person wants it
     if tip and messages.TRAILER in dataset.message(tip):
         # before the branch moves on: afterwards a half-written work tree would look like a person's edits

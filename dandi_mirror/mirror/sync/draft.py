@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from dandi_mirror.archive.api.client import Archive
+from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.archive.api.listing import Unstable, asset_pages
+from dandi_mirror.archive.api.zarrs import list_zarrs
 from dandi_mirror.digests import ETAG, digest_in
 from dandi_mirror.errors import UsageError
-from dandi_mirror.mirror.format.admission import LARGEST_RECORD, ContentHosts, Refusal, admit_row
+from dandi_mirror.mirror.format.admission import LARGEST_RECORD, ContentHosts, Refusal, admit_entry
 from dandi_mirror.mirror.format.record_reader import Record, admit, records_at
 from dandi_mirror.mirror.format.records import is_part
 from dandi_mirror.mirror.sync.version_reader import TRIES
-from dandi_mirror.model import DRAFT, DandisetRow, RemoteFile
+from dandi_mirror.mirror.zarr.gitmodules import read_gitmodules
+from dandi_mirror.model import DRAFT, ListedDandiset, RemoteFile
 from dandi_mirror.repo.git import history
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.repo.git.stream import IDENTITY
+from dandi_mirror.repo.git.stream import FILE, IDENTITY
 
 _SHA256 = re.compile(rb'"dandi:sha2-256":"([0-9a-f]{64})"')
 """In a canonical record; a search for it saves parsing most records."""
+LARGEST_MODULES = 64 * 2**20
+"""Bytes of a ``.gitmodules``; that of 23,614 Zarrs has 7.1 million."""
 FEW = 50
 """Up to so many records are read one by one; for more, the whole listing with all records."""
 
@@ -33,6 +37,8 @@ class SyncedDraft:
     commit: str
     assets: Mapping[str, RemoteFile]
     """By path."""
+    zarrs: Mapping[str, RemoteFile] = field(default_factory=dict)
+    """The Zarrs that the sync mirrored, in the states that it mirrored, by path."""
 
 
 def synced_draft(dataset: Dataset) -> SyncedDraft:
@@ -43,7 +49,17 @@ def synced_draft(dataset: Dataset) -> SyncedDraft:
     """
     if not (commit := last_commit(dataset)):
         raise UsageError(f"{dataset.path} holds no draft that a sync has made; check it out: git checkout {DRAFT}")
-    return SyncedDraft(commit, {path: there for path, there, _ in _records(dataset, commit)})
+    return SyncedDraft(
+        commit, {path: there for path, there, _ in _records(dataset, commit)}, _synced_zarrs(dataset, commit)
+    )
+
+
+def _synced_zarrs(dataset: Dataset, commit: str) -> dict[str, RemoteFile]:
+    oids = [oid for mode, oid in dataset.tree(commit, ".gitmodules").values() if mode == FILE]
+    with dataset.reader() as reader:
+        contents = [content or b"" for content in reader.read(oids, LARGEST_MODULES, b"")]
+    modules = {path: zarr for content in contents for path, zarr in read_gitmodules(content).items()}
+    return {path: RemoteFile("", 0, "", zarr=zarr.zarr_id, checksum=zarr.checksum) for path, zarr in modules.items()}
 
 
 def last_commit(dataset: Dataset) -> str:
@@ -87,18 +103,22 @@ def _older(dataset: Dataset, missing: set[str]) -> dict[str, dict[str, object]]:
 
 
 def _records(dataset: Dataset, commit: str) -> Iterator[tuple[str, RemoteFile, dict[str, object]]]:
-    """Path, file and metadata of each asset."""
+    """Path, file and metadata of each asset that is a file."""
     for record in records_at(dataset, commit):
         if isinstance(record, Refusal):
             raise UsageError(
                 f"{dataset.path}: the draft has a record that cannot be used, {record.path!a:.200}: {record.reason}; "
                 "no sync made it, so clone the Dandiset from a mirror that you trust"
             )
+        if record.zarr:
+            continue
         there = RemoteFile(record.asset_id, record.size, record.sha256, record.etag)
         yield record.path, there, record.metadata
 
 
-def remote_draft(archive: Archive, row: DandisetRow, base: SyncedDraft) -> tuple[DandisetRow, dict[str, RemoteFile]]:
+def remote_draft(
+    archive: ArchiveClient, entry: ListedDandiset, base: SyncedDraft
+) -> tuple[ListedDandiset, dict[str, RemoteFile]]:
     """The Dandiset as the archive lists it now, and the files of its draft by path.
 
     An asset does not change under its id, so this reads only the records of assets that the last sync did not see.
@@ -108,52 +128,66 @@ def remote_draft(archive: Archive, row: DandisetRow, base: SyncedDraft) -> tuple
     """
     for _ in range(TRIES):
         try:
-            found = _listed(archive, row, base)
+            found = _listed(archive, entry, base)
         except Unstable:
             found = None
-        again = archive.dandiset(row.identifier)
-        if found is not None and (again.draft.modified, again.draft.asset_count) == (row.draft.modified, len(found)):
+        again = archive.dandiset(entry.identifier)
+        if found is not None and (again.draft.modified, again.draft.asset_count) == (entry.draft.modified, len(found)):
             return again, found
-        row = again
+        entry = again
     raise Unstable(
-        f"{row.identifier}: the draft changed whenever it was read; somebody is at work on it: run this again"
+        f"{entry.identifier}: the draft changed whenever it was read; somebody is at work on it: run this again"
     )
 
 
-def _listed(archive: Archive, row: DandisetRow, base: SyncedDraft) -> dict[str, RemoteFile]:
+def _listed(archive: ArchiveClient, entry: ListedDandiset, base: SyncedDraft) -> dict[str, RemoteFile]:
     known = {there.asset_id: (path, there) for path, there in base.assets.items()}
     found: dict[str, RemoteFile] = {}
     unknown: list[str] = []
-    for item in chain.from_iterable(asset_pages(archive, row.identifier, DRAFT, metadata=False)):
+    for item in chain.from_iterable(asset_pages(archive, entry.identifier, DRAFT, metadata=False)):
         if not isinstance(item, dict) or not isinstance(item.get("path"), str):
-            raise Unstable(f"{row.identifier}: a row that is no asset")
+            raise Unstable(f"{entry.identifier}: a list entry is not an asset")
         path, asset_id = item["path"], str(item.get("asset_id"))
         blob = item["blob"] if isinstance(item.get("blob"), str) else ""
         held = known.get(asset_id)
-        if held and held[0] == path:
+        if isinstance(zarr := item.get("zarr"), str):
+            found[path] = RemoteFile(asset_id, 0, "", zarr=zarr)
+        elif held and held[0] == path:
             found[path] = replace(held[1], blob=blob)
         else:
             found[path] = RemoteFile(asset_id, 0, "", blob=blob)
             unknown.append(asset_id)
-    for there, path in _read(archive, row, unknown):
+    for there, path in _read(archive, entry, unknown):
         found[path] = replace(there, blob=found[path].blob) if path in found else there
-    return found
+    return found | _with_checksums(archive, entry.identifier, found)
 
 
-def _read(archive: Archive, row: DandisetRow, unknown: list[str]) -> Iterator[tuple[RemoteFile, str]]:
+def _with_checksums(archive: ArchiveClient, dandiset: str, found: Mapping[str, RemoteFile]) -> dict[str, RemoteFile]:
+    """The Zarrs among assets with their checksums, which an asset's own record may not have yet."""
+    if not any(there.zarr for there in found.values()):
+        return {}
+    zarrs = list_zarrs(archive, dandiset)
+    return {
+        path: replace(there, size=zarr.size, checksum=zarr.checksum)
+        for path, there in found.items()
+        if there.zarr and (zarr := zarrs.get(there.zarr))
+    }
+
+
+def _read(archive: ArchiveClient, entry: ListedDandiset, unknown: list[str]) -> Iterator[tuple[RemoteFile, str]]:
     """The new files of a draft, with their digests if the archive has them, and their paths."""
     if len(unknown) <= FEW:
-        rows: Iterable[object] = (archive.session.get(f"/assets/{asset_id}/info/") for asset_id in unknown)
+        entries: Iterable[object] = (archive.session.get(f"/assets/{asset_id}/info/") for asset_id in unknown)
     else:
-        rows = chain.from_iterable(asset_pages(archive, row.identifier, DRAFT))
-    wanted, hosts = set(unknown), ContentHosts(archive.instance, closed=not row.is_open)
-    for item in rows:
+        entries = chain.from_iterable(asset_pages(archive, entry.identifier, DRAFT))
+    wanted, hosts = set(unknown), ContentHosts(archive.instance, closed=not entry.is_open)
+    for item in entries:
         if isinstance(item, dict) and item.get("asset_id") in wanted:
             yield _there(item, hosts), str(item.get("path"))
 
 
 def _there(item: dict[str, object], hosts: ContentHosts) -> RemoteFile:
-    admitted = admit_row(item, hosts)
+    admitted = admit_entry(item, hosts)
     found = digest_in(item.get("metadata"), ETAG)
     etag = "" if found is None else str(found)
     if isinstance(admitted, Refusal):

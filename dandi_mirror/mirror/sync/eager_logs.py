@@ -16,7 +16,8 @@ from dandi_mirror.model import Asset, Instance
 from dandi_mirror.repo.annex import logs
 from dandi_mirror.repo.annex.branch import Stage
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.repo.git.stream import Commit, Importer
+from dandi_mirror.repo.git.importer import Importer
+from dandi_mirror.repo.git.stream import Commit
 
 LARGE = 5000
 """Assets; with fewer, this gains nothing."""
@@ -35,8 +36,8 @@ class EagerLogs:
 
     def take(self, asset: Asset) -> None:
         """Write the logs of one more asset."""
-        if is_text(asset.path, asset.size):
-            return  # git itself keeps its content, if that comes
+        if asset.zarr or is_text(asset.path, asset.size):
+            return  # a repository of its own has it; or git itself, if it comes
         before = self._written.get(asset.key, ())
         if (uses := joined(before, asset)) is not before:
             self._write(asset.key, uses)

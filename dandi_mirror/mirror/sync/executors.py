@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from dandi_mirror.addresses import Allowed
-from dandi_mirror.archive.api.client import Archive
+from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.errors import DiskError, TemporaryError, UsageError
 from dandi_mirror.mirror.state.layout import Mirror
@@ -25,7 +25,7 @@ ANSWER = 20
 """Seconds to wait for an answer of the scheduler."""
 
 
-def executor(archive: Archive, mirror: Mirror, pace: Pace) -> AbstractContextManager[Submit]:
+def executor(archive: ArchiveClient, mirror: Mirror, pace: Pace) -> AbstractContextManager[Submit]:
     """A function that begins a task; tasks that have not begun when the block ends never begin.
 
     Raises:
@@ -36,7 +36,7 @@ def executor(archive: Archive, mirror: Mirror, pace: Pace) -> AbstractContextMan
 
 
 @contextmanager
-def _threads(archive: Archive, mirror: Mirror, jobs: int) -> Iterator[Submit]:
+def _threads(archive: ArchiveClient, mirror: Mirror, jobs: int) -> Iterator[Submit]:
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="sync")
     try:
         yield lambda task: pool.submit(sync_one, archive, mirror, task)
@@ -46,7 +46,7 @@ def _threads(archive: Archive, mirror: Mirror, jobs: int) -> Iterator[Submit]:
 
 
 @contextmanager
-def _cluster(archive: Archive, mirror: Mirror, address: str) -> Iterator[Submit]:
+def _cluster(archive: ArchiveClient, mirror: Mirror, address: str) -> Iterator[Submit]:
     try:
         from distributed import Client
     except ImportError:
@@ -83,6 +83,6 @@ def portable(task: Task) -> Task:
 
 
 @cache
-def _archive(api_url: str, hosts: frozenset[str]) -> Archive:
+def _archive(api_url: str, hosts: frozenset[str]) -> ArchiveClient:
     """The archive's client of this worker process, which keeps its connections."""
-    return Archive(Session(api_url, allowed=Allowed.named(api_url, hosts)))
+    return ArchiveClient(Session(api_url, allowed=Allowed.named(api_url, hosts)))

@@ -54,7 +54,9 @@ def _annexed(line: bytes) -> Iterator[ExtraKeyUse]:
     The archive keeps an asset that a published version holds.
     """
     record = admit(line)
-    if not isinstance(record, Record) or is_text(record.path, record.size) or "datePublished" in record.metadata:
+    if not isinstance(record, Record) or "datePublished" in record.metadata:
+        return
+    if record.zarr or is_text(record.path, record.size):
         return
     key = annex_key(record.size, record.sha256, record.path)
     yield ExtraKeyUse(key, record.asset_id, None, annex_fields(record.metadata, record.path))

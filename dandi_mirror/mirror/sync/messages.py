@@ -44,13 +44,13 @@ def plural(count: int, noun: str) -> str:
 
 def version_commit(instance: Instance, dandiset: str, listing: Listing) -> str:
     """The message of a published version's commit."""
-    identifier = f"{instance.identifier(dandiset)}/{listing.row.version}"
+    identifier = f"{instance.identifier(dandiset)}/{listing.entry.version}"
     return _message(
         f"{identifier}: {one_line(listing.metadata.get('name'))}",
         f"{Counts.of(listing.assets.values())}.",
         {
             "Dandiset": instance.identifier(dandiset),
-            "Dandi-Version": listing.row.version,
+            "Dandi-Version": listing.entry.version,
             **_doi(listing.metadata),
             "Mirror-Format": str(FORMAT),
         },
@@ -89,8 +89,8 @@ def branch_commit(
         f"{one_line(listing.metadata.get('name'))}\n{counts}.",
         {
             "Dandiset": instance.identifier(dandiset),
-            "Dandi-Version": listing.row.version,
-            "Dandi-Modified": spell_time(listing.row.modified),
+            "Dandi-Version": listing.entry.version,
+            "Dandi-Modified": spell_time(listing.entry.modified),
             **({EMBARGO: "yes"} if closed else {}),
             "Mirror-Format": str(FORMAT),
         },
@@ -107,6 +107,13 @@ def version_of(message: str) -> str:
     """The version in the trailer of a sync's commit; empty for other commits."""
     _, _, rest = message.partition("\nDandi-Version: ")
     return rest.partition("\n")[0]
+
+
+def instance_of(message: str) -> str:
+    """The archive's name in the trailer of a sync's commit; empty for other commits."""
+    _, _, rest = message.partition("\nDandiset: ")
+    name, colon, _ = rest.partition("\n")[0].partition(":")
+    return name if colon else ""
 
 
 def one_line(text: object) -> str:

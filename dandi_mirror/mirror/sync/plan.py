@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from dandi_mirror.errors import UnsafePlan
@@ -10,8 +10,9 @@ from dandi_mirror.mirror.format.records import is_asset_path
 from dandi_mirror.mirror.format.tree import Link
 from dandi_mirror.mirror.format.unchanged_records import AS_BEFORE
 from dandi_mirror.model import is_version_id
+from dandi_mirror.paths import conflicts
 from dandi_mirror.repo.git.dataset import ALARM, ANNEX, TAGS, TEMPORARY, RefChange
-from dandi_mirror.repo.git.stream import TreeEntry
+from dandi_mirror.repo.git.stream import GITLINK, TreeEntry
 
 SAFE_REMOVALS = 20
 """So many assets may disappear without a question, however few the mirror has."""
@@ -49,13 +50,14 @@ class SyncPlan:
         return tuple(path for path in self.removed if is_asset_path(path))
 
     def moved(self) -> set[str]:
-        """The paths of removed assets whose key the plan puts at a new path."""
+        """The paths of removed assets whose key, or state of a Zarr, the plan puts at a new path."""
         added = set(self.added)
+        zarrs = {entry.object_id() for path, entry in self.files if path in added and entry.mode == GITLINK}
         links = [entry for path, entry in self.files if path in added and isinstance(entry, Link)]
         gone = {path: self.old[path][1] for path in self.gone}
         # a link's content depends on its depth in the tree, so each is compared at every depth of a removed one
         depths = {path.count("/") for path in gone}
-        there = {replace(link, depth=depth).object_id() for link in links for depth in depths}
+        there = zarrs | {replace(link, depth=depth).object_id() for link in links for depth in depths}
         return {path for path, oid in gone.items() if oid in there}
 
     def check(self, dandiset: str) -> None:
@@ -79,11 +81,19 @@ class SyncPlan:
             )
 
 
+def carried_paths(old: Collection[str], refused: Collection[str], assets: Collection[str]) -> set[str]:
+    """The paths of a tree that stay as they are, because the archive's new entries for them are ``refused``.
+
+    Without those that would be in the way of ``assets``, which the listing has, or of each other.
+    """
+    wanted = {path for path in refused if path in old and is_asset_path(path) and path not in assets}
+    return wanted - set(conflicts([*assets, *wanted])) if wanted else wanted
+
+
 def plan_sync(old: Mapping[str, tuple[bytes, str]], new: Mapping[str, TreeEntry]) -> SyncPlan:
     """Compare a tree as git lists it (path → mode, object id) with the entries that it is to have."""
     removed = tuple(sorted(path for path in old if path not in new))
-    looked_at = ((path, entry) for path, entry in new.items() if entry is not AS_BEFORE)
-    files = tuple(sorted((item for item in looked_at if _differs(old.get(item[0]), item[1])), key=_path))
+    files = differing(old, new)
     assets = [path for path, _ in files if is_asset_path(path)]
     return SyncPlan(
         removed,
@@ -92,6 +102,12 @@ def plan_sync(old: Mapping[str, tuple[bytes, str]], new: Mapping[str, TreeEntry]
         changed=tuple(path for path in assets if path in old),
         old=old,
     )
+
+
+def differing(old: Mapping[str, tuple[bytes, str]], new: Mapping[str, TreeEntry]) -> tuple[tuple[str, TreeEntry], ...]:
+    """The entries that an old tree does not have so, sorted by path."""
+    looked_at = ((path, entry) for path, entry in new.items() if entry is not AS_BEFORE)
+    return tuple(sorted((item for item in looked_at if _differs(old.get(item[0]), item[1])), key=_path))
 
 
 def _path(item: tuple[str, TreeEntry]) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
-from dandi_mirror.archive.api.client import Archive
-from dandi_mirror.archive.api.rows import DandisetListing
+from dandi_mirror.archive.api.client import ArchiveClient
+from dandi_mirror.archive.api.entries import DandisetListing
 from dandi_mirror.errors import TemporaryError
 from dandi_mirror.mirror.state.damage import check_superdataset
 from dandi_mirror.mirror.state.layout import Mirror
@@ -20,6 +20,7 @@ from dandi_mirror.mirror.sync.dandiset import Task, deferred, nothing_to_do, unc
 from dandi_mirror.mirror.sync.executors import executor, portable
 from dandi_mirror.mirror.sync.recheck import due
 from dandi_mirror.mirror.sync.superdataset import SUPERDATASET, is_registered, register
+from dandi_mirror.mirror.sync.zarr_changes import changed_zarrs
 from dandi_mirror.model import Report
 
 GRACE = 3.0
@@ -41,13 +42,13 @@ class MirrorState:
 class Listed:
     """What the archive lists, and what the mirror had at that time."""
 
-    rows: DandisetListing
+    entries: DandisetListing
     here: MirrorState
     ids: list[str]
     """All Dandisets that the archive lists or the mirror has, in order."""
 
 
-def list_all(archive: Archive, mirror: Mirror, options: Options) -> Listed:
+def list_all(archive: ArchiveClient, mirror: Mirror, options: Options) -> Listed:
     """Read the list of all Dandisets, and look at the mirror in the meantime.
 
     Raises:
@@ -55,13 +56,13 @@ def list_all(archive: Archive, mirror: Mirror, options: Options) -> Listed:
     """
     with without_collection(), ThreadPoolExecutor(1, thread_name_prefix="beside") as beside:
         looking = beside.submit(_look, mirror, options)
-        rows = archive.dandisets(embargoed=options.embargoed)
-        if not rows and (held := mirror.dandisets()):
+        entries = archive.dandisets(embargoed=options.embargoed)
+        if not entries and (held := mirror.dandisets()):
             raise TemporaryError(
                 f"{archive.instance.api_url} lists no Dandiset at all, and {len(held)} are mirrored; "
                 "nothing was done, run the command again later"
             )
-        return Listed(rows, looking.result(), sorted([*rows, *mirror.dandisets(besides=rows)]))
+        return Listed(entries, looking.result(), sorted([*entries, *mirror.dandisets(besides=entries)]))
 
 
 def _look(mirror: Mirror, options: Options) -> MirrorState:
@@ -73,7 +74,7 @@ def _look(mirror: Mirror, options: Options) -> MirrorState:
 
 
 def sync_many(
-    archive: Archive,
+    archive: ArchiveClient,
     mirror: Mirror,
     dandisets: list[str],
     options: Options,
@@ -86,12 +87,15 @@ def sync_many(
 
     Raises:
         UsageError: the folder is something else, or the scheduler cannot be used.
+        DiskError: its disk lacks what a mirror needs.
     """
     here = listed.here if listed else MirrorState(*mirror.remembered())
     with without_collection():
-        settled, tasks = _divide(mirror, dandisets, options, listed.rows if listed else None, pace, here)
-    if any(pace.scheduler or task.row for task in tasks) or not is_registered(mirror, here.memory):
+        settled, tasks = _divide(archive, mirror, dandisets, options, listed.entries if listed else None, pace, here)
+    if any(pace.scheduler or task.entry for task in tasks) or not is_registered(mirror, here.memory):
         check_superdataset(mirror, str(archive.instance.dataset_id()))
+    if tasks:
+        mirror.check_disk()  # also in a dry run, which says what a run would do
     if not options.dry_run:
         yield from _mend_index(mirror, here)
     with _at_work(archive, mirror, tasks, pace) as futures:
@@ -113,42 +117,69 @@ def _mend_index(mirror: Mirror, here: MirrorState) -> Iterator[Report]:
 
 
 def _divide(
-    mirror: Mirror, dandisets: list[str], options: Options, rows: DandisetListing | None, pace: Pace, here: MirrorState
+    archive: ArchiveClient,
+    mirror: Mirror,
+    dandisets: list[str],
+    options: Options,
+    entries: DandisetListing | None,
+    pace: Pace,
+    here: MirrorState,
 ) -> tuple[dict[str, Report], list[Task]]:
     """The reports of the Dandisets that need no sync, and the tasks for the others in the order in which they begin."""
     memory = here.memory.dandisets
     known = {dandiset: memory[dandiset] for dandiset in dandisets if dandiset in memory}
     again = due({dandiset: then.verified for dandiset, then in known.items()}, time.time(), pace.recheck_days)
     until = None if pace.deadline is None else time.time() + pace.deadline - time.monotonic()
+    as_before = _as_before(archive, mirror, dandisets, options, entries, here, again) if entries is not None else {}
     settled: dict[str, Report] = {}
     tasks = []
     for dandiset in dandisets:
-        found = _settled(mirror, dandiset, rows, here, options) if rows is not None else None
+        found = as_before.get(dandiset)
         if found and dandiset not in again:
             settled[dandiset] = found
             continue
-        missing = rows is not None and dandiset not in rows
-        task = Task(dandiset, options, rows.get(dandiset) if rows else None, missing, until)
+        missing = entries is not None and dandiset not in entries
+        task = Task(dandiset, options, entries.get(dandiset) if entries else None, missing, until)
         if dandiset in again and options.mode == "auto":
             task = replace(task, options=replace(options, mode="force"))
         tasks.append((_turn(task, found is None, dandiset in known, pace), task))
     return settled, [task for _, task in sorted(tasks, key=itemgetter(0))]
 
 
+def _as_before(
+    archive: ArchiveClient,
+    mirror: Mirror,
+    dandisets: list[str],
+    options: Options,
+    entries: DandisetListing,
+    here: MirrorState,
+    again: Container[str],
+) -> dict[str, Report]:
+    """The reports of the Dandisets in which neither the list entry nor a Zarr has changed.
+
+    Of those that are read ``again`` in any case, the Zarrs are not looked at.
+    """
+    looked = ((dandiset, _settled(mirror, dandiset, entries, here, options)) for dandiset in dandisets)
+    found = {dandiset: report for dandiset, report in looked if report}
+    zarrs = {name: here.memory.dandisets[name].zarrs for name in found if name in entries and name not in again}
+    changed = changed_zarrs(archive, {name: key for name, key in zarrs.items() if key})
+    return {dandiset: report for dandiset, report in found.items() if dandiset not in changed}
+
+
 def _settled(
-    mirror: Mirror, dandiset: str, rows: DandisetListing, here: MirrorState, options: Options
+    mirror: Mirror, dandiset: str, entries: DandisetListing, here: MirrorState, options: Options
 ) -> Report | None:
     """The report of a Dandiset that needs no sync, because mirror and archive are as after the last one; else None."""
     if not (found := here.unchanged.get(dandiset)):
         return None
     then = here.memory.dandisets[dandiset]
-    if dandiset not in rows or then.absent:
-        return found if dandiset not in rows and then.absent else None
-    if says(rows.unread(dandiset), then.row):
+    if dandiset not in entries or then.absent:
+        return found if dandiset not in entries and then.absent else None
+    if says(entries.unread(dandiset), then.entry):
         return found
     # the archive may write the same facts in another way
-    row = rows[dandiset]
-    return nothing_to_do(mirror, row, then, options, dandiset) if row else None
+    entry = entries[dandiset]
+    return nothing_to_do(mirror, entry, then, options, dandiset) if entry else None
 
 
 def _turn(task: Task, changed: bool, known: bool, pace: Pace) -> tuple[object, ...]:
@@ -157,12 +188,14 @@ def _turn(task: Task, changed: bool, known: bool, pace: Pace) -> tuple[object, .
     Large ones come first, so that the run does not end with waiting for them; under a time limit they come last, so
     that they do not keep the others from being synced.
     """
-    size = task.row.draft.asset_count if task.row else 0
+    size = task.entry.draft.asset_count if task.entry else 0
     return not changed, not known, size if pace.deadline else -size, task.dandiset
 
 
 @contextmanager
-def _at_work(archive: Archive, mirror: Mirror, tasks: list[Task], pace: Pace) -> Iterator[Mapping[str, Future[Report]]]:
+def _at_work(
+    archive: ArchiveClient, mirror: Mirror, tasks: list[Task], pace: Pace
+) -> Iterator[Mapping[str, Future[Report]]]:
     """Begin the tasks; those that have not begun when the block ends never begin."""
     if not tasks:
         yield {}

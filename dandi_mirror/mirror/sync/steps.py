@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,23 +12,26 @@ from dataclasses import replace
 from dandi_mirror.errors import TemporaryError
 from dandi_mirror.mirror.format.record_reader import lines
 from dandi_mirror.mirror.format.records import is_part
-from dandi_mirror.mirror.state.remembered import Failure, RememberedDandiset, hosts_key, row_key
-from dandi_mirror.mirror.sync.archive_state import ArchiveState, cache_key, read_archive, registered_hosts
+from dandi_mirror.mirror.state.remembered import Failure, RememberedDandiset, draft_of, entry_key, hosts_key
+from dandi_mirror.mirror.sync.archive_state import ArchiveState, cache_key, read_archive
 from dandi_mirror.mirror.sync.context import SyncContext
 from dandi_mirror.mirror.sync.dataset_state import DatasetState, alarm_finding, read_state
 from dandi_mirror.mirror.sync.eager_logs import LARGE, EagerLogs, eager_logs
 from dandi_mirror.mirror.sync.log_plan import LogPlan, RecordChanges, plan_logs, record_changes
+from dandi_mirror.mirror.sync.permissions import close_folder, open_folder
 from dandi_mirror.mirror.sync.rewritten import accept
 from dandi_mirror.mirror.sync.version_reader import unseen
 from dandi_mirror.mirror.sync.writer import BranchUpdate, Writer
-from dandi_mirror.model import DRAFT, DandisetRow, Finding, Kind, Report
+from dandi_mirror.model import DRAFT, Finding, Kind, ListedDandiset, Report
+from dandi_mirror.repo.annex.journal import held_journal
 from dandi_mirror.repo.annex.setup import is_set_up, set_up_annex
 from dandi_mirror.repo.git import worktree
 from dandi_mirror.repo.git.dataset import ANNEX, Dataset
+from dandi_mirror.repo.git.folding import folds_names, one_file_here
 from dandi_mirror.repo.git.stream import NewFile
 
 
-def bring_up_to_date(sync: SyncContext, row: DandisetRow) -> Report:
+def bring_up_to_date(sync: SyncContext, entry: ListedDandiset) -> Report:
     """Read what is new, plan, refuse what is unsafe, write and remember, in this order; then tidy up.
 
     Raises:
@@ -35,8 +39,8 @@ def bring_up_to_date(sync: SyncContext, row: DandisetRow) -> Report:
     """
     sync.progress("reading the dataset")
     state = read_state(sync)
-    with _eager_logs(sync, row) as eager:
-        archive = read_archive(sync, row, state, eager.take if eager else unseen)
+    with _eager_logs(sync, entry) as eager:
+        archive = read_archive(sync, entry, state, eager.take if eager else unseen)
         if archive.branch and not sync.options.allow_deletes:
             archive.branch.plan.check(sync.dandiset)
         report = planned_report(sync, state, archive)
@@ -53,6 +57,10 @@ def bring_up_to_date(sync: SyncContext, row: DandisetRow) -> Report:
         sync.progress("work tree")
         found = _bring_work_tree(sync, state, archive, report.commit)
         report = replace(report, findings=[*report.findings, *found])
+    if archive.zarrs and archive.zarrs.modules:
+        from dandi_mirror.mirror.sync.zarr_repositories import write_repositories
+
+        report = replace(report, findings=[*report.findings, *write_repositories(sync, archive.zarrs)])
     before = set(then.findings if then else ())
     report = replace(report, findings=sorted(report.findings), news=not before.issuperset(report.findings))
     _remember(sync, archive, report, then)
@@ -78,11 +86,11 @@ def planned_report(sync: SyncContext, state: DatasetState, archive: ArchiveState
     return replace(report, status="ok") if moves else report
 
 
-def _eager_logs(sync: SyncContext, row: DandisetRow) -> AbstractContextManager[EagerLogs | None]:
-    small = row.draft.asset_count < LARGE
+def _eager_logs(sync: SyncContext, entry: ListedDandiset) -> AbstractContextManager[EagerLogs | None]:
+    small = entry.draft.asset_count < LARGE
     if small or sync.closed or sync.options.dry_run or sync.options.branch != DRAFT or sync.dataset.ref(ANNEX):
         return nullcontext()
-    return eager_logs(sync.dataset, sync.options.branch, sync.instance, sync.dandiset, row.draft.modified)
+    return eager_logs(sync.dataset, sync.options.branch, sync.instance, sync.dandiset, entry.draft.modified)
 
 
 # --- writing -------------------------------------------------------------------------------------------------
@@ -97,15 +105,25 @@ def _write(
 ) -> list[Finding]:
     """Write everything that is new; a finding for each version whose tag differs from the archive."""
     dataset = sync.dataset
+    was_closed = not sync.closed and draft_of(then.entry if then else "").embargo_status not in {"", "OPEN"}
     if not dataset.exists():
         dataset.create(sync.options.branch)
+    if sync.closed and not sync.mirror.alone:
+        # before anything is in it
+        close_folder(dataset.path)
     sync.progress("writing")
     tags = {**state.tags, **_accept(sync)}
     # in these cases also the logs of keys whose records are as they were may differ
-    whole = sync.options.mode != "auto" or then is None or then.hosts != registered_hosts(archive)
+    whole = sync.options.mode != "auto" or then is None or then.hosts != archive.hosts
     log_plan = _log_plan(dataset, archive, whole)
-    writer = Writer(sync.instance, sync.dandiset, dataset, closed=sync.closed, dropped_hosts=sync.dropped_hosts)
-    alarms = writer.write(tags, archive.versions, archive.branch, log_plan, archive.row.draft.modified, eager)
+    with held_journal(dataset.git_dir) as journal:
+        writer = Writer(
+            sync.instance, sync.dandiset, dataset,
+            closed=sync.closed, dropped_hosts=sync.dropped_hosts, journal=journal,
+        )  # fmt: skip
+        alarms = writer.write(tags, archive.versions, archive.branch, log_plan, archive.entry.draft.modified, eager)
+    if was_closed and not sync.mirror.alone:
+        open_folder(dataset.path, sync.mirror.path)
     return [alarm_finding(sync.dandiset, version) for version in alarms]
 
 
@@ -146,34 +164,51 @@ def _bring_work_tree(sync: SyncContext, state: DatasetState, archive: ArchiveSta
     dataset, name = sync.dataset, sync.options.branch
     description = f"mirror of {sync.instance.identifier(sync.dandiset)}"
     findings: list[Finding] = []
+    if not sync.options.work_tree and not sync.mirror.alone:
+        worktree.leave_out_data(dataset)
     with ThreadPoolExecutor(2, thread_name_prefix="beside") as pool:
         beside = [pool.submit(_store_cache, sync, archive, commit)]
         # while git writes a first work tree, git-annex has as much to do with its branch
         if dataset.head_branch() == name and not is_set_up(dataset):
             beside.append(pool.submit(set_up_annex, dataset, description))
         try:
-            worktree.update_worktree(dataset, name, state.branch, left=worktree.OTHER[name])
+            kept = worktree.update_worktree(dataset, name, state.branch, left=worktree.OTHER[name])
+            findings += [Finding(name, path, Kind.WORKTREE, _edited(dataset, path)) for path in kept]
         except worktree.WorktreeBlocked as blocked:
             findings.append(Finding(name, "", Kind.WORKTREE, f"the work tree was left alone: {blocked}"))
     for done in beside:
         done.result()
+    if folds_names(dataset) and dataset.head_branch() == name:
+        found = one_file_here(dataset, dataset.tree(commit))
+        findings += [Finding(name, path, Kind.WORKTREE, reason) for path, reason in found.items()]
     if dataset.head_branch() == name and not is_set_up(dataset):
         set_up_annex(dataset, description)
     return findings
 
 
+def _edited(dataset: Dataset, path: str) -> str:
+    back = shlex.join(["git", "-C", str(dataset.path), "restore", "--staged", "--worktree", path])
+    return f"it is edited here, and your edit was left as it is; only a sync writes this file; to take it back: {back}"
+
+
 def _store_cache(sync: SyncContext, archive: ArchiveState, commit: str) -> None:
     if archive.branch and sync.options.branch == DRAFT:
         cache = sync.mirror.asset_cache(sync.dandiset)
-        cache.store(cache_key(sync, commit), archive.branch.listing.assets, archive.cached)
+        listing = archive.branch.listing
+        listed = cache.listed() if listing.newest else time.time()
+        # a text file that did not come is not in the tree as it should be: the next sync looks at the whole draft
+        entries = listing.entry.asset_count + sum(found.kind is Kind.TEXT for found in archive.findings)
+        cache.store(cache_key(sync, commit), listing.assets, archive.cached, listed, entries)
 
 
 def _remember(sync: SyncContext, archive: ArchiveState, report: Report, then: RememberedDandiset | None) -> None:
     # a sync without the cache has read everything
-    in_full = sync.options.mode != "auto" or not archive.cached
+    in_full = sync.options.mode != "auto" or not (archive.cached or archive.is_small)
     verified = then.verified if then and not in_full else 0.0
+    zarrs = archive.zarrs
     facts = RememberedDandiset(
-        row_key(archive.row), sync.options.versions, report.commit, registered_hosts(archive),
+        entry_key(archive.entry), sync.options.versions, report.commit, archive.hosts,
         tuple(report.findings), verified or time.time(), content_hosts=hosts_key(sync.options.hosts),
+        zarrs=zarrs.key if zarrs else "", zarr_totals=zarrs.totals.as_text() if zarrs else "",
     )  # fmt: skip
     sync.mirror.remember(sync.dandiset, facts)

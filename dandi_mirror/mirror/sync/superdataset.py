@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from dandi_mirror.errors import IntegrityError, MirrorError
-from dandi_mirror.mirror.format.tree import datalad_config
 from dandi_mirror.mirror.state.damage import superdataset_damage
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.remembered import Memory, RememberedDandiset, draft_of
-from dandi_mirror.mirror.sync import messages
 from dandi_mirror.model import Finding, Instance, Kind, Report, parse_time
 from dandi_mirror.repo.git.process import DamagedError, GitError
 from dandi_mirror.repo.git.superdataset import Member
@@ -31,17 +29,18 @@ def is_registered(mirror: Mirror, memory: Memory) -> bool:
     return as_left and all(then.registered == then.branch for then in members)
 
 
-def register(instance: Instance, mirror: Mirror, memory: Memory | None = None) -> Report | None:
+def register(instance: Instance, mirror: Mirror, memory: Memory | None = None, *, anew: bool = False) -> Report | None:
     """Commit what has moved to the superdataset; return a report of what went wrong, or None.
 
     If a run was killed before this, the next one does it: the index has the commit of each Dandiset, and the one that
-    the superdataset has of it.  ``memory`` is what the index holds, if the caller has just read it.
+    the superdataset has of it.  ``memory`` is what the index holds, if the caller has just read it.  ``anew``: write
+    what describes the Dandisets again, though none has moved.
     """
     try:
         memory = memory or mirror.index.read()
-        if is_registered(mirror, memory):
+        if is_registered(mirror, memory) and not anew:
             return None
-        reason = _register(instance, mirror)
+        reason = _register(instance, mirror, anew=anew)
     except MirrorError as error:
         why = superdataset_damage(mirror, error) if isinstance(error, DamagedError | GitError) else ""
         exit_code = IntegrityError.exit_code if why else error.exit_code
@@ -52,7 +51,9 @@ def register(instance: Instance, mirror: Mirror, memory: Memory | None = None) -
     return Report(SUPERDATASET, exit_code=3, findings=[finding], news=reason != memory.left_alone)
 
 
-def _register(instance: Instance, mirror: Mirror) -> str:
+def _register(instance: Instance, mirror: Mirror, *, anew: bool) -> str:
+    from dandi_mirror.mirror.format.tree import datalad_config
+
     superdataset = mirror.superdataset
     with mirror.superdataset_lock() as killed:
         if killed:
@@ -63,7 +64,7 @@ def _register(instance: Instance, mirror: Mirror) -> str:
         moved = {
             dandiset: then
             for dandiset, then in known.items()
-            if held.get(dandiset) != then.branch
+            if (anew or held.get(dandiset) != then.branch)
             and not mirror.is_strange(dandiset)
             and mirror.dataset(dandiset).exists()
         }
@@ -71,7 +72,7 @@ def _register(instance: Instance, mirror: Mirror) -> str:
             dandiset: Member(dandiset, str(instance.dataset_id(dandiset)), then.branch)
             for dandiset, then in moved.items()
         }
-        dates = [parse_time(modified) for then in moved.values() if (modified := draft_of(then.row).modified)]
+        dates = [parse_time(modified) for then in moved.values() if (modified := draft_of(then.entry).modified)]
         date = max(dates, default=datetime(1970, 1, 1, tzinfo=UTC))
         reason = ""
         try:
@@ -99,5 +100,7 @@ def _message(moved: Mapping[str, RememberedDandiset], held: Mapping[str, str]) -
 
 
 def _line(dandiset: str, then: RememberedDandiset, new: bool) -> str:
-    name = messages.one_line(draft_of(then.row).name)
+    from dandi_mirror.mirror.sync import messages
+
+    name = messages.one_line(draft_of(then.entry).name)
     return f"{dandiset}: {name}" + (" (new)" if new else "")

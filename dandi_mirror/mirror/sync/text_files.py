@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from dandi_mirror.archive.api.client import Archive
+from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.digests import sha256
 from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.mirror.format.record_spool import Spool
@@ -35,12 +36,23 @@ class Spooled(NewFile):
 class TextFiles:
     """The text files of one sync: those that the branch's tree has, and those that are downloaded."""
 
-    def __init__(self, archive: Archive, dataset: Dataset, spool: Spool, commit: str | None, *, fetch: bool) -> None:
+    def __init__(
+        self,
+        archive: ArchiveClient,
+        dataset: Dataset,
+        spool: Spool,
+        commit: str | None,
+        *,
+        fetch: bool,
+        only: Iterable[str] = (),
+    ) -> None:
+        """``only``: look for text files at these paths of the branch's tree (default: at all)."""
         self._archive = archive
         self._dataset = dataset
         self._spool = spool
         self._commit = commit
         self._fetch = fetch
+        self._only = only
         self._looked = False
         self.entries: dict[str, TreeEntry] = {}
         """By SHA-256."""
@@ -50,7 +62,7 @@ class TextFiles:
 
         Without ``fetch`` (in a dry run), this downloads nothing and puts a placeholder for each.
         """
-        texts = {asset.sha256: asset for asset in listing.assets.values() if is_text(asset.path, asset.size)}
+        texts = {asset.sha256: asset for asset in listing.assets.values() if _is_text(asset)}
         if texts:
             self._look()
         wanted = [asset for digest, asset in texts.items() if digest not in self.entries]
@@ -67,7 +79,7 @@ class TextFiles:
         return [
             (asset, failed[asset.sha256])
             for asset in (listing.assets.values() if failed else ())
-            if asset.sha256 in failed and is_text(asset.path, asset.size)
+            if asset.sha256 in failed and _is_text(asset)
         ]
 
     def _look(self) -> None:
@@ -75,7 +87,7 @@ class TextFiles:
         if self._looked or self._commit is None:
             return
         self._looked = True
-        tree = self._dataset.tree(self._commit)
+        tree = self._dataset.tree(self._commit, *self._only)
         ids = [oid for path, (mode, oid) in tree.items() if mode == FILE and is_asset_path(path)]
         with self._dataset.reader() as reader:
             for oid, content in zip(ids, reader.read(ids), strict=True):
@@ -98,3 +110,7 @@ class TextFiles:
                 return content
             reason = "its bytes are not those of its SHA-256"
         return reason
+
+
+def _is_text(asset: Asset) -> bool:
+    return not asset.zarr and is_text(asset.path, asset.size)

@@ -6,22 +6,22 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dandi_mirror.mirror.state.options import Options
-from dandi_mirror.model import Finding, Kind, VersionRow
+from dandi_mirror.model import Finding, Kind, ListedVersion
 
 
 @dataclass(frozen=True, slots=True)
 class VersionChoice:
     """What a sync does with the versions that the archive lists; all in the archive's order, oldest first."""
 
-    settled: tuple[VersionRow, ...] = ()
+    settled: tuple[ListedVersion, ...] = ()
     """Those that the settings ask for and that the archive has finished."""
-    to_read: tuple[VersionRow, ...] = ()
+    to_read: tuple[ListedVersion, ...] = ()
     """Those of them that the sync reads."""
     findings: tuple[Finding, ...] = ()
 
 
 def choose_versions(
-    listed: Sequence[VersionRow], newest: str, tags: Collection[str], followed: str, options: Options
+    listed: Sequence[ListedVersion], newest: str, tags: Collection[str], followed: str, options: Options
 ) -> VersionChoice:
     """Choose among the ``listed`` versions.
 
@@ -31,30 +31,30 @@ def choose_versions(
     if options.versions == "draft":
         return VersionChoice()
     asked = listed[-1:] if options.versions == "latest" else listed
-    settled = tuple(row for row in asked if row.settled)
-    due = {row.version for row in settled} - (set(tags) - options.accepted)
+    settled = tuple(entry for entry in asked if entry.settled)
+    due = {entry.version for entry in settled} - (set(tags) - options.accepted)
     if options.branch == "published" and settled and settled[-1].version != followed:
         due.add(settled[-1].version)
-    to_read = settled if options.mode == "verify" else tuple(row for row in settled if row.version in due)
+    to_read = settled if options.mode == "verify" else tuple(entry for entry in settled if entry.version in due)
     return VersionChoice(settled, to_read, tuple(_findings(listed, asked, newest, tags)))
 
 
 def _findings(
-    listed: Iterable[VersionRow], asked: Iterable[VersionRow], newest: str, tags: Collection[str]
+    listed: Iterable[ListedVersion], asked: Iterable[ListedVersion], newest: str, tags: Collection[str]
 ) -> Iterator[Finding]:
-    names = {row.version for row in listed}
+    names = {entry.version for entry in listed}
     for gone in sorted(set(tags) - names):
         yield Finding(gone, "", Kind.VANISHED, "tagged here and no longer in the archive; the tag stays")
     if newest and newest not in {*tags, *names}:
         reason = "the archive calls it the newest version and does not list it among the versions"
         yield Finding(newest, "", Kind.HELD, reason)
-    for row in asked:
-        if not row.settled:
-            yield Finding(row.version, "", Kind.HELD, f"the archive has not finished it ({row.status})")
+    for entry in asked:
+        if not entry.settled:
+            yield Finding(entry.version, "", Kind.HELD, f"the archive has not finished it ({entry.status})")
 
 
-def version_to_follow(settled: Iterable[VersionRow], followed: str, ready: Collection[str]) -> str:
+def version_to_follow(settled: Iterable[ListedVersion], followed: str, ready: Collection[str]) -> str:
     """The newest of the ``ready`` versions that is not older than the one that the branch has; or empty."""
-    order = [row.version for row in settled]
+    order = [entry.version for entry in settled]
     newer = order[order.index(followed) :] if followed in order else order
     return next((version for version in reversed(newer) if version in ready), "")

@@ -19,10 +19,12 @@ from dandi_mirror.mirror.sync.plan import SyncPlan, plan_refs, versions_to_merge
 from dandi_mirror.model import Instance
 from dandi_mirror.repo.annex import logs
 from dandi_mirror.repo.annex.branch import import_logs
+from dandi_mirror.repo.annex.journal import add_to_journal
 from dandi_mirror.repo.annex.keys import hash_dir_lower
 from dandi_mirror.repo.git.dataset import ANNEX, TEMPORARY, Dataset
 from dandi_mirror.repo.git.dataset import Tree as OldTree
-from dandi_mirror.repo.git.stream import Commit, ExistingObject, Importer, TreeEntry, tag_object
+from dandi_mirror.repo.git.importer import Importer
+from dandi_mirror.repo.git.stream import Commit, ExistingObject, TreeEntry, tag_object
 
 MANY = 2000
 """With more logs than this, the writer lists their folders once instead of asking git for each log by name."""
@@ -42,7 +44,7 @@ class VersionToTag:
     @property
     def name(self) -> str:
         """Its number, which becomes the tag's name."""
-        return self.listing.row.version
+        return self.listing.entry.version
 
     @property
     def ref(self) -> str:
@@ -81,13 +83,18 @@ class Writer:
         *,
         closed: bool = False,
         dropped_hosts: frozenset[str] = frozenset(),
+        journal: Iterable[str] = (),
     ) -> None:
-        """``closed``: the Dandiset is embargoed; ``dropped_hosts`` serve its content no more."""
+        """``closed``: the Dandiset is embargoed; ``dropped_hosts`` serve its content no more.
+
+        ``journal`` are the logs in git-annex's journal, whose lock the caller holds while this writes.
+        """
         self._instance = instance
         self._dandiset = dandiset
         self._dataset = dataset
         self._closed = closed
         self._dropped_hosts = dropped_hosts
+        self._journal = journal
         with_token = logs.embargo_remote(instance.api_url)[0]
         self._sources = {with_token: True} if closed else {logs.WEB: True, with_token: False}
 
@@ -109,7 +116,7 @@ class Writer:
             DiskError, GitError: nothing has moved, or only whole steps in the order annex, tags, branch.
         """
         annex = self._dataset.ref(ANNEX)
-        changed_logs = iter(()) if eager else self._changed_logs(log_plan, annex, logs.Stamp.of(now))
+        changed_logs = iter(()) if eager else self.logs_to_change(log_plan, annex, logs.Stamp.of(now))
         first_logs = list(islice(changed_logs, 1))
         # a run may have been killed after it had moved its tags and before it moved the branch
         unmerged = self._dataset.unmerged(branch.base) if branch and tags else {}
@@ -130,19 +137,21 @@ class Writer:
             elif first_logs:
                 import_logs(importer, logs_commit, chain(first_logs, changed_logs), self._dataset.folders(annex))
             importer.finish()
+            if made := self._dataset.ref(logs_commit.ref):
+                add_to_journal(self._dataset, self._journal, annex, made)
             return self._move_refs(tags, versions, branch, annex)
 
     def _import_version(self, importer: Importer, version: VersionToTag) -> None:
-        row = version.listing.row
+        entry = version.listing.entry
         message = messages.version_commit(self._instance, self._dandiset, version.listing)
-        commit = Commit(version.ref, row.created, message)
+        commit = Commit(version.ref, entry.created, message)
         importer.commit(commit, (), sorted(version.tree.entries.items(), key=lambda item: item[0]))
 
     def _import_branch(self, importer: Importer, branch: BranchUpdate, merge: Mapping[str, str]) -> None:
         message = messages.branch_commit(
             self._instance, self._dandiset, branch.listing, branch.counts, branch.plan, merge, closed=self._closed
         )
-        commit = Commit(branch.ref, branch.listing.row.modified, message, branch.base, [*merge.values()])
+        commit = Commit(branch.ref, branch.listing.entry.modified, message, branch.base, [*merge.values()])
         importer.commit(commit, branch.plan.removed, self._shared(branch.plan.files))
 
     def _shared(self, files: Iterable[tuple[str, TreeEntry]]) -> Iterator[tuple[str, TreeEntry]]:
@@ -170,13 +179,13 @@ class Writer:
         return plan.alarms
 
     def _write_tag(self, version: VersionToTag, commit: str) -> str:
-        row = version.listing.row
-        message = messages.version_tag(self._instance, self._dandiset, row.version, version.listing.metadata)
-        return self._dataset.write_tag(tag_object(commit, row.version, row.created, message))
+        entry = version.listing.entry
+        message = messages.version_tag(self._instance, self._dandiset, entry.version, version.listing.metadata)
+        return self._dataset.write_tag(tag_object(commit, entry.version, entry.created, message))
 
     # --- the git-annex branch ------------------------------------------------------------------------------
 
-    def _changed_logs(self, plan: LogPlan, annex: str | None, stamp: logs.Stamp) -> Iterator[tuple[str, bytes]]:
+    def logs_to_change(self, plan: LogPlan, annex: str | None, stamp: logs.Stamp) -> Iterator[tuple[str, bytes]]:
         """The files of the git-annex branch that change, with their new content."""
         # in the order of folders, so that each group needs few of the branch's folders
         keys = sorted({*plan.now, *plan.before}, key=hash_dir_lower)
