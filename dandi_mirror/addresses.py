@@ -31,6 +31,11 @@ def is_loopback(host: str | None) -> bool:
     return host in _LOOPBACK
 
 
+def is_at_loopback(url: str) -> bool:
+    """The same of a URL."""
+    return is_loopback(urlsplit(url).hostname)
+
+
 def origin(url: str) -> str:
     """Scheme, host and port of a URL; the default port is left out."""
     parts = urlsplit(url)
@@ -52,7 +57,7 @@ def without_secrets(url: str) -> str:
 
 def is_public(address: str) -> bool:
     """Whether an IP address belongs to the public network."""
-    bare = _embedded_ipv4(ipaddress.ip_address(address.partition("%")[0]))
+    bare = _embedded_ipv4(ipaddress.ip_address(address))
     return bare.is_global and not bare.is_multicast
 
 
@@ -90,7 +95,7 @@ class Allowed:
     def at(self, url: str) -> frozenset[str]:
         """The private IP addresses at which the program may reach this URL's host, for :func:`is_allowed`."""
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+        host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
         if origin(url) in self.origins or {host, f"{host}:{port}"} & self.hosts:
             return ALL
         ending = f"]:{port}"
@@ -154,7 +159,7 @@ def redirect_target(here: str, location: str) -> str:
     try:
         there = urljoin(here, location)
         parts = urlsplit(there)
-        plain = is_loopback(parts.hostname) and is_loopback(urlsplit(here).hostname)
+        plain = is_loopback(parts.hostname) and is_at_loopback(here)
         usable = bool(parts.hostname) and parts.port != 0
     except ValueError:
         raise BadRedirect("the server redirects to a URL that is malformed") from None

@@ -7,11 +7,22 @@ Findings (a pending asset, a refused path) are values, not errors: see :class:`d
 
 from __future__ import annotations
 
+import copyreg
+import os
+import pwd
+from pathlib import Path
+
+_REFUSALS = {"Permission denied", "attempt to write a readonly database", "unable to open database file"}
+
 
 class MirrorError(Exception):
     """A failure that the command line reports without a traceback; the base of all others."""
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """How it goes to another process: as it is, because pickle would call ``__init__`` with the message alone."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class UsageError(MirrorError):
@@ -55,9 +66,11 @@ class DiskError(MirrorError):
 
     @classmethod
     def of(cls, path: object, error: Exception) -> DiskError:
-        """The error that the system or SQLite gives for a file."""
+        """The error that the system or SQLite gives for a file; a refusal names the user to whom the place belongs."""
         said = getattr(error, "strerror", None) or str(error)
-        return cls(f"{path}: {'No space left on device' if said == 'database or disk is full' else said}")
+        said = "No space left on device" if said == "database or disk is full" else said
+        whose = _other_owner(Path(str(path))) if said in _REFUSALS else ""
+        return cls(f"{path}: {said}{f' (it belongs to {whose})' if whose else ''}")
 
 
 class IntegrityError(MirrorError):
@@ -78,6 +91,21 @@ class NotFoundError(PartError):
 
 class BadAnswerError(TemporaryError):
     """The archive's response is not what its API promises: wrong type, too large, too deep, not JSON."""
+
+
+def _other_owner(path: Path) -> str:
+    """The name of another user to whom a file belongs, or the nearest folder above it that exists; empty if ours."""
+    there = next((place for place in (path, *path.parents) if os.path.lexists(place)), None)
+    owner = os.lstat(there).st_uid if there else os.geteuid()
+    return "" if owner == os.geteuid() else user_name(owner)
+
+
+def user_name(uid: int) -> str:
+    """The name of a user, for a message."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def exit_code(codes: set[int]) -> int:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 
-from dandi_mirror.errors import DiskError
+from dandi_mirror.errors import DiskError, LockedError
 
 _NOT_SUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
+
+
+_PAUSE = 0.01
+"""Seconds between two attempts."""
 
 
 class NoLocks(DiskError):
@@ -33,15 +38,24 @@ def try_lock(descriptor: int, path: object) -> bool:
     return True
 
 
-def wait_for_record_lock(descriptor: int, path: object) -> None:
+def wait_for_record_lock(descriptor: int, path: object, seconds: float) -> None:
     """Lock a whole file as git-annex does (``fcntl``, held by this process), and wait until it is free.
 
-    Raises as :func:`try_lock`.
+    Raises:
+        LockedError: another process holds it for longer than ``seconds``.
+        NoLocks, DiskError: as :func:`try_lock`.
     """
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX)
-    except OSError as error:
-        raise _failure(path, error) from error
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except (BlockingIOError, PermissionError) as error:  # systems differ in the error for a lock that is held
+            if time.monotonic() >= end:
+                raise LockedError(f"{path} is held by git-annex; try again when that is done") from error
+        except OSError as error:
+            raise _failure(path, error) from error
+        time.sleep(_PAUSE)
 
 
 def _failure(path: object, error: OSError) -> DiskError:

@@ -89,7 +89,7 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionRow:
+class ListedVersion:
     """A version as the archive lists it."""
 
     version: str
@@ -109,14 +109,14 @@ class VersionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class DandisetRow:
+class ListedDandiset:
     """A Dandiset as the archive lists it."""
 
     identifier: str
     embargo_status: str
     """``OPEN``, ``EMBARGOED`` or ``UNEMBARGOING``."""
-    draft: VersionRow
-    published: VersionRow | None
+    draft: ListedVersion
+    published: ListedVersion | None
     """The newest published version."""
 
     @property
@@ -127,18 +127,18 @@ class DandisetRow:
 
 @dataclass(slots=True)
 class Asset:
-    """One blob asset that may reach git; only ``record`` is set later, when the record is stored."""
+    """One asset that may reach git; only ``record`` is set later, when the record is stored."""
 
     path: str
     asset_id: str
     modified: str
     """The listing's time as the archive writes it; only for comparison with the next listing's."""
     size: int
-    """Bytes."""
+    """Bytes; of a Zarr what the listing said, which is 0 while a client changes it."""
     key: str
-    """Its git-annex key; a text file has one, too."""
+    """Its git-annex key; a text file has one, too; empty for a Zarr."""
     content_url: str | None
-    """Its S3 URL; None when the record has none that is admitted."""
+    """Its S3 URL; None when the record has none that is admitted.  A Zarr's is that of a folder."""
     unknown_host: str
     """The host of its content, where only that keeps the URL from being admitted; else empty."""
     record: SpoolHandle | None
@@ -150,6 +150,10 @@ class Asset:
     """git-annex metadata: (field, value) pairs, each once."""
     published: bool
     """Whether its record says that a published version holds it: then its id lives for ever."""
+    zarr: str = ""
+    """The id of the Zarr that it is; empty for a blob."""
+    zarr_checksum: str = ""
+    """The state that its record names; the archive's list of Zarrs may know a newer one."""
 
     @property
     def sha256(self) -> str:
@@ -159,7 +163,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file of a draft in the archive."""
+    """A file or a Zarr of a draft in the archive."""
 
     asset_id: str
     size: int
@@ -170,6 +174,15 @@ class RemoteFile:
     """The archive's ETag of the content; empty if it was not read."""
     blob: str = ""
     """The id of its blob; empty if it was not read, and for a Zarr."""
+    zarr: str = ""
+    """The id of its Zarr; empty for a blob."""
+    checksum: str = ""
+    """Of a Zarr; empty while the archive has not computed it."""
+
+    @property
+    def digest(self) -> str:
+        """By which two states of it are compared: a Zarr's checksum, or a file's SHA-256; empty if unknown."""
+        return self.checksum if self.zarr else self.sha256
 
 
 class Kind(StrEnum):
@@ -180,7 +193,7 @@ class Kind(StrEnum):
     REFUSED = "refused"
     """Its path or record is not safe in git."""
     ZARR = "zarr"
-    """A Zarr: not mirrored by this release."""
+    """A Zarr: an earlier release did not mirror it, and the next run does; also among the files of a version."""
     TEXT = "text"
     """A text file whose content did not come, or does not have the archive's digest."""
     URL = "url"
@@ -242,6 +255,10 @@ class Report:
     """Files whose content this run downloaded."""
     brought_size: int = 0
     """Their bytes."""
+    rescued: int = 0
+    """Bytes of content that was leaving the archive, and came."""
+    not_rescued: int = 0
+    """Bytes of content that is leaving the archive, and did not come: beyond the budget, or it failed."""
     left: int = 0
     """Files that the settings ask for and that the budget has no room for."""
     news: bool = False

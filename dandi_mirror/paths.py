@@ -36,9 +36,9 @@ _REFUSED_CATEGORIES = {
     "Zp": "a paragraph separator",
     "Cn": "a letter that Unicode 3.2 does not know",
 }
-_PLAIN_PATH = re.compile(
-    r"(?!\.)[A-Za-z0-9_+,=()& -][A-Za-z0-9_+,=()& .-]*(?:/[A-Za-z0-9_+,=()& -][A-Za-z0-9_+,=()& .-]*)*"
-)
+_NAME = "[A-Za-z0-9_+,=()& -][A-Za-z0-9_+,=()& .-]*"
+_PLAIN_NAME = re.compile(_NAME)
+_PLAIN_PATH = re.compile(f"{_NAME}(?:/{_NAME})*")
 
 
 def refuse_path(path: object) -> str | None:
@@ -51,6 +51,16 @@ def refuse_path(path: object) -> str | None:
     return _refuse_text(path) or _refuse_shape(path) or _refuse_names(path.split("/"))
 
 
+def is_plain_folder(path: str) -> bool:
+    """Whether a folder has harmless names only, so that of each file in it :func:`is_plain_name` decides."""
+    return _PLAIN_PATH.fullmatch(path) is not None and refuse_path(path) is None and path.count("/") + 2 <= DEEPEST
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a file of this name is admitted in each :func:`is_plain_folder`, up to 255 bytes of its path."""
+    return _PLAIN_NAME.fullmatch(name) is not None
+
+
 def _refuse_plain(components: list[str]) -> str | None:
     """The remaining rules for a short path of harmless letters in which no name begins with a dot."""
     if len(components) > DEEPEST:
@@ -58,6 +68,7 @@ def _refuse_plain(components: list[str]) -> str | None:
     return _refuse_top(components[0])
 
 
+@lru_cache(maxsize=4096)
 def _refuse_top(component: str) -> str | None:
     # some file systems drop blanks and dots at the end of a name, which would make it one of our own
     if _UNICODE.normalize("NFKC", component).casefold().rstrip(" .") in _RESERVED_TOP:
@@ -126,21 +137,34 @@ def is_hidden(path: str) -> bool:
     return any(name.startswith(".") for name in path.split("/")) and not path.endswith(".bidsignore")
 
 
+def same_names(paths: Iterable[str]) -> list[list[str]]:
+    """The paths of which a disk that folds case, or the encoding of accents, makes one file; each group sorted."""
+    groups: dict[str, list[str]] = {}
+    for path in sorted(set(paths)):
+        groups.setdefault(_UNICODE.normalize("NFC", path).casefold(), []).append(path)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def folders_of(path: str) -> tuple[str, ...]:
+    """The folders that a path is in, the innermost first."""
+    return _with_above(path.rpartition("/")[0])
+
+
 def conflicts(paths: Iterable[str]) -> dict[str, str]:
     """The paths that cannot exist together, because one is a file and a folder at once; each with the reason."""
     files = set(paths)
     folders = {path.rpartition("/")[0] for path in files}
-    above = {folder for inner in folders for folder in _folders(inner)}
+    above = {folder for inner in folders for folder in _with_above(inner)}
     found = dict.fromkeys(above & files, "a folder of the same name holds other assets")
     if found:
         for path in files:
-            if any(folder in found for folder in _folders(path.rpartition("/")[0])):
+            if any(folder in found for folder in folders_of(path)):
                 found[path] = "a file of the same name stands where its folder would be"
     return found
 
 
 @lru_cache(maxsize=4096)
-def _folders(folder: str) -> tuple[str, ...]:
+def _with_above(folder: str) -> tuple[str, ...]:
     """A folder and all folders above it."""
     parts = folder.split("/") if folder else []
     return tuple("/".join(parts[:end]) for end in range(len(parts), 0, -1))

@@ -94,7 +94,7 @@ def store(instance: str, value: str, agree: Callable[[str], bool], tell: Tell | 
             why = str(error)
     with keyrings.keyring_errors(value):
         file = keyrings.encrypted_file()
-    if not agree(f"No keyring works here ({why}). Keep the token in an encrypted file, as your default keyring?"):
+    if not agree(f"No keyring works here ({why}). Keep the key in an encrypted file, as your default keyring?"):
         raise KeyringTrouble("no keyring works here, and you declined the encrypted file")
     with keyrings.keyring_errors(value):
         kept = keyrings.keep(file, service, value, tell)

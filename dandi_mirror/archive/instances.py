@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from urllib.parse import urlsplit
 
-from dandi_mirror.addresses import is_loopback, origin
+from dandi_mirror.addresses import is_at_loopback, is_loopback, origin
 from dandi_mirror.errors import UsageError
 from dandi_mirror.model import Instance
 
@@ -163,7 +163,7 @@ def agreed(said: str | None, given: str | None, default: str) -> str:
     if "://" in said:
         same = api_url(said) == url
     else:
-        same = KNOWN.get(said) == url or url not in KNOWN.values() or is_loopback(urlsplit(url).hostname)
+        same = KNOWN.get(said) == url or url not in KNOWN.values() or is_at_loopback(url)
     if not same:
         raise UsageError(f"the name is of the archive {said}, but -i or the settings select {given}; use one of them")
     return given
@@ -172,7 +172,7 @@ def agreed(said: str | None, given: str | None, default: str) -> str:
 def may_be(instance: str | None, called: str) -> bool:
     """Whether an archive may be the one that records call ``called``, as far as this can be told without a request."""
     name = next((known for known, url in KNOWN.items() if url == instance), instance)
-    if not name or "://" in name or is_loopback(urlsplit(KNOWN.get(name, "")).hostname):
+    if not name or "://" in name or is_at_loopback(KNOWN.get(name, "")):
         return True  # only the archive itself knows its name
     return not called or called.lower() == name.lower()
 

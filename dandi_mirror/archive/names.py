@@ -7,19 +7,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from dandi_mirror.addresses import is_loopback
 from dandi_mirror.archive.instances import BUCKETS, KNOWN, api_url, at_host
+from dandi_mirror.archive.name_parts import FORMS, SHOWN, check_dandiset, check_uuid, check_version, is_uuid, wrong_name
 from dandi_mirror.errors import UsageError
-from dandi_mirror.model import DRAFT, is_dandiset_id, is_version_id
 
-FORMS = "an id has six digits: write 000004, 000004@0.220126.1852, 000004@draft/sub-1/ or the link of its page"
 _LONGEST = 4096
-_SHOWN = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,10 @@ class Name:
     zarr: str | None = None
     """The id of a Zarr."""
     entry: str = ""
-    """A file or folder inside the Zarr that ``path`` or ``zarr`` names."""
+    """A file or folder inside the Zarrs that ``path``, ``glob`` or ``zarr`` names, or a pattern like ``glob``; a slash
+    alone is all that is inside."""
+    state: str = ""
+    """The checksum of the Zarr's state; empty for the one that the version has.  See :func:`split_state`."""
     ask: str = ""
     """The URL to request: the web site of the archive, if the Dandiset is known; else a link that redirects."""
 
@@ -66,8 +66,7 @@ class Name:
             folder = self.path.rstrip("/") + "/"
             return [path for path in paths if path == self.path or path.startswith(folder)]
         if self.glob:
-            fits = re.compile(".*".join(map(re.escape, self.glob.split("*"))), re.IGNORECASE | re.DOTALL).fullmatch
-            return [path for path in paths if fits(path)]
+            return list(filter(_fits(self.glob, re.IGNORECASE), paths))
         every = list(paths)
         if not self.prefix:
             return every
@@ -75,8 +74,20 @@ class Name:
             return [self.prefix]
         return [path for path in every if path.lower().startswith(self.prefix.lower())]
 
+    def chooses(self, entry: str) -> bool:
+        """Whether ``entry``, relative to its Zarr, is among what is named inside it."""
+        wanted = self.entry.strip("/")
+        if "*" in wanted:
+            return _fits(self.entry)(entry)
+        return not wanted or entry == self.entry or entry.startswith(f"{wanted}/")
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+def _fits(glob: str, flags: int = 0) -> Callable[[str], bool]:
+    """A test for whole paths, by a pattern in which only ``*`` is special."""
+    pattern = re.compile(".*".join(map(re.escape, glob.split("*"))), flags | re.DOTALL)
+    return lambda path: pattern.fullmatch(path) is not None
+
+
 _SHORT = re.compile(
     r"(?:(?P<name>[a-z][a-z0-9-]*):)?(?P<id>[0-9]{6})(?:@(?P<version>[^/]*))?(?:/(?P<rest>.*))?", re.I | re.S
 )
@@ -97,7 +108,20 @@ _OBJECT = re.compile(
     r"|dandisets/(?P<id>[^/]+)/(?P<version>[^/]+)/[^/]*)"
 )
 _VERSION_LIKE = re.compile(r"draft|[0-9]+\.[0-9.]*", re.I)
-_ZARR = re.compile(r"(?P<asset>.*?\.(?:zarr|ngff))/(?P<entry>.+)", re.S)
+_ZARR = re.compile(r"(?P<asset>.*?\.(?:zarr|ngff))/(?P<entry>.*)", re.S)
+_STATE = re.compile(r"@([0-9a-f]{32}-(?:0|[1-9][0-9]{0,7})--(?:0|[1-9][0-9]{0,18}))(?=/|\Z)")
+
+
+def split_state(text: str) -> tuple[str, str]:
+    """Split ``x.ome.zarr@CHECKSUM/3`` into ``x.ome.zarr/3`` and the checksum; it is empty if the text names none."""
+    found = _STATE.search(text)
+    return (text[: found.start()] + text[found.end() :], found[1]) if found else (text, "")
+
+
+def split_entry(path: str) -> tuple[str, str]:
+    """Split a path into that of a Zarr, by its name, and what is inside; that is empty if it is no path in a Zarr."""
+    found = _ZARR.fullmatch(path)
+    return (found["asset"], found["entry"] or "/") if found else (path, "")
 
 
 def parse(text: str) -> Name:
@@ -108,17 +132,17 @@ def parse(text: str) -> Name:
     """
     typed = text.strip()
     if not typed or len(typed) > _LONGEST or not text.isprintable():
-        raise UsageError(f"{text[:_SHOWN]!a} names no Dandiset; {FORMS}")
+        raise UsageError(f"{text[:SHOWN]!a} names no Dandiset; {FORMS}")
     scheme = typed.partition("://")[0].lower() if "://" in typed else ""
     if scheme == "dandi":
         name = _of_dandi(typed)
     elif scheme in {"http", "https", "s3"}:
         name = _of_url(typed)
     elif scheme:
-        raise _wrong(typed, f"a link begins with https://, dandi:// or s3://, not {scheme}://")
+        raise wrong_name(typed, f"a link begins with https://, dandi:// or s3://, not {scheme}://")
     elif found := _DOI.fullmatch(typed):
         name = _of_doi(typed, found)
-    elif _UUID.fullmatch(bare := typed.lower().removeprefix("dandiasset:")):
+    elif is_uuid(bare := typed.lower().removeprefix("dandiasset:")):
         name = Name(typed, asset=bare)
     else:
         name = _of_short(typed)
@@ -129,14 +153,16 @@ def _of_short(text: str) -> Name:
     """``000004``, ``DANDI:000004/draft``, ``000004@0.220126.1852/sub-P10HMH/``."""
     found = _SHORT.fullmatch(text)
     if not found:
-        raise _wrong(text, "this names no Dandiset")
+        raise wrong_name(text, "this names no Dandiset")
     version, rest = found["version"], found["rest"] or ""
     first, _, after = rest.partition("/")
     if version is None and _VERSION_LIKE.fullmatch(first):
         version, rest = first, after
     elif version is None and found["name"] and first:
-        raise _wrong(text, f"{first} is not a version")
-    name = Name(text, _instance(found["name"]), found["id"], _version(text, version))
+        raise UsageError(
+            f"{text!a}: {first} is not a version; for a file write {found['name']}:{found['id']}@draft/PATH"
+        )
+    name = Name(text, _instance(found["name"]), found["id"], check_version(text, version, found["id"]))
     return _with_path(name, rest)
 
 
@@ -144,9 +170,9 @@ def _of_dandi(text: str) -> Name:
     """``dandi://dandi/000004@draft/sub-1/``."""
     found = _DANDI.fullmatch(text)
     if not found:
-        raise _wrong(text, "such a link has the form dandi://ARCHIVE/000004@VERSION/PATH")
+        raise wrong_name(text, "such a link has the form dandi://ARCHIVE/000004@VERSION/PATH")
     instance = _instance(found["name"])
-    name = Name(text, instance, _dandiset(text, found["id"]), _version(text, found["version"]))
+    name = Name(text, instance, check_dandiset(text, found["id"]), check_version(text, found["version"], found["id"]))
     return _with_path(name, unquote(found["rest"] or ""))
 
 
@@ -154,7 +180,7 @@ def _of_doi(text: str, found: re.Match[str]) -> Name:
     instance = found["name"]
     if found["prefix"] == _SANDBOX_DOI and instance.lower() == "dandi":
         instance = "dandi-sandbox"
-    return Name(text, _instance(instance), found["id"], _version(text, found["version"]))
+    return Name(text, _instance(instance), found["id"], check_version(text, found["version"], found["id"]))
 
 
 def _of_url(text: str) -> Name:
@@ -162,7 +188,7 @@ def _of_url(text: str) -> Name:
         parts = urlsplit(text)
         host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
     except ValueError:
-        raise _wrong(text, "it has no valid host") from None
+        raise wrong_name(text, "it has no valid host") from None
     if "@" in parts.netloc or not host:
         # the message does not repeat it: it may hold a password
         raise UsageError(f"a link must have a host and no user name; {FORMS}")
@@ -191,10 +217,10 @@ def _of_api(text: str, parts: SplitResult, host: str, found: re.Match[str]) -> N
     name = Name(
         text,
         instance,
-        dandiset and _dandiset(text, dandiset),
-        _version(text, version),
-        asset=_uuid(text, found["asset"]),
-        zarr=_uuid(text, found["zarr"]),
+        dandiset and check_dandiset(text, dandiset),
+        check_version(text, version, dandiset),
+        asset=check_uuid(text, found["asset"]),
+        zarr=check_uuid(text, found["zarr"]),
     )
     query = parse_qs(parts.query)
     if name.zarr:
@@ -208,7 +234,7 @@ def _of_api(text: str, parts: SplitResult, host: str, found: re.Match[str]) -> N
 
 def _of_page(text: str, parts: SplitResult, host: str, found: re.Match[str]) -> Name:
     instance = at_host(host)
-    name = Name(text, instance, _dandiset(text, found["id"]), _version(text, found["version"]))
+    name = Name(text, instance, check_dandiset(text, found["id"]), check_version(text, found["version"], found["id"]))
     if instance is None:
         name = replace(name, ask=_plain_site(parts, host))
     return _with_path(name, parse_qs(parts.query).get("location", [""])[0])
@@ -220,22 +246,24 @@ def _of_bucket(text: str, parts: SplitResult, path: str) -> Name:
     bucket = parts.netloc if parts.scheme == "s3" else inside["bucket"] if inside else None
     found = _OBJECT.fullmatch(path)
     if not found or (bucket is None) == (found["bucket"] is None):
-        raise _wrong(text, "this is not the URL of a blob or a Zarr: …/blobs/123/456/ID or …/zarr/ID/")
+        raise wrong_name(text, "this is not the URL of a blob or a Zarr: …/blobs/123/456/ID or …/zarr/ID/")
     instance = BUCKETS.get(bucket or found["bucket"])
     return _of_object(text, instance and KNOWN[instance], found)
 
 
 def _of_object(text: str, instance: str | None, found: re.Match[str]) -> Name:
     if found["id"]:
-        return Name(text, instance, _dandiset(text, found["id"]), _version(text, found["version"]))
-    blob, zarr = _uuid(text, found["blob"]), _uuid(text, found["zarr"])
+        return Name(
+            text, instance, check_dandiset(text, found["id"]), check_version(text, found["version"], found["id"])
+        )
+    blob, zarr = check_uuid(text, found["blob"]), check_uuid(text, found["zarr"])
     return Name(text, instance, blob=blob, zarr=zarr, entry=found["entry"] or "")
 
 
 def _leading_on(text: str, parts: SplitResult, host: str) -> Name:
     """A link that only a request can resolve, such as a short link."""
     if at_host(host) and host != "gui.dandiarchive.org":
-        raise _wrong(text, "this is not the page of a Dandiset")
+        raise wrong_name(text, "this is not the page of a Dandiset")
     _plain_site(parts, host)
     return Name(text, ask=text)
 
@@ -250,51 +278,11 @@ def _instance(name: str | None) -> str | None:
     return name and name.lower()
 
 
-def _dandiset(text: str, found: str) -> str:
-    if not is_dandiset_id(found):
-        raise _wrong(text, f"{found} is not the id of a Dandiset, which has six digits")
-    return found
-
-
-def _version(text: str, found: str | None) -> str | None:
-    if found is None:
-        return None
-    if found.lower() == DRAFT:
-        return DRAFT
-    if not is_version_id(found):
-        raise _wrong(text, f"{found or 'nothing'} is not a version: use draft or, for example, 0.220126.1852")
-    return found
-
-
-def _uuid(text: str, found: str | None) -> str | None:
-    if found is not None and not _UUID.fullmatch(found.lower()):
-        raise _wrong(text, f"{found[:_SHOWN]} is not the id of an asset, a blob or a Zarr")
-    return found and found.lower()
-
-
 def _with_path(name: Name, path: str) -> Name:
     """Add a path or a glob to a name."""
     parts = [part for part in path.split("/") if part not in {"", "."}]
     if ".." in parts:
         raise UsageError(f"{name.text}: a path in a Dandiset cannot have '..'; give it from the top of the Dandiset")
     plain = "/".join(parts) + ("/" if parts and path.endswith("/") else "")
-    if "*" in plain:
-        return replace(name, glob=plain)
-    if found := _ZARR.fullmatch(plain):
-        return replace(name, path=found["asset"], entry=found["entry"])
-    return replace(name, path=plain)
-
-
-def _wrong(text: str, why: str) -> UsageError:
-    """The error for a name, with the closest correct one."""
-    said = re.sub(r"^https?://[^/]*|^dandi://[^/]*:[0-9]+", "", text)
-    name = re.match(r"(?:dandi://)?([a-z][a-z-]*)[ :_./-]*[0-9]", said, re.I)
-    number = re.search(r"(?<![0-9.a-f-])[0-9]{1,6}(?![0-9.])", said)
-    version = re.search(r"(?<![0-9.])0\.[0-9]{6}\.[0-9]{4}(?![0-9.])", said)
-    hint = FORMS
-    if number:
-        near = get_close_matches(name[1].lower().strip("-"), KNOWN, 1) if name else []
-        hint = f"an id has six digits: did you mean {near[0].upper() + ':' if near else ''}{number[0]:0>6}"
-        hint += f"{'/' if near else '@'}{version[0]}?" if version else "?"
-    shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
-    return UsageError(f"{shown!a}: {why}; {hint}")
+    asset, entry = split_entry(plain)
+    return replace(name, glob=asset, entry=entry) if "*" in asset else replace(name, path=asset, entry=entry)

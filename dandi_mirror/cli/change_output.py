@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from dandi_mirror.text import human_size, printable
 
 if TYPE_CHECKING:
-    from dandi_mirror.mirror.history.diff import Changes, ComparedFile, FieldChange, Pair, VersionTotals
+    from dandi_mirror.mirror.history.compared import ComparedFile, VersionTotals
+    from dandi_mirror.mirror.history.diff import Changes, FieldChange, Pair
 
 SHOWN = 10
 """How many files of a kind are named to people; the others are counted."""
@@ -23,6 +25,14 @@ WORDS = {
     "edited": "edited (the same content, other metadata)",
 }
 _SHORT = {"added": "+{}", "removed": "-{}", "replaced": "~{}", "renamed": "{} renamed", "edited": "{} edited"}
+
+
+About = Callable[["Pair"], str]
+"""What changed in a Zarr; empty for a file."""
+
+
+def _nothing(pair: Pair) -> str:
+    return ""
 
 
 def day(seconds: int) -> str:
@@ -50,34 +60,39 @@ def totals(held: VersionTotals) -> list[str]:
     return [*(f"{facts[name]:,}" for name in ("subjects", "sessions", "files")), human_size(facts["bytes"])]
 
 
-def text(changes: Changes) -> Iterator[str]:
-    """Give the lines for people."""
+def text(changes: Changes, about: About = _nothing) -> Iterator[str]:
+    """Give the lines for people; ``about`` says what changed in a Zarr."""
     rows = [["", "before", "after", ""], *_rows(changes)]
     yield from table(rows)
     yield from [] if changes else ["no file and no field of a record differs"]
-    for kind, pieces, more in _lists(changes):
+    for kind, pieces, more in _lists(changes, about):
         yield f"\n{kind}"
         yield from (f"  {piece}" for piece in pieces)
         yield from [f"  … and {more:,} more (-f json names all)"] if more else []
 
 
-def markdown(changes: Changes, heading: str) -> Iterator[str]:
-    """Give the lines of a section in Markdown."""
+def markdown(changes: Changes, heading: str, about: About = _nothing) -> Iterator[str]:
+    """Give the lines of a section in Markdown; ``about`` as in :func:`text`."""
     yield f"## {escaped(heading)}\n"
     yield from markdown_table([["", "before", "after", "change"], *_rows(changes)])
     yield from [] if changes else ["\nNo file and no field of a record differs."]
-    for kind, pieces, more in _lists(changes):
+    for kind, pieces, more in _lists(changes, about):
         yield f"\n### {escaped(kind[:1].upper() + kind[1:])}\n"
         yield from (f"- {escaped(piece)}" for piece in pieces)
         yield from [f"- … and {more:,} more"] if more else []
 
 
-def refused_line(name: str, changes: Changes) -> str:
+def refused_line(name: str, changes: Changes, mirror_path: Path) -> str:
     """Return the line about records of a version that cannot be used; empty if there are none."""
     if not (number := changes.after.refused):
         return ""
-    many = f"{number:,} records" if number > 1 else "a record"
-    return f"{name} has {many} that no sync made, left out here; to see why: dandi-mirror ls -r {name}"
+    look = shlex.join(["dandi-mirror", "ls", "-r", name, "-d", str(mirror_path)])
+    return f"{name} has {unmade(number)}, left out here; to see why: {look}"
+
+
+def unmade(number: int) -> str:
+    """Return the words for records in a repository that break the rules of a sync."""
+    return f"{number:,} records that no sync made" if number > 1 else "a record that no sync made"
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -105,11 +120,11 @@ def escaped(words: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#!~&" else letter for letter in words)
 
 
-def records(changes: Changes, folder: Path) -> Iterator[dict[str, Any]]:
-    """Give a JSON record for each file that changed."""
+def records(changes: Changes, folder: Path) -> Iterator[tuple[dict[str, Any], ComparedFile | Pair]]:
+    """Give a JSON record for each file that changed, with that file."""
     for kind in WORDS:
         for found in getattr(changes, kind):
-            yield _record(kind, found, folder)
+            yield _record(kind, found, folder), found
 
 
 def summary(changes: Changes) -> dict[str, Any]:
@@ -122,13 +137,8 @@ def summary(changes: Changes) -> dict[str, Any]:
         **{f"{what}_added": changes.gained(what) for what in ("subjects", "sessions")},
         **{f"{what}_removed": changes.lost(what) for what in ("subjects", "sessions")},
         "fields": {name: len(pairs) for name, pairs in changes.fields().items()},
-        "dandiset_fields": fields(changes.dandiset),
+        "dandiset_fields": [change.facts() for change in changes.dandiset],
     }
-
-
-def fields(changed: Iterable[FieldChange]) -> list[dict[str, Any]]:
-    """Convert changed fields to JSON."""
-    return [{"name": change.name, "old": list(change.old), "new": list(change.new)} for change in changed]
 
 
 def _record(kind: str, found: ComparedFile | Pair, folder: Path) -> dict[str, Any]:
@@ -137,8 +147,11 @@ def _record(kind: str, found: ComparedFile | Pair, folder: Path) -> dict[str, An
     old, new = (found.old, found.new) if isinstance(found, Pair) else (found, found)
     facts: dict[str, Any] = {"state": kind, "file": new.path, "size": new.size, "sha256": new.sha256}
     facts |= {"subjects": list(new.subjects), "session": new.session}
+    facts |= {"zarr": new.zarr, "checksum": new.checksum} if new.zarr else {}
     if isinstance(found, Pair):
-        facts |= {"old_file": old.path, "old_size": old.size, "old_sha256": old.sha256, "fields": fields(found.fields)}
+        facts |= {"old_file": old.path, "old_size": old.size, "old_sha256": old.sha256}
+        facts["fields"] = [change.facts() for change in found.fields]
+        facts |= {"old_checksum": old.checksum} if new.zarr else {}
     place = {"path": str(folder / new.path), "type": "file", "refds": str(folder)}
     return {"action": "diff", **place, "status": "ok", "message": "", **facts}
 
@@ -161,12 +174,12 @@ def _some(names: list[str]) -> str:
     return f"{len(names):,} ({', '.join(printable(name) for name in names[:5])}{more})"
 
 
-def _lists(changes: Changes) -> Iterator[tuple[str, list[str], int]]:
+def _lists(changes: Changes, about: About) -> Iterator[tuple[str, list[str], int]]:
     """Give the heading, the lines, and the number of further lines for each kind of change."""
     for kind, words in WORDS.items():
         found = getattr(changes, kind)
         if found:
-            lines = [_line(item) for item in found[:SHOWN]]
+            lines = [_line(item, about) for item in found[:SHOWN]]
             yield f"{words}: {len(found):,}", lines, len(found) - len(lines)
     by_field = changes.fields()
     if by_field:
@@ -177,15 +190,17 @@ def _lists(changes: Changes) -> Iterator[tuple[str, list[str], int]]:
         yield "the Dandiset's own record", lines, len(changes.dandiset) - len(lines)
 
 
-def _line(found: ComparedFile | Pair) -> str:
+def _line(found: ComparedFile | Pair, about: About) -> str:
     from dandi_mirror.mirror.history.diff import Pair
 
     if not isinstance(found, Pair):
         return f"{printable(found.path)}  {human_size(found.size)}"
     if found.old.path != found.new.path:
         return f"{printable(found.old.path)} → {printable(found.new.path)}"
-    if found.old.sha256 != found.new.sha256:
-        return f"{printable(found.new.path)}  {human_size(found.old.size)} → {human_size(found.new.size)}"
+    if found.old.digest != found.new.digest:
+        words = printable(about(found))
+        sizes = f"{human_size(found.old.size)} → {human_size(found.new.size)}"
+        return f"{printable(found.new.path)}  {sizes}{f'  ({words})' if words else ''}"
     return f"{printable(found.new.path)}  {', '.join(dict.fromkeys(top(change.name) for change in found.fields))}"
 
 

@@ -14,6 +14,7 @@ from dandi_mirror.text import counted, human_size, printable
 if TYPE_CHECKING:
     from dandi_mirror.errors import MirrorError
 
+RECORD = "dandiset.yaml"
 SHOWN_FAILURES = 10
 """How many files that failed are named; the others are counted."""
 
@@ -31,12 +32,15 @@ class FileResults:
     codes: set[int] = field(default_factory=set)
     size: int = 0
     """Bytes of the files that came."""
+    records: Counter[str] = field(default_factory=Counter)
+    """Of these, the records of Dandisets, which are no assets: `ls` does not count them."""
     failures: int = 0
     transfer: progress.Transfer | None = None
 
     def file(self, path: str, status: str, message: str, size: int, code: int, facts: Mapping[str, object]) -> None:
         """Print what became of one file, which people know by ``path``; ``facts`` are the rest of its record."""
         self.counts[status] += 1
+        self.records[status] += facts.get("file") == RECORD
         self.codes.add(code)
         self.size += size if status == "ok" else 0
         if self.form == "json":
@@ -79,11 +83,19 @@ class FileResults:
             return code
         if self.failures > SHOWN_FAILURES:
             output.say(f"… and {self.failures - SHOWN_FAILURES:,} more (-f json names all)", err=True)
-        if count := self.counts["ok"]:
-            there = f"; {self.counts['notneeded']:,} were there" if self.counts["notneeded"] else ""
+        if self.counts["ok"]:
+            left = self.counts["notneeded"] - self.records["notneeded"]
+            there = f"; {left:,} were there" if left else ""
             verb = f"would {self.verbs[1]}" if self.dry_run else self.verbs[0]
-            output.say(f"{verb} {counted(count, 'file')}, {human_size(self.size)}{there}")
+            output.say(f"{verb} {self._what_came()}, {human_size(self.size)}{there}")
         return code
+
+    def _what_came(self) -> str:
+        """The files that came, counted as `ls` counts them, and apart from them the records of Dandisets."""
+        records = self.records["ok"]
+        files = self.counts["ok"] - records
+        record = RECORD if records == 1 else f"{records:,} {RECORD}" if records else ""
+        return " and ".join(part for part in (counted(files, "file") if files else "", record) if part)
 
     def ended_by(self, error: MirrorError) -> None:
         """Print the summary of what came before an error that ends the run."""

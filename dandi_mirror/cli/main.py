@@ -5,6 +5,7 @@ Neither this module nor the top of a command's module imports anything heavy, so
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -15,12 +16,14 @@ from typing import NoReturn
 import click
 
 from dandi_mirror import __version__
+from dandi_mirror.cli.encoding import use_utf8
 from dandi_mirror.cli.exit import CODE, end, interrupted, output_trouble
 from dandi_mirror.errors import DiskError, MirrorError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "sync": ("sync", "Mirror Dandisets, or bring them up to date."),
     "status": ("status", "Show how the mirror compares with the archive."),
+    "verify": ("verify", "Compare the mirror with the archive and with itself, and name each difference."),
     "ls": ("ls", "List the files of a version, from the mirror or the archive."),
     "get": ("get", "Get the content of files, of folders, or of a whole Dandiset."),
     "download": ("download", "Download plain files, without git."),
@@ -28,17 +31,30 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "validate": ("validate", "Check files before the archive does."),
     "runs": ("runs", "Show what past runs of sync did."),
     "push": ("push", "Publish the mirror: push what has changed to its siblings."),
+    "fetch": ("fetch", "Learn from other mirrors which content they have."),
+    "challenge": ("challenge", "Prove what other mirrors say they have."),
+    "hold": ("hold", "Hold a share of the content: fetch what has the fewest copies, within a pledge."),
+    "restore": ("restore", "Bring the content of a version from other mirrors, without the archive."),
+    "coverage": ("coverage", "Show how many copies there are of the content, and where."),
     "log": ("log", "Show what each version holds, and what changed since the one before."),
     "diff": ("diff", "Show what changed between two versions."),
+    "serve": ("serve", "Run an archive on this machine that answers from the mirror."),
+    "catalogue": ("catalogue", "Show the Dandisets of the mirror as web pages."),
     "search": ("search", "Find Dandisets and files in the mirror."),
     "which": ("which", "Show which versions hold some bytes, and at which paths."),
+    "zarr": ("zarr", "Show where the content of a Zarr is, for other programs."),
     "worktree": ("worktree", "Check out another version in a folder of its own."),
     "login": ("login", "Keep your API key for an archive, or check that it works."),
     "logout": ("logout", "Take your API key out of the keyring."),
     "create": ("create", "Register a new Dandiset, and make its dataset in the mirror."),
+    "edit": ("edit", "Change what the archive says about a Dandiset: title, people, license, keywords."),
+    "owners": ("owners", "Show or change who may change a Dandiset."),
     "upload": ("upload", "Send what you changed in a clone to the archive."),
     "publish": ("publish", "Publish a draft as a version, and mirror it."),
+    "unembargo": ("unembargo", "Open a Dandiset that is under embargo to everybody."),
+    "delete": ("delete", "Delete a Dandiset that was never published, at the archive."),
     "cite": ("cite", "Print the citation of a published version."),
+    "export": ("export", "Describe a version as RO-Crate, Croissant, Metalink, or a BagIt bag."),
     "demo": ("demo", "See all of it work, with an archive on this machine."),
     "archive": ("archive", "Run a DANDI archive on this machine."),
     "config": ("config", "Show the settings of a mirror, or make a file for them."),
@@ -107,6 +123,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line, and end the process."""
+    use_utf8()
+    # imports make objects that stay: to look through all of them after each 700 takes a twentieth of the start
+    gc.set_threshold(20_000)
     try:
         if "_DANDI_MIRROR_COMPLETE" in os.environ:
             importlib.import_module("dandi_mirror.cli.commands.completion")  # it adds bash
@@ -154,10 +173,11 @@ def _fail(message: str, code: int, by: str = "dandi-mirror: ") -> NoReturn:
     """End the process with one line on stderr, and before it the traceback if the log level asks for that."""
     from dandi_mirror.cli.logging_setup import LOG
     from dandi_mirror.text import plain
+    from dandi_mirror.workflows.hints import with_mirror
     from dandi_mirror.workflows.terminal import write
 
     LOG.debug("where it happened:", exc_info=True)
     with suppress(DiskError, BrokenPipeError):
-        write(f"{by}{plain(message)}", err=True)
+        write(f"{by}{plain(with_mirror(message))}", err=True)
     output_trouble()
     end(code)

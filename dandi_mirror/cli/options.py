@@ -10,6 +10,9 @@ from typing import Any, TypeVar
 
 import click
 
+from dandi_mirror.archive.content import JOBS
+from dandi_mirror.workflows.hints import name_the_mirror
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -25,9 +28,16 @@ def seconds(context: click.Context, parameter: click.Parameter, text: str | None
     return float(found[1]) * _UNITS[found[2]]
 
 
+def _named(context: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    """Note for the hints whether somebody typed -d: a variable counts for the next command, too."""
+    typed = context.get_parameter_source("mirror_path") is click.core.ParameterSource.COMMANDLINE
+    name_the_mirror(path if typed else None)
+    return path
+
+
 mirror = click.option(
     "-d", "--mirror", "mirror_path", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
-    default=Path(), envvar="DANDI_MIRROR",
+    default=Path(), envvar="DANDI_MIRROR", callback=_named,
     help="The folder of the mirror, or a clone where a clone will do.  [env: DANDI_MIRROR]  [default: .]",
 )  # fmt: skip
 
@@ -64,7 +74,7 @@ dry_run = click.option(
 )
 
 
-def connections(most: int, default: int) -> Callable[[Command], Command]:
+def connections(most: int = 256, default: int = JOBS) -> Callable[[Command], Command]:
     """Make the option for how many connections a command may open at the same time."""
     return click.option(
         "-J", "--jobs", type=click.IntRange(1, most), metavar="N", default=default, show_default=True,
@@ -102,7 +112,7 @@ get_budget_each = setting(
     help="Keep at most this much content of one Dandiset, with what is there already.",
 )  # fmt: skip
 metrics = setting(
-    "--metrics", metavar="FILE", help="Write how the run went for Prometheus; the name of the file ends in .prom."
+    "--metrics", metavar="FILE", help="Write metrics of the run for Prometheus; the name of the file ends in .prom."
 )
 
 readers = click.option(
@@ -185,3 +195,17 @@ def complete_operators(context: click.Context, parameter: click.Parameter, begun
     from dandi_mirror.mirror.search.query import OPERATORS
 
     return [f"{name}:" for name in OPERATORS if name.startswith(begun)] if begun else []
+
+
+def complete_mirrors(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Complete the name of another mirror in the settings."""
+    from dandi_mirror.config import MIRROR
+    from dandi_mirror.errors import MirrorError
+    from dandi_mirror.workflows.settings import settings_at
+
+    path = context.params.get("mirror_path") or os.environ.get("DANDI_MIRROR") or "."
+    try:
+        found = settings_at(Path(path))[0].sibling
+    except MirrorError:
+        return []
+    return [name for name, sibling in found.items() if sibling.type == MIRROR and name.startswith(begun)]

@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from dandi_mirror.model import Finding, Kind, Report
+from dandi_mirror.model import Finding, Kind, ListedDandiset, Report
 from dandi_mirror.text import counted, human_size, printable
 from dandi_mirror.workflows.terminal import say, write
 
-__all__ = ["SHOWN_FINDINGS", "finding_lines", "print_json", "print_summary", "report_line", "say", "write"]
+__all__ = [
+    "SHOWN_FINDINGS",
+    "finding_lines",
+    "print_change",
+    "print_json",
+    "print_summary",
+    "report_line",
+    "say",
+    "write",
+]
 
 SHOWN_FINDINGS = 10
 """How many findings of a kind are named on the terminal; the others are counted."""
@@ -50,9 +59,25 @@ def finding_lines(findings: Iterable[Finding]) -> list[str]:
     return lines
 
 
+def draft_line(entry: ListedDandiset) -> str:
+    """What a draft is, in the words of a question: its title, files and size."""
+    return f"{printable(entry.draft.name)}: {counted(entry.draft.asset_count, 'file')}, {human_size(entry.draft.size)}"
+
+
 def print_summary(code: int = 0, **facts: object) -> None:
     """Print the last JSON Line of a command."""
     print_json({"action": "summary", "status": "ok" if code == 0 else "error", "exit_code": code, **facts})
+
+
+def print_change(action: str, dandiset: str, said: str, form: str, *, dry_run: bool = False) -> int:
+    """Print what a command changed about a Dandiset at the archive, or would change; return the exit code."""
+    if form == "json":
+        facts = {"action": action, "status": "ok", "dandiset": dandiset, "message": said, "dry_run": dry_run}
+        print_json(facts)
+        print_summary()
+    else:
+        say(f"{dandiset}  {said}")
+    return 0
 
 
 def print_json(record: object) -> None:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.progress import Progress as Bars
 
-    from dandi_mirror.mirror.fetch.scheduled import ContentProgress
+    from dandi_mirror.mirror.fetch.scheduled import ContentProgress, Follow
+    from dandi_mirror.mirror.state.options import Progress
 
 _PAUSE = 0.2
 """Seconds."""
@@ -58,6 +59,7 @@ class Display:
         self._spinner = Spinner("dots")
         self._task = self.bars.add_task("", files="", visible=False)
         self._label = ""
+        self._lines = 1
         self.refresh: Callable[[], None] = lambda: None
         """Draw it at once; a step may be over before the next regular time."""
 
@@ -65,7 +67,13 @@ class Display:
         """What is shown now."""
         from rich.console import Group
 
-        return Group(*([self._spinner] if self._spinner.text else []), self.bars)
+        spinner = [self._spinner] if self._spinner.text else []
+        self._lines = max(1, len(spinner) + sum(task.visible for task in self.bars.tasks))
+        return Group(*spinner, self.bars)
+
+    def erasing(self) -> str:
+        """What erases it and shows the cursor again, where nothing else can: the process ends by force."""
+        return "\r\x1b[2K" + "\x1b[1A\x1b[2K" * (self._lines - 1) + "\x1b[?25h"
 
     def doing(self, *words: str) -> None:
         """Say what is being done, in one line."""
@@ -102,15 +110,35 @@ def live() -> Iterator[Display]:
     from rich.console import Console
     from rich.live import Live
 
+    from dandi_mirror.cli.exit import erasing
     from dandi_mirror.workflows import terminal
 
     console, shown = Console(stderr=True), Display()
     with ExitStack() as stack:
         # stdout may be a file: only lines that are written by `terminal` go above, and those of others on stderr
         drawn = Live(shown, console=console, transient=True, redirect_stdout=False, refresh_per_second=8)
+        stack.enter_context(erasing(shown.erasing))
         shown.refresh = stack.enter_context(drawn).refresh
         stack.enter_context(terminal.display(lambda text: console.out(text, highlight=False)))
         yield shown
+
+
+@contextmanager
+def steps(form: str) -> Iterator[tuple[Progress, Follow]]:
+    """Log each step if the log level asks for that; else show a live display on a terminal, and nothing elsewhere."""
+    from logging import INFO
+
+    from dandi_mirror.cli.logging_setup import LOG
+    from dandi_mirror.mirror.state.options import silent
+
+    if LOG.isEnabledFor(INFO):
+        yield lambda dandiset, doing: LOG.info("%s  %s", dandiset, doing), lambda step: None
+    elif not is_shown(form):
+        yield silent, lambda step: None
+    else:
+        with live() as shown:
+            shown.doing("starting")
+            yield shown.doing, shown.content
 
 
 class Transfer:

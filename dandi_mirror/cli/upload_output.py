@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,8 @@ from dandi_mirror.workflows.reports import report_record
 if TYPE_CHECKING:
     from dandi_mirror.model import Report
     from dandi_mirror.upload.change.execute import StepOutcome
+    from dandi_mirror.upload.change.plan import Action, UploadStep
+    from dandi_mirror.workflows.record_edit import RecordEdit
     from dandi_mirror.workflows.upload import Upload
     from dandi_mirror.workflows.upload_plan import Planned
 
@@ -31,6 +33,11 @@ WORDS = {
 def _some(paths: list[str]) -> str:
     """Name the first of some paths, and count the others."""
     return ", ".join(paths[:SHOWN]) + (f" and {len(paths) - SHOWN:,} more" if len(paths) > SHOWN else "")
+
+
+def _digest(zarr: bool, digest: str) -> dict[str, str]:
+    """The digest of a step, called by its kind."""
+    return {"zarr_checksum": digest} if zarr else {"sha256": digest}
 
 
 class UploadOutput:
@@ -62,31 +69,52 @@ class UploadOutput:
 
     def plan(self, planned: Planned, paths: Collection[str]) -> None:
         """Print the plan: every step in a dry run or as JSON, else the first of each kind."""
-        steps, self._junk = planned.plan.steps, len(planned.ours.junk)
+        self._junk = len(planned.ours.junk)
         if self.form == "json":
-            for step in steps:
-                facts = {"do": step.do, "size": step.size, "sha256": step.sha256, "from": step.old}
-                self._record("plan", step.path, "impossible" if step.reason else "ok", step.reason, facts)
+            self._plan_as_json(planned)
             return
+        kinds = self._print_steps(planned.plan.steps, planned)
+        if kinds:
+            counted = ", ".join(f"{kinds[kind]:,} {words}" for kind, words in WORDS.items() if kinds[kind])  # type: ignore[index]
+            output.say(f"{counted}; {planned.plan.unchanged:,} unchanged")
+        elif paths and not planned.record:
+            self.say("nothing to send: the archive has all of it")
+        if planned.record:
+            self._print_record(planned.record)
+        if junk := planned.ours.junk:
+            what = "1 hidden file or leftover" if len(junk) == 1 else f"{len(junk):,} hidden files or leftovers"
+            self.say(f"left out: {what} of programs, as {junk[0]} (--include PATTERN sends such)")
+        if ignored := [path for path in planned.ours.ignored if path not in paths]:
+            self.say(f"left out, because git ignores {'them' if len(ignored) > 1 else 'it'}: {_some(ignored)}")
+
+    def _plan_as_json(self, planned: Planned) -> None:
+        for step in planned.plan.steps:
+            facts = {"do": step.do, "size": step.size, **_digest(step.zarr, step.digest), "from": step.old}
+            if changes := planned.entries.get(step.path):
+                facts |= {"chunks": changes.here, "changed": len(changes.put), "deleted": changes.deleted}
+            self._record("plan", step.path, "impossible" if step.reason else "ok", step.reason, facts)
+        if planned.record:
+            fields = [one.facts() for one in planned.record.changes]
+            self._record("plan", "dandiset.yaml", "ok", "", {"do": "edit", "fields": fields})
+
+    def _print_steps(self, steps: Sequence[UploadStep], planned: Planned) -> Counter[Action]:
+        """Print steps by their kinds; return how many there are of each."""
         kinds = Counter(step.do for step in steps)
         for kind in WORDS:
             members = [step for step in steps if step.do == kind]
             shown = members if self._dry_run else members[:SHOWN] if kind != "refused" else []
             for step in shown:
                 source = f"{printable(step.old)} → " if step.old else ""
-                output.say(f"{kind:>8}  {human_size(step.size):>9}  {source}{printable(step.path)}")
+                within = f"  ({changes.words()})" if (changes := planned.entries.get(step.path)) else ""
+                output.say(f"{kind:>8}  {human_size(step.size):>9}  {source}{printable(step.path)}{within}")
             if len(members) > len(shown) and shown:
                 output.say(f"{kind:>8}  … and {len(members) - len(shown):,} more (--dry-run names all)")
-        if kinds:
-            counted = ", ".join(f"{kinds[kind]:,} {words}" for kind, words in WORDS.items() if kinds[kind])  # type: ignore[index]
-            output.say(f"{counted}; {planned.plan.unchanged:,} unchanged")
-        elif paths:
-            self.say("nothing to send: the archive has all of it")
-        if junk := planned.ours.junk:
-            what = "1 hidden file or leftover" if len(junk) == 1 else f"{len(junk):,} hidden files or leftovers"
-            self.say(f"left out: {what} of programs, as {junk[0]} (--include PATTERN sends such)")
-        if ignored := [path for path in planned.ours.ignored if path not in paths]:
-            self.say(f"left out, because git ignores {'them' if len(ignored) > 1 else 'it'}: {_some(ignored)}")
+        return kinds
+
+    def _print_record(self, edit: RecordEdit) -> None:
+        names = ", ".join(printable(change.name) for change in edit.changes)
+        nothing = "nothing that the archive does not have or write itself; the file becomes the archive's again"
+        output.say(f"    edit             dandiset.yaml: {names or nothing}")
 
     def outcome(self, outcome: StepOutcome) -> None:
         """Print what became of a step."""
@@ -99,8 +127,8 @@ class UploadOutput:
             self._did[step.do] += 1
             self._sent += outcome.sent
         if self.form == "json":
-            facts = {"do": step.do, "size": outcome.size, "sha256": outcome.sha256, "asset_id": outcome.asset_id,
-                     "from": step.old, "sent": outcome.sent, "exit_code": outcome.exit_code}  # fmt: skip
+            facts = {"do": step.do, "size": outcome.size, **_digest(step.zarr, outcome.digest), "from": step.old}
+            facts |= {"asset_id": outcome.asset_id, "sent": outcome.sent, "exit_code": outcome.exit_code}
             self._record("upload", step.path, outcome.status, outcome.message, facts)
         elif outcome.message and outcome.exit_code:
             self._failures += 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from dandi_mirror.config.siblings import read_siblings
-from dandi_mirror.config.table import TABLE, VARIABLES, Settings, check
+from dandi_mirror.config.table import SECTIONS, TABLE, VARIABLES, Settings, attribute, check
 from dandi_mirror.config.values import from_text, nearest
 from dandi_mirror.errors import UsageError
 
@@ -31,18 +32,29 @@ def settings_and_sources(mirror: Path, *, file: bool = True) -> tuple[Settings, 
     path = mirror / FILE
     values: dict[str, Any] = {}
     sources = dict.fromkeys(TABLE, "default")
-    for key, value in (_read_file(path) if file else {}).items():
+    for key, value in _by_name(path, _read_file(path) if file else {}):
         if key not in TABLE:
             raise UsageError(f"{path}: there is no setting {key!r}; {nearest(key, TABLE)}")
         where = f"{path}: {key}"
-        values[key.replace("-", "_")] = read_siblings(where, value) if key == "sibling" else check(where, key, value)
+        values[attribute(key)] = read_siblings(where, value) if key == "sibling" else check(where, key, value)
         sources[key] = str(path)
     for key, variable in VARIABLES.items():
         if text := os.environ.get(variable, ""):
             value = from_text(variable, *TABLE[key], text)
-            values[key.replace("-", "_")] = check(variable, key, value)
+            values[attribute(key)] = check(variable, key, value)
             sources[key] = variable
     return Settings(**values), sources
+
+
+def _by_name(path: Path, found: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """The settings of a file by their names: of one in a table, with the table's."""
+    for key, value in found.items():
+        if key not in SECTIONS:
+            yield key, value
+        elif isinstance(value, dict):
+            yield from ((f"{key}.{name}", inner) for name, inner in value.items())
+        else:
+            raise UsageError(f"{path}: {key} is a table of its own: [{key}]")
 
 
 def _read_file(path: Path) -> dict[str, object]:

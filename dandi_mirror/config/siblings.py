@@ -1,29 +1,33 @@
-"""Siblings: where ``dandi-mirror push`` publishes a mirror."""
+"""Siblings: where ``dandi-mirror push`` publishes a mirror, and the other mirrors that it knows."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
 
+from dandi_mirror.addresses import is_loopback
 from dandi_mirror.config.values import nearest
 from dandi_mirror.errors import UsageError
 
 HOSTS = ("github", "gitea", "forgejo", "gogs")
 """Services that host repositories, by the name of their type."""
+MIRROR = "mirror"
+"""The type of a sibling that is a mirror by itself: what it has is fetched, and nothing is pushed to it."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _SCP = re.compile(r"[A-Za-z0-9][\w.@-]*:(?!//)[^:]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Sibling:
-    """A place that a mirror is pushed to."""
+    """A place that a mirror is pushed to, or another mirror."""
 
     name: str
     """Name of the remote in each dataset."""
     url: str
     """A folder, an ssh address, a RIA store, or the superdataset's page at a service."""
     type: str
-    """``bare``, ``ria``, ``github``, ``gitea``, ``forgejo`` or ``gogs``."""
+    """``bare``, ``ria``, ``github``, ``gitea``, ``forgejo``, ``gogs``, or ``mirror`` for another mirror."""
     private: bool = False
     """Whether the owner of the mirror says that the public cannot read it: embargoed Dandisets may go there."""
     credential: str = ""
@@ -67,8 +71,10 @@ def _sibling_or_error(where: str, name: str, table: object) -> Sibling:
 def _sibling(where: str, name: str, table: object) -> Sibling:
     import msgspec
 
-    if not _NAME.fullmatch(name) or name in {"dandiapi", "dandi-embargoed", "web"}:
-        raise UsageError(f"{where}: use letters, digits and dashes for its name, and no name of a git-annex remote")
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{where}: use letters, digits and dashes for its name")
+    if name in {"dandiapi", "dandi-embargoed", "web"}:
+        raise UsageError(f"{where}: git-annex has a remote of this name already; choose another name, such as 'public'")
     if isinstance(table, dict) and (unknown := set(table) - set(_KEYS)):
         key = min(unknown)
         raise UsageError(f"{where}: it has no setting {key!a}; {nearest(key, _KEYS)}")
@@ -80,14 +86,19 @@ def _sibling(where: str, name: str, table: object) -> Sibling:
         ) from None
     kind = _type(where, given.url, given.type)
     if given.type not in {None, kind}:
-        raise UsageError(f"{where}: its type is for https URLs, one of {', '.join(HOSTS)}; leave it out for others")
+        raise UsageError(
+            f"{where}: its type is {MIRROR}, or for https URLs one of {', '.join(HOSTS)}; leave it out for others"
+        )
     return Sibling(name, given.url.rstrip("/"), kind, given.private, given.credential)
+
+
+def _is_plain_here(parts: SplitResult) -> bool:
+    """Whether a URL is one of http to this machine."""
+    return parts.scheme == "http" and is_loopback(parts.hostname)
 
 
 def _type(where: str, url: str, kind: str | None) -> str:
     """The type of a sibling, from its URL; ``kind`` is the type in its table."""
-    from urllib.parse import urlsplit
-
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -97,8 +108,10 @@ def _type(where: str, url: str, kind: str | None) -> str:
         raise UsageError(f"{where}: its url must be plain; git and DataLad keep passwords and tokens themselves")
     if parts.scheme in {"ria+file", "ria+ssh"}:
         return "ria"
+    if kind == MIRROR and parts.hostname and (parts.scheme == "https" or _is_plain_here(parts)):
+        return MIRROR
     if url.startswith("/") or (parts.scheme == "ssh" and parts.hostname and parts.path) or _SCP.fullmatch(url):
-        return "bare"
+        return kind if kind == MIRROR else "bare"
     if parts.scheme == "https" and len(parts.path.strip("/").split("/")) == 2:
         if parts.hostname == "github.com":
             return "github"
@@ -106,5 +119,6 @@ def _type(where: str, url: str, kind: str | None) -> str:
             return kind
     raise UsageError(
         f"{where}: its url must be /FOLDER, ssh://HOST/FOLDER, ria+file:///STORE, ria+ssh://HOST/STORE, "
-        f"https://github.com/OWNER/NAME, or https://HOST/OWNER/NAME with a type: {', '.join(HOSTS[1:])}"
+        f"https://github.com/OWNER/NAME, or https://HOST/OWNER/NAME with a type: {', '.join(HOSTS[1:])}; for another "
+        f'mirror: type = "{MIRROR}", and its url may be https://HOST/FOLDER, too'
     )

@@ -44,6 +44,14 @@ class Settings:
             most=3650,
         ),
     ] = 7
+    work_tree: Annotated[
+        bool,
+        Setting(
+            "DANDI_MIRROR_WORK_TREE",
+            "Check out the files of new Dandisets; false: their repositories are complete, but without the links to\n"
+            "the data, which is enough to serve clones.",
+        ),
+    ] = True
     include: Annotated[
         tuple[str, ...],
         Setting(
@@ -100,15 +108,57 @@ class Settings:
             most=100_000,
         ),
     ] = 100
+    rescue: Annotated[
+        bool,
+        Setting(
+            "DANDI_MIRROR_RESCUE",
+            "After a sync, get content that no version names any more, before the archive removes it (after about 30\n"
+            "days); and how much of it in one run.",
+        ),
+    ] = False
+    rescue_budget: Annotated[Bytes | None, Setting("DANDI_MIRROR_RESCUE_BUDGET", example='"500 GB"')] = None
+    prove_days: Annotated[
+        int,
+        Setting(
+            "DANDI_MIRROR_PROVE_DAYS",
+            "What another mirror says it has counts as a copy for so many days after `challenge` has proved it.",
+            least=1,
+            most=3650,
+        ),
+    ] = 30
+    cache_size: Annotated[
+        Bytes | None,
+        Setting(
+            "DANDI_MIRROR_CACHE_SIZE",
+            "How much content of the archive `dandi-mirror serve` keeps in .dandi-mirror/cache at most; 0: none;\n"
+            "without this line 20 GB.",
+            '"20 GB"',
+        ),
+    ] = None
+    zarr_repositories: Annotated[
+        Literal["none", "small", "all"],
+        Setting(
+            "DANDI_MIRROR_ZARR_REPOSITORIES",
+            "Which Zarrs get a git repository in a sync: none, small (up to so many entries) or all; the others\n"
+            "get theirs when somebody needs it.",
+            section="zarr",
+        ),
+    ] = "small"
+    zarr_small_entries: Annotated[int, Setting("DANDI_MIRROR_ZARR_SMALL_ENTRIES", section="zarr", most=10_000_000)] = (
+        1000
+    )
     sibling: Annotated[
         Mapping[str, Sibling],
         Setting(
-            help="Where `dandi-mirror push` publishes the mirror; a table for each place, last in this file.",
+            help="Where `dandi-mirror push` publishes the mirror, and other mirrors; a table each, last in this file.",
             example="""\
 [sibling.backup]
 url = "ssh://store.example.org/srv/dandi"  # or /FOLDER, ria+file:///STORE, ria+ssh://HOST/STORE, https://HOST/OWNER/NAME
 type = "forgejo"                           # for https only: github, gitea, forgejo, gogs
 private = true                             # nobody but us can read it: embargoed Dandisets may go there
+[sibling.oxford]
+url = "https://mirror.example.org/dandi"
+type = "mirror"                            # another mirror: nothing is pushed there, its copies count
 """,
         ),
     ] = field(default_factory=dict)
@@ -128,11 +178,26 @@ private = true                             # nobody but us can read it: embargoe
 
 
 _HINTS = get_type_hints(Settings, include_extras=True)
+
+
+def _name(attribute: str) -> str:
+    """The name in the file of a setting of :class:`Settings`: ``content-hosts``, ``zarr.small-entries``."""
+    section = get_args(_HINTS[attribute])[1].section
+    name = attribute.removeprefix(f"{section}_").replace("_", "-")
+    return f"{section}.{name}" if section else name
+
+
+def attribute(name: str) -> str:
+    """The attribute of :class:`Settings` for a name in the file."""
+    return name.replace(".", "_").replace("-", "_")
+
+
 TABLE: Mapping[str, tuple[Any, Setting]] = {
-    each.name.replace("_", "-"): (get_args(_HINTS[each.name])[0], get_args(_HINTS[each.name])[1])
-    for each in fields(Settings)
+    _name(each.name): (get_args(_HINTS[each.name])[0], get_args(_HINTS[each.name])[1]) for each in fields(Settings)
 }
 """Type and facts of each setting, by its name in the file."""
+SECTIONS = frozenset(setting.section for _, setting in TABLE.values() if setting.section)
+"""The tables of the file, besides those of siblings."""
 VARIABLES: Mapping[str, str] = {name: setting.variable for name, (_, setting) in TABLE.items() if setting.variable}
 """The environment variable of each setting, by its name in the file."""
 
@@ -149,14 +214,19 @@ def check(where: str, key: str, value: object) -> object:
 def template() -> str:
     """The text of a new settings file: each setting with its help, as a comment."""
     lines = ["# Settings of this mirror.  Every line can be left out; a flag or an environment variable comes first."]
+    section = ""
     for each in fields(Settings):
-        setting = TABLE[each.name.replace("_", "-")][1]
+        name = _name(each.name)
+        setting = TABLE[name][1]
         if setting.help:
             lines += ["", *setting.help.split("\n")]
+        if setting.section != section:
+            section = setting.section
+            lines += [f"[{section}]"] if section else []
         if each.name == "sibling":
             lines += setting.example.splitlines()
         else:
-            lines.append(f"{each.name.replace('_', '-')} = {setting.example or _toml(each.default)}")
+            lines.append(f"{name.rpartition('.')[2]} = {setting.example or _toml(each.default)}")
     return "\n".join(f"# {line}" if line and not line.startswith("# ") else line for line in lines) + "\n"
 
 

@@ -23,6 +23,8 @@ class Setting:
     """The comment above it in a new settings file."""
     example: str = ""
     """Its value in a new settings file, as TOML, where that is not the default."""
+    section: str = ""
+    """Its table in the file; empty for a setting at the top."""
     least: int = 0
     most: int = 0
     each: Callable[[str], str] | None = None

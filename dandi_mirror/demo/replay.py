@@ -58,9 +58,9 @@ def read_history(path: Path = DEMO_HISTORY) -> History:
 
 def play(archive: Archive, history: History) -> Iterator[Moment]:
     """Bring the archive to each recorded state in turn, and yield that state."""
-    row = history.dandiset
+    entry = history.dandiset
     dandiset = archive.create_dandiset(
-        history.identifier, name=history.moments[0].metadata["name"], created=row["created"]
+        history.identifier, name=history.moments[0].metadata["name"], created=entry["created"]
     )
     for moment in history.moments:
         bring(dandiset, moment)
@@ -69,14 +69,14 @@ def play(archive: Archive, history: History) -> Iterator[Moment]:
 
 def bring(dandiset: Dandiset, moment: Moment) -> None:
     """Make the draft what was recorded, record by record, and publish it if a version was."""
-    wanted = {row["asset_id"]: row for row in moment.assets}
+    wanted = {entry["asset_id"]: entry for entry in moment.assets}
     for asset in list(dandiset.draft):
         if asset.asset_id not in wanted or asset.metadata != wanted[asset.asset_id]["metadata"]:
             dandiset.delete_asset(asset.path)
         else:
             del wanted[asset.asset_id]
-    for row in wanted.values():
-        dandiset.add_asset(row=row, verbatim=True)
+    for entry in wanted.values():
+        dandiset.add_asset(entry=entry, verbatim=True)
     if moment.version == "draft":
         dandiset.set_metadata(moment.metadata, verbatim=True)
     else:

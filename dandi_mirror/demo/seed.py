@@ -13,6 +13,18 @@ SMALL = "000888"
 """The Dandiset of files made here."""
 FIRST, SECOND = "0.240301.1200", "0.240415.0930"
 SUBJECT_FILE = "sub-mouse1/sub-mouse1_ses-day1_ecephys.nwb"
+_METADATA: dict[str, Any] = {
+    "description": "A voltage of two mice on three days, made for the demo of dandi-mirror.",
+    "license": ["spdx:CC0-1.0"],
+    "contributor": [
+        {
+            "schemaKey": "Person",
+            "name": "Example, Erika",
+            "roleName": ["dcite:Author", "dcite:ContactPerson"],
+            "includeInCitation": True,
+        }
+    ],
+}
 _SESSION = datetime(2024, 2, 1, 9, 0, tzinfo=UTC)
 
 
@@ -30,23 +42,8 @@ def demo_archive(s3: Objects | None = None) -> Archive:
 
 def add_small_dandiset(archive: Archive) -> None:
     """A Dandiset of NWB files and a table: two published versions, then a draft that has moved on."""
-    dandiset = archive.create_dandiset(
-        SMALL,
-        name="Two mice and a voltage",
-        created="2024-02-20T08:00:00Z",
-        metadata={
-            "description": "A voltage of two mice on three days, made for the demo of dandi-mirror.",
-            "license": ["spdx:CC0-1.0"],
-            "contributor": [
-                {
-                    "schemaKey": "Person",
-                    "name": "Example, Erika",
-                    "roleName": ["dcite:Author", "dcite:ContactPerson"],
-                    "includeInCitation": True,
-                }
-            ],
-        },
-    )
+    created = "2024-02-20T08:00:00Z"
+    dandiset = archive.create_dandiset(SMALL, name="Two mice and a voltage", created=created, metadata=_METADATA)
     table = b"participant_id\tspecies\nsub-mouse1\tMus musculus\nsub-mouse2\tMus musculus\n"
     first = datetime(2024, 2, 20, 9, 0, tzinfo=UTC)
     dandiset.add_asset("participants.tsv", archive.add_blob(table), {"encodingFormat": "text/plain"}, created=first)

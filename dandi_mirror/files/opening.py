@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -12,7 +13,9 @@ from typing import BinaryIO
 LARGEST = 64 << 20
 """Bytes of the largest file that :func:`read_file` reads."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_NO_PIPE = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_FILE = _NO_PIPE | os.O_NOFOLLOW
+_SMALL = 1 << 16  # bytes
 _LONGEST_NAME = 200  # bytes; the rest is for the ending of a temporary name
 
 
@@ -67,6 +70,18 @@ def open_file(name: str | Path, flags: int, check: Callable[[os.stat_result], No
     return descriptor
 
 
+def open_to_read(path: str | Path, *, links: bool = False) -> int:
+    """Open a file of a repository that somebody else may have made; the descriptor.
+
+    Never waits for the other end of a pipe.  A link in its last part is followed only with ``links``: it could lead to
+    any file, whose content would get into a message.
+
+    Raises:
+        OSError: it does not exist, is such a link, or cannot be opened.
+    """
+    return os.open(path, os.O_RDONLY | (_NO_PIPE if links else _FILE))
+
+
 def new_file(name: str, folder: int, flags: int = os.O_WRONLY, mode: int = 0o666) -> int:
     """Make a file in an open folder; the descriptor.
 
@@ -92,20 +107,40 @@ def replacement(name: str, folder: int, make: Callable[[str, int], int] = new_fi
         raise
 
 
+def open_regular(path: str | Path) -> int:
+    """Open a regular file, which is no link, device or pipe; the descriptor.
+
+    Raises:
+        OSError: it is something else, does not exist, or cannot be opened.
+    """
+    return open_file(path, os.O_RDONLY, _check_regular)
+
+
 def read_file(path: Path, most: int = LARGEST) -> bytes | None:
     """The content of a file in a work tree; None if it does not exist, or is a link, no file, or above ``most`` bytes.
 
     Does not read a device or a pipe, which somebody may have put there.
     """
     try:
-        descriptor = open_file(path, os.O_RDONLY, _check_regular)
+        descriptor = open_regular(path)
     except (OSError, ValueError):
         return None
     with os.fdopen(descriptor, "rb") as file:
-        content = file.read(most + 1)
+        content = read_at_most(file, most + 1)
     return content if len(content) <= most else None
+
+
+def read_at_most(file: BinaryIO, most: int) -> bytes:
+    """The first ``most`` bytes of a file, most often all of a small one: ``read`` takes memory for ``most`` first."""
+    content = file.read(min(most, _SMALL))
+    return content + file.read(most - _SMALL) if len(content) == _SMALL else content
 
 
 def _check_regular(facts: os.stat_result) -> None:
     if not stat.S_ISREG(facts.st_mode):
-        raise OSError("not a regular file")
+        raise OSError(errno.EINVAL, "not a regular file")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, as :func:`read_file`; empty where that gives None.  Other bytes than UTF-8 are surrogates."""
+    return (read_file(path) or b"").decode(errors="surrogateescape")

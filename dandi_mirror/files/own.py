@@ -7,7 +7,6 @@ named.  It refuses links, special files and other users' files, and the message 
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import stat
@@ -15,16 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from dandi_mirror.errors import DiskError
+from dandi_mirror.files.not_ours import NotOurs, check_own, refusal
 from dandi_mirror.files.opening import new_file, open_file, open_folder, open_top, replacement, walk
 
-_SHARED = stat.S_ISGID | stat.S_IWGRP
+SHARED = stat.S_ISGID | stat.S_IWGRP
 """The permissions that git gives to the folders of a shared repository (``core.sharedRepository``)."""
-
-
-class NotOurs(DiskError):
-    """A link, a special file or another user's file stands in place of one of the program's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +61,6 @@ class OwnPath:
         """The file or folder ``name`` in the same folder."""
         return self.parent / name
 
-    # --- folders ------------------------------------------------------------------------------------------------
-
     @contextmanager
     def opened_folder(self, *, make: bool = False) -> Iterator[int]:
         """This folder's descriptor; with ``make``, the folders that are missing are made.
@@ -106,6 +100,13 @@ class OwnPath:
         except (FileNotFoundError, NotADirectoryError):
             return False
 
+    def is_own_folder(self) -> bool:
+        """Whether this folder exists and is ours; if something else has its name, it is not."""
+        try:
+            return self.is_folder()
+        except NotOurs:
+            return False
+
     def names(self, ending: str = "") -> list[str]:
         """The names in this folder, sorted; none if it does not exist."""
         try:
@@ -118,8 +119,6 @@ class OwnPath:
         """Remove this folder and everything in it, as far as possible, without following links."""
         with suppress(OSError), self.parent.opened_folder() as folder:
             shutil.rmtree(self.name, ignore_errors=True, dir_fd=folder)
-
-    # --- files --------------------------------------------------------------------------------------------------
 
     def open(self, flags: int, mode: int = 0o666) -> int:
         """A descriptor of this file; with ``O_CREAT``, makes it and its folder with the permissions of the folder.
@@ -140,20 +139,18 @@ class OwnPath:
             if not flags & os.O_CREAT:
                 raise
         except OSError as error:
-            raise _refusal(self, error) from error
+            raise refusal(self, error) from error
         try:
             return _make(self.name, folder, flags, mode)
         except FileExistsError:
             return self._open(folder, flags, mode)  # another process was quicker
 
     def _check(self, folder: int, facts: os.stat_result) -> None:
-        _check(self, facts, os.fstat(folder), stat.S_ISREG)
+        check_own(self, facts, os.fstat(folder), stat.S_ISREG)
 
     def check(self) -> bool:
-        """Whether this file exists, before a library opens it by its path; raises as :meth:`open`.
-
-        Does not open it: closing it again would release the locks that this process has on it.
-        """
+        """Whether this file exists, before a library opens it by its path; raises as :meth:`open`."""
+        # not opened: closing it again would release the locks that this process has on it
         try:
             with self.parent.opened_folder() as folder:
                 return self._look(folder)
@@ -176,10 +173,16 @@ class OwnPath:
 
     def replace(self, content: bytes, *, mode: int = 0, to_disk: bool = True) -> None:
         """Write this file so that every reader sees the old or the new content, complete; raises as :meth:`open`."""
+        with self.replacing(mode=mode, to_disk=to_disk) as file:
+            file.write(content)
+
+    @contextmanager
+    def replacing(self, *, mode: int = 0, to_disk: bool = True) -> Iterator[BinaryIO]:
+        """A new file, which takes the place of this one if the block ends without an error; as :meth:`replace`."""
         with self.parent.opened_folder(make=True) as folder:
             self._look(folder)
             with replacement(self.name, folder, _make) as file:
-                file.write(content)
+                yield file
                 file.flush()
                 if mode:
                     os.fchmod(file.fileno(), mode)
@@ -231,7 +234,7 @@ def _make(name: str, folder: int, flags: int = os.O_WRONLY, mode: int = 0o666) -
     """Make a file, writable for the group if the folder is shared; the descriptor."""
     descriptor = new_file(name, folder, flags, mode)
     above = os.fstat(folder).st_mode
-    if mode & 0o077 and above & _SHARED == _SHARED:
+    if mode & 0o077 and above & SHARED == SHARED:
         os.fchmod(descriptor, above & 0o666)
     return descriptor
 
@@ -247,9 +250,9 @@ def _enter(above: int, path: OwnPath, make: bool) -> int:
                 raise
             _make_folder(above, path.name)
         except OSError as error:
-            raise _refusal(path, error) from error
+            raise refusal(path, error) from error
     try:
-        _check(path, os.fstat(descriptor), os.fstat(above), stat.S_ISDIR)
+        check_own(path, os.fstat(descriptor), os.fstat(above), stat.S_ISDIR)
     except BaseException:
         os.close(descriptor)
         raise
@@ -259,39 +262,5 @@ def _enter(above: int, path: OwnPath, make: bool) -> int:
 def _make_folder(above: int, name: str) -> None:
     with suppress(FileExistsError):
         os.mkdir(name, dir_fd=above)
-        if (mode := os.fstat(above).st_mode) & _SHARED == _SHARED:
+        if (mode := os.fstat(above).st_mode) & SHARED == SHARED:
             os.chmod(name, stat.S_IMODE(mode), dir_fd=above)
-
-
-def _check(path: OwnPath, facts: os.stat_result, above: os.stat_result, kind: Callable[[int], bool]) -> None:
-    """Refuse a file of another kind or of another user than the folder's, unless a group shares that folder."""
-    if not kind(facts.st_mode):
-        raise _strange(path, facts.st_mode)
-    shared = above.st_mode & stat.S_IWGRP and not above.st_mode & (stat.S_IWOTH | stat.S_ISVTX)
-    if facts.st_uid not in {os.geteuid(), 0, above.st_uid} and not shared:
-        raise NotOurs(
-            f"{path} belongs to another user (number {facts.st_uid}), and its folder is not shared with a group;"
-            f" look at it, then remove it: rm -r {path}"
-        )
-
-
-def _refusal(path: OwnPath, error: OSError) -> OSError | NotOurs:
-    """What to raise for an error at opening: the strange thing that stands there, or the system's own error."""
-    try:
-        mode = os.lstat(path).st_mode
-    except OSError:
-        return error
-    wanted = error.errno in {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.EMLINK}
-    return _strange(path, mode) if wanted else error
-
-
-def _strange(path: OwnPath, mode: int) -> NotOurs:
-    if stat.S_ISLNK(mode):
-        why = "is a link, and dandi-mirror follows no links to its own files; see where it leads"
-    elif stat.S_ISDIR(mode):
-        why = "is a folder, and dandi-mirror keeps one of its own files there; look into it"
-    elif stat.S_ISREG(mode):
-        why = "is a file, and dandi-mirror keeps one of its own folders there; look at it"
-    else:
-        why = "is a special file, and dandi-mirror keeps one of its own files there"
-    return NotOurs(f"{path} {why}, then move it away: mv {path} {path}.away")

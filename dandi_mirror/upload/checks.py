@@ -20,7 +20,7 @@ NOT_CHECKED = frozenset({NOT_RUN, TOO_MANY})
 
 
 @dataclass(slots=True)
-class Checks:
+class UploadChecks:
     """The checks of one upload; each BIDS dataset is read once.  Thread-safe."""
 
     worker: Callable[[], Worker]

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from dandi_mirror.paths import refuse_path
+from dandi_mirror.paths import folders_of, refuse_path
 
 DESCRIPTION = "dataset_description.json"
 """The file that makes a folder a BIDS dataset."""
 ZARR_ENDINGS = (".zarr", ".ngff")
 ZARR_MARKS = frozenset({".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json"})
 """A folder with one of these files is a Zarr, whatever its name is."""
-ZARR = "it is a Zarr, and this release cannot send Zarrs; send it with the dandi client: dandi upload"
-"""Why a Zarr is refused."""
+ZARR_NAME = (
+    "it holds the files of a Zarr, and DANDI tells a Zarr by its name; rename the folder so that its name ends in .zarr"
+)
+"""Why a folder is refused that is a Zarr by what it holds, and not by its name."""
 MEDIA = frozenset({".mp4", ".avi", ".wmv", ".mov", ".flv", ".mkv", ".png", ".jpg", ".jpeg", ".gif"})
 """Endings of videos and images that an NWB file may refer to."""
 
@@ -72,21 +74,25 @@ class Kinds:
 
         For a file of a Zarr at the very top, the path itself.
         """
-        for folder in _folders(path):
+        for folder in reversed(folders_of(path)):
             if folder in self.marked or is_zarr(folder.rpartition("/")[2], ()):
                 return folder
         return path if path in ZARR_MARKS else ""
 
     def in_bids(self, path: str) -> bool:
         """Whether a path is in a BIDS dataset."""
-        return "" in self.bids or any(folder in self.bids for folder in _folders(path))
+        return "" in self.bids or any(folder in self.bids for folder in folders_of(path))
 
     def is_known(self, path: str) -> bool:
         """Whether DANDI knows the kind of a file: NWB, part of a BIDS dataset, or a video or image of an NWB file."""
         if path.endswith(".nwb") or self.in_bids(path):
             return True
         medium = PurePosixPath(path).suffix.lower() in MEDIA
-        return medium and any(folder in self.nwb for folder in _folders(path))
+        return medium and any(folder in self.nwb for folder in folders_of(path))
+
+
+RENAME = "rename it, with letters A-Z, digits, blanks and _ - + . ~ # & ( ) only"
+"""What to do about a path that :func:`refuse_upload` refuses."""
 
 
 def refuse_upload(path: str) -> str | None:
@@ -100,6 +106,12 @@ def refuse_upload(path: str) -> str | None:
     if len(path) > LONGEST_PATH:
         return f"the archive does not accept a path of more than {LONGEST_PATH} characters"
     return None
+
+
+def path_problem(path: str) -> str:
+    """Why the archive would not take an asset at a path, and what to do; empty if it would."""
+    reason = refuse_upload(path)
+    return f"{reason}; {RENAME}" if reason else ""
 
 
 def why_unasked(path: str, kinds: Kinds, junk: Collection[str], patterns: Iterable[str]) -> str | None:
@@ -117,6 +129,18 @@ def is_zarr(name: str, holds: Collection[str]) -> bool:
     return name.lower().endswith(ZARR_ENDINGS) or not ZARR_MARKS.isdisjoint(holds)
 
 
+def refuse_zarr(path: str) -> str | None:
+    """Why a Zarr must not have this path; None if it may."""
+    return None if is_zarr(path.rpartition("/")[2], ()) else ZARR_NAME
+
+
+def in_zarrs(paths: Iterable[str]) -> set[str]:
+    """The paths that are in a Zarr, among all new files of a work tree."""
+    paths = list(paths)
+    kinds = Kinds.of(paths)
+    return {path for path in paths if kinds.zarr(path)}
+
+
 def is_junk(path: str) -> bool:
     """Whether a file is one that programs leave behind: of desktops, editors, crashes, downloads."""
     *folders, name = path.split("/")
@@ -125,11 +149,5 @@ def is_junk(path: str) -> bool:
 
 def is_included(path: str, patterns: Iterable[str]) -> bool:
     """Whether a pattern matches a path: the whole path, its name, or a folder that it is in."""
-    names = [path, path.rpartition("/")[2], *_folders(path)]
+    names = [path, path.rpartition("/")[2], *folders_of(path)]
     return any(fnmatchcase(name, pattern.rstrip("/")) for pattern in patterns for name in names)
-
-
-def _folders(path: str) -> list[str]:
-    """The folders of a path, the outermost first."""
-    parts = path.split("/")
-    return ["/".join(parts[:end]) for end in range(1, len(parts))]

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dandi_mirror.errors import PartError
 from dandi_mirror.repo.annex.pointers import key_of_pointer
-from dandi_mirror.upload.kinds import DESCRIPTION, ZARR, Kinds, is_junk, is_zarr, refuse_upload
+from dandi_mirror.repo.git.files import git_dir_of
+from dandi_mirror.upload.kinds import DESCRIPTION, RENAME, Kinds, is_junk, is_zarr, refuse_upload, refuse_zarr
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.upload.read.worker_process import FileError
+from dandi_mirror.upload.zarrs.local import check_folder
 
 SEVERITIES = ("INFO", "HINT", "WARNING", "ERROR", "CRITICAL")
 UNREADABLE = "DANDI_MIRROR.UNREADABLE"
@@ -33,8 +36,8 @@ _REMEDIES = {
     "HDF5.UNREADABLE": "write or copy the file again; the program that writes it may not have closed it",
     "NWBI.check_subject_exists": "set subject of the NWBFile (pynwb.file.Subject) and write it again",
     "BIDS.VALIDATOR_ERROR": "it was not checked; see the message of bids-validator-deno (it cannot read below /dev)",
-    ZARR_FOUND: "until then, keep it outside of the clone, or name it in .git/info/exclude",
-    PATH_FOUND: "git mv it to a path of letters A-Z, digits, blanks and _ - + . ~ # & ( )",
+    ZARR_FOUND: "an upload leaves it out until then; to keep it here unsent, name it in .git/info/exclude",
+    PATH_FOUND: RENAME,
     UNREADABLE: "write the file again; if it is just very large, allow more: --file-time, --file-memory",
 }
 _REMEDIES_BY_KIND = (
@@ -101,11 +104,17 @@ def select(root: Path, paths: Iterable[str], kinds: Kinds) -> ValidationTargets:
     """
     selection = ValidationTargets([], [], {})
     whole = {path: kinds.zarr(path) for path in paths if belongs(path) and os.path.lexists(root / path)}
-    selection.refused.update((zarr, (ZARR_FOUND, ZARR)) for zarr in whole.values() if zarr)
+    zarrs = sorted({zarr for zarr in whole.values() if zarr})
+    selection.refused.update((zarr, (ZARR_FOUND, reason)) for zarr in zarrs if (reason := _refuse_zarr(root, zarr)))
     wanted = {zarr or path for path, zarr in whole.items()}
     datasets = {found for path in wanted if (found := bids_dataset(root, path))}
+    own = [os.path.realpath(root), os.path.realpath(git_dir_of(root))] if (root / ".git").exists() else []
     for path in sorted({*wanted, *datasets}):
         if path.rpartition("/")[2].startswith(".") or is_junk(path):
+            continue
+        leads = os.path.realpath(root / path)
+        if own and os.path.exists(leads) and not any(_is_in(top, leads) for top in own):  # noqa: PTH110
+            selection.strange[path] = "it is a link out of the clone, or below one, and is not read"
             continue
         if reason := refuse_upload(path):
             selection.refused.setdefault(path, (PATH_FOUND, reason))
@@ -113,6 +122,21 @@ def select(root: Path, paths: Iterable[str], kinds: Kinds) -> ValidationTargets:
     others = wanted - selection.refused.keys()
     selection.unknown.update(path for path in others if not is_zarr(path, ()) and not kinds.is_known(path))
     return selection
+
+
+def _is_in(folder: str, path: str) -> bool:
+    return path.startswith(f"{folder}/")
+
+
+def _refuse_zarr(root: Path, path: str) -> str | None:
+    """Why a Zarr folder cannot be sent; None if it can."""
+    if reason := refuse_zarr(path):
+        return reason
+    try:
+        check_folder(root / path)
+    except PartError as error:
+        return str(error)
+    return None
 
 
 def _sort_in(file: Path, path: str, selection: ValidationTargets) -> None:

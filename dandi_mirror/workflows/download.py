@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dandi_mirror.workflows import naming, tokens
+from dandi_mirror.workflows import current_clone, naming, tokens
+from dandi_mirror.workflows.zarr_names import read_zarr_place
 
 if TYPE_CHECKING:
-    from dandi_mirror.archive.api.client import Archive
+    from dandi_mirror.archive.api.client import ArchiveClient
     from dandi_mirror.archive.content.sources import TransferSettings
     from dandi_mirror.archive.names import Name
     from dandi_mirror.mirror.contents.files import Contents, VersionFile
     from dandi_mirror.mirror.fetch.download_plan import DownloadPlan, DownloadResult
+    from dandi_mirror.mirror.fetch.zarr_parts import Surroundings
+    from dandi_mirror.mirror.format.admission import ContentHosts
     from dandi_mirror.workflows.results import Results
+    from dandi_mirror.workflows.zarr_source import ZarrSource
 
 
 @dataclass(slots=True)
@@ -40,26 +44,30 @@ class DownloadRun:
             UsageError: a name means nothing.
             DiskError: the disk is full or not ours to write; what has come is kept.
         """
-        for name, clone in [_read(text, mirror_path) for text in texts]:
+        for name, clone in [_read(text, mirror_path.absolute()) for text in texts]:
             self._one(name, clone, mirror_path, instance)
 
     def _one(self, name: Name, clone: Path | None, mirror_path: Path, instance: str | None) -> None:
         """Download what one name means; ``clone`` is the clone in which it is a path, if it is one."""
         from dataclasses import replace
 
-        from dandi_mirror.archive.instances import api_url
         from dandi_mirror.mirror.contents.links import urls
         from dandi_mirror.mirror.contents.local import local_contents
         from dandi_mirror.mirror.fetch.download_plan import DownloadResult, plan_download
+        from dandi_mirror.mirror.fetch.zarr_parts import reopen
+        from dandi_mirror.workflows.zarr_source import ZarrSource
 
-        api = naming.api_here(name, mirror_path, clone)
+        api = current_clone.api_here(name, mirror_path, clone)
         settings = naming.settings_for(mirror_path, [name], api, instance=instance)
         archive, self.hosts = settings.instance, frozenset(settings.content_hosts)
         here = replace(name, instance=name.instance or instance)
-        contents = local_contents(here, mirror_path, clone) or naming.known(
+        zarrs = ZarrSource(name, archive, mirror_path, self.hosts)
+        contents = zarrs.expanded(local_contents(here, mirror_path, clone)) or naming.known(
             name, mirror_path, lambda: _ask(name, archive, self._wants_record(name))
         )
         plan = plan_download(name, contents, self.folder, self.existing, self.taken, preserve_tree=self.preserve_tree)
+        if name.entry and self.existing != "skip":
+            reopen(plan)
         for done in plan.settled:
             self._tell(done, contents)
         if contents.record and contents.dandiset and self._wants_record(name):
@@ -69,15 +77,28 @@ class DownloadRun:
                 self._tell(DownloadResult(file, path), contents)
             return
         if plan.wanted:
-            self._fetch(plan, contents, urls(contents, api_url(archive)), archive)
+            around = zarrs.around(self._target(name, contents)) if name.entry else None
+            self._fetch(plan, contents, urls(contents, self._content_hosts(archive)), archive, around)
         for file, path in plan.zarrs:
-            self._tell(self._fetch_zarr(file, path, archive, name.instance), contents)
+            self._tell(self._fetch_zarr(file, path, zarrs), contents)
+
+    def _target(self, name: Name, contents: Contents) -> Callable[[VersionFile], Path]:
+        """Return where each file of what a name means is put."""
+        from dandi_mirror.mirror.fetch.download_plan import targets
+
+        return targets(name, contents, self.folder, preserve_tree=self.preserve_tree)
 
     def _access(self, archive: str) -> TransferSettings:
         from dandi_mirror.addresses import Allowed
         from dandi_mirror.archive.instances import api_url
 
         return tokens.content_access(archive, Allowed.named(api_url(archive), self.hosts))
+
+    def _content_hosts(self, archive: str) -> ContentHosts:
+        from dandi_mirror.archive.instances import api_url
+        from dandi_mirror.mirror.format.admission import ContentHosts
+
+        return ContentHosts.of_api(api_url(archive), self.hosts)
 
     def _wants_record(self, name: Name) -> bool:
         return name.whole or self.preserve_tree
@@ -89,38 +110,57 @@ class DownloadRun:
         done = put_record(contents.record, self.folder, place, self.existing, dry_run=self.results.dry_run)
         self._tell(done, contents)
 
-    def _fetch(self, plan: DownloadPlan, contents: Contents, urls: dict[str, tuple[str, ...]], archive: str) -> None:
+    def _fetch(
+        self,
+        plan: DownloadPlan,
+        contents: Contents,
+        urls: dict[str, tuple[str, ...]],
+        archive: str,
+        around: Surroundings | None,
+    ) -> None:
         from dandi_mirror.archive.content.single import ByteCounter
         from dandi_mirror.errors import MirrorError
         from dandi_mirror.mirror.fetch.plain_files import download_files
+        from dandi_mirror.mirror.fetch.zarr_parts import download_entries
 
         access, meter = self._access(archive), ByteCounter()
         names = [file.path for file, _ in plan.wanted]
+        transfer = (urls, self.folder, access, meter, self.jobs)
         with self.results.progress(names, plan.size, lambda: meter.received):
             try:
-                for done in download_files(plan, contents, urls, self.folder, access, meter, self.jobs):
+                results = download_entries(plan, around, *transfer) if around else None
+                for done in results or download_files(plan, contents, *transfer):
                     self._tell(done, contents)
             except MirrorError as error:
                 self.results.ended_by(error)
                 raise
+        self._say_what_is_not_verified(file for file, _ in plan.wanted)
 
-    def _fetch_zarr(self, zarr: VersionFile, path: Path, archive: str, said: str | None) -> DownloadResult:
+    def _say_what_is_not_verified(self, files: Iterable[VersionFile]) -> None:
+        from dandi_mirror.digests import is_verifiable
+
+        if number := sum(not is_verifiable(file.digest, file.size or 0) for file in files if file.entry):
+            what = "a file of a Zarr was" if number == 1 else f"{number:,} files of Zarrs were"
+            self.results.say(f"{what} sent to the archive in parts of unknown size: only the size is verified")
+
+    def _fetch_zarr(self, zarr: VersionFile, path: Path, zarrs: ZarrSource) -> DownloadResult:
         from dandi_mirror.archive.content.single import ByteCounter
-        from dandi_mirror.archive.instances import api_url
         from dandi_mirror.errors import DiskError, MirrorError
         from dandi_mirror.mirror.contents.files import Contents
         from dandi_mirror.mirror.contents.links import urls
-        from dandi_mirror.mirror.contents.remote import remote_zarr
         from dandi_mirror.mirror.fetch.download_plan import DownloadResult
         from dandi_mirror.mirror.fetch.zarr_download import download_zarr, plan_zarr_download
 
-        access, meter = self._access(archive), ByteCounter()
+        access, meter = self._access(zarrs.archive), ByteCounter()
         try:
-            zarr, files = tokens.asked(archive, said, lambda asked: remote_zarr(asked, zarr))
+            zarr, files = zarrs.whole(zarr)
             filling = plan_zarr_download(zarr, files, path, self.folder, self.existing)
-            where = urls(Contents("", "", "", files), api_url(archive))
-            with self.results.progress([zarr.path], filling.plan.size, lambda: meter.received):
-                return download_zarr(filling, self.folder, where, access, meter, self.jobs)
+            where = urls(Contents("", "", "", files), self._content_hosts(zarrs.archive))
+            names = [zarr.path]
+            with self.results.progress(names, filling.plan.size, lambda: meter.received):
+                done = download_zarr(filling, self.folder, where, access, meter, self.jobs)
+            self._say_what_is_not_verified(file for file, _ in filling.plan.wanted)
+            return done
         except DiskError as error:
             self.results.ended_by(error)
             raise
@@ -137,10 +177,14 @@ class DownloadRun:
 
 def _read(text: str, mirror_path: Path) -> tuple[Name, Path | None]:
     """Read a name, and find the clone in which it is a path; for a folder, the error explains -o."""
+    from dataclasses import replace
+
     from dandi_mirror.errors import UsageError
 
     try:
-        return naming.read_place(text, mirror_path=mirror_path)
+        name, clone = read_zarr_place(text, mirror_path)
+        # a slash behind a Zarr means all that is in it: here that is the Zarr
+        return replace(name, entry="" if name.entry == "/" else name.entry), clone
     except UsageError as error:
         if Path(text).is_dir():
             raise UsageError(f"{error}; to download into that folder: -o {text}") from None
@@ -154,7 +198,7 @@ def _ask(name: Name, archive: str, record: bool) -> Contents:
     from dandi_mirror.mirror.contents.remote import remote_contents
     from dandi_mirror.mirror.format.tree import dandiset_yaml
 
-    def look(asked: Archive) -> Contents:
+    def look(asked: ArchiveClient) -> Contents:
         found = remote_contents(name, asked)
         if not (record and found.version):
             return found

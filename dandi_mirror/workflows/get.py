@@ -11,6 +11,8 @@ from dandi_mirror.workflows.tokens import content_access
 if TYPE_CHECKING:
     from dandi_mirror.mirror.contents.selection import FileSelection
     from dandi_mirror.mirror.fetch.get import GetPlan, GetResult
+    from dandi_mirror.mirror.fetch.zarr_get import ZarrClone
+    from dandi_mirror.mirror.fetch.zarr_install import WantedZarr
     from dandi_mirror.mirror.locate.targets import Target
     from dandi_mirror.repo.annex.clone import Clone
     from dandi_mirror.workflows.results import Results
@@ -41,6 +43,15 @@ class ContentRun:
         self._check_room(places)
         for place in places:
             self._one(place)
+
+    def run_in(self, folder: Path, paths: Iterable[str]) -> None:
+        """Get files, folders and globs of the dataset at ``folder``; all of it if there are none."""
+        from dandi_mirror.mirror.locate.targets import Target
+        from dandi_mirror.workflows.naming import settings_for
+
+        settings = settings_for(self._mirror_path, [], instance=self._given)
+        self._instance, self._hosts = settings.instance, frozenset(settings.content_hosts)
+        self._one(Target(folder, paths=list(paths)))
 
     def _places(self, what: Iterable[str]) -> list[Target]:
         """Find the datasets that somebody means."""
@@ -84,8 +95,7 @@ class ContentRun:
         if new and self._results.dry_run:
             self._preview_clone(place)
             return
-        if new:
-            make(place)
+        if new and make(place):
             how = f"cloned from {place.source} into" if place.source else "installed in"
             self._results.say(f"{place.dandiset} {how} {place.folder}")
         clone = Clone(place.folder)
@@ -94,18 +104,82 @@ class ContentRun:
             if trouble := fetch_annex_branch(clone.dataset):
                 self._results.say(trouble)
         clone.prepare()
-        choice = plan_get(clone, replace(self._selection, paths=tuple(place.paths)), _commit(clone, place))
-        self._say_what_is_checked_out(clone, place)
+        zarrs, place.paths, names_all = self._zarrs(clone, place)
+        if not names_all:
+            choice = plan_get(clone, replace(self._selection, paths=tuple(place.paths)), place.commit(clone.dataset))
+            self._say_what_is_checked_out(clone, place)
+            self._say_what_cannot_come(clone.path, choice)
+            self._do(clone, choice)
+        for zarr in zarrs:
+            self._zarr(clone, place, zarr)
+
+    def _zarrs(self, clone: Clone, place: Target) -> tuple[list[WantedZarr], list[str], bool]:
+        """The Zarrs that are named, the paths that are left, and whether the Zarrs are all that was named."""
+        from dandi_mirror.mirror.fetch.zarr_install import wanted, zarrs_of
+
+        zarrs, rest = wanted(zarrs_of(clone), place.paths)
+        return zarrs, rest, bool(zarrs) and not rest
+
+    def _zarr(self, dataset: Clone, place: Target, wanted: WantedZarr) -> None:
+        """Get what was asked for of one Zarr; install it if it is not."""
+        from dataclasses import replace
+
+        from dandi_mirror.mirror.fetch.get import plan_get
+        from dandi_mirror.mirror.fetch.zarr_get import ZarrClone, said
+        from dandi_mirror.mirror.fetch.zarr_install import is_installed, state_of_folder
+        from dandi_mirror.repo.annex.clone import Clone
+
+        path = wanted.module.path
+        if not is_installed(dataset, wanted) and not self._install(dataset, place, wanted):
+            return
+        clone = Clone(dataset.path / path)
+        clone.prepare()
+        if state_of_folder(clone) != wanted.commit:
+            self._results.say(
+                f"{path} has another state checked out than the dataset has, and content of that comes; for the "
+                f"dataset's: git -C {dataset.path} submodule update -- {path}"
+            )
+        choice = plan_get(clone, replace(self._selection, paths=tuple(wanted.paths), where=()))
         self._say_what_cannot_come(clone.path, choice)
+        zarr = ZarrClone.of(clone)
+        self._do(clone, choice, zarr)
+        if zarr and not self._results.dry_run and (choice.missing or choice.here):
+            self._results.say(f"{path}: {said(zarr)}")
+
+    def _install(self, dataset: Clone, place: Target, wanted: WantedZarr) -> bool:
+        """Install a Zarr in a dataset; false if that failed, or a dry run only lists what would come."""
+        from dandi_mirror.errors import DiskError, MirrorError
+        from dandi_mirror.mirror.fetch.get import GetResult
+        from dandi_mirror.mirror.fetch.zarr_install import install_zarr
+        from dandi_mirror.mirror.locate.clones import clone_at
+
+        path = wanted.module.path
+        around = clone_at(str(dataset.path))
+        dandiset = place.dandiset or (around.name.dandiset if around else "") or ""
+        if self._results.dry_run:
+            self._preview_zarr(dataset, dataset.path, dandiset, wanted)
+            return False
+        try:
+            install_zarr(dataset, wanted, dandiset, self._mirror_path, self._hosts)
+        except DiskError:
+            raise
+        except MirrorError as error:
+            self._tell(dataset.path, GetResult(path, status="error", message=str(error), exit_code=error.exit_code))
+            return False
+        self._results.say(f"{path} installed")
+        return True
+
+    def _do(self, clone: Clone, choice: GetPlan, zarr: ZarrClone | None = None) -> None:
+        """Get what a plan says, or show it."""
         if self._results.dry_run:
             self._preview(clone.path, choice)
         else:
-            self._bring(clone, choice)
+            self._bring(clone, choice, zarr)
         self._spend(choice)
 
     def _say_what_is_checked_out(self, clone: Clone, place: Target) -> None:
         """Say that another version is checked out, so that some of the content that comes is not visible."""
-        commit = _commit(clone, place)
+        commit = place.commit(clone.dataset)
         if commit and not clone.dataset.has_checked_out(commit):
             what = clone.dataset.head_branch() or "another version"
             self._results.say(
@@ -126,7 +200,7 @@ class ContentRun:
         for text in choice.nothing:
             hint = f"; did you mean {choice.near[text]}?" if text in choice.near else ""
             if text.rstrip("/").endswith((".zarr", ".ngff")):
-                hint = "; datasets do not hold Zarrs yet: dandi-mirror download brings them as plain files"
+                hint = hint or "; if this is a Zarr, it has not been synced: dandi-mirror download brings plain files"
             self._tell(folder, _nothing(text, f"there is no such file, folder or match{hint}"))
         for path in choice.odd:
             words = "its link does not name a key of git-annex, so its content is unknown; ask whoever made the dataset"
@@ -139,23 +213,48 @@ class ContentRun:
         from dataclasses import replace
 
         from dandi_mirror.mirror.fetch.preview import preview
+        from dandi_mirror.mirror.fetch.zarr_preview import source_zarrs
         from dandi_mirror.workflows import tokens
 
-        selection = replace(self._selection, paths=tuple(place.paths))
-        choice = preview(place, selection, lambda look: tokens.asked(self._instance, None, look))
         self._results.say(
             f"{place.dandiset} would be cloned from {place.source or place.member_of} into {place.folder}"
         )
-        self._say_what_cannot_come(place.folder, choice)
-        self._preview(place.folder, choice)
+        source, zarrs = source_zarrs(place)
+        if place.paths or not zarrs:
+            selection = replace(self._selection, paths=tuple(place.paths))
+            choice = preview(place, selection, lambda look: tokens.asked(self._instance, None, look))
+            self._say_what_cannot_come(place.folder, choice)
+            self._preview(place.folder, choice)
+            self._spend(choice)
+        for zarr in zarrs:
+            self._preview_zarr(source, place.folder, place.dandiset, zarr)
+
+    def _preview_zarr(self, dataset: Clone, folder: Path, dandiset: str, zarr: WantedZarr) -> None:
+        """Say what would come of a Zarr that is not installed; ``dataset`` will be, or is, at ``folder``."""
+        from dandi_mirror.errors import MirrorError
+        from dandi_mirror.mirror.fetch.get import GetResult
+        from dandi_mirror.mirror.fetch.zarr_preview import plan_zarr
+        from dandi_mirror.mirror.locate.zarr_mirrors import mirrors_of
+
+        path = zarr.module.path
+        try:
+            mirrors = mirrors_of(dataset, dandiset, self._mirror_path)
+            choice = plan_zarr(zarr, dandiset, mirrors, self._selection.most)
+        except MirrorError as error:
+            self._tell(folder, GetResult(path, status="error", message=str(error), exit_code=error.exit_code))
+            return
+        self._results.say(f"{path} would be installed")
+        self._say_what_cannot_come(folder / path, choice)
+        self._preview(folder / path, choice)
         self._spend(choice)
 
-    def _bring(self, clone: Clone, choice: GetPlan) -> None:
+    def _bring(self, clone: Clone, choice: GetPlan, zarr: ZarrClone | None) -> None:
         from dandi_mirror.addresses import Allowed
         from dandi_mirror.archive.content.single import ByteCounter
         from dandi_mirror.archive.instances import api_url
         from dandi_mirror.errors import MirrorError
         from dandi_mirror.mirror.fetch.get import get_content
+        from dandi_mirror.mirror.fetch.zarr_get import get_zarr
 
         # what the clone says about itself does not count: only what a person named, or lets git-annex ask
         allowed = Allowed.named(api_url(self._instance), self._hosts, clone.addresses)
@@ -163,14 +262,16 @@ class ContentRun:
         names = [file.path for file in choice.missing]
         with self._results.progress(names, choice.size, lambda: meter.received):
             try:
-                for got in get_content(clone, choice, access, self._jobs, meter):
+                results = get_zarr(zarr, choice, access, self._jobs, meter) if zarr else None
+                for got in results or get_content(clone, choice, access, self._jobs, meter):
                     self._tell(clone.path, got)
             except MirrorError as error:
                 self._results.ended_by(error)
                 raise
 
     def _preview(self, folder: Path, choice: GetPlan) -> None:
-        from dandi_mirror.mirror.fetch.get import GetResult, size_of
+        from dandi_mirror.mirror.fetch.get import GetResult
+        from dandi_mirror.repo.annex.keys import size_of
 
         for file in choice.missing:
             self._tell(folder, GetResult(file.path, file.key, size_of(file.key)))
@@ -178,24 +279,6 @@ class ContentRun:
     def _tell(self, folder: Path, got: GetResult) -> None:
         facts = {"path": str(folder / got.path), "refds": str(folder), "file": got.path, "key": got.key}
         self._results.file(got.path, got.status, got.message, got.size, got.exit_code, facts)
-
-
-def _commit(clone: Clone, place: Target) -> str | None:
-    """The commit whose files somebody means; None: what is checked out.
-
-    Raises:
-        UsageError: there is no such version.
-    """
-    from dandi_mirror.errors import UsageError
-    from dandi_mirror.model import DRAFT
-
-    if place.version is None:
-        return None
-    refs = [f"refs/heads/{DRAFT}", f"refs/remotes/origin/{DRAFT}"]
-    for ref in refs if place.version == DRAFT else [f"refs/tags/{place.version}"]:
-        if clone.dataset.ref(ref):
-            return f"{ref}^{{commit}}"
-    raise UsageError(f"{clone.path} has no version {place.version}; see which there are: git -C {clone.path} tag")
 
 
 def _nothing(text: str, message: str) -> GetResult:

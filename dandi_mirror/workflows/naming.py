@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dandi_mirror.archive.names import Name
     from dandi_mirror.config import Settings
     from dandi_mirror.errors import UsageError
+    from dandi_mirror.mirror.locate.clones import LocalDandiset
 
 
 Answer = TypeVar("Answer")
@@ -26,9 +27,9 @@ def read_names(texts: Iterable[str], *, offline: bool = False) -> list[Name]:
     return [read_name(text, offline=offline) for text in texts]
 
 
-def read_name(text: str, *, offline: bool = False) -> Name:
-    """Read one name; raises as :func:`read_names`."""
-    return read_place(text, offline=offline)[0]
+def read_name(text: str, *, offline: bool = False, mirror_path: Path | None = None) -> Name:
+    """Read one name; ``mirror_path`` as for :func:`read_place`; raises as :func:`read_names`."""
+    return read_place(text, offline=offline, mirror_path=mirror_path)[0]
 
 
 def read_file(text: str, mirror_path: Path, archive: str | None = None) -> Name:
@@ -62,15 +63,17 @@ def _asked(name: Name, archive: str | None) -> Name:
 def read_place(text: str, *, offline: bool = False, mirror_path: Path | None = None) -> tuple[Name, Path | None]:
     """Read one name, and find the top of the clone in which it is a path, if it is one; raises as :func:`read_names`.
 
-    With ``mirror_path``, the mirror there or the current clone resolves a blob to its file.
+    With ``mirror_path``, the mirror there or the current clone resolves a blob to its file, and an error about a
+    version names those that are there.
     """
     from dandi_mirror.archive.names import parse
     from dandi_mirror.errors import UsageError
+    from dandi_mirror.workflows.versions_here import with_versions
 
     try:
         name = parse(text)
     except UsageError as error:
-        return _path(text, error)
+        return _path(text, with_versions(error, mirror_path or Path()))
     if name.blob and mirror_path:
         from dandi_mirror.mirror.search.resolve import resolved
         from dandi_mirror.mirror.state.layout import Mirror
@@ -110,11 +113,17 @@ def known(name: Name, mirror_path: Path, ask: Callable[[], Answer]) -> Answer:
 
     Raises:
         NotFoundError: the archive does not have the Dandiset, version or file; and what ``ask`` raises.
+        TemporaryError: the archive cannot be asked; the message says what a mirror here has instead of a version.
     """
-    from dandi_mirror.errors import NotFoundError
+    from dandi_mirror.errors import NotFoundError, TemporaryError
+    from dandi_mirror.workflows.versions_here import lacking
 
     try:
         return ask()
+    except TemporaryError as error:
+        if not (said := lacking(name, mirror_path)):
+            raise
+        raise TemporaryError(f"{said} The archive was asked, too, but: {error}") from None
     except NotFoundError as error:
         if not name.dandiset or f"/dandisets/{name.dandiset}/" not in str(error):
             raise
@@ -156,46 +165,45 @@ def dandisets(names: Iterable[Name]) -> list[str]:
     for name in names:
         if not name.dandiset:
             raise UsageError(f"{name.text} does not name a Dandiset; write an id, such as 000004")
-        if name.version or not name.whole:
+        # of a clone, the version is what its record says, and nobody typed it
+        if (name.version and not os.path.lexists(name.text)) or not name.whole:
             what = "a version" if name.whole else "a part of it"
             raise UsageError(f"{name.text}: this command takes a whole Dandiset, not {what}; write {name.dandiset}")
         ids.add(name.dandiset)
     return sorted(ids)
 
 
-def api_here(name: Name, mirror_path: Path, folder: Path | None) -> str:
-    """Return the API that the dataset of a name on this machine names as its archive; empty if it names none."""
-    from dandi_mirror.addresses import Allowed, is_inside
-    from dandi_mirror.archive.instances import known_name
-    from dandi_mirror.mirror.contents.local import local_dataset
-    from dandi_mirror.repo.annex.clone import Clone
-
-    dataset = local_dataset(name, mirror_path.absolute(), folder)
-    clone = Clone(dataset.path) if dataset else None
-    api = clone.api() if clone else ""
-    if not clone or not api or known_name(api):
-        return api
-    # only the repository names it: its host must be one that git-annex would ask, too
-    clone.read_config()
-    return "" if is_inside(api, Allowed(addresses=clone.addresses)) else api
-
-
 def settings_for(
-    mirror_path: Path, names: Iterable[Name], api: str = "", /, *, needed: bool = False, **flags: object
+    mirror_path: Path,
+    names: Iterable[Name],
+    api: str = "",
+    asks: LocalDandiset | None = None,
+    /,
+    *,
+    needed: bool = False,
+    asks_mirrors: bool = False,
+    **flags: object,
 ) -> Settings:
     """Return the settings, and in them the archive: that of -i, of the settings, of the mirror, or of the names.
 
-    ``api`` is that of the archive from which the names' dataset comes, and counts before the names.  With ``needed``, a
-    file that does not count is an error; see :mod:`dandi_mirror.workflows.settings`.
+    ``api`` is that of the archive from which the names' dataset comes, and counts before the names; without it, that of
+    the clone in which the person is.  With ``needed``, a file that does not count is an error; see
+    :mod:`dandi_mirror.workflows.settings`.  ``asks`` is the clone whose archive the command asks; with
+    ``asks_mirrors`` it asks that of the mirror.
 
     Raises:
-        UsageError: the mirror, the names, and -i or the settings mean different archives.
+        UsageError: the mirror, the names, and -i or the settings mean different archives; or the archive of ``asks``
+            or of the mirror does not count, and nothing else names one.
     """
     from dandi_mirror.archive.instances import agreed
+    from dandi_mirror.workflows.current_clone import api_here, check_archive, clone_around
+    from dandi_mirror.workflows.mirror_clone import archive_of_clone
     from dandi_mirror.workflows.settings import settings_at
 
     settings, sources = settings_at(mirror_path, needed=needed)
     settings, names = settings.with_flags(**flags), list(names)
+    if not api and (clone := clone_around(mirror_path, names)):
+        api = api_here(clone.name, clone.folder.parent, clone.folder)
     source = "-i" if flags.get("instance") else sources["instance"]
     given = settings.instance if source != "default" else None
     own = own_archive(mirror_path)
@@ -204,6 +212,10 @@ def settings_for(
         given = given or own
     if api and given is None and _is_api_of(names, api):
         given = api
+    if asks and not api and given is None:
+        check_archive(asks)
+    if not own and not api and given is None:
+        given = archive_of_clone(mirror_path, names, asked=asks_mirrors)
     for said in dict.fromkeys(name.instance for name in names if name.instance):
         given = agreed(said, given, settings.instance)
     return settings.with_flags(instance=given)
@@ -211,11 +223,11 @@ def settings_for(
 
 def own_archive(mirror_path: Path) -> str:
     """Return the archive of a mirror, by its known name, else by its API; empty if the folder is not a mirror."""
-    from dandi_mirror.archive.instances import KNOWN
+    from dandi_mirror.archive.instances import known_name
     from dandi_mirror.mirror.state.layout import Mirror
 
     api = Mirror(mirror_path.absolute()).archive()
-    return next((name for name, url in KNOWN.items() if url == api), api)
+    return known_name(api) or api
 
 
 def check_names(mirror_path: Path, names: Iterable[Name]) -> None:
@@ -226,13 +238,11 @@ def check_names(mirror_path: Path, names: Iterable[Name]) -> None:
     Raises:
         UsageError: a name means another archive.
     """
-    from urllib.parse import urlsplit
-
-    from dandi_mirror.addresses import is_loopback
+    from dandi_mirror.addresses import is_at_loopback
     from dandi_mirror.archive.instances import api_url
 
     own = own_archive(mirror_path)
-    if own and not is_loopback(urlsplit(api_url(own)).hostname):
+    if own and not is_at_loopback(api_url(own)):
         _check_is_of(mirror_path, own, "", None, names)
 
 
@@ -256,13 +266,11 @@ def _check_is_of(mirror_path: Path, own: str, source: str, given: str | None, na
 
 def _is_at(archive: str, own: str) -> bool:
     """Whether two archives have the same API; on this machine, where ports change, any two count as the same."""
-    from urllib.parse import urlsplit
-
-    from dandi_mirror.addresses import is_loopback
+    from dandi_mirror.addresses import is_at_loopback
     from dandi_mirror.archive.instances import api_url
 
     one, other = api_url(archive), api_url(own)
-    return one == other or all(is_loopback(urlsplit(url).hostname) for url in (one, other))
+    return one == other or (is_at_loopback(one) and is_at_loopback(other))
 
 
 def _is_api_of(names: Iterable[Name], api: str) -> bool:
@@ -270,14 +278,12 @@ def _is_api_of(names: Iterable[Name], api: str) -> bool:
 
     A known name means its exact URL; an API on this machine may stand in for any archive.
     """
-    from urllib.parse import urlsplit
-
-    from dandi_mirror.addresses import is_loopback
+    from dandi_mirror.addresses import is_at_loopback
     from dandi_mirror.archive.instances import KNOWN, agreed
     from dandi_mirror.errors import UsageError
 
     names = list(names)
-    if not is_loopback(urlsplit(api).hostname) and any(KNOWN.get(name.instance or "", api) != api for name in names):
+    if not is_at_loopback(api) and any(KNOWN.get(name.instance or "", api) != api for name in names):
         return False
     try:
         for name in names:

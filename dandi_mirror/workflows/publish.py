@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from functools import partial
 
-from dandi_mirror.archive.api.client import Archive
+from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.archive.instances import check_called
 from dandi_mirror.archive.names import Name
 from dandi_mirror.config import Settings
-from dandi_mirror.mirror.format.record_reader import dandiset_record
-from dandi_mirror.mirror.history.citation import Citation
+from dandi_mirror.mirror.history.cited import cited
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.mirror.state.options import Options
+from dandi_mirror.mirror.state.options import Options, Progress
 from dandi_mirror.mirror.sync.dandiset import sync_dandiset
-from dandi_mirror.model import DandisetRow, Report
+from dandi_mirror.model import ListedDandiset, Report
 from dandi_mirror.upload.change.publishing import obstacles, publish_draft, until_validated
 from dandi_mirror.workflows import tokens
 
@@ -25,21 +24,21 @@ from dandi_mirror.workflows import tokens
 class Publication:
     """The publication of one Dandiset's draft."""
 
-    archive: Archive
+    archive: ArchiveClient
     mirror: Mirror
     settings: Settings
     dandiset: str
 
-    def check(self, wait: float) -> tuple[DandisetRow, list[str]]:
+    def check(self, wait: float, progress: Progress) -> tuple[ListedDandiset, list[str]]:
         """Wait until the archive has validated the draft; return the draft and the reasons against publishing it."""
-        row = until_validated(self.archive, self.dandiset, wait)
-        return row, list(obstacles(self.archive, row, "the Dandiset's page at the archive"))
+        entry = until_validated(self.archive, self.dandiset, wait, partial(progress, self.dandiset))
+        return entry, list(obstacles(self.archive, entry, "the Dandiset's page at the archive"))
 
-    def publish(self, row: DandisetRow, wait: float, notes: str) -> tuple[str, Report]:
+    def publish(self, entry: ListedDandiset, wait: float, notes: str, progress: Progress) -> tuple[str, Report]:
         """Publish the draft, which nobody can undo, and mirror the new version; return its name and the report."""
-        version = publish_draft(self.archive, row, wait, notes)
+        version = publish_draft(self.archive, entry, wait, notes, partial(progress, self.dandiset))
         versions = "all" if self.settings.versions == "draft" else self.settings.versions
-        options = Options(versions=versions, hosts=frozenset(self.settings.content_hosts))
+        options = replace(Options.of(self.settings), versions=versions, progress=progress)
         return version, sync_dandiset(self.archive, self.mirror, self.dandiset, options)
 
     def citation(self, version: str) -> str:
@@ -47,10 +46,7 @@ class Publication:
         dataset = self.mirror.dataset(self.dandiset)
         if not dataset.exists() or not dataset.ref(f"refs/tags/{version}"):
             return ""
-        commit, seconds = dataset.tagged(version)
-        with dataset.reader() as reader:
-            (content,) = reader.read([f"{commit}:dandiset.yaml"])
-        return Citation.of(dandiset_record(content), commit, datetime.fromtimestamp(seconds, UTC)).form("text")
+        return cited(dataset, *dataset.tagged(version)).form("text")
 
 
 @contextmanager
@@ -62,7 +58,8 @@ def publication(settings: Settings, mirror: Mirror, name: Name, dandiset: str) -
         UsageError: the mirror, or what ``name`` calls the archive, is of another archive.
     """
     with closing(tokens.session(settings, tokens.needed(settings.instance))) as session:
-        archive = Archive(session)
+        archive = ArchiveClient(session)
         check_called(name.instance, archive.instance)
-        mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
+        if not mirror.alone:
+            mirror.check_archive(str(archive.instance.dataset_id()))
         yield Publication(archive, mirror, settings, dandiset)

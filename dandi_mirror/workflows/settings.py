@@ -35,7 +35,7 @@ def settings_at(folder: Path, *, needed: bool = False) -> tuple[Settings, dict[s
     file = folder / FILE
     if not os.path.lexists(file):
         return settings_and_sources(folder, file=False)
-    if not _is_named(folder) and not _is_mirror(folder):
+    if not is_named(folder) and not _is_mirror(folder):
         why = f"{file} is not read, as this folder is not a mirror yet; if it is yours, name the folder: -d {folder}"
         if needed:
             raise UsageError(why)
@@ -46,7 +46,7 @@ def settings_at(folder: Path, *, needed: bool = False) -> tuple[Settings, dict[s
     return settings_and_sources(folder)
 
 
-def _is_named(folder: Path) -> bool:
+def is_named(folder: Path) -> bool:
     """Whether the person named this folder, with -d or by DANDI_MIRROR."""
     context = click.get_current_context(silent=True)
     if context is None or context.params.get("mirror_path") != folder:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dandi_mirror.mirror.fetch.scheduled import Follow
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.mirror.state.options import Options, Pace
-    from dandi_mirror.model import DandisetRow, Report
+    from dandi_mirror.model import ListedDandiset, Report
     from dandi_mirror.workflows.watch import Watch
 
 
@@ -104,29 +104,33 @@ def synced(
 
     ``follow`` is told how content comes; ``begins`` is called when it is known which Dandisets there are.
     """
-    from dandi_mirror.archive.api.client import Archive
+    from dandi_mirror.archive.api.client import ArchiveClient
+    from dandi_mirror.archive.bucket.listing import AT_ONCE
     from dandi_mirror.archive.instances import check_called
+    from dandi_mirror.mirror.copies.rescue import RescueRules, with_rescue
     from dandi_mirror.mirror.fetch.scheduled import ContentRules, with_content
     from dandi_mirror.mirror.sync.run import list_all, sync_many
 
     ids = selected.ids
-    content = ContentRules(settings.get, settings.get_budget_each, settings.get_budget, pace.deadline)
-    with closing(tokens.session(settings, token)) as session:
-        watch.session, archive, listed = session, Archive(session), None
+    content = ContentRules(settings.get, settings.get_budget_each, settings.get_budget, pace.deadline, bool(ids))
+    rescue = RescueRules(settings.rescue, settings.rescue_budget, pace.deadline)
+    with closing(tokens.session(settings, token, AT_ONCE)) as session:
+        watch.session, archive, listed = session, ArchiveClient(session), None
         check_called(selected.instance, archive.instance)
         if not ids:
             listed = list_all(archive, mirror, options)
-            ids = _by_rules(settings, listed.ids if selected.everything else selected.here, listed.rows)
+            ids = _by_rules(settings, listed.ids if selected.everything else selected.here, listed.entries)
             watch.left_out = frozenset(selected.here) - frozenset(ids)
         begins()
         reports = sync_many(archive, mirror, ids, options, pace, listed)
-        yield from with_content(reports, mirror, content, options, follow)
+        reports = with_content(reports, mirror, content, options, follow)
+        yield from with_rescue(reports, mirror, rescue, options)
 
 
-def _by_rules(settings: Settings, ids: list[str], rows: Mapping[str, DandisetRow | None]) -> list[str]:
+def _by_rules(settings: Settings, ids: list[str], entries: Mapping[str, ListedDandiset | None]) -> list[str]:
     from dandi_mirror.mirror.sync.filters import Rules
 
     if not settings.include and not settings.exclude:
         return ids
     rules = Rules(settings.include, settings.exclude)
-    return [name for name in ids if rules.take(name, row.draft.name if (row := rows.get(name)) else None)]
+    return [name for name in ids if rules.take(name, entry.draft.name if (entry := entries.get(name)) else None)]

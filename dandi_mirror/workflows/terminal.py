@@ -6,14 +6,17 @@ terminal (see ``cli/progress.py``), lines appear above it.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 import click
 
 from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.text import printable
+from dandi_mirror.workflows.hints import with_mirror
 
 _displays: list[Callable[[str], None]] = []
 """What prints a line above the live display, while there is one."""
@@ -27,16 +30,18 @@ class Unanswered(MirrorError):
 
 def is_interactive() -> bool:
     """Whether a person can be asked: input and errors are on a terminal."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return sys.stdin.isatty() and _is_terminal(sys.stderr)
 
 
 def say(text: str = "", *, err: bool = False) -> None:
     """Print lines for people, with every letter escaped that is invisible or moves the cursor.
 
+    Commands in them name the mirror, where the person named it; see :mod:`dandi_mirror.workflows.hints`.
+
     Raises:
         DiskError: the output cannot be written.
     """
-    write("\n".join(printable(line) for line in text.split("\n")), err=err)
+    write("\n".join(printable(line) for line in with_mirror(text).split("\n")), err=err)
 
 
 def write(text: str, *, err: bool = False) -> None:
@@ -46,7 +51,7 @@ def write(text: str, *, err: bool = False) -> None:
         DiskError: the output cannot be written, for example because the disk is full.
     """
     stream = sys.stderr if err else sys.stdout
-    if _displays and stream.isatty():
+    if _displays and _is_terminal(stream):
         _displays[-1](text)
         return
     try:
@@ -55,6 +60,14 @@ def write(text: str, *, err: bool = False) -> None:
         raise  # whoever reads has seen enough
     except OSError as error:
         raise DiskError(f"cannot write the output: {error.strerror or error}") from error
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    """Whether a stream goes to a terminal; rich before 14 puts something in the place of stderr that denies it."""
+    try:
+        return os.isatty(stream.fileno())
+    except (OSError, ValueError):
+        return False
 
 
 @contextmanager
@@ -96,8 +109,17 @@ def ask_secret(question: str, nothing: str) -> str:
     Raises:
         Unanswered: there is no answer.
     """
+    return ask(question, nothing, hidden=True)
+
+
+def ask(question: str, nothing: str, *, hidden: bool = False) -> str:
+    """Ask for a line of text; ``nothing`` says what did not happen if there is no answer.
+
+    Raises:
+        Unanswered: there is no answer.
+    """
     try:
-        answer: str = click.prompt(printable(question), hide_input=True, err=True)
+        answer: str = click.prompt(printable(question), hide_input=hidden, err=True)
     except click.Abort:
         raise Unanswered(f"interrupted; {nothing}") from None
     return answer.strip()

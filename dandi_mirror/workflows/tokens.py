@@ -11,7 +11,7 @@ from dandi_mirror.workflows import terminal
 
 if TYPE_CHECKING:
     from dandi_mirror.addresses import Allowed
-    from dandi_mirror.archive.api.client import Archive, ArchiveUser
+    from dandi_mirror.archive.api.client import ArchiveClient, ArchiveUser
     from dandi_mirror.archive.content.sources import TransferSettings
     from dandi_mirror.archive.credentials import Token
     from dandi_mirror.archive.http.session import Session
@@ -62,7 +62,7 @@ def stored(instance: str) -> Token | None:
     return token
 
 
-def asked(instance: str, said: str | None, look: Callable[[Archive], Answer]) -> Answer:
+def asked(instance: str, said: str | None, look: Callable[[ArchiveClient], Answer]) -> Answer:
     """Call ``look`` with an archive, and open the keyring only if the archive refuses something without a token.
 
     ``said`` is the archive's name as somebody typed it, which is compared with the archive's own.
@@ -82,13 +82,13 @@ def asked(instance: str, said: str | None, look: Callable[[Archive], Answer]) ->
     return _asked(instance, found, said, look)
 
 
-def _asked(instance: str, token: Token | None, said: str | None, look: Callable[[Archive], Answer]) -> Answer:
-    from dandi_mirror.archive.api.client import Archive
+def _asked(instance: str, token: Token | None, said: str | None, look: Callable[[ArchiveClient], Answer]) -> Answer:
+    from dandi_mirror.archive.api.client import ArchiveClient
     from dandi_mirror.archive.http.session import Session
     from dandi_mirror.archive.instances import api_url, check_called
 
     with closing(Session(api_url(instance), token)) as session:
-        archive = Archive(session)
+        archive = ArchiveClient(session)
         check_called(said, archive.instance)
         return look(archive)
 

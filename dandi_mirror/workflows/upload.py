@@ -9,15 +9,16 @@ from dataclasses import dataclass, field, replace
 from glob import escape
 from pathlib import Path
 
-from dandi_mirror.archive.api.client import Archive
+from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.errors import PartError, UsageError
+from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.format.tree import is_text
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.sync import draft
-from dandi_mirror.mirror.sync.dandiset import Task, repair_after_crash, sync_dandiset, sync_one
-from dandi_mirror.model import DRAFT, DandisetRow, Report
-from dandi_mirror.repo.annex import reconcile, setup
+from dandi_mirror.mirror.sync.dandiset import repair_after_crash, sync_dandiset
+from dandi_mirror.model import DRAFT, ListedDandiset, Report
+from dandi_mirror.repo.annex import reconcile
 from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.edits import read_edits
 from dandi_mirror.repo.annex.keys import annex_key
@@ -25,53 +26,23 @@ from dandi_mirror.repo.git import worktree
 from dandi_mirror.repo.git.files import FileStamp
 from dandi_mirror.repo.git.ignored import ignored
 from dandi_mirror.upload.change.execute import StepOutcome, UploadContext, carry_out
-from dandi_mirror.upload.change.local_state import read_local_state, refuse_unknown_names, with_known
-from dandi_mirror.upload.change.plan import Action, make_upload_plan
+from dandi_mirror.upload.change.local_state import RECORD, read_local_state, refuse_unknown_names, with_known
+from dandi_mirror.upload.change.plan import Action, UploadStep, make_upload_plan
 from dandi_mirror.upload.change.waiting import until_known
-from dandi_mirror.upload.kinds import Kinds, is_included, why_unasked
+from dandi_mirror.upload.change.zarr_steps import LocalZarrs
+from dandi_mirror.upload.kinds import Kinds, in_zarrs, why_unasked
 from dandi_mirror.upload.read.worker import Worker, worthwhile
 from dandi_mirror.upload.send.types import SendMeter
+from dandi_mirror.upload.zarrs.notes import ZarrNotes
+from dandi_mirror.workflows.record_edit import send_edit
 from dandi_mirror.workflows.upload_plan import Planned
+from dandi_mirror.workflows.upload_record import read_record_edit, take_back
+from dandi_mirror.workflows.upload_request import UploadRequest
+from dandi_mirror.workflows.upload_zarrs import known_zarrs, renamed_zarrs, take_back_moves, with_entries
 
 UPDATE = "dandi-mirror upload --update"
 READERS = 4
 """The most processes that read files; each takes a few hundred megabytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class UploadRequest:
-    """What somebody asked for."""
-
-    paths: tuple[str, ...] = ()
-    """Relative to the top of the work tree; empty: all."""
-    sync: bool = False
-    allow_deletes: bool = False
-    validate: bool = True
-    jobs: int = 6
-    wait: float = 600.0
-    """Seconds for the archive to compute checksums."""
-    hosts: frozenset[str] = frozenset()
-    """More hosts that may hold content, from the settings."""
-    versions: str = ""
-    """Which versions to mirror, from the settings; empty: those that the clone has."""
-    include: tuple[str, ...] = ()
-    """Patterns of files to send although DANDI does not know their kind."""
-
-    def selects(self, path: str) -> bool:
-        """Whether somebody asked for a path."""
-        return not self.paths or self.names(path)
-
-    def names(self, path: str) -> bool:
-        """Whether somebody named a path, or a folder that holds it."""
-        return any(path == name or path.startswith(f"{name}/") for name in self.paths)
-
-    def names_itself(self, path: str) -> bool:
-        """Whether somebody named exactly this path."""
-        return path in self.paths
-
-    def includes(self, path: str) -> bool:
-        """Whether a pattern includes a path, whatever its kind."""
-        return is_included(path, self.include)
 
 
 @dataclass(slots=True)
@@ -88,7 +59,7 @@ class Result:
 class Upload:
     """An upload from one work tree."""
 
-    archive: Archive
+    archive: ArchiveClient
     mirror: Mirror
     """The mirror that holds the dataset, or one that consists of the clone alone."""
     dandiset: str
@@ -135,30 +106,55 @@ class Upload:
                 f"the last sync could not update {clone.path}, because edits are in the way; move the edited "
                 f"files away, run {UPDATE}, and put them back"
             )
-        edits = read_edits(clone.dataset, base.commit)
-        row, theirs = draft.remote_draft(self.archive, self.archive.dandiset(self.dandiset), base)
+        edits = read_edits(clone.dataset, base.commit, in_zarrs)
+        entry, theirs = draft.remote_draft(self.archive, self.archive.dandiset(self.dandiset), base)
         kinds = Kinds.of({*base.assets, *theirs, *(edit.path for edit in edits if not edit.gone)})
         wanted = self.wanted
         ours = read_local_state(
-            clone, base.assets, theirs, edits, kinds, named=wanted.names_itself, included=wanted.includes
-        )
-        return self._planned(Planned(clone, base, row, with_known(theirs, ours), ours, kinds))
+            clone, base.assets, theirs, edits, kinds, named=wanted.names_itself, included=wanted.includes,
+            selected=lambda zarr: self._selects(kinds, zarr),
+        )  # fmt: skip
+        notes = ZarrNotes(self._state, self.archive.session.api_url, self.dandiset)
+        base, theirs = known_zarrs(
+            base, with_known(theirs, ours), ours, notes, wanted, renamed_zarrs(clone, base, ours)
+        )  # fmt: skip
+        planned = with_entries(self.archive, self._planned(Planned(clone, base, entry, theirs, ours, kinds)))
+        return self._with_record(planned)
+
+    def _with_record(self, planned: Planned) -> Planned:
+        """Add the change of the Dandiset's own record, or why it cannot be sent."""
+        if not planned.ours.record_edited or not self.wanted.selects(RECORD):
+            return planned
+        try:
+            edit = read_record_edit(self.archive, planned.clone, self.dandiset, planned.base.commit)
+        except PartError as error:
+            step = UploadStep(Action.REFUSED, RECORD, reason=str(error))
+            return replace(planned, plan=planned.plan.with_refused([step]))
+        return replace(planned, record=edit)
 
     def taking(self, planned: Planned) -> Planned:
         """Plan again, with what was left out."""
         paths = tuple(escape(step.path) for step in planned.plan.of(Action.LEFT))
         self.wanted = replace(self.wanted, include=self.wanted.include + paths)
-        return self._planned(planned)
+        return self._with_record(with_entries(self.archive, self._planned(planned)))
+
+    @property
+    def _state(self) -> OwnPath:
+        return self.mirror.own / "uploads"
+
+    def _selects(self, kinds: Kinds, path: str) -> bool:
+        # a Zarr is selected if anything in it is
+        return self.wanted.selects(path) or any(kinds.zarr(name) == path for name in self.wanted.paths)
 
     def _planned(self, made_of: Planned) -> Planned:
         kinds, ours = made_of.kinds, made_of.ours
 
         def selected(path: str) -> bool:
-            # a Zarr is selected if anything in it is
-            return self.wanted.selects(path) or any(kinds.zarr(name) == path for name in self.wanted.paths)
+            return self._selects(kinds, path)
 
         def unasked(path: str) -> str | None:
-            return why_unasked(path, kinds, ours.junk, self.wanted.include)
+            is_asked = path in ours.here and ours.here[path].zarr
+            return None if is_asked else why_unasked(path, kinds, ours.junk, self.wanted.include)
 
         base, theirs, sync = made_of.base.assets, made_of.theirs, self.wanted.sync
         plan = make_upload_plan(base, theirs, ours.here, selected=selected, sync=sync, unasked=unasked)
@@ -184,6 +180,11 @@ class Upload:
     def _checked_out(self) -> Clone:
         clone = self.clone
         clone.read_config()
+        if clone.unlocked_only:
+            raise UsageError(
+                f"{clone.path} is on a disk without symbolic links or file permissions; no upload works from there; "
+                "clone the mirror to another disk, and copy your new files into that clone"
+            )
         if clone.dataset.head_branch() != DRAFT or (clone.path / ".git").is_file():
             raise UsageError(f"{clone.path} has not checked {DRAFT} out; do so: git -C {clone.path} checkout {DRAFT}")
         return clone
@@ -198,38 +199,41 @@ class Upload:
         planned.plan.check_is_current(f"bring that here first: {UPDATE}")
         if not self.wanted.allow_deletes:
             planned.plan.check_deletes()
+            planned.check_entries()
 
     # --- carrying it out -------------------------------------------------------------------------------------
 
     def carry_out(self, planned: Planned) -> Iterator[StepOutcome]:
         """Carry out the plan, then bring the work tree to the state of a sync; see ``result``."""
-        placed = {step.path: (step.size, step.sha256) for step in planned.plan.of(Action.DONE)}
+        placed = {step.path: (step.size, step.digest) for step in planned.plan.of(Action.DONE) if not step.zarr}
         placed |= {path: (there.size, there.sha256) for path, there in planned.copies(self.wanted.selects)}
         read: dict[str, FileStamp] = {}
         stays = set(planned.theirs)
         planned.clone.prepare()
         self.doing("sending")
+        if planned.record and not planned.record.is_idle:
+            send_edit(self.archive, planned.record)
         with ExitStack() as stack:
             for outcome in carry_out(self._work(planned, stack), planned.plan):
                 if outcome.status == "ok":
                     stays -= {outcome.step.old or outcome.step.path}
-                if outcome.asset_id:
-                    placed[outcome.step.path] = outcome.size, outcome.sha256
+                if outcome.asset_id and not outcome.step.zarr:
+                    placed[outcome.step.path] = outcome.size, outcome.digest
                     read |= {outcome.step.path: outcome.seen} if outcome.seen else {}
                     planned.new.add(outcome.asset_id)
                 yield outcome
         self._settle(planned, placed, read, stays)
 
     def _work(self, planned: Planned, stack: ExitStack) -> UploadContext:
-        steps = [step for step in planned.plan.of(Action.ADD, Action.REPLACE, Action.RENAME) if step.sha256]
-        wanted = {step.sha256 for step in steps}
-        absent = {step.sha256 for step in steps if step.path not in planned.ours.files}
+        steps = [step for step in planned.plan.of(Action.ADD, Action.REPLACE, Action.RENAME) if step.digest]
+        wanted = {step.digest for step in steps}
+        absent = {step.digest for step in steps if step.path not in planned.ours.files}
         known = draft.metadata_of(planned.clone.dataset, planned.base, wanted, absent)
         return UploadContext(
-            self.archive.session,
+            self.archive,
             self.dandiset,
             planned.clone.path,
-            self.mirror.own / "uploads",
+            self._state,
             planned.ours.files,
             planned.theirs,
             known,
@@ -238,6 +242,8 @@ class Upload:
             self.wanted.validate,
             self.wanted.jobs,
             self.meter,
+            LocalZarrs(planned.ours.zarrs, planned.entries, self.wanted.wait),
+            self.doing,
         )
 
     def _workers(self, planned: Planned, known: Mapping[str, object], stack: ExitStack) -> Callable[[], Worker]:
@@ -245,7 +251,7 @@ class Upload:
         if given := self.worker:
             return lambda: given
         puts = planned.plan.of(Action.ADD, Action.REPLACE)
-        if all(step.sha256 in known or step.path not in planned.ours.files for step in puts):
+        if all(step.digest in known or not (step.zarr or step.path in planned.ours.files) for step in puts):
             return lambda: stack.enter_context(Worker())
         most = min(self.wanted.jobs, os.cpu_count() or 1, READERS)
         worker = stack.enter_context(Worker(worthwhile(len(puts), most)))
@@ -264,31 +270,30 @@ class Upload:
             reconcile.forget(planned.clone.dataset, stays)
             alike = [path for path, _ in planned.copies(self.wanted.selects) if path in planned.base.assets]
             reconcile.unstage(planned.clone.dataset, planned.base.commit, alike)
+            take_back_moves(planned, stays)
+            if planned.record:
+                take_back(planned.clone, planned.base.commit)
             kept = reconcile.step_back(planned.clone.dataset, DRAFT, planned.base.commit)
             self.result.kept = kept or self.result.kept
         if planned.new:
             self.doing("waiting for the archive's checksums")
             until_known(self.archive, self.dandiset, planned.new, self.wanted.wait)
         self.doing("sync")
-        self.result.report = self._sync(planned.row, meant=bool(planned.plan.of(Action.DELETE)))
+        self.result.report = self._sync(planned.entry, meant=bool(planned.plan.of(Action.DELETE)))
 
-    def _sync(self, row: DandisetRow, *, meant: bool) -> Report:
+    def _sync(self, entry: ListedDandiset, *, meant: bool) -> Report:
         """Sync the dataset; ``meant``: the person has agreed to the deletions."""
-        versions = self.wanted.versions or self._versions(row)
-        options = Options(embargoed=not row.is_open, versions=versions, allow_deletes=meant, hosts=self.wanted.hosts)
-        if self.mirror.alone:
-            # this clone uses git-annex with the person's own settings
-            setup.mark_as_set_up(self.clone.dataset)
-            return sync_one(self.archive, self.mirror, Task(self.dandiset, options))
+        versions = self.wanted.versions or self._versions(entry)
+        options = Options(embargoed=not entry.is_open, versions=versions, allow_deletes=meant, hosts=self.wanted.hosts)
         return sync_dandiset(self.archive, self.mirror, self.dandiset, options)
 
     def unfinished(self, planned: Planned) -> int:
         """Count unfinished uploads of an embargoed Dandiset: while there is one, nobody can lift the embargo."""
-        return 0 if planned.row.is_open else self.archive.active_uploads(self.dandiset)
+        return 0 if planned.entry.is_open else self.archive.active_uploads(self.dandiset)
 
-    def _versions(self, row: DandisetRow) -> str:
+    def _versions(self, entry: ListedDandiset) -> str:
         """Which versions to mirror: all, or only the draft if the clone has no published ones."""
         dataset = self.clone.dataset
         return (
-            "all" if row.published is None or any(ref.startswith("refs/tags/0.") for ref in dataset.refs()) else DRAFT
+            "all" if entry.published is None or any(ref.startswith("refs/tags/0.") for ref in dataset.refs()) else DRAFT
         )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from dandi_mirror.errors import UnsafePlan
 from dandi_mirror.mirror.sync import draft
-from dandi_mirror.model import DRAFT, DandisetRow, RemoteFile
+from dandi_mirror.model import DRAFT, ListedDandiset, RemoteFile
 from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.upload.change.local_state import LocalState
 from dandi_mirror.upload.change.plan import UploadPlan
 from dandi_mirror.upload.kinds import Kinds
+from dandi_mirror.upload.zarrs.plan import EntryChanges
+from dandi_mirror.workflows.record_edit import RecordEdit
 
 
 @dataclass(slots=True)
@@ -19,11 +22,15 @@ class Planned:
 
     clone: Clone
     base: draft.SyncedDraft
-    row: DandisetRow
+    entry: ListedDandiset
     theirs: Mapping[str, RemoteFile]
     ours: LocalState
     kinds: Kinds
     plan: UploadPlan = field(default_factory=lambda: UploadPlan((), (), 0, 0))
+    entries: Mapping[str, EntryChanges] = field(default_factory=dict)
+    """What changes within each Zarr that is added or replaced."""
+    record: RecordEdit | None = None
+    """The change of the Dandiset's own record, if it is edited here and may be sent."""
     new: set[str] = field(default_factory=set)
     """Ids of the assets that this run has created."""
 
@@ -32,17 +39,32 @@ class Planned:
         """The commit that is checked out."""
         return self.clone.dataset.ref(f"refs/heads/{DRAFT}") or ""
 
+    def check_entries(self) -> None:
+        """Refuse to delete much of a Zarr, because the folder may be incomplete.
+
+        Raises:
+            UnsafePlan: more than half of the entries of one are to be deleted.
+        """
+        for path, changes in self.entries.items():
+            if changes.is_unsafe:
+                raise UnsafePlan(
+                    f"{changes.deleted:,} of the {changes.there:,} chunks that the archive has of {path} would be "
+                    "deleted; nothing was sent; if you mean it, run this again with --allow-deletes"
+                )
+
     def copies(self, selects: Callable[[str], bool]) -> Iterator[tuple[str, RemoteFile]]:
         """Files with the same bytes as in the archive, in another form: not a link, or a link to another key."""
         for path in filter(selects, self.ours.edited):
             there = self.theirs.get(path)
-            if there and there.sha256 and there.sha256 == self.ours.here[path].sha256:
+            if there and there.sha256 and there.sha256 == self.ours.here[path].digest:
                 yield path, there
 
     def idle(self, selects: Callable[[str], bool]) -> bool:
         """Whether there is nothing to do: nothing to send, to bring here, or to set aside."""
-        if self.plan.changes or self.tip != self.base.commit or any(self.copies(selects)):
+        if self.plan.changes or self.record or self.tip != self.base.commit or any(self.copies(selects)):
             return False
-        here = {path: there.asset_id for path, there in self.base.assets.items()}
-        there = {path: there.asset_id for path, there in self.theirs.items() if there.sha256}
+        # a Zarr changes under its asset's id
+        here = {path: there.digest if there.zarr else there.asset_id for path, there in self.base.assets.items()}
+        there = {path: found.digest if found.zarr else found.asset_id for path, found in self.theirs.items()
+                 if found.digest or found.zarr}  # fmt: skip
         return here == there

@@ -16,9 +16,10 @@ from dandi_mirror import __version__
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.config import Settings
 from dandi_mirror.errors import DiskError, MirrorError, UsageError
+from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.monitor.metrics import LastSuccess, RunFacts, prometheus_text, write_metrics
 from dandi_mirror.mirror.monitor.run_log import RunLog
-from dandi_mirror.mirror.monitor.status import words
+from dandi_mirror.mirror.monitor.status import words, zarr_totals
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import Report
 from dandi_mirror.text import plain
@@ -78,6 +79,8 @@ class Watch:
     """Whether every report so far says that the request cannot be fulfilled; then nothing is written."""
     counts: Counter[str] = field(default_factory=Counter)
     content: int = 0
+    rescued: int = 0
+    not_rescued: int = 0
     seen: LastSuccess = field(default_factory=LastSuccess)
 
     def add(self, report: Report) -> None:
@@ -87,6 +90,8 @@ class Watch:
         self.counts[report.status] += 1
         self.refused = self.refused and report.exit_code == UsageError.exit_code
         self.content += report.brought_size
+        self.rescued += report.rescued
+        self.not_rescued += report.not_rescued
         self.troubled = self.troubled or report.exit_code == DiskError.exit_code
         if report.status in {"ok", "notneeded"}:
             self.seen.dandisets[report.dandiset] = time.time()
@@ -100,7 +105,7 @@ class Watch:
             # only now: a run that is refused as a whole leaves nothing
             waiting, self.waiting = self.waiting, []
             for record, news in waiting:
-                self._try(partial(self.log.add, record, news=news))
+                self._try(partial(self.log.add, record, news=news), self._folder)
 
     def end(self, error: BaseException | None) -> None:
         """Write everything; ``error`` is what ended the run early, if it did."""
@@ -112,9 +117,10 @@ class Watch:
             self.seen.success = ended
         seconds, session = round(ended - self.began, 3), self.session
         requests, received = (session.requests, session.received) if session else (0, 0)
-        run = RunFacts(ended, seconds, self.code, requests, received, self.content, self._statuses())
+        content = (self.content, self.rescued, self.not_rescued)
+        run = RunFacts(ended, seconds, self.code, requests, received, *content, self._statuses())
         if not self._is_refused(error):
-            self._try(lambda: self._leave(run, error))
+            self._try(lambda: self._leave(run, error), self.mirror.own)
         if self.troubled and self.code not in {1, 7}:
             self.code = DiskError.exit_code
 
@@ -126,9 +132,9 @@ class Watch:
 
     def _leave(self, run: RunFacts, error: BaseException | None) -> None:
         if self.mirror.own.is_folder():
-            self._try(lambda: self._remember(run, error))
+            self._try(lambda: self._remember(run, error), self._folder)
         if self.metrics:
-            self._try(lambda: self._tell(run))
+            self._try(lambda: self._tell(run), self.metrics)
 
     def _statuses(self) -> dict[str, int]:
         return {status: self.counts[status] for status in STATUSES}
@@ -153,15 +159,21 @@ class Watch:
 
     def _tell(self, run: RunFacts) -> None:
         assert self.metrics
-        text = prometheus_text(str(self.mirror.path), run, self.seen, words(self.mirror))
+        verified = self.mirror.verifications.read()
+        counted, zarrs = words(self.mirror), zarr_totals(self.mirror)
+        text = prometheus_text(str(self.mirror.path), run, self.seen, counted, verified, zarrs)
         write_metrics(self.metrics, text)
 
-    def _try(self, write: Callable[[], None]) -> None:
-        """Write something; if that fails, say so once, count it as a failure of the disk, and let the sync go on."""
+    @property
+    def _folder(self) -> OwnPath:
+        return self.mirror.own / "log"
+
+    def _try(self, write: Callable[[], None], place: object) -> None:
+        """Write something at a place; if that fails, say so once, count it as a failure of the disk, and go on."""
         try:
             write()
         except (DiskError, OSError) as error:
-            said = str(error) if isinstance(error, DiskError) else f"{error.filename}: {error.strerror}"
+            said = str(error) if isinstance(error, DiskError) else str(DiskError.of(place, error))
             if not self.troubled:
                 say(f"dandi-mirror: the log or the metrics of this run could not be written: {plain(said)}", err=True)
             self.troubled = True

@@ -19,7 +19,7 @@ from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.git.files import absolute_path
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.upload.read.worker_process import Limits
-from dandi_mirror.workflows import naming
+from dandi_mirror.workflows import current_clone, naming
 
 if TYPE_CHECKING:
     from dandi_mirror.config import Settings
@@ -98,8 +98,8 @@ def upload_place(
         if clone.folder != clones[0].folder:
             raise UsageError(f"{path} is in {clone.folder}, not in {clones[0].folder}; upload from one at a time")
     name, folder = clones[0].name, clones[0].folder
-    api = naming.api_here(name, folder.parent, folder)
-    settings = naming.settings_for(folder.parent, [name], api, instance=instance)
+    api = current_clone.api_here(name, folder.parent, folder)
+    settings = naming.settings_for(folder.parent, [name], api, clones[0], instance=instance)
     chosen = tuple((clone.name.path or "").rstrip("/") for clone in clones)
     return folder, str(name.dandiset), settings, name.instance, () if "" in chosen else chosen
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
 from dandi_mirror.addresses import origin
-from dandi_mirror.archive.api.rows import DandisetListing, dandiset_row, json_object, version_row
+from dandi_mirror.archive.api.entries import DandisetListing, json_object, listed_dandiset, listed_version
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.errors import BadAnswerError
 from dandi_mirror.model import (
     DRAFT,
-    DandisetRow,
     Instance,
-    VersionRow,
+    ListedDandiset,
+    ListedVersion,
     is_instance_name,
     is_version_id,
 )
@@ -54,7 +54,7 @@ def _mints_dois(info: dict[str, object]) -> bool:
     return isinstance(config, dict) and bool(config.get("doi_prefix"))
 
 
-class Archive:
+class ArchiveClient:
     """An archive, as its API describes it."""
 
     def __init__(self, session: Session) -> None:
@@ -73,13 +73,13 @@ class Archive:
             raise BadAnswerError(f"{self.session.api_url}/info/ does not give the archive's name")
         return Instance(str(name), self.session.api_url)
 
-    def dandiset(self, identifier: str) -> DandisetRow:
+    def dandiset(self, identifier: str) -> ListedDandiset:
         """The listing entry of one Dandiset."""
         path = f"/dandisets/{identifier}/"
-        row = dandiset_row(self.session.get(path), path)
-        if row.identifier != identifier:
-            raise BadAnswerError(f"{path} answers for {row.identifier!a}")
-        return row
+        entry = listed_dandiset(self.session.get(path), path)
+        if entry.identifier != identifier:
+            raise BadAnswerError(f"{path} answers for {entry.identifier!a}")
+        return entry
 
     def active_uploads(self, identifier: str) -> int:
         """The number of unfinished uploads to a Dandiset; the API tells only its owners."""
@@ -95,18 +95,18 @@ class Archive:
         ``embargoed``: also the embargoed Dandisets that the token's owner may read.
         """
         path = "/dandisets/"
-        return DandisetListing(self._counted(path, **({"embargoed": "true"} if embargoed else {})), path)
+        return DandisetListing(self.counted(path, **({"embargoed": "true"} if embargoed else {})), path)
 
-    def versions(self, identifier: str) -> tuple[list[VersionRow], list[str]]:
+    def versions(self, identifier: str) -> tuple[list[ListedVersion], list[str]]:
         """The published versions, oldest first by ``created``; and listed names that are not versions."""
         path = f"/dandisets/{identifier}/versions/"
-        rows: list[VersionRow] = []
+        entries: list[ListedVersion] = []
         strange: list[str] = []
         has_draft = False
-        for row in self._counted(path, order="created"):
-            name = row.get("version") if isinstance(row, dict) else None
+        for entry in self.counted(path, order="created"):
+            name = entry.get("version") if isinstance(entry, dict) else None
             if is_version_id(name):
-                rows.append(version_row(row, path))
+                entries.append(listed_version(entry, path))
             elif name == DRAFT:
                 has_draft = True
             else:
@@ -116,9 +116,9 @@ class Archive:
             raise BadAnswerError(
                 f"{path} does not list the draft, which every Dandiset has; run the command again later"
             )
-        if len({row.version for row in rows}) != len(rows):
+        if len({entry.version for entry in entries}) != len(entries):
             raise BadAnswerError(f"{path} names a version twice")
-        return sorted(rows, key=lambda row: (row.created, row.version)), strange
+        return sorted(entries, key=lambda entry: (entry.created, entry.version)), strange
 
     def version_metadata(self, identifier: str, version: str) -> dict[str, object]:
         """The record of a Dandiset at a version."""
@@ -133,22 +133,22 @@ class Archive:
         """Download a text asset of ``size`` bytes."""
         return self.session.content(url, size)
 
-    def _counted(self, path: str, **extra: str) -> Iterator[object]:
+    def counted(self, path: str, **extra: str) -> Iterator[object]:
         """The entries of a counted list, page by page."""
-        page, rows, count = 1, 0, None
+        page, listed, count = 1, 0, None
         while page <= MOST_PAGES:
             answer = json_object(self.session.get(path, page=page, page_size=PAGE, **extra), path)
             results = _results(answer, path)
             yield from results
-            rows += len(results)
+            listed += len(results)
             count = answer.get("count")
             more = check_next(self.session.api_url, path, answer.get("next"), page)
             # a list that goes on beyond its count, or with empty pages, would never end
-            if not more or not results or (type(count) is int and rows > count):
+            if not more or not results or (type(count) is int and listed > count):
                 break
             page += 1
-        if rows != count:
-            raise BadAnswerError(f"{path} counts {ascii(count)[:20]} entries and lists {rows}; run the command again")
+        if listed != count:
+            raise BadAnswerError(f"{path} counts {ascii(count)[:20]} entries and lists {listed}; run the command again")
 
 
 def check_next(api_url: str, path: str, link: object, page: int) -> bool:

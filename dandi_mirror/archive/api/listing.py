@@ -12,10 +12,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from dandi_mirror.archive.api import client
-from dandi_mirror.archive.api.client import Archive
+from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.archive.http.response import MissingRecord, ResponseTooDeep
 from dandi_mirror.errors import BadAnswerError, NotFoundError
 from dandi_mirror.model import is_asset_id
@@ -29,7 +29,7 @@ class Unstable(BadAnswerError):
 
 
 def asset_pages(
-    archive: Archive,
+    archive: ArchiveClient,
     dandiset: str,
     version: str,
     *,
@@ -53,7 +53,7 @@ def asset_pages(
     if type(count) is not int or not 0 <= count <= client.PAGE * client.MOST_PAGES:
         raise BadAnswerError(f"{path} does not say how many assets there are")
     pages = max(1, ceil(count / client.PAGE))
-    rows = 0
+    entries = 0
     ids: set[object] = set()
     with ThreadPoolExecutor(AHEAD, thread_name_prefix="pages") as pool:
         for number, answer in enumerate(_ahead(pool, ask, first, pages), start=1):
@@ -62,16 +62,16 @@ def asset_pages(
             more = client.check_next(archive.session.api_url, path, answer.get("next"), number)
             if more != (number < pages):
                 raise Unstable(f"{path}: {'more' if more else 'fewer'} pages than its count of {count} needs")
-            ids.update(_identity(row, rows + place) for place, row in enumerate(results))
-            rows += len(results)
+            ids.update(_identity(entry, entries + place) for place, entry in enumerate(results))
+            entries += len(results)
             yield results
-    if rows != count:
-        raise Unstable(f"{path}: {rows} entries instead of the {count} counted")
-    if len(ids) < rows and not repeats:
+    if entries != count:
+        raise Unstable(f"{path}: {entries} entries instead of the {count} counted")
+    if len(ids) < entries and not repeats:
         raise Unstable(f"{path}: an asset is listed twice")
 
 
-def newest_rows(archive: Archive, dandiset: str, version: str, count: int) -> list[object]:
+def newest_entries(archive: ArchiveClient, dandiset: str, version: str, count: int) -> list[object]:
     """The ``count`` assets that were modified last, with their metadata; at most a page.
 
     Empty if the page cannot be read, perhaps because of one bad record.
@@ -85,13 +85,50 @@ def newest_rows(archive: Archive, dandiset: str, version: str, count: int) -> li
     return results if isinstance(results, list) else []
 
 
+class NewestPage(NamedTuple):
+    """Some list entries of a version, in the order in which they were modified, newest first."""
+
+    entries: list[object]
+    counted: int
+    """All assets of the version, as the first page says."""
+    last: bool
+    """Whether no page follows."""
+
+
+def newest_pages(
+    archive: ArchiveClient, dandiset: str, version: str, first: int, *, metadata: bool = True
+) -> Iterator[NewestPage]:
+    """The assets that were modified last: ``first`` of them (at most a page), then as many again, and so on.
+
+    Raises:
+        BadAnswerError: a page cannot be read, perhaps because of one bad record, or is not what the API promises.
+    """
+    path, number, size, count = _path(dandiset, version), 1, min(first, client.PAGE), 0
+    wanted = {"metadata": "true"} if metadata else {}
+    while number <= client.MOST_PAGES:
+        answer = archive.session.get(path, **wanted, order="-modified", page=number, page_size=size)
+        results = answer.get("results") if isinstance(answer, dict) else None
+        if not isinstance(answer, dict) or not isinstance(results, list) or len(results) > size:
+            raise BadAnswerError(f"{path}: not a page of {size} entries")
+        if number == 1:
+            count = answer["count"] if type(answer.get("count")) is int else -1
+        more = client.check_next(archive.session.api_url, path, answer.get("next"), number)
+        if more and len(results) < size:
+            raise BadAnswerError(f"{path}: a page of {len(results)} instead of {size} entries is followed by another")
+        yield NewestPage(results, count, not more)
+        if not more:
+            return
+        # the second page of the double size begins where the second page of the size ends
+        number, size = (2, 2 * size) if number == 2 and 2 * size <= client.PAGE else (number + 1, size)
+
+
 def _path(dandiset: str, version: str) -> str:
     return f"/dandisets/{dandiset}/versions/{version}/assets/"
 
 
-def _identity(row: object, place: int) -> object:
+def _identity(entry: object, place: int) -> object:
     """The asset's id, which no other entry may have; for an entry without one, its position."""
-    asset_id = row.get("asset_id") if isinstance(row, dict) else None
+    asset_id = entry.get("asset_id") if isinstance(entry, dict) else None
     return asset_id if isinstance(asset_id, str) else place
 
 
@@ -113,7 +150,9 @@ def _ahead(
             future.cancel()
 
 
-def _page(archive: Archive, path: str, metadata: bool, where: Mapping[str, str], number: int) -> dict[str, object]:
+def _page(
+    archive: ArchiveClient, path: str, metadata: bool, where: Mapping[str, str], number: int
+) -> dict[str, object]:
     query: dict[str, str | int] = {**where, "order": "path", "page": number, "page_size": client.PAGE}
     try:
         wanted = {"metadata": "true"} if metadata else {}
@@ -129,21 +168,21 @@ def _page(archive: Archive, path: str, metadata: bool, where: Mapping[str, str],
     return answer
 
 
-def _read_singly(archive: Archive, answer: object) -> None:
+def _read_singly(archive: ArchiveClient, answer: object) -> None:
     """Add each asset's metadata to a page that came without; ``MissingRecord`` for a record that did not come.
 
     It may come next time, so the mirror concludes nothing from its absence.
     """
     results = answer.get("results") if isinstance(answer, dict) else None
-    for row in results if isinstance(results, list) else []:
-        if not isinstance(row, dict) or not is_asset_id(row.get("asset_id")):
+    for entry in results if isinstance(results, list) else []:
+        if not isinstance(entry, dict) or not is_asset_id(entry.get("asset_id")):
             continue
-        row["metadata"] = _record(archive, row)
+        entry["metadata"] = _record(archive, entry)
 
 
-def _record(archive: Archive, row: dict[str, Any]) -> object:
+def _record(archive: ArchiveClient, entry: dict[str, Any]) -> object:
     """Request the metadata of one asset; None if the archive has them in a form that cannot be read."""
-    asset_id = row["asset_id"]
+    asset_id = entry["asset_id"]
     try:
         record = archive.session.get(f"/assets/{asset_id}/")
     except ResponseTooDeep:
@@ -153,6 +192,6 @@ def _record(archive: Archive, row: dict[str, Any]) -> object:
     if not isinstance(record, dict):
         return MissingRecord()
     # a response may be about another asset, or something else; the archive's records name their asset
-    own = {"identifier": asset_id, "path": row.get("path")}
+    own = {"identifier": asset_id, "path": entry.get("path")}
     said = [record[name] == value for name, value in own.items() if name in record]
     return record if said and all(said) else MissingRecord()

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from urllib.parse import parse_qs, urlsplit
 
-from dandi_mirror.archive.api.rows import json_object
+from dandi_mirror.archive.api.entries import json_object
 from dandi_mirror.archive.http.retry import LATER
 from dandi_mirror.archive.http.retrying_client import Body, LostResponse, RequestRefused
 from dandi_mirror.archive.http.session import Session
@@ -105,14 +106,19 @@ def begin(session: Session, dandiset: str, size: int, etag: str) -> OpenUpload:
     upload_id, listed = answer.get("upload_id"), answer.get("parts")
     if not is_asset_id(upload_id) or not isinstance(listed, list):
         raise BadAnswerError(f"{path}: not an upload")
-    parts = tuple(_part(row, number, path) for number, row in enumerate(listed, start=1))
+    parts = tuple(_part(entry, number, path) for number, entry in enumerate(listed, start=1))
     if sum(part.size for part in parts) != size:
         raise BadAnswerError(f"{path}: the parts do not add up to the {size} bytes of the file")
     return OpenUpload(str(upload_id), parts, min(_until(part.url) for part in parts))
 
 
-def put_part(session: Session, part: UploadPart, body: Body) -> str:
-    """Send a part; the MD5 of the bytes that S3 received, in hexadecimal digits.
+def put_bytes(
+    session: Session, url: str, body: bytes | Body, headers: Mapping[str, str] = MappingProxyType({}),
+    put: Callable[[str, bytes, Mapping[str, str]], str] | None = None,
+) -> str:  # fmt: skip
+    """Send bytes to a presigned URL; the MD5 of those that S3 received, in hexadecimal digits.
+
+    ``put`` sends those of a small object, and returns its ETag.
 
     Raises:
         UploadClosed: a new upload is needed.
@@ -120,7 +126,10 @@ def put_part(session: Session, part: UploadPart, body: Body) -> str:
     """
     for attempt in range(1, _TRIES + 1):
         try:
-            tag = session.store("PUT", part.url, body).headers.get("etag", "")
+            if put and isinstance(body, bytes):
+                tag = put(url, body, headers)
+            else:
+                tag = session.store("PUT", url, body, headers).headers.get("etag", "")
         except (CredentialsError, NotFoundError):
             raise UploadClosed("the presigned upload URLs have expired") from None
         except RequestRefused as refused:
@@ -193,15 +202,15 @@ def _join(session: Session, upload_id: str, parts: Sequence[tuple[int, str]]) ->
 
 
 def _blob(answer: object, path: str) -> StoredBlob:
-    row = json_object(answer, path)
-    blob_id, size, etag, sha256 = row.get("blob_id"), row.get("size"), row.get("etag"), row.get("sha256")
+    entry = json_object(answer, path)
+    blob_id, size, etag, sha256 = entry.get("blob_id"), entry.get("size"), entry.get("etag"), entry.get("sha256")
     if not is_asset_id(blob_id) or type(size) is not int or not isinstance(etag, str):
         raise BadAnswerError(f"{path}: not a blob")
     return StoredBlob(str(blob_id), size, etag, str(sha256) if is_sha256(sha256) else "")
 
 
-def _part(row: object, number: int, path: str) -> UploadPart:
-    answer: Mapping[str, object] = row if isinstance(row, dict) else {}
+def _part(entry: object, number: int, path: str) -> UploadPart:
+    answer: Mapping[str, object] = entry if isinstance(entry, dict) else {}
     size, url = answer.get("size"), answer.get("upload_url")
     if answer.get("part_number") != number or type(size) is not int or size < 1 or not isinstance(url, str):
         raise BadAnswerError(f"{path}: part {number} is malformed")

@@ -1,4 +1,4 @@
-"""One persistent connection for downloads, which reads into the caller's own memory.
+"""One persistent connection for content, which reads into the caller's own memory.
 
 This module decides which addresses and which proxy to connect to, gives up hosts that almost stall, and says in plain
 words what went wrong.  :mod:`http.client` does the rest: heads, chunked bodies, tunnels, TLS (decision 0029).
@@ -54,8 +54,8 @@ class Connection:
         """The proxy through which it reaches the host."""
         return self._connection.proxy
 
-    def ask(self, target: str, headers: Mapping[str, str]) -> HTTPResponse:
-        """Send a GET request and read the head of the response.
+    def ask(self, target: str, headers: Mapping[str, str], method: str = "GET", body: bytes = b"") -> HTTPResponse:
+        """Send a request and read the head of the response.
 
         Raises:
             ConnectionFailed: no response came.
@@ -66,10 +66,12 @@ class Connection:
         if self.used and _has_input(connection.sock):
             self.close()  # the host has closed it, or sends bytes that could be taken for the next response
         try:
-            connection.putrequest("GET", connection.prefix + target, skip_accept_encoding=True)
+            connection.putrequest(method, connection.prefix + target, skip_accept_encoding=True)
             for name, value in {**_HEADERS, **connection.headers_for_proxy, **headers}.items():
                 connection.putheader(name, value)
-            connection.endheaders()
+            if method != "GET":
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body or None)
             self._answer = answer = connection.getresponse()
         except BaseException as error:
             self.close()

@@ -55,7 +55,7 @@ class MultipartFile:
         self._there = Stretches([])
         self._open: deque[tuple[int, int]] = deque([(0, 0)])  # until the partial file has been read
         self._flying = 0
-        self._digest = hasher(item.digest)
+        self._digest = hasher(item.digest, item.size)
         self._hashed = 0
         self._hashing = False
         self._mixed = False

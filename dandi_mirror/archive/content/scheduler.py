@@ -18,12 +18,11 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from queue import SimpleQueue
 
+from dandi_mirror.archive.content import JOBS
 from dandi_mirror.archive.content.multipart import LARGE, MultipartFile
 from dandi_mirror.archive.content.single import ByteCounter, DownloadOutcome, FileDownloader, Item
 from dandi_mirror.archive.content.sources import TransferSettings, TransferState, TransferStopped
 
-JOBS = 48
-"""Connections at most."""
 FEW = 2
 """Threads at the start."""
 SLOW = 0.008
@@ -161,4 +160,4 @@ class _Transfer:
             self.outcomes.put(None)
 
 
-__all__ = ["JOBS", "ByteCounter", "DownloadOutcome", "Item", "TransferSettings", "fetch"]
+__all__ = ["ByteCounter", "DownloadOutcome", "Item", "TransferSettings", "fetch"]

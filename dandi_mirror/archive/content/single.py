@@ -28,7 +28,7 @@ class Item:
     size: int
     """Bytes."""
     digest: str
-    """Hexadecimal digits: of the SHA-256, or of the MD5 if there are 32."""
+    """Hexadecimal digits: of the SHA-256, or of the MD5 if there are 32; or an ETag ``<md5>-<parts>``."""
     partial: Path
     """The partial file; its folder exists."""
     copies: tuple[Path, ...] = ()
@@ -117,7 +117,7 @@ class _Whole:
         self._descriptor = descriptor
         self._item = item
         self.position, self.stop = 0, item.size
-        self.digest = hasher(item.digest)
+        self.digest = hasher(item.digest, item.size)
 
     def resume(self) -> bool:
         """Hash the bytes that an earlier run has left; whether there were any."""
@@ -161,7 +161,7 @@ class _Whole:
 
     def begin_anew(self) -> None:
         partials.forget(self._item.partial, self._descriptor)
-        self.position, self.digest = 0, hasher(self._item.digest)
+        self.position, self.digest = 0, hasher(self._item.digest, self._item.size)
 
 
 class _First:
@@ -209,7 +209,8 @@ def is_there(urls: Sequence[str], size: int, access: TransferSettings) -> bool:
 
 def wrong_bytes(item: Item) -> PartError:
     """The error for bytes that do not match the digest."""
-    return PartError(f"the downloaded bytes do not match its {'SHA-256' if is_sha256(item.digest) else 'MD5'}")
+    what = "SHA-256" if is_sha256(item.digest) else "ETag" if "-" in item.digest else "MD5"
+    return PartError(f"the downloaded bytes do not match its {what}")
 
 
 def write(descriptor: int, piece: memoryview, position: int) -> None:

@@ -52,7 +52,7 @@ class Body(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class OutgoingRequest:
     """One request."""
 
     url: str
@@ -71,7 +71,7 @@ class Request:
 class Response:
     """A successful response."""
 
-    asked: Request
+    asked: OutgoingRequest
     status: int
     headers: Mapping[str, str]
     content: bytes
@@ -120,7 +120,7 @@ class RetryingClient:
         """Close the connections."""
         self._http.close()
 
-    def ask(self, asked: Request) -> Response:
+    def ask(self, asked: OutgoingRequest) -> Response:
         """Make a request until a response comes or the retry policy gives up; the response.
 
         Raises:
@@ -139,7 +139,7 @@ class RetryingClient:
             kind = TemporaryError if asked.again or missed.not_sent else LostResponse
             raise kind(f"{missed}; {LATER}") from None
 
-    def _once(self, asked: Request) -> Response:
+    def _once(self, asked: OutgoingRequest) -> Response:
         if why := refuse_request(asked.url, self._http.allowed):
             raise PartError(f"{asked.shown}: {why}")
         deadline = time.monotonic() + self._policy.total_timeout
@@ -163,7 +163,7 @@ class RetryingClient:
         except (requests.RequestException, HTTPError) as error:
             raise self._no_response(error, asked, whom) from None
 
-    def _no_response(self, error: Exception, asked: Request, whom: str) -> NoResponse:
+    def _no_response(self, error: Exception, asked: OutgoingRequest, whom: str) -> NoResponse:
         """Turn an error into a NoResponse; drops the error's own text, which can hold presigned URLs.
 
         Raises:
@@ -183,7 +183,7 @@ class RetryingClient:
         )
 
     @contextmanager
-    def _answer(self, asked: Request) -> Iterator[requests.Response]:
+    def _answer(self, asked: OutgoingRequest) -> Iterator[requests.Response]:
         """A response while it is read; logs the query of API requests only, which holds no secret."""
         begun, status = time.monotonic(), 0
         host = host_of(asked.url)
@@ -203,7 +203,7 @@ class RetryingClient:
             spent = (time.monotonic() - begun) * 1000
             LOG.debug("%s %s %s %.0f ms", asked.method, where, status or "no answer", spent)
 
-    def _check(self, answer: requests.Response, whom: str, asked: Request, deadline: float) -> None:
+    def _check(self, answer: requests.Response, whom: str, asked: OutgoingRequest, deadline: float) -> None:
         status, shown = answer.status_code, asked.shown
         if status == 200 or (asked.method != "GET" and status in _DONE):
             return
@@ -231,7 +231,7 @@ class RetryingClient:
             f"{whom} answers {shown} with {status}{said}", status, words, answer.headers.get("location", "")
         )
 
-    def _refusal(self, whom: str, asked: Request, status: int, said: str) -> str:
+    def _refusal(self, whom: str, asked: OutgoingRequest, status: int, said: str) -> str:
         """The message for a refused request (401, 403), with what to type."""
         if not self._api_url:
             return f"{whom} refuses {asked.shown} ({status}{said}); the link may have expired"

@@ -6,16 +6,17 @@ It follows no redirect of an API call, so that the token goes to the API's own o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import orjson
 
-from dandi_mirror.addresses import Allowed, BadRedirect, is_loopback, redirect_target
+from dandi_mirror.addresses import Allowed, BadRedirect, is_at_loopback, redirect_target
 from dandi_mirror.archive.credentials import Token
 from dandi_mirror.archive.http.pool import AT_ONCE, make_http_session
 from dandi_mirror.archive.http.retry import HOPS, MOST_FAILURES, Redirected, RetryPolicy
@@ -23,7 +24,7 @@ from dandi_mirror.archive.http.retrying_client import (
     LARGEST_ANSWER,
     Body,
     LostResponse,
-    Request,
+    OutgoingRequest,
     RequestRefused,
     Response,
     RetryingClient,
@@ -52,16 +53,17 @@ class Session:
         """
         self.api_url = api_url
         self.policy = policy or RetryPolicy()
+        self.allowed = allowed or Allowed.named(api_url)
+        """The private hosts that requests may go to."""
         self._token = token.value if isinstance(token, Token) else token
-        allowed = allowed or Allowed.named(api_url)
         key_from = token.source if isinstance(token, Token) else ""
-        self._api = RetryingClient(make_http_session(self._api_headers(), allowed), self.policy, api_url, key_from)
+        self._api = RetryingClient(make_http_session(self._api_headers(), self.allowed), self.policy, api_url, key_from)
         # nothing of the API's session is sent to the hosts of content, least of all the token
-        self._content = RetryingClient(make_http_session({}, allowed, at_once), self.policy)
+        self._content = RetryingClient(make_http_session({}, self.allowed, at_once), self.policy)
 
     def _api_headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json"}
-        if is_loopback(urlsplit(self.api_url).hostname):
+        if is_at_loopback(self.api_url):
             # on one machine, compressing takes longer than sending
             headers["Accept-Encoding"] = "identity"
         if self._token:
@@ -106,7 +108,7 @@ class Session:
             PartError: any other refusal.
         """
         url = f"{self.api_url}{path}" + (f"?{urlencode(query)}" if query else "")
-        return self._json(Request(url, path))
+        return self._json(OutgoingRequest(url, path))
 
     def send(self, method: str, path: str, body: object = None, /, *, again: bool = False) -> object:
         """Send a request that changes something; the JSON of the response, None if that is empty.
@@ -121,7 +123,9 @@ class Session:
         """
         content = b"" if body is None else orjson.dumps(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
-        asked = Request(f"{self.api_url}{path}", path, method=method, body=content, headers=headers, again=again)
+        asked = OutgoingRequest(
+            f"{self.api_url}{path}", path, method=method, body=content, headers=headers, again=again
+        )
         try:
             return self._json(asked)
         except BadAnswerError as error:
@@ -129,7 +133,7 @@ class Session:
                 raise
             raise LostResponse(str(error)) from None
 
-    def _json(self, asked: Request) -> object:
+    def _json(self, asked: OutgoingRequest) -> object:
         try:
             answer = self._api.ask(asked)
             try:
@@ -169,7 +173,9 @@ class Session:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def store(self, method: str, url: str, body: bytes | Body) -> Response:
+    def store(
+        self, method: str, url: str, body: bytes | Body, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Response:
         """Store bytes at a presigned URL, without the token; doing it twice must have the same effect as once.
 
         Raises:
@@ -181,7 +187,7 @@ class Session:
         there = _followed(self.api_url, url)
         shown = urlsplit(there).path
         try:
-            return self._content.ask(Request(there, shown, method=method, body=body))
+            return self._content.ask(OutgoingRequest(there, shown, method=method, body=body, headers=headers))
         except Redirected as moved:
             raise PartError(
                 f"{shown}: the host redirects the upload ({moved.status}), which dandi-mirror does not follow"
@@ -196,10 +202,20 @@ class Session:
         for _ in range(HOPS):
             shown = urlsplit(url).path
             try:
-                return client.ask(Request(url, shown, most)).content
+                return client.ask(OutgoingRequest(url, shown, most)).content
             except Redirected as moved:
                 url, client = _followed(url, str(moved)), self._content
         raise BadAnswerError(f"{shown}: more than {HOPS} redirects")
+
+    def head(self, url: str) -> Mapping[str, str]:
+        """The headers of what a host of content has at a URL; no content is sent, and no token.
+
+        Raises as :meth:`get` does.
+        """
+        try:
+            return self._content.ask(OutgoingRequest(url, urlsplit(url).path, method="HEAD")).headers
+        except Redirected as moved:
+            raise PartError(f"{urlsplit(url).path}: the host redirects the request ({moved.status})") from None
 
     def leads_to(self, url: str) -> str:
         """The target of a link's redirect, which is not requested; empty if the link does not redirect.
@@ -207,7 +223,7 @@ class Session:
         Raises as :meth:`get` does.
         """
         try:
-            self._content.ask(Request(url, urlsplit(url).path, _PAGE))
+            self._content.ask(OutgoingRequest(url, urlsplit(url).path, _PAGE))
         except Redirected as moved:
             with suppress(ValueError):
                 return urljoin(url, str(moved))

@@ -12,6 +12,7 @@ from dandi_mirror.errors import TemporaryError, UsageError
 from dandi_mirror.workflows.terminal import say
 
 if TYPE_CHECKING:
+    from dandi_mirror.embedded import Archive
     from dandi_mirror.embedded.bucket.outside import OutsideBucket
 
 
@@ -30,6 +31,7 @@ def command() -> None:
     "-p",
     "--port",
     type=click.IntRange(0, 65535),
+    metavar="PORT",
     default=0,
     help="Listen on this port; 0: any free port.",
     show_default=True,
@@ -60,34 +62,28 @@ def serve_command(port: int, empty: bool, token: str | None, s3: str | None) -> 
     from secrets import token_hex
     from threading import Event
 
-    from dandi_mirror.embedded import Archive, serve
+    from dandi_mirror.embedded import serve
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    bucket = _outside(s3) if s3 else None
-    if empty:
-        archive = Archive(instance_name="DANDI", s3=bucket)
-    else:
-        from dandi_mirror.demo.seed import demo_archive
-
-        archive = demo_archive(s3=bucket)
+    archive = _archive(_outside(s3) if s3 else None, empty)
     user = archive.add_user("owner@example.org", token or token_hex(20), admin=True, name="Olive Owner")
     with serve(archive, port=port) as server:
         say(server.api_url)
-        say(
-            "serving until Ctrl-C; try: "
-            + (
-                f"dandi-mirror create --name NAME -i {server.api_url} -d mirror"
-                if empty
-                else f"dandi-mirror sync 000004 -d mirror -i {server.api_url}"
-            ),
-            err=True,
-        )
+        to_try = "create --name NAME" if empty else "sync 000004"
+        say(f"serving until Ctrl-C; try: dandi-mirror {to_try} -i {server.api_url} -d mirror", err=True)
         if token is None:
             say(f"the token that lets you change it: {user.token}", err=True)
         try:
             Event().wait()
         except KeyboardInterrupt:
             say("stopped", err=True)
+
+
+def _archive(bucket: OutsideBucket | None, empty: bool) -> Archive:
+    from dandi_mirror.demo.seed import demo_archive
+    from dandi_mirror.embedded import Archive
+
+    return Archive(instance_name="DANDI", s3=bucket) if empty else demo_archive(s3=bucket)
 
 
 def _outside(url: str) -> OutsideBucket:

@@ -26,8 +26,9 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
       dandi-mirror config --init -d dandi      make dandi/dandi-mirror.toml, to edit
     """
     from dandi_mirror.cli.output import print_summary
-    from dandi_mirror.config import FILE, template
+    from dandi_mirror.config import FILE, attribute, template
     from dandi_mirror.errors import DiskError, UsageError
+    from dandi_mirror.workflows.mirror_clone import archive_of_clone
     from dandi_mirror.workflows.settings import settings_at
 
     path = mirror_path / FILE
@@ -43,10 +44,11 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
         say(f"wrote {path}")
         return
     settings, sources = settings_at(mirror_path)
-    if sources["instance"] == "default" and (own := naming.own_archive(mirror_path)):
+    own = naming.own_archive(mirror_path) or archive_of_clone(mirror_path, [], asked=False)
+    if sources["instance"] == "default" and own:
         settings, sources["instance"] = settings.with_flags(instance=own), "the archive of this mirror"
     for name, source in sources.items():
-        _show(name, getattr(settings, name.replace("-", "_")), source, output)
+        _show(name, getattr(settings, attribute(name)), source, output)
     if output == "json":
         print_summary()
 
@@ -59,8 +61,8 @@ def _show(name: str, value: object, source: str, form: str) -> None:
         return
     if isinstance(value, dict) and value:
         for key, facts in value.items():
-            say(f"sibling.{key:7} {facts['error'] or facts['url']:32} ({source})")
+            say(f"{f'sibling.{key}':18} {facts['error'] or facts['url']:32} ({source})")
         return
     value = str(value).lower() if isinstance(value, bool) else value
     shown = " ".join(value) if isinstance(value, tuple) else "" if value in (None, {}) else str(value)
-    say(f"{name:15} {shown or '-':32} ({source})")
+    say(f"{name:18} {shown or '-':32} ({source})")

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import closing
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import options, output
+from dandi_mirror.cli import options, output, progress
 from dandi_mirror.text import printable
-from dandi_mirror.workflows import naming, tokens
+from dandi_mirror.workflows import naming, terminal, tokens
 
 if TYPE_CHECKING:
+    from dandi_mirror.archive.api.client import ArchiveClient
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.model import Report
+    from dandi_mirror.workflows.new_dandiset import NewDandiset
 
 LICENSES = {"CC-BY-4.0": "spdx:CC-BY-4.0", "CC0-1.0": "spdx:CC0-1.0"}
 """The licenses that DANDI accepts."""
 
 
 @click.command("create")
-@click.option("--name", required=True, metavar="TITLE", help="The title of the Dandiset.")
+@click.option("--name", metavar="TITLE", help="The title of the Dandiset; it needs one.")
 @click.option("--description", metavar="TEXT", help="What it holds, for people who look for data.")
 @click.option(
     "--license",
@@ -36,50 +40,159 @@ LICENSES = {"CC-BY-4.0": "spdx:CC-BY-4.0", "CC0-1.0": "spdx:CC0-1.0"}
     help="An author, and a contact if there is an email address; may be repeated.  [default: you]",
 )  # fmt: skip
 @click.option("--embargo", is_flag=True, help="Let only its owners see it, until they open it.")
+@click.option("--embargo-until", "until", metavar="DATE", help="The same, and when the embargo should end: 2028-01-31.")
+@click.option("--funder", metavar="NAME", help="Who pays for it, such as 'National Institutes of Health'.")
+@click.option("--award", metavar="NUMBER", help="The number of the funder's award, such as '1 R01 CA 123456-01A1'.")
+@click.option(
+    "--set", "assignments", metavar="FIELD=VALUE", multiple=True,
+    help="Set any other field; VALUE is YAML.  May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--from", "file", metavar="FILE", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Begin with the fields of a dandiset.yaml, or with the record of a DOI or an ORCID (JSON).",
+)  # fmt: skip
+@click.option("--yes", is_flag=True, help="Register it even if you own one with the same title.")
+@options.dry_run
 @options.mirror
 @options.instance
 @options.output
 @options.log_level
 def command(
-    name: str,
+    name: str | None,
     description: str | None,
     licenses: tuple[str, ...],
     contributors: tuple[str, ...],
     embargo: bool,
+    until: str | None,
+    funder: str | None,
+    award: str | None,
+    assignments: tuple[str, ...],
+    file: Path | None,
+    yes: bool,
+    dry_run: bool,
     mirror_path: Path,
     instance: str | None,
     output: str,
 ) -> int:
     """Register a new Dandiset with the archive, and make its dataset in the mirror.
 
-    Prints its id.  You become its owner.  Before you publish it, it needs a license and a description, which you can
-    also add later on its page.
+    Prints its id.  You become its owner.  `create` checks all that you say by the archive's schema before it sends
+    anything.  Before you publish it, it needs a license and a description, which you can also add later, with `edit`
+    or on its page.  If you own one with the same title, perhaps of a run that was interrupted, `create` asks.
 
     \b
-    Example:
+    Examples:
       dandi-mirror create --name 'Units of mouse 7' --license CC-BY-4.0 -d dandi
+      dandi-mirror create --name 'Units of mouse 8' --embargo-until 2028-01-31 --funder NIH --award '1 R01 CA 123456-01'
+      dandi-mirror create --from 000123/dandiset.yaml --name 'Units of mouse 9' -n
     """
-    from dandi_mirror.archive.api.client import Archive
-    from dandi_mirror.archive.api.drafts import create_dandiset
+    from dandi_mirror.archive.api.client import ArchiveClient
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.mirror.state.options import Options
-    from dandi_mirror.mirror.sync.dandiset import sync_dandiset
+    from dandi_mirror.workflows.new_dandiset import complete, errors_of, register
 
-    metadata: dict[str, object] = {"description": description} if description else {}
-    if licenses:
-        metadata["license"] = [LICENSES[one] for one in licenses]
-    if contributors:
-        metadata["contributor"] = _people(contributors)
-    settings, mirror = naming.settings_for(mirror_path, [], instance=instance), Mirror(mirror_path.absolute())
+    said = {"name": name, "description": description, "license": [LICENSES[one] for one in licenses]}
+    record = _record(said, contributors, assignments, file)
+    new = _new(record, embargo=embargo or bool(until), until=until, funder=funder, award=award)
+    settings = naming.settings_for(mirror_path, [], asks_mirrors=True, instance=instance)
+    mirror = Mirror(mirror_path.absolute())
     with closing(tokens.session(settings, tokens.needed(settings.instance))) as session:
-        archive = Archive(session)
+        archive = ArchiveClient(session)
         # before anything is registered: the folder must be able to be a mirror
-        mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
-        row = create_dandiset(session, name, metadata, embargo=embargo)
-        wanted = Options(versions=settings.versions, embargoed=True, hosts=frozenset(settings.content_hosts))
-        report = sync_dandiset(archive, mirror, row.identifier, wanted, row)
-    _print(report, mirror, embargo, output)
+        mirror.check_archive(str(archive.instance.dataset_id()))
+        mirror.check_disk()
+        if (errors := errors_of(archive, new)) or dry_run:
+            return _end_unsent(new, errors, output)
+        if not yes:
+            _check_title(archive, new)
+        entry = register(archive, new)
+        with progress.steps(output) as (doing, _):
+            report = complete(archive, mirror, settings, new, entry, doing)
+    _print(report, mirror, new.embargo, output)
     return report.exit_code
+
+
+def _record(
+    said: Mapping[str, object], contributors: tuple[str, ...], assignments: tuple[str, ...], file: Path | None
+) -> dict[str, object]:
+    """Collect the fields of the record: of a file, then the options, then what is set."""
+    from dandi_mirror.upload.record.fields import assign, read_assignment, written
+    from dandi_mirror.upload.record.from_file import with_file
+    from dandi_mirror.upload.record.yaml_text import LONGEST
+    from dandi_mirror.workflows.named_text import named_text
+
+    wanted = [read_assignment(text) for text in assignments]
+    record = written(with_file({}, named_text(file, LONGEST), str(file))) if file else {}
+    record |= {field: value for field, value in said.items() if value}
+    if contributors:
+        record["contributor"] = _people(contributors)
+    return assign(record, wanted)
+
+
+def _new(
+    record: dict[str, object], *, embargo: bool, until: str | None, funder: str | None, award: str | None
+) -> NewDandiset:
+    """Check what no schema can.
+
+    Raises:
+        UsageError: there is no title, an award without a funder, or an end of the embargo that is no day to come.
+    """
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.workflows.new_dandiset import NewDandiset
+
+    name = record.pop("name", "")
+    if not isinstance(name, str) or not name.strip():
+        raise UsageError("a Dandiset needs a title: --name TITLE")
+    if award and not funder:
+        raise UsageError("an award needs its funder: --funder NAME")
+    if until:
+        try:
+            day = date.fromisoformat(until)
+        except ValueError:
+            raise UsageError(f"--embargo-until {until}: write a day as 2028-01-31") from None
+        if day <= datetime.now(UTC).date():
+            raise UsageError(f"--embargo-until {until}: that day is not in the future")
+        until = day.isoformat()
+    return NewDandiset(name.strip(), record, embargo, until or "", (funder or "").strip(), (award or "").strip())
+
+
+def _check_title(archive: ArchiveClient, new: NewDandiset) -> None:
+    """Ask before a second Dandiset of the same title.
+
+    Raises:
+        UsageError: there is one, and no terminal to ask at.
+        PartError: the person does not want a second one.
+    """
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.workflows.new_dandiset import namesakes
+
+    if not (there := namesakes(archive, new)):
+        return
+    first = there[0]
+    said = f"you own {', '.join(there)} with this title already"
+    if not terminal.is_interactive():
+        raise UsageError(
+            f"{said}; to mirror it: dandi-mirror sync {first}; to register another one all the same, use --yes"
+        )
+    terminal.confirm(f"{said}; register another one?", "nothing was registered")
+
+
+def _end_unsent(new: NewDandiset, errors: list[str], form: str) -> int:
+    """Print what would be registered, or why it cannot be; return the exit code."""
+    code = 3 if errors else 0
+    fields = {"name": new.name, **new.metadata} | ({"funder": new.funding} if new.funding else {})
+    if form == "json":
+        said = "the archive's schema does not allow this" if errors else ""
+        facts = {"action": "create", "status": "error" if errors else "ok", "message": said, "dry_run": True}
+        output.print_json(facts | {"errors": errors, "fields": fields, **new.query})
+        output.print_summary(code)
+        return code
+    for error in errors:
+        output.say(f"nothing was registered: {error}", err=True)
+    if not errors:
+        for field, value in {**fields, **new.query}.items():
+            output.say(printable(f"{field}: {value}"))
+        output.say("(nothing was sent: --dry-run)", err=True)
+    return code
 
 
 def _people(contributors: tuple[str, ...]) -> list[dict[str, object]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import click
 
 from dandi_mirror.cli import options, output
@@ -12,10 +14,24 @@ LIBRARIES = ("datalad", "git-annex", "orjson", "requests", "urllib3", "click", "
 
 
 NO_AUTHOR = (
-    "git does not know your name: datalad clone, dandi-mirror get (where it clones), git commit and datalad save need "
+    "git does not know your name: datalad clone, git annex, git commit and datalad save need "
     'it; type: git config --global user.name "Your Name" && git config --global user.email you@example.org'
 )
 """A sync needs no name: its commits have an author of their own."""
+
+
+class Row(NamedTuple):
+    """One line of what is printed."""
+
+    name: str
+    version: str
+    where: str = ""
+    tested: tuple[str, ...] = ()
+    """The versions with which the tests ran."""
+
+    def __str__(self) -> str:
+        tested = f"  (tested with {', '.join(self.tested)})" if self.tested else ""
+        return f"{self.name:22} {self.version:24} {self.where}{tested}".rstrip()
 
 
 @click.command("doctor")
@@ -23,6 +39,9 @@ NO_AUTHOR = (
 @options.log_level
 def command(output: str) -> int:
     """Show the versions of all programs and libraries that dandi-mirror uses here, and which are too old.
+
+    For Python, git, git-annex and DataLad it also shows with which versions the tests ran.  Others between and after
+    these should work.
 
     Exits with 1 if something is missing or too old, or if git does not know your name.  When you report a problem, add
     what `doctor` prints.
@@ -35,46 +54,48 @@ def command(output: str) -> int:
     from importlib.metadata import PackageNotFoundError, version
 
     from dandi_mirror import __version__
-    from dandi_mirror.repo.git.programs import author, installed_programs
+    from dandi_mirror.repo.git.programs import PYTHONS, author, installed_programs
 
-    rows = [("dandi-mirror", __version__, ""), ("python", platform.python_version(), platform.platform())]
+    rows = [Row("dandi-mirror", __version__), Row("python", platform.python_version(), platform.platform(), PYTHONS)]
     found = installed_programs()
-    rows += [(item.program.name, item.version or "not installed", item.path) for item in found]
+    rows += [Row(item.program.name, item.version or "not installed", item.path, item.program.tested) for item in found]
     for name in LIBRARIES:
         try:
-            rows.append((f"{name} (library)", version(name), ""))
+            rows.append(Row(f"{name} (library)", version(name)))
         except PackageNotFoundError:
-            rows.append((f"{name} (library)", "not installed", ""))
+            rows.append(Row(f"{name} (library)", "not installed"))
     rows.append(_keyring())
     complaints = [item.complaint for item in found if item.complaint]
     if all(item.path for item in found if item.program.name == "git"):
         who = author()
-        rows.append(("git's name for you", "" if who else "none", printable(who)))
+        rows.append(Row("git's name for you", "" if who else "none", printable(who)))
         complaints += [] if who else [NO_AUTHOR]
     _print(rows, complaints, output)
     return 1 if complaints else 0
 
 
-def _keyring() -> tuple[str, str, str]:
+def _keyring() -> Row:
     """Name the keyring that would be asked for an API key, without asking it."""
     from dandi_mirror.archive.credentials import backend_name
     from dandi_mirror.archive.keyrings import KeyringTrouble
 
     try:
-        return "keyring in use", "", backend_name()
+        return Row("keyring in use", "", backend_name())
     except KeyringTrouble as error:
-        return "keyring in use", "none", printable(str(error))
+        return Row("keyring in use", "none", printable(str(error)))
 
 
-def _print(rows: list[tuple[str, str, str]], complaints: list[str], form: str) -> None:
+def _print(rows: list[Row], complaints: list[str], form: str) -> None:
     if form == "json":
-        for name, version, where in rows:
-            output.print_json({"action": "doctor", "status": "ok", "name": name, "version": version, "path": where})
+        for row in rows:
+            facts = {"name": row.name, "version": row.version, "path": row.where}
+            tested = {"tested": row.tested} if row.tested else {}
+            output.print_json({"action": "doctor", "status": "ok"} | facts | tested)
         for complaint in complaints:
             output.print_json({"action": "doctor", "status": "error", "message": complaint})
         output.print_summary(1 if complaints else 0)
         return
-    for name, version, where in rows:
-        output.say(f"{name:22} {version:24} {where}".rstrip())
+    for row in rows:
+        output.say(str(row))
     for complaint in complaints:
         output.say(complaint, err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -24,7 +23,7 @@ from dandi_mirror.cli.exit import end_by_signals
     "differs; only those whose size or time differs.",
 )  # fmt: skip
 @click.option("--preserve-tree", is_flag=True, help="Put a part where it is in the Dandiset, too: ID/FOLDER/FILE.")
-@options.connections(256, 48)
+@options.connections()
 @options.dry_run
 @options.mirror
 @options.instance
@@ -47,6 +46,9 @@ def command(
     asset.  `download` copies content from the mirror if the mirror has it, and else takes it from S3 or the API.  It
     verifies the SHA-256 of every file before it puts the file in place.
 
+    Of a Zarr, `download` brings all, or what a path or a glob behind it means; behind its path, @CHECKSUM means an
+    older state, which a mirror has.  An array appears as one only when all its chunks are there.
+
     If something interrupts `download`, run it again: it keeps what is complete, and continues files that were under
     way.
 
@@ -54,12 +56,14 @@ def command(
     Examples:
       dandi-mirror download 000004@0.220126.1852/sub-P10HMH -o data     one subject of a version
       dandi-mirror download 000004 -e skip -o data                      all that is not there yet
+      dandi-mirror download 000108/sub-1/x.ome.zarr/3 -o data           one level of a Zarr
     """
     end_by_signals()
     from dandi_mirror.cli.file_results import FileResults
+    from dandi_mirror.repo.git.files import absolute_path
     from dandi_mirror.workflows.download import DownloadRun
 
     results = FileResults("download", ("downloaded", "download"), output, dry_run)
-    run = DownloadRun(Path(os.path.abspath(folder)), existing, preserve_tree, jobs, results)  # noqa: PTH100
+    run = DownloadRun(absolute_path(folder), existing, preserve_tree, jobs, results)
     run.run(names, mirror_path.absolute(), instance)
     return results.end()

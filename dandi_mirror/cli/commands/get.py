@@ -18,7 +18,7 @@ from dandi_mirror.cli.exit import end_by_signals
 )  # fmt: skip
 @click.option("--max-size", metavar="SIZE", help="Get at most this much, such as 50G.")
 @click.option("--newest", is_flag=True, help="Get the newest files first, also where --max-size chooses.")
-@options.connections(256, 48)
+@options.connections()
 @options.dry_run
 @options.mirror
 @options.instance
@@ -41,12 +41,15 @@ def command(
     ID, PATHs are inside that Dandiset.  In a mirror, an ID means the mirror's own dataset.  Elsewhere `get` first
     clones the Dandiset into a folder with its name: from the mirror that -d names, else from github.com/dandisets.
 
-    If something interrupts `get`, run it again: it keeps what is complete and goes on from there.
+    A Zarr comes if it is named, or a part of it, or if a glob means it.  An array opens when all its chunks are here.
+
+    If something interrupts `get`, run it again: it keeps what is complete and continues from there.
 
     \b
     Examples:
       dandi-mirror get sub-P10HMH                     one subject, in a clone
       dandi-mirror get 000004 sub-P10HMH -d dandi     the same, in a new clone from the mirror dandi
+      dandi-mirror get sub-1/x.ome.zarr/3             one level of a Zarr
       dandi-mirror get . --where sex:female -n        show which files it would get
     """
     end_by_signals()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,8 @@ def command(dandiset: str, commits: bool, limit: int, mirror_path: Path, form: s
     """Show what each version of a Dandiset holds, and what changed since the version before it.
 
     +3 -1 ~2 means: 3 files were added, 1 was removed, 2 got other content.  Edited files have the same content and
-    other metadata.  `dandi-mirror diff` names the files.  `log` reads all from the mirror or from a clone.
+    other metadata.  `dandi-mirror diff` names the files.  Below the table stand the release notes, where a version has
+    some.  `log` reads all from the mirror or from a clone.
 
     \b
     Examples:
@@ -49,49 +50,83 @@ def command(dandiset: str, commits: bool, limit: int, mirror_path: Path, form: s
     dataset, name, version = read_versions(dandiset, mirror_path)
     if version:
         raise UsageError(f"{dandiset}: `log` takes a whole Dandiset, not a version; write {name}")
-    found = list(_entries(dataset, commits, limit))[::-1]
-    refused = [line for state, _, changes in found if (line := words.refused_line(f"{name}@{state.name}", changes))]
+    found = list(_steps(dataset, name, commits, limit))[::-1]
+    lines = (words.refused_line(f"{name}@{state.name}", changes, mirror_path) for state, _, changes, _ in found)
+    refused = [line for line in lines if line]
     code = PartError.exit_code if refused else 0
     if form == "json":
-        for state, before, changes in found:
-            place = {"path": str(dataset.path), "type": "dataset", "refds": str(mirror_path.absolute())}
-            facts: dict[str, Any] = {"dandiset": name, "version": state.name, "commit": state.commit}
-            facts |= {"date": words.day(state.seconds), "since": before.name if before else ""}
-            record = {
-                "action": "log",
-                **place,
-                "status": "ok",
-                "message": words.short(changes) if before else "the first",
-            }
-            output.print_json(record | facts | words.summary(changes))
+        place = {"path": str(dataset.path), "type": "dataset", "refds": str(mirror_path.absolute())}
+        for step in found:
+            output.print_json({"action": "log", **place, "status": "ok", **_facts(name, *step)})
         output.print_summary(code)
         return code
-    rows = [["version", "date", "subjects", "sessions", "files", "size", "change"]]
-    for state, before, changes in found:
-        what = words.short(changes) if before else "the first"
-        rows.append([state.name, words.day(state.seconds), *words.totals(changes.after), printable(what)])
+    rows = [
+        ["version", "date", "subjects", "sessions", "files", "size", "change"],
+        *(_row(*step[:3]) for step in found),
+    ]
     for line in words.markdown_table(rows) if form == "markdown" else words.table(rows):
+        output.say(line)
+    for line in _notes(((state.name, notes) for state, _, _, notes in found if notes), form):
         output.say(line)
     for line in refused:
         output.say(line, err=True)
     return code
 
 
-def _entries(dataset: Dataset, commits: bool, limit: int) -> Iterator[tuple[Revision, Revision | None, Changes]]:
-    """Give the newest states, the oldest of them first, each with the one before it and what changed."""
+def _notes(notes: Iterable[tuple[str, str]], form: str) -> Iterator[str]:
+    """Give the lines below the table: the release notes of each version that has some."""
+    from dandi_mirror.cli.change_output import escaped
+
+    for number, (version, text) in enumerate(notes):
+        if not number:
+            yield from ["", "### Release notes", ""] if form == "markdown" else ["", "release notes"]
+        words = printable(" ".join(text.split()))
+        yield f"- {version}: {escaped(words)}" if form == "markdown" else f"  {version}  {words}"
+
+
+def _facts(dandiset: str, state: Revision, before: Revision | None, changes: Changes, notes: str) -> dict[str, Any]:
+    """What ``-f json`` tells about a state."""
+    from dandi_mirror.cli import change_output as words
+
+    facts = {"dandiset": dandiset, "version": state.name, "commit": state.commit}
+    dates = {"date": words.day(state.seconds), "since": before.name if before else ""}
+    said = {"message": _change(before, changes), "release_notes": notes}
+    return {**said, **facts, **dates, **words.summary(changes)}
+
+
+def _row(state: Revision, before: Revision | None, changes: Changes) -> list[str]:
+    """The row of a state in the table."""
+    from dandi_mirror.cli import change_output as words
+
+    return [state.name, words.day(state.seconds), *words.totals(changes.after), printable(_change(before, changes))]
+
+
+def _change(before: Revision | None, changes: Changes) -> str:
+    from dandi_mirror.cli import change_output as words
+
+    return words.short(changes) if before else "the first"
+
+
+def _steps(
+    dataset: Dataset, dandiset: str, commits: bool, limit: int
+) -> Iterator[tuple[Revision, Revision | None, Changes, str]]:
+    """Give the newest states, the oldest first, each with the one before it, what changed, and its release notes."""
     from dandi_mirror.mirror.history.diff import Changes
     from dandi_mirror.mirror.history.diff_reader import NOTHING, Comparer
     from dandi_mirror.mirror.locate.versions import states
+    from dandi_mirror.mirror.state.layout import mirror_of
+    from dandi_mirror.model import is_version_id
 
     there = states(dataset, limit + 1 if commits else 1)
-    with Comparer(dataset) as comparer:
+    with Comparer(dataset, mirror_of(dataset.path, dandiset).part_totals) as comparer:
         before = there[-limit - 1] if len(there) > limit else None
-        held = comparer.read(before) if before else NOTHING
+        files = comparer.read(before) if before else NOTHING
         for state in there[-limit:]:
             if before is None:
-                held = comparer.read(state)
-                changes = Changes(after=held.totals)
+                files = comparer.read(state)
+                changes = Changes(after=files.totals)
             else:
-                changes, held = comparer.changes(held, state)
-            yield state, before, changes
+                changes, files = comparer.changes(files, state)
+            notes = files.record.get("releaseNotes") if is_version_id(state.name) else ""
+            yield state, before, changes, notes if isinstance(notes, str) else ""
             before = state

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dandi_mirror.cli import options, output
-from dandi_mirror.workflows import naming
+from dandi_mirror.workflows import current_clone, naming
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.api.client import ArchiveUser
@@ -35,7 +35,7 @@ def command(check: bool, mirror_path: Path, instance: str | None, output: str) -
     """
     from dandi_mirror.workflows import terminal, tokens
 
-    archive = instance or naming.settings_for(mirror_path, []).instance
+    archive = instance or naming.settings_for(mirror_path, [], "", current_clone.clone_around(mirror_path)).instance
     token, trouble = tokens.find(archive, ask_password=terminal.is_interactive()) if check else (None, "")
     if check and not token:
         raise tokens.nothing(archive, trouble)

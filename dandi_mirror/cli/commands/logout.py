@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dandi_mirror.cli import options, output
-from dandi_mirror.workflows import naming
+from dandi_mirror.workflows import current_clone, naming
 
 
 @click.command("logout")
@@ -30,7 +30,7 @@ def command(mirror_path: Path, instance: str | None, output: str) -> None:
     from dandi_mirror.errors import CredentialsError
     from dandi_mirror.workflows import terminal, tokens
 
-    archive = instance or naming.settings_for(mirror_path, []).instance
+    archive = instance or naming.settings_for(mirror_path, [], "", current_clone.clone_around(mirror_path)).instance
     name, variable = instance_name(archive), token_variable(archive)
     try:
         found = credentials.forget(archive, terminal=terminal.is_interactive(), tell=tokens.complain)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dandi_mirror.cli import options, output
+from dandi_mirror.cli import options, output, progress
 from dandi_mirror.cli.exit import end_by_signals
-from dandi_mirror.text import human_size, printable
-from dandi_mirror.workflows import naming, terminal
+from dandi_mirror.cli.output import draft_line
+from dandi_mirror.text import printable
+from dandi_mirror.workflows import current_clone, naming, terminal
 
 if TYPE_CHECKING:
-    from dandi_mirror.model import DandisetRow, Report
+    from dandi_mirror.model import ListedDandiset, Report
     from dandi_mirror.workflows.publish import Publication
 
 
@@ -21,13 +22,12 @@ def _notes(context: click.Context, parameter: click.Parameter, value: str) -> st
     """Read release notes, typed or from a file, and refuse what the archive would refuse as too long."""
     from dandi_mirror.errors import UsageError
     from dandi_mirror.upload.change.publishing import LONGEST_NOTES
+    from dandi_mirror.workflows.named_text import named_text
 
-    text = value
-    if value.startswith("@"):
-        try:
-            text = Path(value[1:]).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise UsageError(f"--notes: {value[1:]}: {getattr(error, 'strerror', None) or error}") from error
+    try:
+        text = named_text(Path(value[1:]), 2 * LONGEST_NOTES) if value.startswith("@") else value
+    except UsageError as error:
+        raise UsageError(f"--notes: {error}") from error
     if len(text := text.strip()) > LONGEST_NOTES:
         raise UsageError(f"--notes: the text has {len(text):,} letters; the archive takes at most {LONGEST_NOTES:,}")
     return text
@@ -67,26 +67,30 @@ def command(
     """
     end_by_signals(f"to see whether the archive has published it: dandi-mirror status {dandiset}")
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.mirror.state.layout import Mirror
+    from dandi_mirror.mirror.state.layout import Mirror, mirror_of
     from dandi_mirror.workflows.publish import publication
 
     name = naming.read_name(dandiset)
     (identifier,) = naming.dandisets([name])
-    if not yes and not dry_run and not terminal.is_interactive():
-        raise UsageError(
-            f"nobody can undo a publication, and without a terminal nobody can confirm it; type: publish {identifier} "
-            "--yes"
-        )
-    settings, mirror = naming.settings_for(mirror_path, [name], instance=instance), Mirror(mirror_path.absolute())
+    clone = current_clone.clone_around(mirror_path, [name])
+    settings = naming.settings_for(mirror_path, [name], "", clone, asks_mirrors=not clone, instance=instance)
+    mirror = mirror_of(clone.folder, identifier) if clone else Mirror(mirror_path.absolute())
     with publication(settings, mirror, name, identifier) as draft:
-        row, reasons = draft.check(wait)
+        with progress.steps(output) as (doing, _):
+            entry, reasons = draft.check(wait, doing)
         _print_reasons(identifier, reasons, output)
         if reasons or dry_run:
-            return _end_unpublished(identifier, None if reasons else row, output)
+            return _end_unpublished(identifier, None if reasons else entry, output)
+        if not yes and not terminal.is_interactive():
+            raise UsageError(
+                "nobody can undo a publication, and without a terminal nobody can confirm it; type: dandi-mirror "
+                f"publish {identifier} --yes"
+            )
         if not yes:
-            question = f"publish {identifier} ({_what(row)})? Nobody can undo it"
+            question = f"publish {identifier} ({draft_line(entry)})? Nobody can undo it"
             terminal.confirm(question, f"{identifier} was not published")
-        version, report = draft.publish(row, wait, notes)
+        with progress.steps(output) as (doing, _):
+            version, report = draft.publish(entry, wait, notes, doing)
     return _print(draft, version, report, output)
 
 
@@ -98,20 +102,16 @@ def _print_reasons(identifier: str, reasons: list[str], form: str) -> None:
             output.say(f"{identifier} cannot be published: {printable(reason)}", err=True)
 
 
-def _end_unpublished(identifier: str, row: DandisetRow | None, form: str) -> int:
-    """End a run that publishes nothing; ``row`` is given if the Dandiset could be published."""
-    code = 0 if row else 3
+def _end_unpublished(identifier: str, entry: ListedDandiset | None, form: str) -> int:
+    """End a run that publishes nothing; ``entry`` is given if the Dandiset could be published."""
+    code = 0 if entry else 3
     if form == "json":
-        if row:
+        if entry:
             output.print_json({"action": "publish", "status": "ok", "dandiset": identifier, "dry_run": True})
         output.print_summary(code)
-    elif row:
-        output.say(f"{identifier} could be published now: {_what(row)}", err=True)
+    elif entry:
+        output.say(f"{identifier} could be published now: {draft_line(entry)}", err=True)
     return code
-
-
-def _what(row: DandisetRow) -> str:
-    return f"{printable(row.draft.name)}: {row.draft.asset_count:,} files, {human_size(row.draft.size)}"
 
 
 def _print(draft: Publication, version: str, report: Report, form: str) -> int:

@@ -67,7 +67,7 @@ def command(
     from dandi_mirror.mirror.state.layout import Mirror
 
     named, mirror = naming.read_names(dandisets), Mirror(mirror_path.absolute())
-    settings = naming.settings_for(mirror_path, named, needed=True, instance=instance)
+    settings = naming.settings_for(mirror_path, named, needed=True, asks_mirrors=True, instance=instance)
     wanted = naming.dandisets(named)
     chosen = _siblings(settings, names, mirror_path)
     ids = _chosen(mirror, wanted, everything)
@@ -78,15 +78,18 @@ def command(
 
 
 def _siblings(settings: Settings, names: tuple[str, ...], path: Path) -> list[Sibling]:
-    from dandi_mirror.config import FILE
+    from dandi_mirror.config import FILE, MIRROR
     from dandi_mirror.errors import UsageError
 
+    others = {name for name, sibling in settings.sibling.items() if sibling.type == MIRROR}
+    if wrong := [name for name in names if name in others]:
+        raise UsageError(f"{path / FILE}: {wrong[0]} is another mirror, and nothing is pushed there; see: fetch")
     if unknown := [name for name in names if name not in settings.sibling]:
         known = f"it has: {', '.join(settings.sibling)}" if settings.sibling else "it has none"
         raise UsageError(f"{path / FILE} has no sibling {unknown[0]!r}; {known}")
-    if not settings.sibling:
-        raise UsageError(f"{path / FILE} has no sibling; add a [sibling.NAME] with a url")
-    chosen = [settings.sibling[name] for name in dict.fromkeys(names or settings.sibling)]
+    if not set(settings.sibling) - others:
+        raise UsageError(f"{path / FILE} has no sibling to push to; add a [sibling.NAME] with a url")
+    chosen = [settings.sibling[name] for name in dict.fromkeys(names or settings.sibling) if name not in others]
     for sibling in chosen:
         if sibling.error:
             raise UsageError(sibling.error)
@@ -118,7 +121,7 @@ def _asking(instance: str, said: str | None, mirror: Mirror) -> Iterator[Ask]:
     from functools import cache
     from threading import Lock
 
-    from dandi_mirror.archive.api.client import Archive
+    from dandi_mirror.archive.api.client import ArchiveClient
     from dandi_mirror.archive.http.session import Session
     from dandi_mirror.archive.instances import api_url, check_called
 
@@ -126,11 +129,11 @@ def _asking(instance: str, said: str | None, mirror: Mirror) -> Iterator[Ask]:
     with ExitStack() as stack:
 
         @cache
-        def connected() -> Archive:
-            archive = Archive(stack.enter_context(closing(Session(api_url(instance), tokens.given(instance)))))
+        def connected() -> ArchiveClient:
+            archive = ArchiveClient(stack.enter_context(closing(Session(api_url(instance), tokens.given(instance)))))
             check_called(said, archive.instance)
             # another archive's Dandiset with the same number may be open
-            mirror.superdataset.check_is_ours(str(archive.instance.dataset_id()))
+            mirror.check_archive(str(archive.instance.dataset_id()))
             return archive
 
         def ask(dandiset: str):  # type: ignore[no-untyped-def]

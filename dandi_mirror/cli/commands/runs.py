@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from dandi_mirror.mirror.monitor.run_log import Facts, PastRun
 
 
+_ROOM = 60
+"""Letters of a message in the table."""
+
+
 @click.command("runs")
 @click.argument("run", metavar="[RUN]", required=False)
 @options.mirror
@@ -77,7 +81,12 @@ def _changed(run: PastRun) -> str:
     """Name the first Dandisets that changed, or say why the run as a whole failed."""
     names = [str(record["dandiset"]) for record in run.records if record.get("status") == "ok"]
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return " ".join(names[:5]) + more or printable((run.end or {}).get("message", ""))
+    return " ".join(names[:5]) + more or _short(printable((run.end or {}).get("message", "")))
+
+
+def _short(message: str) -> str:
+    """Cut a message to what a line of the table has room for; `runs NAME` shows all of it."""
+    return message if len(message) <= _ROOM else f"{message[: _ROOM - 1].rstrip()}…"
 
 
 def _facts(run: PastRun) -> Facts:

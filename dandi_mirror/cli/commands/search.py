@@ -42,7 +42,7 @@ _LIMIT, _FILES = 10, 5
 @options.output
 @options.log_level
 def command(query: tuple[str, ...], old: bool, limit: int, files: int, mirror_path: Path, output: str) -> int:
-    """Find Dandisets and files in the mirror, each with the command that gets it; the archive is not asked.
+    """Find Dandisets and files in the mirror, each with the command that gets it; it asks no archive.
 
     Every word must be in the path or the metadata of a file, or in the record of its Dandiset.  A word also finds
     longer words that begin with it; '"spike sorting"' keeps words together.  Without QUERY, `search` only brings its
@@ -50,7 +50,7 @@ def command(query: tuple[str, ...], old: bool, limit: int, files: int, mirror_pa
 
     \b
     species: sex: age: subject: session: approach: technique: variable: path:     of the file
-    file_type:nwb|image|text|video or the beginning of a MIME type                of the file
+    file_type:nwb|image|text|video|zarr or the beginning of a MIME type                of the file
     dandiset: name: keyword: contributor: description:                            of its Dandiset
     created_after: created_before: modified_… published_…, such as 2024-01-31     of its Dandiset
 
@@ -85,21 +85,21 @@ def index(mirror_path: Path) -> Iterator[sqlite3.Connection]:
         UsageError: the mirror holds no Dandiset.
         DiskError: there is no index, and it cannot be made.
     """
-    from dandi_mirror.errors import UsageError
-    from dandi_mirror.mirror.search.index import opened, path_of, update_index
+    from dandi_mirror.mirror.search.index import opened, path_of
     from dandi_mirror.mirror.state.layout import Mirror
+    from dandi_mirror.workflows.current_clone import no_dandiset
+    from dandi_mirror.workflows.search_index import refreshed
 
     mirror = Mirror(mirror_path.absolute())
     if not mirror.dandisets():
-        raise UsageError(f"{mirror_path} holds no Dandiset; make one: dandi-mirror sync 000004 -d {mirror_path}")
+        raise no_dandiset(mirror_path, "to find files here: git annex find --metadata subject=NAME; dandi-mirror ls .")
     if progress.is_shown("text"):
         with progress.live() as shown:
-            fresh = update_index(mirror, shown.doing)
+            lacking = refreshed(mirror, shown.doing)
     else:
-        fresh = update_index(mirror, lambda dandiset, doing: None)
-    if fresh.stale:
-        names = ", ".join(fresh.stale[:3]) + (f" and {len(fresh.stale) - 3} more" if len(fresh.stale) > 3 else "")
-        output.say(f"the search index lacks the newest changes of {names}: {printable(fresh.why)}", err=True)
+        lacking = refreshed(mirror, lambda dandiset, doing: None)
+    if lacking:
+        output.say(printable(lacking), err=True)
     with opened(path_of(mirror)) as database:
         yield database
 
@@ -116,7 +116,7 @@ def _print(answer: SearchResult, mirror_path: Path) -> None:
         output.say(f"{found.dandiset}  {printable(found.name)}  ({size})")
         for hit in found.hits:
             line = get_command(found.dandiset, hit.version, printable(hit.path), mirror_path)
-            output.say(f"  {line}  # {human_size(hit.size)}")
+            output.say(f"  {line}  # {human_size(hit.size)}{', Zarr' if hit.zarr else ''}")
         if not found.files:
             output.say(f"  {get_command(found.dandiset, found.version, '', mirror_path)}")
         elif found.files > len(found.hits):

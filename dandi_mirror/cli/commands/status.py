@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from dandi_mirror.cli import options, output
-from dandi_mirror.text import human_size, printable
-from dandi_mirror.workflows import naming, tokens
+from dandi_mirror.text import counted, human_size, printable
+from dandi_mirror.workflows import current_clone, naming, tokens
 
 if TYPE_CHECKING:
-    from dandi_mirror.archive.api.client import Archive
+    from dandi_mirror.archive.api.client import ArchiveClient
     from dandi_mirror.archive.names import Name
     from dandi_mirror.config import Settings
     from dandi_mirror.mirror.monitor.status import Status
@@ -60,16 +60,17 @@ def command(
     """
     from dandi_mirror.cli.output import print_summary
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.mirror.monitor.status import Word
+    from dandi_mirror.mirror.monitor.words import Word
     from dandi_mirror.mirror.state.layout import Mirror
 
     if everything and (dandisets or offline):
         raise UsageError("--all asks the archive for all Dandisets; leave out ids and --offline")
     mirror, names = Mirror(mirror_path.absolute()), naming.read_names(dandisets, offline=offline)
-    settings = naming.settings_for(mirror_path, names, instance=instance)
+    asks = current_clone.clone_around(mirror_path, names) if names and not offline else None
+    settings = naming.settings_for(mirror_path, names, "", asks, asks_mirrors=not offline, instance=instance)
     ids = naming.dandisets(names) or mirror.dandisets()
     if not ids and not everything:
-        raise UsageError(f"{mirror_path} holds no Dandiset; make one: dandi-mirror sync 000004 -d {mirror_path}")
+        raise current_clone.no_dandiset(mirror_path, "what an upload from here would change: dandi-mirror upload -n")
     found = _look_at_all(mirror, settings) if everything else _look(mirror, ids, settings, names, offline)
     if everything and output == "text":
         _table(found)
@@ -90,8 +91,12 @@ def _look(mirror: Mirror, ids: list[str], settings: Settings, names: list[Name],
     if offline:
         return [status_of(mirror, dandiset, None) for dandiset in ids]
     with _archive(settings, naming.said(names)) as archive:
-        rows = {} if names else archive.dandisets(embargoed=_with_token(archive, settings))
-        return [status_of(mirror, dandiset, lambda name: rows.get(name) or archive.dandiset(name)) for dandiset in ids]
+        listed = {} if names else archive.dandisets(embargoed=_with_token(archive, settings))
+        changed = _changed_zarrs(mirror, archive, ids)
+        return [
+            status_of(mirror, dandiset, lambda name: listed.get(name) or archive.dandiset(name), changed)
+            for dandiset in ids
+        ]
 
 
 def _look_at_all(mirror: Mirror, settings: Settings) -> list[Status]:
@@ -100,24 +105,33 @@ def _look_at_all(mirror: Mirror, settings: Settings) -> list[Status]:
 
     with _archive(settings) as archive:
         rules = Rules(settings.include, settings.exclude)
-        rows = archive.dandisets(embargoed=_with_token(archive, settings))
-        return list(status_of_all(mirror, rows, archive.dandiset, rules))
+        listed = archive.dandisets(embargoed=_with_token(archive, settings))
+        changed = _changed_zarrs(mirror, archive, mirror.dandisets())
+        return list(status_of_all(mirror, listed, archive.dandiset, rules, changed))
 
 
-def _with_token(archive: Archive, settings: Settings) -> bool:
+def _changed_zarrs(mirror: Mirror, archive: ArchiveClient, ids: list[str]) -> set[str]:
+    """Find the Dandisets whose Zarrs have changed in place, which no list entry shows."""
+    from dandi_mirror.mirror.sync.zarr_changes import changed_zarrs
+
+    memory = mirror.index.read().dandisets
+    return changed_zarrs(archive, {name: memory[name].zarrs for name in ids if name in memory and memory[name].zarrs})
+
+
+def _with_token(archive: ArchiveClient, settings: Settings) -> bool:
     """Whether to ask for embargoed Dandisets, which the archive refuses without a token."""
     return settings.embargoed and archive.session.has_token
 
 
 @contextmanager
-def _archive(settings: Settings, said: str | None = None) -> Iterator[Archive]:
+def _archive(settings: Settings, said: str | None = None) -> Iterator[ArchiveClient]:
     """Connect to the archive; ``said`` is what the names that somebody typed call it."""
-    from dandi_mirror.archive.api.client import Archive
+    from dandi_mirror.archive.api.client import ArchiveClient
     from dandi_mirror.archive.instances import check_called
 
     token = tokens.stored(settings.instance) if settings.embargoed else tokens.given(settings.instance)
     with closing(tokens.session(settings, token)) as session:
-        archive = Archive(session)
+        archive = ArchiveClient(session)
         check_called(said, archive.instance)
         yield archive
 
@@ -139,8 +153,14 @@ def _table(found: list[Status]) -> None:
         output.write(line.replace(status.word, _coloured(status), 1))
 
 
+def _zarr_counts(status: Status) -> str:
+    plural = "y" if status.zarr_entries == 1 else "ies"
+    return f"{status.zarr_entries:,} entr{plural} of {human_size(status.zarr_size)}"
+
+
 def _print(status: object, path: Path, form: str) -> None:
-    from dandi_mirror.mirror.monitor.status import Status, Word
+    from dandi_mirror.mirror.monitor.status import Status
+    from dandi_mirror.mirror.monitor.words import Word
 
     assert isinstance(status, Status)
     if form == "json":
@@ -150,10 +170,19 @@ def _print(status: object, path: Path, form: str) -> None:
         output.print_json(where | {"status": state, "message": str(status.word)} | facts)
         return
     details = [f"{status.versions} version{'' if status.versions == 1 else 's'}"]
+    details += [f"{status.zarrs:,} Zarr{'' if status.zarrs == 1 else 's'}"] if status.zarrs else []
+    details += [_zarr_counts(status)] if status.zarr_entries else []
+    details += [f"{status.pending_zarrs:,} of them pending"] if status.pending_zarrs else []
+    details += [f"{status.unversioned:,} of them without the bucket's versions"] if status.unversioned else []
     details += [f"{status.edits} local edit{'' if status.edits == 1 else 's'}"] if status.edits else []
     line = f"{status.dandiset}  {_coloured(status)}"
     output.write(line if status.word is Word.MISSING else f"{line}  {', '.join(details)}")
     if status.failure:
-        output.say(f"  {printable(status.failure)}")
+        when = f"the last sync, at {status.failed}, said: " if status.failed else ""
+        output.say(f"  {when}{printable(status.failure)}")
+    if status.leaving:
+        what = f"{counted(status.leaving, 'file')}, {human_size(status.leaving_size)}"
+        keep = "to keep them: dandi-mirror sync, with rescue = true in dandi-mirror.toml"
+        output.say(f"  leaving the archive: {what}, the first about {status.leaving_day}; {keep}")
     for finding in output.finding_lines(status.findings):
         output.say(finding)

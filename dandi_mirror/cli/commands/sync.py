@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,7 @@ from dandi_mirror.workflows import naming, tokens
 from dandi_mirror.workflows.reports import report_record
 
 if TYPE_CHECKING:
-    from dandi_mirror.mirror.fetch.scheduled import Follow
-    from dandi_mirror.mirror.state.options import Options, Progress
+    from dandi_mirror.mirror.state.options import Options
     from dandi_mirror.model import Report
     from dandi_mirror.workflows.watch import Watch
 
@@ -90,7 +89,7 @@ def command(
 
     deadline = _deadline(time_limit)
     names, mirror = naming.read_names(dandisets), Mirror(mirror_path.absolute())
-    settings = naming.settings_for(mirror_path, names, needed=True, **flags)
+    settings = naming.settings_for(mirror_path, names, needed=True, asks_mirrors=True, **flags)
     mirror.superdataset.check_folder()
     selected = select(settings, mirror, names, everything, flags)
     check(selected, settings, accepted, scheduler)
@@ -98,17 +97,11 @@ def command(
     with watched(mirror, settings, selected.words | {"mode": mode}, dry_run) as watch:
         # before the progress: a person may be asked for it
         token = tokens.needed(settings.instance) if settings.embargoed else tokens.given(settings.instance)
-        with _progress(output) as (told, follow):
-            wanted = Options(
-                versions=settings.versions,
-                mode=mode,
-                dry_run=dry_run,
-                allow_deletes=allow_deletes,
-                embargoed=settings.embargoed,
-                hosts=frozenset(settings.content_hosts),
-                accepted=frozenset(accepted),
-                progress=told,
-            )
+        with progress.steps(output) as (told, follow):
+            wanted = replace(
+                Options.of(settings), mode=mode, dry_run=dry_run, allow_deletes=allow_deletes,
+                accepted=frozenset(accepted), progress=told,
+            )  # fmt: skip
             reports = synced(settings, mirror, selected, wanted, pace, watch, token, follow, _no_alarm)
             watch.code = _print(reports, mirror.path, wanted, output, watch)
     return watch.code
@@ -157,21 +150,3 @@ def _print(reports: Iterable[Report], path: Path, wanted: Options, form: str, wa
     if form == "json":
         output.print_summary(code, **counts)
     return code
-
-
-@contextmanager
-def _progress(form: str) -> Iterator[tuple[Progress, Follow]]:
-    """Log each step if the log level asks for that; else show a live display on a terminal, and nothing elsewhere."""
-    from logging import INFO
-
-    from dandi_mirror.cli.logging_setup import LOG
-    from dandi_mirror.mirror.state.options import silent
-
-    if LOG.isEnabledFor(INFO):
-        yield lambda dandiset, doing: LOG.info("%s  %s", dandiset, doing), lambda step: None
-    elif not progress.is_shown(form):
-        yield silent, lambda step: None
-    else:
-        with progress.live() as shown:
-            shown.doing("starting")
-            yield shown.doing, shown.content

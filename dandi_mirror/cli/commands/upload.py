@@ -71,10 +71,11 @@ def command(
     end_by_signals()
     if update and dry_run:
         raise click.UsageError("--update writes, and --dry-run does not; leave one of them out")
-    from dandi_mirror.archive.api.client import Archive
+    from dandi_mirror.archive.api.client import ArchiveClient
     from dandi_mirror.archive.instances import check_called
     from dandi_mirror.mirror.state.layout import mirror_of
-    from dandi_mirror.workflows.upload import Upload, UploadRequest
+    from dandi_mirror.workflows.upload import Upload
+    from dandi_mirror.workflows.upload_request import UploadRequest
     from dandi_mirror.workflows.work_tree import upload_place
 
     folder, dandiset, settings, said, inside = upload_place(paths, instance)
@@ -82,7 +83,7 @@ def command(
     hosts, versions = frozenset(settings.content_hosts), "" if mirror.alone else settings.versions
     wanted = UploadRequest(inside, sync, allow_deletes, validation == "require", jobs, wait, hosts, versions, include)
     with closing(tokens.session(settings, tokens.needed(settings.instance), jobs)) as session:
-        archive = Archive(session)
+        archive = ArchiveClient(session)
         check_called(said, archive.instance)
         upload = Upload(archive, mirror, dandiset, wanted)
         return _run(upload, UploadOutput(folder, output, dry_run), dry_run, update)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dandi_mirror.cli import options
 
+if TYPE_CHECKING:
+    from dandi_mirror.mirror.search.which import ContentIdentifier, Occurrence
+
 
 @click.command("which")
-@click.argument("content", metavar="FILE|SHA256|ASSET-ID|BLOB-URL", type=click.Path())
+@click.argument("content", metavar="FILE|ZARR|DIGEST|ASSET-ID|BLOB-URL", type=click.Path())
 @options.mirror
 @options.output
 @options.log_level
@@ -20,45 +25,66 @@ def command(content: str, mirror_path: Path, output: str) -> int:
 
     \b
     FILE        any file; if git-annex has it, its content need not be here
-    SHA256      or a git-annex key
+    ZARR        the folder of a Zarr, found by its checksum; not a single chunk
+    DIGEST      a SHA-256, a git-annex key, or the checksum of a Zarr
     ASSET-ID    or its URL at the API of the archive
     BLOB-URL    its URL in S3
 
-    Exits with 3 if no version holds them.  The archive is not asked.
+    Exits with 3 if no version holds them.  `which` sends no request to the archive.
 
     \b
-    Example:
+    Examples:
       dandi-mirror which recording.nwb -d dandi
+      dandi-mirror which brain.ome.zarr -d dandi
     """
-    from dandi_mirror.cli.commands.search import get_command, index
+    from dandi_mirror.cli.commands.search import index
     from dandi_mirror.cli.output import print_json, print_summary
     from dandi_mirror.errors import NotFoundError
-    from dandi_mirror.mirror.search.which import identify, occurrences
+    from dandi_mirror.mirror.search.which import occurrences
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.text import human_size, printable
     from dandi_mirror.workflows.terminal import say
+    from dandi_mirror.workflows.which import identify
 
     what = identify(content)
     with index(mirror_path) as database:
         found = occurrences(database, Mirror(mirror_path.absolute()), what)
     for place in found:
-        command = get_command(place.dandiset, place.version, place.path, mirror_path)
         if output == "json":
-            folder = mirror_path.absolute() / place.dandiset
-            where = {"action": "which", "path": str(folder / place.path), "type": "file", "refds": str(folder)}
-            facts = {key: value for key, value in asdict(place).items() if key != "path"} | {"file": place.path}
-            print_json(where | {"status": "ok", "message": "", **facts, "command": command})
+            print_json(_record(place, mirror_path))
         else:
             size = human_size(place.size)
-            say(f"{place.dandiset}  {printable(place.path)}  ({size})  {' '.join(place.versions)}")
-    known = f" (SHA-256 {what.sha256})" if what.sha256 and what.sha256 != content else ""
-    why = "" if found else f"no version of a mirrored Dandiset holds {printable(content)}{known}"
+            versions = " ".join(place.versions) or f"an older state of the draft: @{place.checksum}"
+            say(f"{place.dandiset}  {printable(place.path)}  ({size})  {versions}")
+    why = "" if found else f"no version of a mirrored Dandiset holds {printable(content)}{_known(what, content)}"
     if output == "text" and why:
         raise NotFoundError(why)
     code = NotFoundError.exit_code if why else 0
     if output == "json":
         if why:
             where = {"action": "which", "path": content, "type": "file", "refds": str(mirror_path.absolute())}
-            print_json(where | {"status": "impossible", "message": why, "sha256": what.sha256, "versions": []})
+            digests = {"sha256": what.sha256, "checksum": what.checksum}
+            print_json({**where, "status": "impossible", "message": why, **digests, "versions": []})
         print_summary(code, places=len(found))
     return code
+
+
+def _known(what: ContentIdentifier, typed: str) -> str:
+    """The digest that was looked for, unless it is what somebody typed."""
+    if what.checksum and what.checksum != typed:
+        return f" (checksum {what.checksum})"
+    return f" (SHA-256 {what.sha256})" if what.sha256 and what.sha256 != typed else ""
+
+
+def _record(place: Occurrence, mirror_path: Path) -> dict[str, Any]:
+    """What ``-f json`` tells about a place."""
+    from dandi_mirror.cli.commands.search import get_command
+
+    folder = mirror_path.absolute() / place.dandiset
+    where = {"action": "which", "path": str(folder / place.path), "type": "file", "refds": str(folder)}
+    facts = {key: value for key, value in asdict(place).items() if key != "path"} | {"file": place.path}
+    command = get_command(place.dandiset, place.version, place.path, mirror_path)
+    if place.zarr and not place.versions:
+        name = f"{place.dandiset}@draft/{place.path}@{place.checksum}"
+        command = shlex.join(["dandi-mirror", "download", name, "-d", str(mirror_path)])
+    return where | {"status": "ok", "message": "", **facts, "command": command}

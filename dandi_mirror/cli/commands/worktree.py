@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dandi_mirror.cli import options
+
+if TYPE_CHECKING:
+    from dandi_mirror.repo.git.dataset import Dataset
+    from dandi_mirror.repo.git.history import Revision
 
 
 @click.command("worktree")
@@ -28,9 +33,8 @@ def command(version: str, folder: Path, mirror_path: Path, output: str) -> int:
       dandi-mirror worktree 000004@0.210831.2033 old -d dandi
     """
     from dandi_mirror.cli.output import print_json, print_summary
-    from dandi_mirror.errors import DiskError, UsageError
+    from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.locate.versions import state_of, states
-    from dandi_mirror.repo.git import checkouts
     from dandi_mirror.workflows.terminal import say
     from dandi_mirror.workflows.version_ranges import read_versions
 
@@ -38,25 +42,44 @@ def command(version: str, folder: Path, mirror_path: Path, output: str) -> int:
     if not name:
         names = ", ".join(f"{dandiset}@{state.name}" for state in reversed(states(dataset)))
         raise UsageError(f"{version}: name a version; there are {names or 'none yet'}")
-    place, mirror = folder.absolute(), mirror_path.absolute()
-    state = state_of(dataset, dandiset, name)
-    top = mirror if dataset.path.parent == mirror else dataset.path
-    if place.resolve().is_relative_to(top.resolve()):
-        raise UsageError(f"{folder} is inside {top}, which would take it for a part of itself; name another folder")
-    done = place.exists() and checkouts.is_worktree(dataset, place, state.commit)
-    if not done:
-        if place.exists() and any(place.iterdir()):
-            raise UsageError(f"{folder} exists and is not empty; name a folder that does not exist")
-        try:
-            checkouts.add_worktree(dataset, place, state.commit)
-        except DiskError as error:
-            clone = shlex.join(["datalad", "clone", "--branch", name, str(dataset.path), str(folder)])
-            raise DiskError(f"{error}; a clone needs no permission to write there: {clone}") from error
+    state, mirror = state_of(dataset, dandiset, name), mirror_path.absolute()
+    is_new = _check_out(dataset, state, folder, mirror if dataset.path.parent == mirror else dataset.path)
     if output == "json":
-        where = {"action": "worktree", "path": str(place), "type": "dataset", "refds": str(dataset.path)}
+        where = {"action": "worktree", "path": str(folder.absolute()), "type": "dataset", "refds": str(dataset.path)}
         facts = {"dandiset": dandiset, "version": state.name, "commit": state.commit}
-        print_json(where | {"status": "notneeded" if done else "ok", "message": ""} | facts)
+        print_json(where | {"status": "ok" if is_new else "notneeded", "message": ""} | facts)
         print_summary()
-    elif not done:
+    elif is_new:
         say(f"{folder}  {dandiset}@{state.name}  its content: datalad -C {shlex.quote(str(folder))} get .")
     return 0
+
+
+def _check_out(dataset: Dataset, state: Revision, folder: Path, top: Path) -> bool:
+    """Check out a version in a folder outside ``top``; return False if it is checked out there already.
+
+    Raises:
+        UsageError: the folder is inside ``top``, or has something else in it.
+        DiskError: the disk has no links; or git or git-annex failed, and the message has the command for a clone.
+    """
+    from dandi_mirror.errors import DiskError, UsageError
+    from dandi_mirror.files.abilities import lacks
+    from dandi_mirror.repo.git import checkouts
+
+    place = folder.absolute()
+    if place.resolve().is_relative_to(top.resolve()):
+        raise UsageError(f"{folder} is inside {top}, which would take it for a part of itself; name another folder")
+    if place.exists() and checkouts.is_worktree(dataset, place, state.commit):
+        return False
+    if place.exists() and any(place.iterdir()):
+        raise UsageError(f"{folder} exists and is not empty; name a folder that does not exist")
+    if lacking := lacks(place):
+        raise DiskError(
+            f"{folder}: this disk has no {lacking}, and the links to the content need them; name a folder on another "
+            "disk; on this disk you can have plain files: dandi-mirror download"
+        )
+    try:
+        checkouts.add_worktree(dataset, place, state.commit)
+    except DiskError as error:
+        clone = shlex.join(["datalad", "clone", "--branch", state.name, str(dataset.path), str(folder)])
+        raise DiskError(f"{error}; a clone needs no permission to write there: {clone}") from error
+    return True

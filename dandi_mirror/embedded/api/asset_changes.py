@@ -11,11 +11,12 @@ from dandi_mirror.embedded.api.dandisets import find_dandiset, find_version
 from dandi_mirror.embedded.rules.checks import asset_errors
 from dandi_mirror.embedded.rules.names import UUID4, check_path
 from dandi_mirror.embedded.rules.refusals import Refused, not_found
-from dandi_mirror.embedded.store.assets import Asset
-from dandi_mirror.embedded.store.blobs import Blob, Zarr
+from dandi_mirror.embedded.store.assets import StoredAsset
+from dandi_mirror.embedded.store.blobs import Blob
 from dandi_mirror.embedded.store.dandiset import Dandiset
 from dandi_mirror.embedded.store.making import made, own
 from dandi_mirror.embedded.store.versions import DRAFT, Version
+from dandi_mirror.embedded.store.zarr import Zarr
 
 
 def create(call: Call) -> bytes:
@@ -51,28 +52,28 @@ def _changeable(call: Call) -> Dandiset:
     return dandiset
 
 
-def _in_draft(call: Call, draft: Version) -> Asset:
+def _in_draft(call: Call, draft: Version) -> StoredAsset:
     found = call.archive.assets.get(call.args["asset"])
     if found is None or draft.asset_at(found.path) is not found:
         raise not_found()
     return found
 
 
-def _enter(call: Call, dandiset: Dandiset, instead_of: Asset | None) -> bytes:
+def _enter(call: Call, dandiset: Dandiset, instead_of: StoredAsset | None) -> bytes:
     """Put the asset of the request into the draft; return its entry with metadata."""
     draft = dandiset.draft
     source, metadata = _sent(call, dandiset)
     path = metadata["path"]
     asset = made(dandiset, path, source, metadata, None, bare=True)
     if instead_of and instead_of.source is source and instead_of.path == path and own(instead_of) == own(asset):
-        return instead_of.row(metadata=True)
+        return instead_of.entry(metadata=True)
     draft.check_free(path, instead_of)
     asset.validation_errors = tuple(asset_errors(metadata))
     if instead_of:
         draft.take_out(instead_of, asset.created)
     dandiset.enter(asset)
     dandiset.changed()
-    return asset.row(metadata=True)
+    return asset.entry(metadata=True)
 
 
 def _sent(call: Call, dandiset: Dandiset) -> tuple[Blob | Zarr, dict[str, Any]]:

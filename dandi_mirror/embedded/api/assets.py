@@ -11,7 +11,7 @@ from dandi_mirror.embedded.rules.names import like
 from dandi_mirror.embedded.rules.queries import boolean, turn
 from dandi_mirror.embedded.rules.refusals import Refused, detail, not_found
 from dandi_mirror.embedded.rules.values import dumps
-from dandi_mirror.embedded.store.assets import Asset
+from dandi_mirror.embedded.store.assets import StoredAsset
 from dandi_mirror.embedded.store.folders import Folder
 from dandi_mirror.embedded.store.versions import Version
 
@@ -22,10 +22,10 @@ def assets(call: Call) -> bytes:
     """``GET …/assets/``: lazy pages.  It joins the stored JSON of the assets instead of serialising them."""
     version = find_version(call)
     metadata = boolean(call.query, "metadata", False)
-    rows = _selected(call, version)
-    page = turn(call.url, call.query, len(rows), lazy=True)
+    entries = _selected(call, version)
+    page = turn(call.url, call.query, len(entries), lazy=True)
     parts = [dumps(page.head())[:-1], b',"results":[']
-    for asset in rows[page.start : page.stop]:
+    for asset in entries[page.start : page.stop]:
         parts += asset.pieces(metadata=metadata)
         parts.append(b",")
     # The last comma goes; an empty page ends in the bracket that it began with.
@@ -33,7 +33,7 @@ def assets(call: Call) -> bytes:
     return b"".join([*parts, b"]}"])
 
 
-def _selected(call: Call, version: Version) -> list[Asset]:
+def _selected(call: Call, version: Version) -> list[StoredAsset]:
     """The assets that the parameters select, in order."""
     query = call.query
     order = query.get("order") or "created"
@@ -41,18 +41,18 @@ def _selected(call: Call, version: Version) -> list[Asset]:
         words = f"Select a valid choice. {order} is not one of the available choices."
         raise Refused(400, {"order": [words]})
     if (path := query.get("path")) and (exact := version.asset_at(path)):
-        rows = [exact]
+        entries = [exact]
     else:
-        rows = version.ordered(order)
+        entries = version.ordered(order)
         if path:
             start = path.lower()
-            rows = [asset for asset in rows if asset.path.lower().startswith(start)]
+            entries = [asset for asset in entries if asset.path.lower().startswith(start)]
     if glob := query.get("glob"):
         fits = like(glob).fullmatch
-        rows = [asset for asset in rows if fits(asset.path)]
+        entries = [asset for asset in entries if fits(asset.path)]
     if boolean(query, "zarr", False):
-        rows = [asset for asset in rows if asset.zarr]
-    return rows
+        entries = [asset for asset in entries if asset.zarr]
+    return entries
 
 
 def paths(call: Call) -> Any:
@@ -62,7 +62,7 @@ def paths(call: Call) -> Any:
     if children is None:
         raise detail(404, "Specified path not found.")
 
-    def row(child: Folder) -> dict[str, Any]:
+    def entry(child: Folder) -> dict[str, Any]:
         asset = child.asset
         url = asset and f"{call.archive.s3_url}/{asset.source.key}"
         return {
@@ -73,10 +73,10 @@ def paths(call: Call) -> Any:
             "asset": asset and {"asset_id": asset.asset_id, "url": url},
         }
 
-    return counted(call, children, row)
+    return counted(call, children, entry)
 
 
-def find_asset(call: Call) -> Asset:
+def find_asset(call: Call) -> StoredAsset:
     """The asset of the URL; a version in the URL must exist, but need not contain it.
 
     Raises:
@@ -98,7 +98,7 @@ def asset(call: Call) -> bytes:
 
 def asset_info(call: Call) -> bytes:
     """``GET /assets/{id}/info/``: the list entry with the metadata."""
-    return find_asset(call).row(metadata=True)
+    return find_asset(call).entry(metadata=True)
 
 
 def validation(call: Call) -> Any:

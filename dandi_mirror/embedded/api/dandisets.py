@@ -40,10 +40,10 @@ def find_version(call: Call) -> Version:
     return version
 
 
-def counted(call: Call, rows: list[Any], record: Callable[[Any], Any]) -> dict[str, Any]:
+def counted(call: Call, entries: list[Any], record: Callable[[Any], Any]) -> dict[str, Any]:
     """One page of a list, with ``count`` on every page."""
-    page = turn(call.url, call.query, len(rows), lazy=False)
-    return page.head() | {"results": [record(row) for row in rows[page.start : page.stop]]}
+    page = turn(call.url, call.query, len(entries), lazy=False)
+    return page.head() | {"results": [record(entry) for entry in entries[page.start : page.stop]]}
 
 
 # --- Dandisets
@@ -51,7 +51,7 @@ def counted(call: Call, rows: list[Any], record: Callable[[Any], Any]) -> dict[s
 
 def dandisets(call: Call) -> Any:
     """``GET /dandisets/``."""
-    rows = _searched(call, _filtered(call))
+    entries = _searched(call, _filtered(call))
     order = call.query.get("ordering", "")
     keys: dict[str, Callable[[Dandiset], Any]] = {
         "id": lambda d: d.identifier,
@@ -60,10 +60,10 @@ def dandisets(call: Call) -> Any:
         "size": lambda d: _newest(d).totals.size,
         "stars": lambda d: 0,
     }
-    rows.sort(key=lambda d: d.created)
+    entries.sort(key=lambda d: d.created)
     if key := keys.get(order.removeprefix("-")):
-        rows.sort(key=key, reverse=order.startswith("-"))
-    return counted(call, rows, lambda d: d.record(detail=False))
+        entries.sort(key=key, reverse=order.startswith("-"))
+    return counted(call, entries, lambda d: d.record(detail=False))
 
 
 def _filtered(call: Call) -> list[Dandiset]:
@@ -78,17 +78,17 @@ def _filtered(call: Call) -> list[Dandiset]:
         raise Refused(401, words)
     if starred and user is None:
         raise Refused(401, "Must be authenticated to filter by starred dandisets.")
-    rows = [d for d in call.archive.dandisets.values() if d.is_open or (embargoed and call.owns(d))]
+    entries = [d for d in call.archive.dandisets.values() if d.is_open or (embargoed and call.owns(d))]
     if "user" in query:
-        rows = [d for d in rows if user and user.username in d.owners]
+        entries = [d for d in entries if user and user.username in d.owners]
     if not drafts:
-        rows = [d for d in rows if d.published]
+        entries = [d for d in entries if d.published]
     if not empty:
-        rows = [d for d in rows if _newest(d).totals.assets]
-    return [] if starred else rows
+        entries = [d for d in entries if _newest(d).totals.assets]
+    return [] if starred else entries
 
 
-def _searched(call: Call, rows: list[Dandiset]) -> list[Dandiset]:
+def _searched(call: Call, entries: list[Dandiset]) -> list[Dandiset]:
     """The Dandisets that match ``search``: words anywhere in the draft's metadata, operators on dates and owners.
 
     Here the other operators of the server (species, approach, technique, file_type) search all of the metadata.
@@ -100,8 +100,8 @@ def _searched(call: Call, rows: list[Dandiset]) -> list[Dandiset]:
             hint = f' Did you mean "{near[0]}"?' if near else ""
             wrap = 'Wrap the term in double quotes (e.g. "foo:bar") to search for it as text.'
             raise Refused(400, {"search": f'Unknown search operator "{operator}".{hint} {wrap}'})
-        rows = [dandiset for dandiset in rows if _matches(dandiset, operator, value)]
-    return rows
+        entries = [dandiset for dandiset in entries if _matches(dandiset, operator, value)]
+    return entries
 
 
 def _matches(dandiset: Dandiset, operator: str | None, value: str) -> bool:
@@ -147,8 +147,8 @@ def uploads(call: Call) -> Any:
     if not call.owns(found):
         call.need_user()
         raise detail(403, NO_PERMISSION)
-    rows = [upload for upload in call.archive.uploads.values() if upload.dandiset is found]
-    return counted(call, rows, lambda upload: upload.record(call.archive))
+    entries = [upload for upload in call.archive.uploads.values() if upload.dandiset is found]
+    return counted(call, entries, lambda upload: upload.record(call.archive))
 
 
 # --- versions
@@ -161,8 +161,8 @@ def versions(call: Call) -> Any:
     if order not in ("created", "-created"):
         words = f"Select a valid choice. {order} is not one of the available choices."
         raise Refused(400, {"order": [words]})
-    rows = [found.draft, *found.published]
-    return counted(call, rows[::-1] if order == "-created" else rows, Version.listed)
+    entries = [found.draft, *found.published]
+    return counted(call, entries[::-1] if order == "-created" else entries, Version.listed)
 
 
 def version(call: Call) -> Any:

@@ -10,7 +10,16 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Match, Route, Router
 from starlette.types import Receive, Scope, Send
 
-from dandi_mirror.embedded.api import asset_changes, assets, dandiset_changes, dandisets, site, uploads, zarrs
+from dandi_mirror.embedded.api import (
+    asset_changes,
+    assets,
+    dandiset_changes,
+    dandisets,
+    site,
+    uploads,
+    zarr_changes,
+    zarrs,
+)
 from dandi_mirror.embedded.api.answers import View, add_slash, answer, page_not_found
 from dandi_mirror.embedded.api.calls import Call
 from dandi_mirror.embedded.bucket.asgi import answer_locked, read_body
@@ -106,21 +115,22 @@ _TABLE: list[tuple[str, str, Callable[[Call], Any] | Runs, str]] = [
     ("/uploads/initialize/", _POST, uploads.initialize, "Upload Initialize"),
     (_UPLOAD + "complete/", _POST, uploads.complete, "Upload Complete"),
     (_UPLOAD + "validate/", _POST, uploads.validate, "Upload Validate"),
-    ("/zarr/", "GET, POST, HEAD, OPTIONS", {"GET": zarrs.listed, "POST": zarrs.create}, "Zarr List"),
+    ("/zarr/", "GET, POST, HEAD, OPTIONS", {"GET": zarrs.listed, "POST": zarr_changes.create}, "Zarr List"),
     (_ZARR, _VIEW, zarrs.one, "Zarr Instance"),
     (
         _ZARR + "files/",
         "GET, POST, DELETE, HEAD, OPTIONS",
-        {"GET": zarrs.files, "POST": zarrs.post_files, "DELETE": zarrs.delete_files},
+        {"GET": zarrs.files, "POST": zarr_changes.post_files, "DELETE": zarr_changes.delete_files},
         "Zarr Files",
     ),
-    (_ZARR + "finalize/", _POST, zarrs.finalize, "Zarr Finalize"),
+    (_ZARR + "finalize/", _POST, zarr_changes.finalize, "Zarr Finalize"),
     ("/info/", _FUNCTION, site.info, "Info"),
     ("/stats/", _FUNCTION, site.stats, "Stats"),
     ("/schemas/", _FUNCTION, site.schemas, "Schemas"),
     ("/schemas/available/", _FUNCTION, site.schemas_available, "Schemas Available"),
     ("/auth/token/", "OPTIONS, POST, GET", {"GET": site.token, "POST": dandiset_changes.new_token}, "Auth Token"),
     ("/users/me/", _FUNCTION, site.me, "Users Me"),
+    ("/users/search/", _FUNCTION, site.search_users, "Users Search"),
 ]
 
 

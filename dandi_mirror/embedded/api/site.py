@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from dandi_mirror.embedded.api.calls import NO_PERMISSION, Call
 from dandi_mirror.embedded.rules.refusals import Refused, detail
+from dandi_mirror.embedded.store.catalog import User
 
 MODELS = ["Dandiset", "Asset", "PublishedDandiset", "PublishedAsset"]
 SCHEMAS = ["0.4.4", "0.5.1", "0.5.2", *(f"0.6.{minor}" for minor in range(11)), "0.7.0"]
@@ -54,13 +58,21 @@ def schemas_available(call: Call) -> Any:
 
 
 def schemas(call: Call) -> Any:
-    """``GET /schemas/?model=``: only the frame of a JSON Schema, without its rules."""
+    """``GET /schemas/?model=``: a Dandiset's as recorded from the server; of the others only the frame."""
     model = call.query.get("model")
     if model is None:
         raise Refused(400, {"model": ["This field is required."]})
     if model not in MODELS:
         raise Refused(400, {"model": [f'"{model}" is not a valid choice.']})
+    if model == "Dandiset":
+        return _dandiset_schema(call.archive.instance_name)
     return {"$defs": {}, "title": model, "type": "object", "properties": {}, "required": []}
+
+
+@cache
+def _dandiset_schema(instance: str) -> Any:
+    recorded = files("dandi_mirror.embedded.rules").joinpath("dandiset_schema.json").read_text("utf-8")
+    return json.loads(recorded.replace("DEV-DANDI", instance).replace("dev-dandi", instance.lower()))
 
 
 def token(call: Call) -> Any:
@@ -73,6 +85,17 @@ def token(call: Call) -> Any:
 
 def me(call: Call) -> Any:
     """``GET /users/me/``."""
-    user = call.need_user()
+    return _user(call.need_user())
+
+
+def search_users(call: Call) -> Any:
+    """``GET /users/search/?username=``: at most ten users whose name or username contains the text."""
+    call.need_user()
+    begun = str(call.query.get("username", "")).lower()
+    found = [user for user in call.archive.users.values() if begun in f"{user.username} {user.name}".lower()]
+    return [_user(user) for user in found[:10]]
+
+
+def _user(user: User) -> dict[str, Any]:
     status = "APPROVED" if user.approved else "PENDING"
     return {"username": user.username, "name": user.name, "admin": user.admin, "status": status}

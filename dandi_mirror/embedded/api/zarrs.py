@@ -1,56 +1,60 @@
-"""The endpoints about Zarrs."""
+"""The endpoints that read Zarrs."""
 
 from __future__ import annotations
 
-from functools import partial
+import re
+from datetime import UTC
 from typing import Any
 from urllib.parse import urlencode
 
-from dandi_mirror.embedded.api.answers import Empty, Redirect
-from dandi_mirror.embedded.api.calls import NO_PERMISSION, Call
+from dandi_mirror.embedded.api.answers import Redirect
+from dandi_mirror.embedded.api.calls import Call
 from dandi_mirror.embedded.api.dandisets import counted
-from dandi_mirror.embedded.rules.computed import zarr_checksum
-from dandi_mirror.embedded.rules.queries import LARGEST_PAGE, boolean
-from dandi_mirror.embedded.rules.refusals import Refused, detail, not_found
-from dandi_mirror.embedded.store.archive import Archive
-from dandi_mirror.embedded.store.blobs import Zarr
+from dandi_mirror.embedded.bucket.objects import ListedObject
+from dandi_mirror.embedded.rules.names import DANDISET, check_zarr_path
+from dandi_mirror.embedded.rules.queries import boolean, limited
+from dandi_mirror.embedded.rules.refusals import Refused, not_found
+from dandi_mirror.embedded.store.zarr import Zarr
 
-INGESTING = "Zarr archive is currently ingesting or has already ingested"
+NO_PATTERN = "This value does not match the required pattern."
 
 
 def listed(call: Call) -> Any:
-    """``GET /zarr/?dandiset=&name=``."""
-    rows = [z for z in call.archive.zarrs.values() if z.dandiset.is_open or call.owns(z.dandiset)]
-    for key, value in call.query.items():
-        if key in ("dandiset", "name"):
-            rows = [zarr for zarr in rows if zarr.record()[key] == value]
-    return counted(call, sorted(rows, key=lambda z: z.created), Zarr.record)
+    """``GET /zarr/?dandiset=&name=``, oldest first."""
+    wanted, name = call.query.get("dandiset", ""), call.query.get("name", "").strip()
+    if wanted and not re.match(DANDISET, wanted):
+        raise Refused(400, {"dandiset": [NO_PATTERN]})
+    entries = [
+        zarr
+        for zarr in call.archive.zarrs.values()
+        if (not wanted or zarr.dandiset.identifier == wanted)
+        and (not name or zarr.name == name)
+        and is_visible(call, zarr)
+    ]
+    return counted(call, sorted(entries, key=lambda z: z.created), Zarr.record)
 
 
-def create(call: Call) -> Any:
-    """``POST /zarr/``: an empty Zarr; its name is unique in the Dandiset."""
-    call.need_approved()
-    body = call.posted("name", "dandiset")
-    dandiset = call.archive.dandisets.get(str(body["dandiset"]))
-    if dandiset is None:
-        raise Refused(400, {"dandiset": [f"Object with identifier={body['dandiset']} does not exist."]})
-    if not call.owns(dandiset):
-        raise detail(403, NO_PERMISSION)
-    name = str(body["name"])
-    if any(zarr.dandiset is dandiset and zarr.name == name for zarr in call.archive.zarrs.values()):
-        raise Refused(400, {"non_field_errors": ["The fields dandiset, name must make a unique set."]})
-    return dandiset.add_zarr(name).record()
+def is_visible(call: Call, zarr: Zarr) -> bool:
+    """Whether the user may know of a Zarr; those of a deleted Dandiset are gone."""
+    dandiset = zarr.dandiset
+    known = call.archive.dandisets.get(dandiset.identifier) is dandiset
+    return known and (dandiset.is_open or call.owns(dandiset))
 
 
 def one(call: Call) -> Any:
     """``GET /zarr/{id}/``: 404 for users who may not see it."""
-    found = _find(call)
-    if not found.dandiset.is_open and not call.owns(found.dandiset):
+    found = find_zarr(call)
+    if not is_visible(call, found):
         raise not_found()
     return found.record()
 
 
-def _find(call: Call) -> Zarr:
+def find_zarr(call: Call) -> Zarr:
+    """The Zarr of the URL.
+
+    Raises:
+        Refused: 404.
+    """
     found = call.archive.zarrs.get(call.args["zarr"])
     if found is None:
         raise not_found()
@@ -58,100 +62,34 @@ def _find(call: Call) -> Zarr:
 
 
 def files(call: Call) -> Any:
-    """``GET /zarr/{id}/files/?prefix=&after=&limit=&download=``: pages by the last key seen."""
-    found = _find(call)
-    prefix, after = call.query.get("prefix", ""), call.query.get("after", "")
-    if call.method == "HEAD" or boolean(call.query, "download", False):
-        method, seconds = call.method, call.archive.link_seconds
-        raise Redirect(call.archive.bucket.presigned(method, found.key + prefix, {}, seconds))
-    text = call.query.get("limit", "")
-    limit = int(text) if text.isdecimal() else LARGEST_PAGE
-    if ".." in prefix.split("/"):
-        raise Refused(400, {"prefix": ['Zarr path cannot contain ".." components.']})
-    if limit > LARGEST_PAGE:
-        words = f"Ensure this value is less than or equal to {LARGEST_PAGE}."
-        raise Refused(400, {"limit": [words]})
-    start = len(found.key)
-    entries = [e for e in call.archive.bucket.listing(found.key + prefix) if e.key[start:] > after]
-    rows = [
-        {
-            "Key": entry.key[start:],
-            "LastModified": str(entry.modified.replace(microsecond=0)),
-            "ETag": entry.etag,
-            "Size": entry.size,
-        }
-        for entry in entries[:limit]
-    ]
+    """``GET /zarr/{id}/files/?prefix=&after=&limit=&download=``: pages by the last key seen.
+
+    As on the real server, anybody may ask, also about a Zarr under embargo; and it drops white space and
+    slashes at the ends of ``prefix`` and ``after``.
+    """
+    found = find_zarr(call)
+    prefix, after = (call.query.get(name, "").strip() for name in ("prefix", "after"))
+    limit, download = limited(call.query), boolean(call.query, "download", False)
+    for name, text in (("after", after), ("prefix", prefix)):
+        check_zarr_path(name, text)
+    inside = prefix.lstrip("/")
+    whole = (found.key + inside).rstrip("/")
+    if call.method == "HEAD" or download:
+        key = whole if call.method == "HEAD" else found.key + inside
+        raise Redirect(call.archive.bucket.presigned(call.method, key, {}, call.archive.link_seconds))
+    start = (found.key + after.lstrip("/")).rstrip("/") if after.lstrip("/") else ""
+    entries = call.archive.bucket.listing(whole, start, limit + 1 if limit else 0)
+    page = [_file(entry, found.key) for entry in entries[:limit]]
     url = call.url.partition("?")[0]
-    query = {**call.query, "after": rows[-1]["Key"]} if 0 < limit < len(entries) else {}
-    return {"next": f"{url}?{urlencode(sorted(query.items()))}" if query else None, "results": rows}
+    query = {**call.query, "after": page[-1]["Key"]} if len(entries) > limit else {}
+    return {"next": f"{url}?{urlencode(sorted(query.items()))}" if query else None, "results": page}
 
 
-def _changed(call: Call) -> Zarr:
-    """The Zarr of the URL, if the user may change it and the archive is not ingesting it."""
-    call.need_approved()
-    found = _find(call)
-    if not call.owns(found.dandiset):
-        raise detail(403, NO_PERMISSION) if found.dandiset.is_open else not_found()
-    if found.status in ("Uploaded", "Ingesting"):
-        raise Refused(400, INGESTING)
-    return found
-
-
-def post_files(call: Call) -> Any:
-    """``POST /zarr/{id}/files/``: a presigned PUT for each file; the Zarr becomes Pending."""
-    found = _changed(call)
-    embargo = {} if found.dandiset.is_open else {"x-amz-tagging": "embargoed=true"}
-    sent = call.posted_json()
-    if not isinstance(sent, list) or not all(isinstance(f, dict) and {"path", "base64md5"} <= f.keys() for f in sent):
-        raise Refused(400, {"non_field_errors": ['Expected a list of items but got type "dict".']})
-    _pending(found)
-    seconds = call.archive.link_seconds
-    urls = []
-    for file in sent:
-        headers = {"content-md5": str(file["base64md5"]), **embargo}
-        urls.append(call.archive.bucket.presigned("PUT", found.key + str(file["path"]), {}, seconds, headers))
-    return urls
-
-
-def delete_files(call: Call) -> Empty:
-    """``DELETE /zarr/{id}/files/``; deletes nothing if one of them does not exist."""
-    found = _changed(call)
-    keys = [f"{found.key}{file['path']}" for file in call.posted_json()]
-    for key in keys:
-        if call.archive.bucket.stat(key) is None:
-            raise Refused(400, [f"File {key} does not exist."])
-    call.archive.bucket.delete(keys)
-    _pending(found)
-    return Empty(204)
-
-
-def _pending(zarr: Zarr) -> None:
-    zarr.status, zarr.checksum, zarr.stored_size = "Pending", None, 0
-    zarr.dandiset.forget()
-
-
-def finalize(call: Call) -> Empty:
-    """``POST /zarr/{id}/finalize/``: the archive computes the checksum some time later."""
-    found = _changed(call)
-    if found.status != "Pending":
-        raise Refused(400, INGESTING)
-    found.status = "Uploaded"
-    call.archive.jobs.later(partial(_ingest, call.archive, found))
-    return Empty(204)
-
-
-def _ingest(archive: Archive, zarr: Zarr) -> None:
-    """The job of ``finalize``: checksum, and a new ``modified`` of the Zarr's assets and the draft."""
-    with archive.lock:
-        start = len(zarr.key)
-        entries = [(entry.key[start:], entry.size, entry.etag) for entry in archive.bucket.listing(zarr.key)]
-        zarr.checksum = zarr_checksum(entries)
-        zarr.stored_size = sum(size for _, size, _ in entries)
-        zarr.status = "Complete"
-        now = archive.now()
-        dandiset = archive.dandisets.get(zarr.dandiset.identifier)
-        for asset in dandiset.draft if dandiset else ():
-            if asset.zarr is zarr:
-                asset.modified = now
-        zarr.dandiset.changed()
+def _file(entry: ListedObject, folder: str) -> dict[str, Any]:
+    """A file in the list."""
+    return {
+        "Key": entry.key.removeprefix(folder),
+        "LastModified": str(entry.modified.astimezone(UTC).replace(microsecond=0)),
+        "ETag": entry.etag,
+        "Size": entry.size,
+    }

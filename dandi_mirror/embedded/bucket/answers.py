@@ -13,7 +13,17 @@ from urllib.parse import quote
 from starlette.responses import Response, StreamingResponse
 
 from dandi_mirror.embedded.bucket import signing
-from dandi_mirror.embedded.bucket.contents import Content, IncomingFile, pieces, size_of
+from dandi_mirror.embedded.bucket.contents import (
+    Content,
+    IncomingFile,
+    Stored,
+    in_memory,
+    is_readable,
+    pieces,
+    size_of,
+)
+from dandi_mirror.embedded.bucket.listing import BadListError, Wanted, objects_page, versions_page
+from dandi_mirror.embedded.bucket.listing_xml import objects_xml, versions_xml, xml
 from dandi_mirror.embedded.bucket.objects import BUCKET, Object
 from dandi_mirror.embedded.bucket.own import KEY, LEAST_PART, Bucket, Multipart
 
@@ -27,6 +37,7 @@ _MESSAGES = {
     "BadDigest": (400, "The Content-Md5 you specified did not match what we received."),
     "EntityTooSmall": (400, "Your proposed upload is smaller than the minimum allowed object size."),
     "IncompleteBody": (400, "You did not provide the number of bytes specified by the Content-Length HTTP header."),
+    "InvalidArgument": (400, "Invalid Argument"),
     "InvalidPart": (400, "One or more of the specified parts could not be found."),
     "InvalidPartOrder": (400, "The list of parts was not in ascending order."),
     "InvalidRange": (416, "The requested range is not satisfiable"),
@@ -34,6 +45,8 @@ _MESSAGES = {
     "MethodNotAllowed": (405, "The specified method is not allowed against this resource."),
     "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
     "NoSuchKey": (404, "The specified key does not exist."),
+    "NoSuchVersion": (404, "The specified version does not exist."),
+    "NotImplemented": (501, "A header you provided implies functionality that is not implemented."),
     "NoSuchUpload": (404, "The specified multipart upload does not exist."),
     "SignatureDoesNotMatch": (
         403,
@@ -85,10 +98,12 @@ class AcceptedPut:
             if self.upload_id not in self.bucket.multiparts:
                 return error("NoSuchUpload", self.request.key)
             self.bucket.keep_part(self.upload_id, self.number, arrived)
-        elif slot := self.bucket.zarr_slot(self.request.key):
-            self.bucket.keep_file(*slot, arrived, self.request.headers.get("content-type", "binary/octet-stream"))
         else:
-            return error("NoSuchKey", self.request.key)
+            kind = self.request.headers.get("content-type", "binary/octet-stream")
+            version_id = self.bucket.keep_file(self.request.key, arrived, kind)
+            if version_id is None:
+                return error("NoSuchKey", self.request.key)
+            etag["x-amz-version-id"] = version_id
         return Response(b"", 200, etag)
 
 
@@ -100,14 +115,41 @@ def respond(request: ObjectRequest, bucket: Bucket, body: bytes) -> Response:
         return refusal
     if request.method == "POST":
         return _complete(request, bucket, body)
-    found = bucket.find(request.key)
+    if not request.key:
+        return _listed(request, bucket)
+    found = bucket.find(request.key, request.query.get("versionId"))
     if found is None:
-        return error("NoSuchKey", request.key)
+        missing = "versionId" in request.query and bucket.find(request.key)
+        return error("NoSuchVersion" if missing else "NoSuchKey", request.key)
     if found.hidden and signing.SIGNATURE not in request.query:
         return error("AccessDenied", request.key, {"x-amz-version-id": found.version_id})
-    if found.content is None:
+    if found.deleted:
+        marker = {"x-amz-version-id": found.version_id, "x-amz-delete-marker": "true"}
+        return error("MethodNotAllowed" if "versionId" in request.query else "NoSuchKey", request.key, marker)
+    if found.content is None or not is_readable(found.content):
         return error("NoSuchKey", request.key)
     return _content(found, found.content, request)
+
+
+def _listed(request: ObjectRequest, bucket: Bucket) -> Response:
+    """A page of one of the two lists."""
+    query = request.query
+    if not bucket.lists:
+        return error("AccessDenied", "")
+    if request.method != "GET":
+        return Response(b"", 200 if request.method == "HEAD" else 405)
+    try:
+        if "versions" in query:
+            wanted = Wanted.versions(query, bucket.most_keys)
+            made = versions_xml(wanted, versions_page(wanted, bucket.keys, bucket.versions), query)
+        elif query.get("list-type") == "2":
+            wanted = Wanted.objects(query, bucket.most_keys)
+            made = objects_xml(wanted, objects_page(wanted, bucket.keys, bucket.newest), query)
+        else:
+            return error("NotImplemented", "")
+    except BadListError as refusal:
+        return error("InvalidArgument", "", words=str(refusal))
+    return Response(made, 200, {"Vary": "Origin"}, "application/xml")
 
 
 def accept(request: ObjectRequest, bucket: Bucket) -> AcceptedPut | Response:
@@ -119,7 +161,7 @@ def accept(request: ObjectRequest, bucket: Bucket) -> AcceptedPut | Response:
     if not request.headers.get("content-length", "").isdecimal():
         return error("MissingContentLength", request.key)
     if "uploadId" not in request.query:
-        return AcceptedPut(request, bucket) if bucket.zarr_slot(request.key) else error("NoSuchKey", request.key)
+        return AcceptedPut(request, bucket) if bucket.is_zarr_file(request.key) else error("NoSuchKey", request.key)
     upload_id, number = request.query["uploadId"], request.query.get("partNumber", "")
     if _multipart(request, bucket) is None or not number.isdecimal():
         return error("NoSuchUpload", request.key)
@@ -154,7 +196,7 @@ def _complete(request: ObjectRequest, bucket: Bucket, body: bytes) -> Response:
     made = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<CompleteMultipartUploadResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-        f"<Location>{bucket.url}/{quote(request.key)}</Location><Bucket>{BUCKET}</Bucket><Key>{_xml(request.key)}</Key>"
+        f"<Location>{bucket.url}/{quote(request.key)}</Location><Bucket>{BUCKET}</Bucket><Key>{xml(request.key)}</Key>"
         f"<ETag>&#34;{stored.etag}&#34;</ETag></CompleteMultipartUploadResult>"
     )
     return Response(made.encode(), 200, {}, "application/xml")
@@ -174,8 +216,8 @@ def _content(found: Object, content: Content, request: ObjectRequest) -> Respons
         status, (start, stop) = 206, span
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     kind = request.query.get("response-content-type", found.kind)
-    if isinstance(content, bytes):
-        return Response(content[start:stop], status, headers, kind)
+    if not isinstance(content, Stored):
+        return Response(in_memory(content)[start:stop], status, headers, kind)
     headers["Content-Length"] = str(stop - start)
     body = () if request.method == "HEAD" else pieces(content, start, stop)
     return StreamingResponse(body, status, headers, kind)
@@ -201,19 +243,15 @@ def _headers(found: Object) -> dict[str, str]:
     }
 
 
-def error(code: str, key: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An error in S3's XML."""
-    status, words = _MESSAGES[code]
+def error(code: str, key: str, headers: Mapping[str, str] | None = None, words: str = "") -> Response:
+    """An error in S3's XML, in its usual words or in others."""
+    status, usual = _MESSAGES[code]
     if code == "ExpiredToken":
         code = "AccessDenied"
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{code}</Code><Message>{words}</Message><Resource>/{BUCKET}/{_xml(key)}</Resource>"
-        f"<RequestId>0000000000000000</RequestId><Key>{_xml(key)}</Key><BucketName>{BUCKET}</BucketName></Error>"
+        f"<Error><Code>{code}</Code><Message>{words or usual}</Message><Resource>/{BUCKET}/{xml(key)}</Resource>"
+        f"<RequestId>0000000000000000</RequestId><Key>{xml(key)}</Key><BucketName>{BUCKET}</BucketName></Error>"
     )
     made = {"Accept-Ranges": "bytes", "Vary": "Origin", **(headers or {})}
     return Response(body.encode(), status, made, "application/xml")
-
-
-def _xml(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

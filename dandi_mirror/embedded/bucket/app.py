@@ -14,6 +14,9 @@ from dandi_mirror.embedded.bucket.asgi import answer_locked, discard_body, read_
 from dandi_mirror.embedded.bucket.own import Bucket
 from dandi_mirror.embedded.rules.queries import parameters
 
+SMALL = 64 * 1024
+"""Bytes of an object that is written at once: to wait for a thread would take longer."""
+
 
 class BucketApp:
     """Answers requests for the object ``key`` (a path parameter) of ``bucket``."""
@@ -39,7 +42,8 @@ class BucketApp:
     def _request(self, scope: Scope) -> answers.ObjectRequest:
         query = parameters(scope["query_string"].decode("latin-1"))
         now = self._bucket.archive.now()
-        return answers.ObjectRequest(now, scope["method"], scope["path_params"]["key"], query, Headers(scope=scope))
+        key = scope["path_params"].get("key", "")
+        return answers.ObjectRequest(now, scope["method"], key, query, Headers(scope=scope))
 
     async def _put(self, scope: Scope, receive: Receive) -> Response:
         """Receive a PUT into a file, piece by piece."""
@@ -48,6 +52,11 @@ class BucketApp:
         if isinstance(accepted, Response):
             await discard_body(receive)
             return accepted
+        if int(accepted.request.headers["content-length"]) <= SMALL:
+            content = await read_body(receive)
+            with self._lock, self._bucket.room() as arriving:
+                arriving.write(content)
+                return accepted.keep(arriving)
         with await run_in_threadpool(self._bucket.room) as arriving:
             async for piece in read_pieces(receive):
                 await run_in_threadpool(arriving.write, piece)

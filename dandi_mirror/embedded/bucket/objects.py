@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,11 +35,19 @@ class Object:
     """Whether only Dandisets under embargo have it: then anonymous readers get 403."""
     kind: str
     """Its Content-Type."""
+    version_id: str
+    deleted: bool = False
+    """Whether it is a delete marker."""
 
-    @property
-    def version_id(self) -> str:
-        """The one version of an object in this bucket."""
-        return etag_of(self.key.encode())
+
+def only_version(key: str) -> str:
+    """The version id of an object that has one version in this bucket: all but the files of Zarrs."""
+    return etag_of(key.encode(errors="surrogatepass"))
+
+
+def aws_version_id(number: bytes) -> str:
+    """24 bytes as a version id of 32 letters, as on AWS."""
+    return base64.b64encode(number, b"._").decode()
 
 
 class Objects(Protocol):
@@ -67,8 +76,8 @@ class Objects(Protocol):
     def put(self, key: str, content: bytes) -> None:
         """Store an object."""
 
-    def listing(self, prefix: str) -> list[ListedObject]:
-        """The objects whose keys begin with ``prefix``, by key."""
+    def listing(self, prefix: str, after: str = "", most: int | None = None) -> list[ListedObject]:
+        """The first ``most`` objects behind the key ``after`` whose keys begin with ``prefix``, by key."""
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; keys without an object do no harm."""

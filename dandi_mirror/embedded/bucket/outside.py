@@ -14,6 +14,7 @@ from dandi_mirror.embedded.bucket import signing
 from dandi_mirror.embedded.bucket.contents import PIECE
 from dandi_mirror.embedded.bucket.objects import BUCKET, ListedObject
 
+_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 SECONDS = 3600
 """Seconds that the URLs of the archive's own requests are valid."""
 
@@ -69,22 +70,26 @@ class OutsideBucket:
         """Store an object in one part; its ETag differs from the one that the archive records."""
         self._ask("PUT", key, {}, content)
 
-    def listing(self, prefix: str) -> list[ListedObject]:
-        """The objects whose keys begin with ``prefix``, by key."""
+    def listing(self, prefix: str, after: str = "", most: int | None = None) -> list[ListedObject]:
+        """As in :class:`~dandi_mirror.embedded.bucket.objects.Objects`."""
         found: list[ListedObject] = []
-        token = ""
+        query = {"list-type": "2", "prefix": prefix} | ({"start-after": after} if after else {})
         while True:
-            query = {"list-type": "2", "prefix": prefix, **({"continuation-token": token} if token else {})}
             page = self._said("GET", "", query)
             found += map(_listed, re.findall(r"<Contents>(.*?)</Contents>", page, re.DOTALL))
-            if "<IsTruncated>true</IsTruncated>" not in page:
-                return sorted(found)
-            token = _only("NextContinuationToken", page)
+            if "<IsTruncated>true</IsTruncated>" not in page or (most is not None and len(found) >= most):
+                return sorted(found)[:most]
+            query["continuation-token"] = _only("NextContinuationToken", page)
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; keys without an object do no harm."""
         for key in keys:
             self._ask("DELETE", key, {}, missing=True)
+
+    def keep_versions(self) -> None:
+        """Let the bucket keep every version of each object from now on."""
+        body = f'<VersioningConfiguration xmlns="{_NAMESPACE}"><Status>Enabled</Status></VersioningConfiguration>'
+        self._ask("PUT", "", {"versioning": ""}, body.encode())
 
     def _said(self, method: str, key: str, query: Mapping[str, str]) -> str:
         answer = self._ask(method, key, query)

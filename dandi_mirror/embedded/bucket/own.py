@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
 from dandi_mirror.embedded.bucket import signing
 from dandi_mirror.embedded.bucket.contents import (
-    Content,
     IncomingFile,
     Stored,
     StoredPart,
@@ -24,40 +23,30 @@ from dandi_mirror.embedded.bucket.contents import (
     pieces,
     size_of,
 )
-from dandi_mirror.embedded.bucket.objects import BUCKET, PLAIN, ListedObject, Object
+from dandi_mirror.embedded.bucket.listing import MOST_KEYS
+from dandi_mirror.embedded.bucket.objects import BUCKET, PLAIN, ListedObject, Object, only_version
+from dandi_mirror.embedded.bucket.zarr_files import FileVersion
+from dandi_mirror.embedded.bucket.zarr_keys import ZarrFolder, zarr_keys, zarr_slot
 
 LEAST_PART = 5 * 1024 * 1024
 """Bytes in every part but the last, at least."""
 KEY = signing.Key("embedded", "the embedded archive keeps no secrets")
 
 
-class ZarrFiles(Protocol):
-    """The files of a Zarr, by path."""
-
-    files: dict[str, Content]
-    written: dict[str, datetime]
-    """When a file came, if it came after the Zarr was made."""
-    created: datetime
-
-    @property
-    def key(self) -> str:
-        """Key of the Zarr's folder in the bucket."""
-
-
-class Records(Protocol):
+class BucketOwner(Protocol):
     """What the bucket asks of the archive whose content it has."""
 
     lock: threading.RLock
 
     @property
-    def zarrs(self) -> Mapping[str, ZarrFiles]:
+    def zarrs(self) -> Mapping[str, ZarrFolder]:
         """Zarrs by id."""
 
     def now(self) -> datetime:
         """The archive's time."""
 
-    def object_at(self, key: str) -> Object | None:
-        """The object that the archive's records put at ``key``."""
+    def object_at(self, key: str, version_id: str | None = None) -> Object | None:
+        """The object that the archive's records put at ``key``: its current version, or another."""
 
 
 @dataclass(slots=True)
@@ -71,12 +60,16 @@ class Multipart:
 class Bucket:
     """Blobs, Zarr files and manifests by key.  Content that comes over HTTP goes to files in a temporary folder."""
 
-    def __init__(self, archive: Records, origin: str) -> None:
+    def __init__(self, archive: BucketOwner, origin: str) -> None:
         self.archive = archive
         self.at(origin)
         self.multiparts: dict[str, Multipart] = {}
         self._uploaded: dict[str, Stored] = {}
         """Completed uploads that the archive has not made blobs of."""
+        self.lists = True
+        """Whether anybody may list the bucket; a bucket that does not allow it answers 403."""
+        self.most_keys = MOST_KEYS
+        """Entries on a page of a list at most, whatever a client asks for."""
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def at(self, origin: str) -> None:
@@ -120,23 +113,36 @@ class Bucket:
     def put(self, key: str, content: bytes) -> None:
         """Do nothing: a blob or Zarr keeps the content that a test gives it."""
 
-    def listing(self, prefix: str) -> list[ListedObject]:
+    def listing(self, prefix: str, after: str = "", most: int | None = None) -> list[ListedObject]:
         """As in :class:`Objects`; only Zarrs are listed."""
-        zarr, _ = self._zarr_file(prefix)
-        if zarr is None:
-            return []
-        made = [
-            ListedObject(zarr.key + path, size_of(content), etag_of(content), zarr.written.get(path, zarr.created))
-            for path, content in zarr.files.items()
-        ]
-        return sorted(entry for entry in made if entry.key.startswith(prefix))
+        start = after + "\0" if after else ""
+        return list(islice(self._current(prefix, start), most))
+
+    def _current(self, prefix: str, start: str) -> Iterator[ListedObject]:
+        for key in self.keys(prefix, start):
+            found = self.newest(key)
+            if found is not None and found.content is not None:
+                yield ListedObject(key, size_of(found.content), etag_of(found.content), found.modified)
+
+    def keys(self, prefix: str, start: str) -> Iterator[str]:
+        """The keys of Zarrs' files from ``start`` on that begin with ``prefix``, also of deleted ones, sorted."""
+        return zarr_keys(self.archive.zarrs, prefix, start)
+
+    def versions(self, key: str) -> list[FileVersion]:
+        """All versions of a Zarr's file, newest first."""
+        slot = zarr_slot(self.archive.zarrs, key)
+        return slot[0].files.versions(slot[1]) if slot else []
+
+    def newest(self, key: str) -> FileVersion | None:
+        """The current version of a Zarr's file, which may be a delete marker."""
+        slot = zarr_slot(self.archive.zarrs, key)
+        return slot[0].files.newest(slot[1]) if slot else None
 
     def delete(self, keys: Iterable[str]) -> None:
         """As in :class:`Objects`; only files of Zarrs are deleted."""
         for key in keys:
-            zarr, path = self._zarr_file(key)
-            if zarr is not None:
-                zarr.files.pop(path, None)
+            if slot := zarr_slot(self.archive.zarrs, key):
+                slot[0].files.pop(slot[1], None)
 
     # --- uploads over HTTP
 
@@ -152,11 +158,15 @@ class Bucket:
             before.path.unlink(missing_ok=True)
         parts[number] = part
 
-    def keep_file(self, zarr: ZarrFiles, path: str, arrived: IncomingFile, kind: str) -> None:
-        """Keep a file of a Zarr; the file that it replaces stays on disk, because a request may be reading it."""
+    def keep_file(self, key: str, arrived: IncomingFile, kind: str) -> str | None:
+        """Keep a file of a Zarr as its newest version, and return the version's id; None if there is no such Zarr."""
+        slot = zarr_slot(self.archive.zarrs, key)
+        if slot is None:
+            return None
+        zarr, path = slot
         part = arrived.keep(self._path(f"zarr-{secrets.token_hex(16)}"))
         zarr.files[path] = Stored((part,), part.md5, kind)
-        zarr.written[path] = self.archive.now()
+        return zarr.files.versions(path)[0].version_id
 
     def complete(self, upload_id: str, numbers: list[int]) -> Stored:
         """Make an object of the parts with these numbers, and drop the other parts."""
@@ -180,17 +190,12 @@ class Bucket:
 
     # --- the object at a key
 
-    def find(self, key: str) -> Object | None:
-        """The object at ``key``, also if it is hidden from the public."""
+    def find(self, key: str, version_id: str | None = None) -> Object | None:
+        """The object at ``key``, also if it is hidden from the public; its current version, or another."""
         if stored := self._uploaded.get(key):
-            return Object(key, stored, stored.etag, self.archive.now(), False, PLAIN)
-        return self.archive.object_at(key)
+            return Object(key, stored, stored.etag, self.archive.now(), False, PLAIN, only_version(key))
+        return self.archive.object_at(key, version_id)
 
-    def zarr_slot(self, key: str) -> tuple[ZarrFiles, str] | None:
-        """The Zarr and the path in it that ``key`` names; None if there is no such Zarr."""
-        zarr, path = self._zarr_file(key)
-        return (zarr, path) if zarr is not None and path else None
-
-    def _zarr_file(self, key: str) -> tuple[ZarrFiles | None, str]:
-        parts = re.fullmatch(r"zarr/([^/]+)/(.*)", key, re.DOTALL)
-        return (self.archive.zarrs.get(parts[1]), parts[2]) if parts else (None, "")
+    def is_zarr_file(self, key: str) -> bool:
+        """Whether ``key`` is a place for a file of a Zarr."""
+        return zarr_slot(self.archive.zarrs, key) is not None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 
@@ -17,23 +19,55 @@ def citation(record: dict[str, Any], year: int) -> str:
     return f"{cited} ({year}) {name} {rest}" if cited else f"{name} ({year}). {rest}"
 
 
-def zarr_checksum(entries: list[tuple[str, int, str]]) -> str:
-    """The checksum over a Zarr's files (path, size in bytes, MD5): ``<md5>-<files>--<bytes>``.
+def zarr_checksum(entries: Iterable[tuple[str, int, str]]) -> str:
+    """The checksum over a Zarr's files (path, size in bytes, ETag), sorted by path: ``<md5>-<files>--<bytes>``.
 
     Each folder is the JSON of what it holds, folders first, and its checksum the MD5 of that.
     """
-    files: list[dict[str, Any]] = []
-    folders: dict[str, list[tuple[str, int, str]]] = {}
-    for path, size, md5 in entries:
-        top, slash, rest = path.partition("/")
-        if slash:
-            folders.setdefault(top, []).append((rest, size, md5))
-        else:
-            files.append({"digest": md5, "name": path, "size": size})
-    inner = [
-        {"digest": zarr_checksum(below), "name": name, "size": sum(size for _, size, _ in below)}
-        for name, below in sorted(folders.items())
-    ]
-    held = {"directories": inner, "files": sorted(files, key=lambda file: str(file["name"]))}
-    md5 = hashlib.md5(json.dumps(held, separators=(",", ":")).encode(), usedforsecurity=False).hexdigest()
-    return f"{md5}-{len(entries)}--{sum(size for _, size, _ in entries)}"
+    open_folders = [_Folder("")]
+    for path, size, etag in entries:
+        while not path.startswith(open_folders[-1].prefix):
+            _close(open_folders)
+        folder = open_folders[-1]
+        *between, name = path[len(folder.prefix) :].split("/")
+        for part in between:
+            folder = _Folder(f"{folder.prefix}{part}/", part)
+            open_folders.append(folder)
+        folder.files.append((name, _held(etag, name, size)))
+        folder.count += 1
+        folder.size += size
+    while len(open_folders) > 1:
+        _close(open_folders)
+    return open_folders[0].checksum()
+
+
+@dataclass(slots=True)
+class _Folder:
+    """A folder of which more entries may come: what it holds, as names with JSON."""
+
+    prefix: str
+    name: str = ""
+    folders: list[tuple[str, str]] = field(default_factory=list)
+    files: list[tuple[str, str]] = field(default_factory=list)
+    count: int = 0
+    size: int = 0
+
+    def checksum(self) -> str:
+        """``<md5>-<files>--<bytes>`` of all that it holds."""
+        folders, files = (",".join(text for _, text in sorted(held)) for held in (self.folders, self.files))
+        text = f'{{"directories":[{folders}],"files":[{files}]}}'
+        md5 = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+        return f"{md5}-{self.count}--{self.size}"
+
+
+def _close(open_folders: list[_Folder]) -> None:
+    """End the innermost folder and note it in the one above."""
+    done = open_folders.pop()
+    above = open_folders[-1]
+    above.folders.append((done.name, _held(done.checksum(), done.name, done.size)))
+    above.count += done.count
+    above.size += done.size
+
+
+def _held(digest: str, name: str, size: int) -> str:
+    return f'{{"digest":"{digest}","name":{encode_basestring_ascii(name)},"size":{size}}}'

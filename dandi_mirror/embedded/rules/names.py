@@ -37,6 +37,16 @@ def check_path(path: str) -> None:
         raise Refused(400, words)
 
 
+def check_zarr_path(field: str, path: str) -> None:
+    """Check a path inside a Zarr as the server does: anything but a component ``..``, also behind a backslash.
+
+    Raises:
+        Refused: 400 with the name of the field.
+    """
+    if ".." in path.replace("\\", "/").split("/"):
+        raise Refused(400, {field: ['Zarr path cannot contain ".." components.']})
+
+
 def folders_of(path: str) -> list[str]:
     """The folders above ``path``, outermost first: ``a/b/c`` has ``a`` and ``a/b``."""
     return [path[:at] for at, letter in enumerate(path) if letter == "/"]

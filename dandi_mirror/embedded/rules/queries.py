@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,23 @@ def page_size(query: Mapping[str, str]) -> int:
     return min(wanted, LARGEST_PAGE) if wanted else DEFAULT_PAGE
 
 
+def limited(query: Mapping[str, str]) -> int:
+    """The parameter ``limit`` of a Zarr's files: 1000 by default and at most.
+
+    Raises:
+        Refused: 400 for another value.
+    """
+    text = query.get("limit", "").strip() or str(LARGEST_PAGE)
+    if not re.fullmatch(r"-?\d+", text):
+        raise Refused(400, {"limit": ["A valid integer is required."]})
+    limit = int(text)
+    if limit > LARGEST_PAGE:
+        raise Refused(400, {"limit": [f"Ensure this value is less than or equal to {LARGEST_PAGE}."]})
+    if limit < 0:
+        raise Refused(400, {"limit": ["Ensure this value is greater than or equal to 0."]})
+    return limit
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of a list: entries ``start`` to ``stop``, and the links to other pages."""
@@ -70,20 +88,20 @@ def turn(url: str, query: Mapping[str, str], count: int, *, lazy: bool) -> Page:
     Raises:
         Refused: 404 ``Invalid page.``
     """
-    rows = page_size(query)
-    pages = max(1, -(-count // rows))
+    entries = page_size(query)
+    pages = max(1, -(-count // entries))
     text = query.get("page") or "1"
     if text == "last" and not lazy:
         text = str(pages)
     number = int(text) if text.isdecimal() else 0
     if number < 1 or (number > pages and not lazy):
         raise detail(404, "Invalid page.")
-    start = (number - 1) * rows
+    start = (number - 1) * entries
     return Page(
         start,
-        start + rows,
+        start + entries,
         count if number == 1 or not lazy else None,
-        _to_page(url, number + 1) if start + rows < count else None,
+        _to_page(url, number + 1) if start + entries < count else None,
         _to_page(url, number - 1) if number > 1 else None,
     )
 

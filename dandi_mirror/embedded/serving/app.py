@@ -133,9 +133,11 @@ def _routes(archive: Archive) -> Router:
     """Bucket, API and the rest.  A pattern's ``$`` also matches before a newline: no such path exists."""
     in_thread = archive.bucket is not archive.own_bucket
     not_found = routes.NotFound(archive, [])
+    bucket = BucketApp(archive.own_bucket, in_thread=in_thread)
     return Router(
         [
-            Route(f"/{BUCKET}/{{key:object_key}}", BucketApp(archive.own_bucket, in_thread=in_thread)),
+            Route(f"/{BUCKET}/{{key:object_key}}", bucket),
+            Route(f"/{BUCKET}", bucket),
             Route("/{path:with_newline}", not_found),
             Mount("/api", routes.router(archive, in_thread=in_thread)),
             Route("/robots.txt", PlainTextResponse(ROBOTS)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +17,7 @@ from dandi_mirror.embedded.store.uploads import forget
 
 
 class Archive(Catalog):
-    """A DANDI archive in memory.
+    """A DANDI archive in memory; :class:`.ArchiveCore` has the parameters besides ``s3``.
 
     ``clock`` tells the time (aware); with ``seed`` ids repeat from run to run; with ``gzip`` false the archive
     compresses no answer; with ``s3`` it keeps content on another server.  ``jobs`` has what the archive does some
@@ -26,29 +25,8 @@ class Archive(Catalog):
     Every change and every request holds ``lock``, so a test's thread may change what a server is serving.
     """
 
-    def __init__(
-        self,
-        instance_name: str = "DANDI",
-        doi_prefix: str = "10.48324",
-        clock: Callable[[], datetime] | None = None,
-        *,
-        web_url: str = "https://dandiarchive.org",
-        identifier: str = "RRID:SCR_017571",
-        schema_version: str = "0.7.0",
-        seed: int | None = None,
-        gzip: bool = True,
-        s3: Objects | None = None,
-    ) -> None:
-        super().__init__(
-            instance_name,
-            doi_prefix,
-            clock,
-            web_url=web_url,
-            identifier=identifier,
-            schema_version=schema_version,
-            seed=seed,
-            gzip=gzip,
-        )
+    def __init__(self, *names: Any, s3: Objects | None = None, **options: Any) -> None:
+        super().__init__(*names, **options)
         self.dandisets: dict[str, Dandiset] = {}
         self.own_bucket = Bucket(self, "http://127.0.0.1")
         self.bucket = s3 or self.own_bucket
@@ -59,14 +37,9 @@ class Archive(Catalog):
         self.api_url = f"{origin}/api"
         self.own_bucket.at(origin)
 
-    def object_at(self, key: str) -> Object | None:
+    def object_at(self, key: str, version_id: str | None = None) -> Object | None:
         """The object that the records put at ``key`` of the bucket: a blob, a Zarr's file, a manifest."""
-        kind = key.partition("/")[0]
-        if kind == "blobs":
-            return lookup.blob_object(self.blobs, key)
-        if kind == "zarr":
-            return lookup.zarr_object(self.zarrs, key)
-        return lookup.manifest(self.dandisets, key) if kind == "dandisets" else None
+        return lookup.object_at(self, key, version_id)
 
     def create_dandiset(
         self,

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 
 from dandi_mirror.embedded.rules.values import dumps, moment
-from dandi_mirror.embedded.store.blobs import Blob, Zarr
+from dandi_mirror.embedded.store.blobs import Blob
 from dandi_mirror.embedded.store.identity import DandisetIdentity
+from dandi_mirror.embedded.store.zarr import Zarr
 
 CONTEXT = "https://raw.githubusercontent.com/dandi/schema/master/releases/{}/context.json"
 COMPUTED = ("id", "access", "path", "identifier", "contentUrl", "contentSize", "digest")
@@ -17,7 +18,7 @@ COMPUTED = ("id", "access", "path", "identifier", "contentUrl", "contentSize", "
 PUBLISHED = ("datePublished", "publishedBy")
 
 
-class Asset:
+class StoredAsset:
     """A blob or a Zarr at a path of a Dandiset.
 
     It keeps a client's part of the metadata as JSON, so that a page of 1000 assets need not serialise them.
@@ -26,6 +27,7 @@ class Asset:
 
     __slots__ = (
         "_given",
+        "_lagging",
         "_opened",
         "asset_id",
         "computed",
@@ -58,6 +60,7 @@ class Asset:
         self.published: dict[str, Any] | None = None
         """``publishedBy`` and ``datePublished``, once a version with the asset was published."""
         self.validation_errors: tuple[dict[str, Any], ...] = ()
+        self._lagging: dict[str, Any] = {}
         self.computed = computed if isinstance(metadata, dict) else ()
         if isinstance(metadata, dict):
             metadata = {key: value for key, value in metadata.items() if key not in self.computed}
@@ -83,6 +86,10 @@ class Asset:
         self.created = moment(created) if created else self.created
         if modified or created:
             self.modified = moment(modified or created or self.modified)
+
+    def lag(self, lags: bool = True) -> None:
+        """Let the record keep today's size and digest while the Zarr changes, or follow the Zarr again."""
+        self._lagging = {"contentSize": self.size, "digest": self.source.digests} if lags else {}
 
     @property
     def size(self) -> int:
@@ -115,7 +122,7 @@ class Asset:
         """The full metadata record in JSON: the given keys, then the computed ones."""
         return b"".join((self._given, self._rest()))
 
-    def row(self, *, metadata: bool) -> bytes:
+    def entry(self, *, metadata: bool) -> bytes:
         """The entry of a listing in JSON: seven fields, and the metadata on request."""
         return b"".join(self.pieces(metadata=metadata))
 
@@ -156,6 +163,7 @@ class Asset:
             extra["contentSize"] = source.size
         elif "digest" not in self.computed:
             del extra["digest"]
+        extra |= {key: value for key, value in self._lagging.items() if key in extra}
         if self.published:
             extra |= self.published
         return extra

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dandi_mirror import digests
-from dandi_mirror.embedded.store.assets import Asset
-from dandi_mirror.embedded.store.blobs import ETAG, SHA256, Blob, PendingUpload, Zarr
+from dandi_mirror.embedded.bucket.zarr_files import FirstFiles
+from dandi_mirror.embedded.store.assets import StoredAsset
+from dandi_mirror.embedded.store.blobs import ETAG, SHA256, Blob, PendingUpload
+from dandi_mirror.embedded.store.core import ArchiveCore
 from dandi_mirror.embedded.store.identity import DandisetIdentity
-from dandi_mirror.embedded.store.instance import Instance
+from dandi_mirror.embedded.store.zarr import Zarr
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +26,12 @@ class User:
     approved: bool = True
 
 
-class Catalog(Instance):
+class Catalog(ArchiveCore):
     """The archive without its Dandisets."""
 
     def __init__(self, *names: Any, **options: Any) -> None:
         super().__init__(*names, **options)
-        self.assets: dict[str, Asset] = {}
+        self.assets: dict[str, StoredAsset] = {}
         """Every asset that ever existed: an id stays valid after its asset leaves the draft."""
         self.blobs: dict[str, Blob] = {}
         self.zarrs: dict[str, Zarr] = {}
@@ -123,10 +125,18 @@ class Catalog(Instance):
         return sha256
 
     def add_zarr(
-        self, holder: DandisetIdentity, name: str, *, size: int, checksum: str | None, zarr_id: str | None = None
+        self,
+        holder: DandisetIdentity,
+        name: str,
+        *,
+        size: int | None = None,
+        checksum: str | None = None,
+        first: FirstFiles | None = None,
+        zarr_id: str | None = None,
     ) -> Zarr:
-        """Add a Zarr without files to a Dandiset."""
+        """Add a Zarr to a Dandiset; without files, or with what ``first`` computes."""
         with self.lock:
-            zarr = Zarr(zarr_id or self.new_id(), holder, name, size, checksum, self.now())
+            identifier = zarr_id or self.new_id()
+            zarr = Zarr(identifier, holder, name, self.now(), checksum=checksum, size=size, first=first)
             self.zarrs[zarr.zarr_id] = zarr
         return zarr

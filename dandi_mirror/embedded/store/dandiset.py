@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from dandi_mirror.embedded.bucket.contents import Content, pieces
+from dandi_mirror.embedded.bucket.zarr_files import FirstFiles
 from dandi_mirror.embedded.rules.names import check_path
 from dandi_mirror.embedded.rules.refusals import Refused
 from dandi_mirror.embedded.rules.values import moment
 from dandi_mirror.embedded.store import publishing
-from dandi_mirror.embedded.store.assets import Asset
-from dandi_mirror.embedded.store.blobs import Blob, Zarr
+from dandi_mirror.embedded.store.assets import StoredAsset
+from dandi_mirror.embedded.store.blobs import Blob
 from dandi_mirror.embedded.store.catalog import Catalog
 from dandi_mirror.embedded.store.identity import OPEN, DandisetIdentity
 from dandi_mirror.embedded.store.making import made, own, recorded_source, replayed
 from dandi_mirror.embedded.store.versions import DRAFT, Version
+from dandi_mirror.embedded.store.zarr import Zarr
 
 
 class Dandiset(DandisetIdentity):
@@ -66,13 +69,13 @@ class Dandiset(DandisetIdentity):
         modified: datetime | str | None = None,
         *,
         zarr: Zarr | None = None,
-        row: Mapping[str, Any] | None = None,
+        entry: Mapping[str, Any] | None = None,
         verbatim: bool = False,
         unchecked: bool = False,
-    ) -> Asset:
+    ) -> StoredAsset:
         """Put an asset into the draft.
 
-        ``row`` is a recorded row of a listing with its metadata: id, times and record are kept; only
+        ``entry`` is a recorded entry of a listing, with its metadata: id, times and record are kept; only
         ``contentUrl`` and ``digest`` follow this server, or, with ``verbatim``, nothing at all.
         ``unchecked`` lets any path in, and adds nothing to the metadata.
 
@@ -80,9 +83,9 @@ class Dandiset(DandisetIdentity):
             Refused: as the server refuses a path (400, 409).
         """
         with self.archive.lock:
-            if row is not None:
-                source = blob or recorded_source(self.archive, self, row)
-                asset = replayed(self, row, source, verbatim=verbatim)
+            if entry is not None:
+                source = blob or recorded_source(self.archive, self, entry)
+                asset = replayed(self, entry, source, verbatim=verbatim)
             else:
                 asset = made(self, path or "", blob or zarr, metadata, asset_id, bare=unchecked)
             asset.set_times(created, modified)
@@ -100,7 +103,7 @@ class Dandiset(DandisetIdentity):
         asset_id: str | None = None,
         *,
         created: datetime | str | None = None,
-    ) -> Asset:
+    ) -> StoredAsset:
         """Put a new asset, at the end of the default order, in the place of the one at ``path``."""
         with self.archive.lock:
             old = self._at(path)
@@ -111,7 +114,7 @@ class Dandiset(DandisetIdentity):
             self.enter(new)
         return new
 
-    def rename_asset(self, old: str, new: str, *, unchecked: bool = False) -> Asset:
+    def rename_asset(self, old: str, new: str, *, unchecked: bool = False) -> StoredAsset:
         """Give the asset at ``old`` another path: a new asset with the same content, as the server does."""
         with self.archive.lock:
             asset = self._at(old)
@@ -134,25 +137,28 @@ class Dandiset(DandisetIdentity):
         *,
         size: int = 0,
         checksum: str | None = None,
-        files: Mapping[str, bytes] | None = None,
+        files: Mapping[str, Content] | None = None,
+        first: FirstFiles | None = None,
         zarr_id: str | None = None,
     ) -> Zarr:
-        """A Zarr archive of this Dandiset; without ``checksum`` it is Pending.  An asset gives it a path."""
+        """A Zarr archive of this Dandiset; without ``checksum`` it is Pending.  An asset gives it a path.
+
+        It holds ``files``, or what ``first`` computes when somebody asks.
+        """
         with self.archive.lock:
-            size = size or sum(map(len, (files or {}).values()))
-            zarr = self.archive.add_zarr(self, name, size=size, checksum=checksum, zarr_id=zarr_id)
-            zarr.files = dict(sorted((files or {}).items()))
+            zarr = self.archive.add_zarr(self, name, size=size or None, checksum=checksum, first=first, zarr_id=zarr_id)
+            zarr.begin_with((files or {}).items())
             for path, content in (files or {}).items():
-                self.archive.bucket.put(zarr.key + path, content)
+                self.archive.bucket.put(zarr.key + path, b"".join(pieces(content)))
         return zarr
 
-    def _at(self, path: str) -> Asset:
+    def _at(self, path: str) -> StoredAsset:
         asset = self.draft.asset_at(path)
         if asset is None:
             raise Refused(404, {"detail": f"no asset at {path!r} in the draft of {self.identifier}"})
         return asset
 
-    def enter(self, asset: Asset) -> None:
+    def enter(self, asset: StoredAsset) -> None:
         """Put an asset into the draft without checking its path."""
         self.archive.assets[asset.asset_id] = asset
         if asset.blob and self not in asset.blob.holders:
@@ -200,9 +206,9 @@ class Dandiset(DandisetIdentity):
     def record(self, *, detail: bool) -> dict[str, Any]:
         """With both versions, as in the list of Dandisets or, with ``detail``, alone."""
         published = self.published
-        newest = published[-1].row(detail=detail) if published else None
-        draft = self.draft.row(detail=detail)
-        return self.row() | {"most_recent_published_version": newest, "draft_version": draft}
+        newest = published[-1].entry(detail=detail) if published else None
+        draft = self.draft.entry(detail=detail)
+        return self.entry() | {"most_recent_published_version": newest, "draft_version": draft}
 
     # --- publishing
 

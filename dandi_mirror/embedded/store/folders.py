@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from dandi_mirror.embedded.rules.names import folders_of
-from dandi_mirror.embedded.store.assets import Asset
+from dandi_mirror.embedded.store.assets import StoredAsset
 
 
 class Folder(NamedTuple):
@@ -14,10 +14,10 @@ class Folder(NamedTuple):
     path: str
     files: int
     size: int
-    asset: Asset | None
+    asset: StoredAsset | None
 
 
-def summary(assets: list[Asset]) -> dict[str, Any]:
+def summary(assets: list[StoredAsset]) -> dict[str, Any]:
     """``assetsSummary``: files, bytes, and the subjects that first folders ``sub-…`` name."""
     size = sum(asset.size for asset in assets)
     numbers = {"schemaKey": "AssetsSummary", "numberOfBytes": size, "numberOfFiles": len(assets)}
@@ -30,7 +30,7 @@ def summary(assets: list[Asset]) -> dict[str, Any]:
     return lists | numbers | {"numberOfSubjects": sum(top.startswith("sub-") for top in tops)}
 
 
-def tree(assets: list[Asset]) -> dict[str, dict[str, Folder]]:
+def tree(assets: list[StoredAsset]) -> dict[str, dict[str, Folder]]:
     """The children of every folder, with the sums of their files and bytes."""
     levels: dict[str, dict[str, Folder]] = {}
     for asset in assets:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from dandi_mirror.embedded.store.instance import Instance
+from dandi_mirror.embedded.store.core import ArchiveCore
 
 OPEN = "OPEN"
 OPEN_ACCESS = [{"status": "dandi:OpenAccess", "schemaKey": "AccessRequirements"}]
@@ -17,7 +17,7 @@ EMBARGO = timedelta(days=2 * 365)
 class DandisetIdentity(ABC):
     """A Dandiset as the records below it see it; the one subclass is ``Dandiset``."""
 
-    archive: Instance
+    archive: ArchiveCore
 
     def __init__(self, identifier: str, created: datetime) -> None:
         self.identifier = identifier
@@ -70,7 +70,7 @@ class DandisetIdentity(ABC):
         """``access`` in the metadata of assets; without a date once the Dandiset is open."""
         return OPEN_ACCESS if self.is_open else self.access()
 
-    def row(self) -> dict[str, Any]:
+    def entry(self) -> dict[str, Any]:
         """The seven fields that every record of a Dandiset starts with."""
         return {
             "identifier": self.identifier,

@@ -12,7 +12,7 @@ from dandi_mirror.embedded.rules.computed import citation
 from dandi_mirror.embedded.rules.names import folders_of
 from dandi_mirror.embedded.rules.refusals import Refused
 from dandi_mirror.embedded.rules.values import metadata_time, moment
-from dandi_mirror.embedded.store.assets import CONTEXT, Asset
+from dandi_mirror.embedded.store.assets import CONTEXT, StoredAsset
 from dandi_mirror.embedded.store.folders import Folder, summary, tree
 from dandi_mirror.embedded.store.identity import DandisetIdentity
 
@@ -49,8 +49,8 @@ class Version:
         self._modified = created
         self._status: str | None = None
         self._waiting = False
-        self._assets: dict[str, Asset] = {}
-        self._paths: dict[str, Asset] = {}
+        self._assets: dict[str, StoredAsset] = {}
+        self._paths: dict[str, StoredAsset] = {}
         self._folders: Counter[str] = Counter()
         self._cache: dict[str, Any] = {}
 
@@ -81,19 +81,19 @@ class Version:
 
     # --- assets
 
-    def __iter__(self) -> Iterator[Asset]:
+    def __iter__(self) -> Iterator[StoredAsset]:
         return iter(self.ordered("created"))
 
     def __len__(self) -> int:
         return len(self._assets)
 
-    def asset_at(self, path: str) -> Asset | None:
+    def asset_at(self, path: str) -> StoredAsset | None:
         """The asset with exactly this path."""
         if not self._paths and self._assets:
             self._paths = {asset.path: asset for asset in self._assets.values()}
         return self._paths.get(path)
 
-    def check_free(self, path: str, instead_of: Asset | None = None) -> None:
+    def check_free(self, path: str, instead_of: StoredAsset | None = None) -> None:
         """Refuse a path that another asset has, or that would make a file a folder; ``instead_of`` does not count.
 
         Raises:
@@ -111,14 +111,14 @@ class Version:
             words = f'Path of new asset "{path}" conflicts with existing assets: {clashes}'
             raise Refused(409, words)
 
-    def put(self, asset: Asset, now: datetime) -> None:
+    def put(self, asset: StoredAsset, now: datetime) -> None:
         """Add an asset at the end of the default order."""
         self._assets[asset.asset_id] = asset
         self._paths[asset.path] = asset
         self._folders.update(folders_of(asset.path))
         self.touch(now)
 
-    def take_out(self, asset: Asset, now: datetime) -> None:
+    def take_out(self, asset: StoredAsset, now: datetime) -> None:
         """Remove an asset; its own record stays."""
         del self._assets[asset.asset_id]
         self._paths.pop(asset.path, None)
@@ -162,14 +162,14 @@ class Version:
         self._assets = dict(other._assets)
         self.forget()
 
-    def ordered(self, order: str) -> list[Asset]:
+    def ordered(self, order: str) -> list[StoredAsset]:
         """All assets by ``created``, ``modified`` or ``path`` (byte order), backwards with a dash."""
         if order not in self._cache:
             field = order.lstrip("-")
             backwards = order.startswith("-")
             key = _by_path if field == "path" else _by_created if field == "created" else _by_modified
             self._cache[order] = sorted(self._assets.values(), key=key, reverse=backwards)
-        found: list[Asset] = self._cache[order]
+        found: list[StoredAsset] = self._cache[order]
         return found
 
     @property
@@ -195,10 +195,10 @@ class Version:
 
     # --- records
 
-    def row(self, *, detail: bool) -> dict[str, Any]:
+    def entry(self, *, detail: bool) -> dict[str, Any]:
         """As inside the record of a Dandiset: 7 fields in lists, 9 with ``detail``."""
         totals = self.totals
-        row = {
+        entry = {
             "version": self.version,
             "name": self.name,
             "asset_count": totals.assets,
@@ -210,14 +210,14 @@ class Version:
             "release_notes": self.release_notes,
         }
         if not detail:
-            del row["active_uploads"], row["release_notes"]
-        return row
+            del entry["active_uploads"], entry["release_notes"]
+        return entry
 
     def listed(self) -> dict[str, Any]:
         """As in the list of versions: with the Dandiset, release notes last."""
-        row = self.row(detail=True)
-        notes = row.pop("release_notes")
-        return row | {"dandiset": self.dandiset.row(), "release_notes": notes}
+        entry = self.entry(detail=True)
+        notes = entry.pop("release_notes")
+        return entry | {"dandiset": self.dandiset.entry(), "release_notes": notes}
 
     def info(self) -> dict[str, Any]:
         """As in ``…/info/``."""
@@ -281,15 +281,15 @@ class Version:
         return made
 
 
-def _by_path(asset: Asset) -> bytes:
+def _by_path(asset: StoredAsset) -> bytes:
     return asset.path.encode(errors="surrogatepass")
 
 
-def _by_created(asset: Asset) -> datetime:
+def _by_created(asset: StoredAsset) -> datetime:
     return asset.created
 
 
-def _by_modified(asset: Asset) -> datetime:
+def _by_modified(asset: StoredAsset) -> datetime:
     return asset.modified
 
 

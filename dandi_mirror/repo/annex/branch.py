@@ -13,7 +13,8 @@ from datetime import datetime
 from itertools import chain, islice
 
 from dandi_mirror.repo.git.dataset import TEMPORARY
-from dandi_mirror.repo.git.stream import FOLDER, Commit, ExistingObject, Importer, Inline, quote
+from dandi_mirror.repo.git.importer import Importer
+from dandi_mirror.repo.git.stream import FOLDER, Commit, ExistingObject, Inline, quote
 
 MANY = 5000
 """Files; below this number a plain import is as fast."""

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from dandi_mirror.addresses import Allowed, is_loopback
 from dandi_mirror.errors import UsageError
+from dandi_mirror.files.opening import read_text
 from dandi_mirror.repo.annex import settings
+from dandi_mirror.repo.annex.initialising import initialise, is_initialised
 from dandi_mirror.repo.annex.keys import hash_dir_lower, hash_dir_mixed, is_key
 from dandi_mirror.repo.annex.logs import (
     WEB,
@@ -26,6 +28,7 @@ from dandi_mirror.repo.annex.logs import (
 )
 from dandi_mirror.repo.annex.pointers import LONGEST_POINTER, OBJECTS, name_in
 from dandi_mirror.repo.git.dataset import ANNEX, Dataset, Tree
+from dandi_mirror.repo.git.disk import share_as
 from dandi_mirror.repo.git.process import git
 from dandi_mirror.repo.git.stream import FILE, LINK
 
@@ -55,15 +58,17 @@ class KeyLocations:
 
 
 class Clone:
-    """A repository with a work tree in which git-annex is, or can be, initialised."""
+    """A repository in which git-annex is, or can be, initialised."""
 
-    def __init__(self, path: Path) -> None:
-        """``path`` is the top of the work tree."""
+    def __init__(self, path: Path, dataset: Dataset | None = None) -> None:
+        """``path`` is the top of the work tree, or a bare repository, whose ``dataset`` is then given."""
         self.path = path
-        self.dataset = Dataset(path)
+        self.dataset = dataset or Dataset(path)
         self.config: dict[str, str] = {}
         self.git_dir = self.dataset.git_dir
         self._objects = f"{self.git_dir}/{OBJECTS}"
+        # git-annex keeps the objects of a bare repository in other folders
+        self._folder_of = hash_dir_lower if self.git_dir == path else hash_dir_mixed
         self._branch: str | None = None  # the git-annex branch when the following were read
         self._locations: dict[str, bytes] = {}
         self._api: str | None = None
@@ -74,10 +79,11 @@ class Clone:
         Raises:
             UsageError: git-annex cannot be initialised here.
             DiskError, GitError: git-annex failed.
+            LockedError: another run initialises it for minutes.
         """
         self.read_config()
-        if not self.uuid:
-            git(self.path, "annex", "init", "--quiet")
+        if not is_initialised(self.dataset, self.config):
+            initialise(self.dataset)
             self.read_config()
         elif not self._is_merged():
             git(self.path, "annex", "merge", "--quiet")
@@ -85,8 +91,9 @@ class Clone:
             raise UsageError(f"{self.path} is not initialised for git-annex; type in that folder: git annex init")
 
     def read_config(self) -> None:
-        """Read git's settings."""
+        """Read git's settings; if a group shares the git folder, all that this process makes is for the group."""
         self.config = settings.read(self.path)
+        share_as(self.git_dir.stat().st_mode)
 
     def _is_merged(self) -> bool:
         """Whether the branch holds all that git-annex has in its journal and all that was fetched.
@@ -96,10 +103,7 @@ class Clone:
         with suppress(FileNotFoundError):
             if next((self.git_dir / "annex" / "journal").iterdir(), None):
                 return False
-        try:
-            merged = (self.git_dir / "annex" / "mergedrefs").read_text().split()
-        except OSError:
-            merged = []
+        merged = read_text(self.git_dir / "annex" / "mergedrefs").split()
         refs = self.dataset.refs_in_files("refs/heads", "refs/remotes")
         return {oid for ref, oid in refs.items() if ref.endswith("/git-annex") and ref != ANNEX} <= set(merged)
 
@@ -114,6 +118,11 @@ class Clone:
         return settings.are_usual(self.config)
 
     @property
+    def unlocked_only(self) -> bool:
+        """Whether git-annex found that the disk has no symbolic links or no permissions, so that it keeps no links."""
+        return self.config.get("annex.crippledfilesystem") == "true"
+
+    @property
     def addresses(self) -> frozenset[str]:
         """The IP addresses on this machine or network that git-annex may connect to."""
         return settings.allowed_addresses(self.config)
@@ -123,6 +132,14 @@ class Clone:
 
         An address on this machine or network counts only if git-annex may connect to it.
         """
+        url = self.recorded_api()
+        inside = bool(url) and Allowed().refuses(url)
+        if inside and not self.config:
+            self.read_config()
+        return "" if inside and Allowed(addresses=self.addresses).refuses(url) else url
+
+    def recorded_api(self) -> str:
+        """The URL of the archive's API that the dataset records, wherever it leads; empty if it records none."""
         log = self.dataset.ref(ANNEX) or self.dataset.ref("refs/remotes/origin/git-annex")
         with self.dataset.reader() as reader:
             (content,) = reader.read([f"{log}:remote.log"]) if log else (None,)
@@ -131,12 +148,10 @@ class Clone:
             return ""
         try:
             url = f"{'http' if is_loopback(urlsplit(f'//{place}').hostname) else 'https'}://{place}"
-            inside = Allowed().refuses(url)
+            Allowed().refuses(url)
         except ValueError:
             return ""
-        if inside and not self.config:
-            self.read_config()
-        return "" if inside and Allowed(addresses=self.addresses).refuses(url) else url
+        return url
 
     def closed_api(self) -> str:
         """The API of the special remote for embargoed content; empty if there is no such remote."""
@@ -179,12 +194,13 @@ class Clone:
         usual = self.new_object_path(key)
         if os.path.exists(usual):  # noqa: PTH110
             return usual
-        lower = f"{self._objects}{hash_dir_lower(key)}/{key}/{key}"
-        return lower if os.path.exists(lower) else usual  # noqa: PTH110
+        other = hash_dir_lower if self._folder_of is hash_dir_mixed else hash_dir_mixed
+        found = f"{self._objects}{other(key)}/{key}/{key}"
+        return found if os.path.exists(found) else usual  # noqa: PTH110
 
     def new_object_path(self, key: str) -> str:
         """Where the content of a key goes if it is not present."""
-        return f"{self._objects}{hash_dir_mixed(key)}/{key}/{key}"
+        return f"{self._objects}{self._folder_of(key)}/{key}/{key}"
 
     def has(self, key: str) -> bool:
         """Whether the content of a key is present."""
@@ -246,6 +262,12 @@ class Clone:
 def copies(objects: Path, key: str) -> list[Path]:
     """The two places at which another repository may keep the content of a key."""
     return [objects / place / key / key for place in (hash_dir_mixed(key), hash_dir_lower(key))]
+
+
+def copy_urls(git_folder: str, key: str) -> list[str]:
+    """The two URLs at which a repository behind a web server may show the content of a key."""
+    name = quote(key)
+    return [f"{git_folder}/{OBJECTS}{place}/{name}/{name}" for place in (hash_dir_mixed(key), hash_dir_lower(key))]
 
 
 def _may_be_annexed(path: str) -> bool:

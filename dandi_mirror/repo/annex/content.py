@@ -15,8 +15,13 @@ from typing import IO
 
 from dandi_mirror.repo.git.process import failure, git, start
 
-_NO_WEB = ("-c", "remote.web.annex-ignore=true", "-c", "remote.bittorrent.annex-ignore=true")
+_NO_WEB = (
+    "-c", "remote.web.annex-ignore=true", "-c", "remote.bittorrent.annex-ignore=true",
+    "-c", "remote.dandiapi.annex-ignore=true",
+)  # fmt: skip
 """Keeps git-annex from its remotes that ask any URL."""
+
+_NO_EMBARGOED = ("-c", "remote.dandi-embargoed.annex-ignore=true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ def keys_at(folder: Path, place: str) -> list[str]:
     found, errors = child.communicate()
     if child.returncode not in {0, 1}:  # 1: nothing found
         raise failure(folder, arguments, child.returncode, errors)
-    return [name.rpartition("/")[2].removesuffix(".log.web") for name in found.decode().split("\0")[:-1]]
+    names = found.decode(errors="surrogateescape").split("\0")[:-1]
+    return [name.rpartition("/")[2].removesuffix(".log.web") for name in names]
 
 
 def get(
@@ -79,7 +85,7 @@ def get(
     arguments = (*(() if web else _NO_WEB), "annex", "get", "--batch-keys", "--json", "--json-error-messages", *told)
     with TemporaryFile() as errors:
         # it may run for hours, so it must not inherit the locks of another thread
-        child = start(folder, arguments, stderr=errors.fileno(), locks=False, secrets=secrets)
+        child = start(folder, arguments, stderr=errors.fileno(), locks=False, secrets=secrets, remotes=True)
         assert child.stdin and child.stdout
         with _ended(child, deadline):
             for key in keys:
@@ -95,7 +101,8 @@ def get(
                     child.wait()
                     errors.seek(0)
                     raise failure(folder, arguments, child.returncode, errors.read())
-                yield key, _reason(json.loads(line))
+                # an empty line: the content is here already, because another run got it meanwhile
+                yield key, _reason(json.loads(line)) if line.strip() else ""
 
 
 @contextmanager
@@ -132,3 +139,32 @@ def _reason(answer: dict[str, object]) -> str:
     messages = answer.get("error-messages")
     said = " ".join(str(message) for message in messages) if isinstance(messages, list) else ""
     return " ".join((said or str(answer.get("note", ""))).split()) or "git-annex does not say why"
+
+
+def drop(folder: Path, keys: Iterable[str], numcopies: int) -> Iterator[tuple[str, str]]:
+    """Drop the content of keys; yields each key with the reason why it stayed (empty: it is dropped).
+
+    git-annex looks before each drop whether ``numcopies`` other repositories have the content.  The archive's URLs do
+    not count as one.
+
+    Raises:
+        DiskError, GitError: git-annex ended too early; what it did not drop is still here.
+    """
+    arguments = (*_NO_WEB, *_NO_EMBARGOED, "annex", "drop", f"--numcopies={numcopies}", "--batch-keys", "--json",
+                 "--json-error-messages")  # fmt: skip
+    with TemporaryFile() as errors:
+        child = start(folder, arguments, stderr=errors.fileno(), locks=False, remotes=True)
+        assert child.stdin and child.stdout
+        with _ended(child, None):
+            for key in keys:
+                try:
+                    child.stdin.write(key.encode() + b"\n")
+                    child.stdin.flush()
+                    line = child.stdout.readline()
+                except BrokenPipeError:
+                    line = b""
+                if not line:
+                    child.wait()
+                    errors.seek(0)
+                    raise failure(folder, arguments, child.returncode, errors.read())
+                yield key, _reason(json.loads(line)) if line.strip() else ""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.pointers import LONGEST_POINTER, key_in, key_of_pointer
 from dandi_mirror.repo.git.changes import changes
 from dandi_mirror.repo.git.dataset import Dataset, Tree
+from dandi_mirror.repo.git.folding import one_file_here
 from dandi_mirror.repo.git.process import GitError, git
-from dandi_mirror.repo.git.stream import FILE, LINK, blob_id
+from dandi_mirror.repo.git.stream import FILE, GITLINK, LINK, blob_id
 
 _SMALL = 1 << 20
 """Bytes; no sync keeps a longer file in git."""
@@ -39,22 +40,50 @@ class LocalEdit:
     """Whether git knows of it."""
 
 
-def read_edits(dataset: Dataset, commit: str) -> list[LocalEdit]:
+def read_edits(
+    dataset: Dataset, commit: str, passed: Callable[[list[str]], Container[str]] = lambda untracked: ()
+) -> list[LocalEdit]:
     """The differences between the work tree and a commit, with untracked files that git does not ignore; by path.
+
+    ``passed`` gives the untracked files that are only named, and not looked at, from a list of all of them.
 
     Raises:
         DiskError, GitError: the work tree cannot be read.
     """
-    edits = list(_tracked(dataset, commit, dataset.tree(commit)))
+    tree = dataset.tree(commit)
+    edits = list(_tracked(dataset, commit, tree))
     known = {edit.path for edit in edits}
     listing = git(dataset.path, "ls-files", "-z", "--others", "--exclude-standard")
-    for name in filter(None, listing.split(b"\0")):
-        path = os.fsdecode(name)
-        if path.endswith("/"):
+    untracked = [os.fsdecode(name) for name in listing.split(b"\0") if name] + list(_in_subdatasets(dataset, tree))
+    unseen = passed(untracked)
+    for path in untracked:
+        if path in unseen:
+            edits.append(LocalEdit(path, tracked=False))
+        elif path.endswith("/"):
             edits.append(LocalEdit(path.rstrip("/"), problem="it is a repository of its own", tracked=False))
         elif path not in known and (edit := _look(dataset, path, tracked=False)):
             edits.append(edit)
+    one_file = one_file_here(dataset, tree)
+    edits = [_named(edit, reason) if (reason := one_file.get(edit.path)) else edit for edit in edits]
     return sorted(edits, key=lambda edit: edit.path)
+
+
+def _in_subdatasets(dataset: Dataset, tree: Tree) -> Iterator[str]:
+    """The files in folders that stand for subdatasets and are none here: git does not list them.
+
+    Such a folder is empty in a new clone; a person may have put a Zarr into it.
+    """
+    for path, (mode, _) in tree.items():
+        folder = dataset.path / path
+        if mode != GITLINK or folder.is_symlink() or os.path.lexists(folder / ".git"):
+            continue
+        for inner, _, names in os.walk(folder):
+            yield from (os.path.relpath(f"{inner}/{name}", dataset.path) for name in names)
+
+
+def _named(edit: LocalEdit, reason: str) -> LocalEdit:
+    """Take a difference that the disk makes for no edit: nobody meant to send or to delete it."""
+    return replace(edit, problem=reason, gone=False)
 
 
 def files(folder: Path) -> list[str]:
@@ -77,7 +106,9 @@ def _tracked(dataset: Dataset, commit: str, tree: Tree) -> Iterator[LocalEdit]:
         elif mode == FILE and oid.strip(b"0"):
             clean[path] = oid.decode()
         elif (edit := _look(dataset, path)) is None:
-            yield LocalEdit(path, gone=True)
+            # to remove the empty folder of a subdataset is not to delete that
+            if tree.get(path, (b"", ""))[0] != GITLINK:
+                yield LocalEdit(path, gone=True)
         elif not _is_same(dataset, edit, tree):
             yield edit
     with dataset.reader() as reader:
@@ -85,7 +116,7 @@ def _tracked(dataset: Dataset, commit: str, tree: Tree) -> Iterator[LocalEdit]:
         for (path, _), content in zip(clean.items(), contents, strict=True):
             # an unlocked file holds its content, while git tracks the pointer
             key = key_in(FILE, content or b"")
-            if edit := LocalEdit(path, _size_of(key), key, unlocked=True) if key else _look(dataset, path):
+            if edit := LocalEdit(path, size_of(key, unknown=-1), key, unlocked=True) if key else _look(dataset, path):
                 yield edit
 
 
@@ -106,12 +137,12 @@ def _look(dataset: Dataset, path: str, *, tracked: bool = True) -> LocalEdit | N
         return None
     except OSError as error:
         raise DiskError.of(file, error) from error
-    return LocalEdit(path, _size_of(key) if key else found.st_size, key, bool(key), tracked=tracked)
+    return LocalEdit(path, size_of(key, unknown=-1) if key else found.st_size, key, bool(key), tracked=tracked)
 
 
 def _link(path: str, target: bytes, tracked: bool) -> LocalEdit:
     if key := key_in(LINK, target):
-        return LocalEdit(path, _size_of(key), key, tracked=tracked)
+        return LocalEdit(path, size_of(key, unknown=-1), key, tracked=tracked)
     shown = ascii(os.fsdecode(target))[1:-1]
     return LocalEdit(path, problem=f"it is a link to {shown}; put the file itself there", tracked=tracked)
 
@@ -131,11 +162,6 @@ def _is_same(dataset: Dataset, edit: LocalEdit, tree: Tree) -> bool:
     if mode != FILE or file.is_symlink() or edit.size > _SMALL or edit.problem:
         return False
     return blob_id(file.read_bytes()) == oid
-
-
-def _size_of(key: str) -> int:
-    found = re.search(r"-s([0-9]+)", key.partition("--")[0])
-    return int(found[1]) if found else -1
 
 
 def is_tracked(file: Path) -> bool:

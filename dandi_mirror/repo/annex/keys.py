@@ -6,12 +6,19 @@ import re
 from functools import lru_cache
 from hashlib import md5
 
+OBJECTS = ".git/annex/objects/"
+"""The folder of content in a repository with a work tree."""
+
 _LONGEST_EXTENSION = 4
 _MOST_EXTENSIONS = 2
 _KEY = re.compile(r"[A-Z0-9_]+(?:-[a-zA-Z][0-9]+)*--[^/\x00-\x1f\x7f]+")
 _LONGEST_KEY = 255  # bytes: a file is called so
 _SHA256_KEY = re.compile(r"SHA256E?(?:-[smSC][0-9]+)*--([0-9a-f]{64})(?:\.[^/]*)?")
+_MD5_KEY = re.compile(r"MD5E?(?:-[smSC][0-9]+)*--([0-9a-f]{32})(?:\.[^/]*)?")
+_SIZE = re.compile(r"-s([0-9]{1,18})(?:-|$)")
 _MIXED_LETTERS = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
+_PAIRS = [_MIXED_LETTERS[bits >> 6 & 31] + _MIXED_LETTERS[bits & 31] for bits in range(1 << 11)]
+"""The two letters of each 11 bits; a table, because a Zarr has a million keys."""
 
 
 def annex_key(size: int, sha256: str, path: str) -> str:
@@ -35,6 +42,12 @@ def sha256_of(key: str) -> str:
     """The SHA-256 that a key is made of; empty if it is of another backend."""
     found = _SHA256_KEY.fullmatch(key)
     return found[1] if found else ""
+
+
+def digest_of(key: str) -> str:
+    """The SHA-256 or MD5 that a key is made of; empty if it is of another backend."""
+    found = _MD5_KEY.fullmatch(key)
+    return found[1] if found else sha256_of(key)
 
 
 def extension(path: str) -> str:
@@ -64,7 +77,6 @@ def hash_dir_lower(key: str) -> str:
     return f"{digits[:3]}/{digits[3:6]}"
 
 
-@lru_cache(maxsize=1 << 14)
 def hash_dir_mixed(key: str) -> str:
     """Where a key's object is kept under ``.git/annex/objects`` of a repository with a work tree.
 
@@ -73,10 +85,15 @@ def hash_dir_mixed(key: str) -> str:
     link of the official mirror's Dandisets 000004 and 000027.
     """
     word = int.from_bytes(md5(key.encode(), usedforsecurity=False).digest()[:4], "little")
-    a, b, c, d = (_MIXED_LETTERS[word >> 6 * place & 31] for place in range(4))
-    return f"{b}{a}/{d}{c}"
+    return f"{_PAIRS[word & 0x7FF]}/{_PAIRS[word >> 12 & 0x7FF]}"
 
 
 def link_target(key: str, depth: int) -> str:
     """What an annexed file's symbolic link says, ``depth`` folders below the top of the work tree."""
-    return f"{'../' * depth}.git/annex/objects/{hash_dir_mixed(key)}/{key}/{key}"
+    return f"{'../' * depth}{OBJECTS}{hash_dir_mixed(key)}/{key}/{key}"
+
+
+def size_of(key: str, unknown: int = 0) -> int:
+    """The bytes of a key's content; ``unknown`` if the key does not say."""
+    found = _SIZE.search(key.partition("--")[0])
+    return int(found[1]) if found else unknown

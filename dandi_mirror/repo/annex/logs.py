@@ -18,7 +18,7 @@ WEB = "00000000-0000-0000-0000-000000000001"
 """The UUID of git-annex's built-in web remote."""
 
 _STAMP = re.compile(r"([0-9]{1,11})(?:\.([0-9]{1,12}))?s")
-_API = re.compile(r" type=web urlinclude=\*//(\S+?)/assets/\*")
+_API = re.compile(r" type=web urlinclude=\*//(\S+?)/(?:assets|zarr)/\*")
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9_.:;,/()+-][A-Za-z0-9_.:;,/()+!-]*", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
@@ -145,8 +145,10 @@ def _metadata_value(value: str) -> str:
     return "!" + base64.b64encode(value.encode()).decode()
 
 
-def api_remote(api_url: str) -> tuple[str, str]:
+def api_remote(api_url: str, below: str = "assets") -> tuple[str, str]:
     """The UUID and the ``remote.log`` words of the remote that asks the archive's API after S3.
+
+    ``below`` is where the API has the content: ``assets``, or ``zarr`` for entries of Zarrs.
 
     A second face of the web remote (``sameas``) that claims the API's URLs at a higher cost, and that a
     clone enables by itself; without ``autoenable`` it would hide those URLs instead.
@@ -154,9 +156,9 @@ def api_remote(api_url: str) -> tuple[str, str]:
     host_and_path = api_url.partition("://")[2]
     words = (
         f"autoenable=true cost=300 sameas-name=dandiapi sameas-uuid={WEB} type=web "
-        f"urlinclude=*//{host_and_path}/assets/*"
+        f"urlinclude=*//{host_and_path}/{below}/*"
     )
-    return str(uuid5(NAMESPACE_URL, f"{api_url}/assets/")), words
+    return str(uuid5(NAMESPACE_URL, f"{api_url}/{below}/")), words
 
 
 def api_of(log: bytes) -> str:
@@ -192,6 +194,12 @@ def with_remote(log: bytes, uuid: str, words: str, stamp: Stamp) -> bytes:
     if any(line.split(b" ", 1)[0] == uuid.encode() for line in log.splitlines()):
         return log
     return _whole_lines(log) + f"{uuid} {words} timestamp={stamp}\n".encode()
+
+
+def union(log: bytes, other: bytes) -> bytes:
+    """A log with the lines of another state of it that it lacks, as git-annex merges its branch: times decide."""
+    lines = log.split(b"\n")
+    return _whole_lines(log) + b"".join(line + b"\n" for line in other.split(b"\n") if line and line not in lines)
 
 
 def _whole_lines(log: bytes) -> bytes:

@@ -9,30 +9,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.file_lock import wait_for_record_lock
 from dandi_mirror.files.opening import read_file
-from dandi_mirror.repo.annex.branch import MANY, import_logs
 from dandi_mirror.repo.annex.clone import Clone, Tracked
-from dandi_mirror.repo.annex.keys import hash_dir_lower
-from dandi_mirror.repo.annex.logs import Stamp, location_path, with_presence
+from dandi_mirror.repo.annex.journal import annex_lock
+from dandi_mirror.repo.annex.log_writer import record_presence
 from dandi_mirror.repo.annex.pointers import LONGEST_POINTER, is_pointer
-from dandi_mirror.repo.git.dataset import ANNEX, TEMPORARY, ZERO, RefChange
 from dandi_mirror.repo.git.disk import bring_files_to_disk, bring_folders_to_disk
-from dandi_mirror.repo.git.process import GitError, git
-from dandi_mirror.repo.git.stream import Commit
+from dandi_mirror.repo.git.process import git
 
 _READ_ONLY = 0o555
 _LEVELS = 4
 """The number of folders from that of one object up to that of all objects."""
-_TRIES = 3
-"""Attempts to move the branch, because somebody else may move it at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,51 +109,8 @@ def record(clone: Clone, keys: Iterable[str]) -> None:
     with ThreadPoolExecutor(1) as aside:
         # at the same time we write the logs, which count once the branch is moved
         on_disk = aside.submit(bring_folders_to_disk, folders)
-        theirs = keys
-        if clone.plain:
-            with _journal(clone.git_dir) as waiting:
-                # git-annex will later write the logs in its journal over those of the branch
-                theirs = [key for key in keys if _journal_name(key) in waiting]
-                _record(clone, [key for key in keys if _journal_name(key) not in waiting], on_disk)
+        record_presence(clone, {key: {clone.uuid: True} for key in keys}, ready=on_disk.result)
         on_disk.result()
-        _record_by_git_annex(clone, theirs)
-
-
-def _record(clone: Clone, keys: list[str], on_disk: Future[None]) -> None:
-    """Write location logs with one import.  Only under the journal's lock."""
-    dataset, now = clone.dataset, datetime.now(UTC)
-    paths = [location_path(hash_dir_lower(key), key) for key in keys]
-    for attempt in range(1, _TRIES + 1):
-        base = dataset.ref(ANNEX)
-        changed = [
-            (path, new)
-            for path, log in clone.locations(paths).items()
-            if (new := with_presence(log, Stamp.of(now), {clone.uuid: True})) != log
-        ]
-        if not changed:
-            return
-        temporary = f"{TEMPORARY}get-{os.getpid()}"
-        with dataset.importing() as importer:
-            folders = dataset.folders(base) if len(changed) >= MANY else {}
-            import_logs(importer, Commit(temporary, now, "update\n", base=base), changed, folders)
-            importer.finish()
-            made = dataset.ref(temporary)
-            assert made
-            on_disk.result()
-            try:
-                dataset.move_refs([RefChange(ANNEX, made, base), RefChange(temporary, ZERO, made)])
-                clone.moved(made, dict(changed))
-                return
-            except GitError:
-                dataset.drop_refs([temporary])
-                if attempt == _TRIES or dataset.ref(ANNEX) == base:
-                    raise
-
-
-def _record_by_git_annex(clone: Clone, keys: list[str]) -> None:
-    if keys:
-        lines = "".join(f"{key} {clone.uuid} 1\n" for key in keys)
-        git(clone.path, "annex", "setpresentkey", "--batch", stdin=lines.encode())
 
 
 def populate(clone: Clone, files: Iterable[Tracked]) -> None:
@@ -169,7 +118,7 @@ def populate(clone: Clone, files: Iterable[Tracked]) -> None:
     lines = "".join(f"{file.key} {file.path}\n" for file in files if "\n" not in file.path)
     if not lines:
         return
-    with _locked(clone.git_dir / "annex" / "smudge.lck"), (clone.git_dir / "annex" / "smudge.log").open("a") as log:
+    with annex_lock(clone.git_dir / "annex" / "smudge.lck"), (clone.git_dir / "annex" / "smudge.log").open("a") as log:
         log.write(lines)
     git(clone.path, "annex", "smudge", "--update")
 
@@ -178,32 +127,3 @@ def is_populated(clone: Clone, file: Tracked) -> bool:
     """Whether an unlocked file holds more than a pointer; true also if it is missing or edited."""
     content = read_file(clone.path / file.path, LONGEST_POINTER)
     return content is None or not is_pointer(content)
-
-
-def _journal_name(key: str) -> str:
-    """The name of a key's location log in git-annex's journal."""
-    return location_path(hash_dir_lower(key), key).replace("_", "__").replace("/", "_")
-
-
-@contextmanager
-def _journal(git_dir: Path) -> Iterator[set[str]]:
-    """Hold the lock of git-annex's journal; yields the names of the logs in it."""
-    with _locked(git_dir / "annex" / "journal.lck"):
-        try:
-            yield set(os.listdir(git_dir / "annex" / "journal"))  # noqa: PTH208
-        except FileNotFoundError:
-            yield set()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold one of git-annex's locks: of this process, on the whole file."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise DiskError.of(path, error) from error
-    try:
-        wait_for_record_lock(descriptor, path)
-        yield
-    finally:
-        os.close(descriptor)

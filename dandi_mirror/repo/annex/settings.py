@@ -62,6 +62,21 @@ def local_remotes(settings: Settings) -> dict[str, Path]:
     return found
 
 
+def web_mirrors(settings: Settings) -> dict[str, str]:
+    """The URL of the git folder of each remote that ``dandi-mirror fetch`` made and that is reached by http or https.
+
+    By the remote's UUID.
+    """
+    found = {}
+    for name, value in settings.items():
+        remote = name.removesuffix(".url")
+        uuid = settings.get(f"{remote}.annex-uuid", "")
+        ours = f"dandi-mirror-sibling.{remote.removeprefix('remote.')}.url"
+        if remote.startswith("remote.") and uuid and ours in settings and value.startswith(("http://", "https://")):
+            found[uuid] = value
+    return found
+
+
 def _folder(url: str) -> Path | None:
     """The folder that a remote's URL names; None if the remote is not on this machine."""
     if url.startswith("file://"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from dandi_mirror.files.opening import read_text
 from dandi_mirror.repo.git.dataset import ANNEX, Dataset, RefChange
 from dandi_mirror.repo.git.disk import sync_to_disk
 from dandi_mirror.repo.git.process import GitError, git
@@ -19,7 +20,7 @@ def set_up_annex(dataset: Dataset, description: str) -> None:
     """
     for _ in range(_ATTEMPTS):
         _init(dataset, description)
-        config = (dataset.git_dir / "config").read_text()
+        config = read_text(dataset.git_dir / "config")
         # git-annex does not report that a git died while it enabled the remote of the archive's API
         if "annex-config-uuid" in config:
             _verify_remotes(dataset, config)
@@ -32,7 +33,7 @@ def set_up_annex(dataset: Dataset, description: str) -> None:
 def is_set_up(dataset: Dataset) -> bool:
     """Whether :func:`set_up_annex` or :func:`mark_as_set_up` has finished in this dataset."""
     try:
-        return "[dandi-mirror]" in (dataset.git_dir / "config").read_text()
+        return "[dandi-mirror]" in read_text(dataset.git_dir / "config")
     except OSError:
         return False
 

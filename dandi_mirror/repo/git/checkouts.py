@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
 from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.disk import share_as
 from dandi_mirror.repo.git.process import NO_FILTER, GitError, git
+
+_WHOLE = ("-c", "core.sparseCheckout=false")
+"""Checks out all files, also where those of the repository's own work tree are left out."""
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}
+"""What a system answers if a folder is renamed to a name that is taken."""
 
 
 def is_worktree(dataset: Dataset, folder: Path, commit: str) -> bool:
@@ -26,7 +33,8 @@ def add_worktree(dataset: Dataset, folder: Path, commit: str) -> None:
     Raises:
         DiskError, GitError: git or git-annex failed.
     """
-    git(dataset.path, *NO_FILTER, "worktree", "add", "--quiet", "--force", "--detach", str(folder), commit)
+    share_as(dataset.git_dir.stat().st_mode)
+    git(dataset.path, *NO_FILTER, *_WHOLE, "worktree", "add", "--quiet", "--force", "--detach", str(folder), commit)
     # links lead to .git/annex, but git makes .git a file here: git-annex replaces that by a link when it first runs
     git(folder, "annex", "find", "--in=here", "dandiset.yaml")
     if not (folder / ".git" / "annex").exists():
@@ -37,8 +45,10 @@ def add_worktree(dataset: Dataset, folder: Path, commit: str) -> None:
         )
 
 
-def make_clone(source: str, folder: Path, branch: str) -> None:
+def make_clone(source: str, folder: Path, branch: str) -> bool:
     """Clone a dataset and check out a branch or tag; ``folder`` appears only when the clone is complete.
+
+    False if something else has appeared there meanwhile, as when several runs clone at once; that is left alone.
 
     Raises:
         DiskError, GitError: git failed.
@@ -46,9 +56,12 @@ def make_clone(source: str, folder: Path, branch: str) -> None:
     making = folder.with_name(f".{folder.name}.cloning-{os.getpid()}")
     try:
         git(folder.parent, "-c", "advice.detachedHead=false", "clone", "--quiet", "--branch", branch, "--", source,
-            str(making))  # fmt: skip
+            str(making), remotes=True)  # fmt: skip
         making.rename(folder)
+        return True
     except OSError as error:
+        if error.errno in _TAKEN:
+            return False
         raise DiskError.of(folder, error) from error
     finally:
         shutil.rmtree(making, ignore_errors=True)

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from dandi_mirror.files.opening import open_to_read
+
 _CHECKSUM = 20  # bytes: the SHA-1 at the end of a pack; its index has it before its own
 _SMALLEST_INDEX = 32  # bytes: a header and a checksum
 _LARGEST_TEXT = 64 << 20  # bytes of refs that are read
@@ -81,5 +83,4 @@ def _text(file: Path) -> str:
 
 
 def _opened(file: Path) -> BinaryIO:
-    # of a repository from elsewhere: a link could lead to any file, and a pipe would wait
-    return os.fdopen(os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+    return os.fdopen(open_to_read(file), "rb")

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,19 @@ from dandi_mirror.files.opening import read_file
 from dandi_mirror.paths import is_own
 from dandi_mirror.repo.git import garbage
 from dandi_mirror.repo.git.disk import sync_to_disk
-from dandi_mirror.repo.git.files import git_dir_of, is_filled, is_repository, locks_in, loose_refs, read_ref
+from dandi_mirror.repo.git.files import (
+    git_dir_of,
+    is_filled,
+    is_repository,
+    locks_in,
+    loose_refs,
+    packed_refs,
+    read_ref,
+)
+from dandi_mirror.repo.git.importer import Importer
 from dandi_mirror.repo.git.lock import UnfinishedRun
 from dandi_mirror.repo.git.process import NO_FILTER, git
 from dandi_mirror.repo.git.reader import ObjectReader
-from dandi_mirror.repo.git.stream import Importer
 
 ANNEX = "refs/heads/git-annex"
 TAGS = "refs/tags/"
@@ -75,7 +83,7 @@ class Dataset:
             if not is_filled(head := self.git_dir / "HEAD"):
                 head.unlink(missing_ok=True)  # a power cut can leave it empty, and git init would not repair it
         except OSError as error:
-            raise DiskError(f"{self.path}: {error.strerror}") from error
+            raise DiskError.of(self.path, error) from error
         git(self.path, "init", "--quiet", f"--initial-branch={branch}", "--object-format=sha1", "--template=")
         for name in ("HEAD", "config"):
             sync_to_disk(self.git_dir / name)
@@ -95,11 +103,8 @@ class Dataset:
 
     def refs_in_files(self, *folders: str) -> dict[str, str]:
         """Every ref below ``folders`` (default: branches and tags) with its object id; starts no git."""
-        lines: list[str] = []
-        with suppress(OSError):
-            lines = (self.git_dir / "packed-refs").read_text(errors="surrogateescape").splitlines()
         folders = folders or ("refs/heads", "refs/tags")
-        refs = {ref: oid for oid, _, ref in (line.partition(" ") for line in lines)}
+        refs = {ref: oid for oid, _, ref in (line.partition(" ") for line in packed_refs(self.git_dir))}
         for folder in folders:
             refs |= loose_refs(str(self.git_dir), folder)
         return {ref: oid for ref, oid in refs.items() if _OBJECT.fullmatch(oid)}
@@ -164,6 +169,12 @@ class Dataset:
             tree[path] = facts[:6].encode(), facts[-40:]
         return tree
 
+    def sizes(self, commit: str, *folders: str) -> dict[str, int]:
+        """The bytes of each file of a commit below ``folders``."""
+        listing = git(self.path, "--literal-pathspecs", "ls-tree", "-r", "-l", "-z", commit, "--", *folders)
+        lines = (line.partition("\t") for line in listing.decode(errors="surrogateescape").split("\0")[:-1])
+        return {path: int(facts.split()[3]) for facts, _, path in lines if facts.startswith("100")}
+
     def folders(self, commit: str | None) -> dict[str, str]:
         """The folders at the top of a commit with their object ids."""
         if commit is None:
@@ -196,7 +207,7 @@ class Dataset:
                 if path.suffix != ".lock" or run.may_have_made(path):
                     path.unlink(missing_ok=True)
         except OSError as error:
-            raise DiskError(f"{error.filename}: {error.strerror}") from error
+            raise DiskError.of(error.filename, error) from error
         self.drop_refs([ref for ref in self.refs() if ref.startswith(TEMPORARY)])
 
     def _stale(self) -> Iterator[Path]:
@@ -230,7 +241,7 @@ class Dataset:
         if not changes:
             return
         lines = ["start\n", *(change.line() for change in changes), "prepare\n", "commit\n"]
-        git(self.path, "update-ref", "--stdin", "--no-deref", stdin="".join(lines).encode())
+        git(self.path, "update-ref", "--stdin", "--no-deref", stdin="".join(lines).encode(errors="surrogateescape"))
         self._sync_folders({self.git_dir / change.ref for change in changes})
 
     def move_head(self, branch: str) -> None:
@@ -243,7 +254,7 @@ class Dataset:
         """Delete refs, whatever their value is."""
         lines = "".join(f"delete {ref}\n" for ref in refs)
         if lines:
-            git(self.path, "update-ref", "--stdin", "--no-deref", stdin=lines.encode())
+            git(self.path, "update-ref", "--stdin", "--no-deref", stdin=lines.encode(errors="surrogateescape"))
 
     def collect_garbage(self) -> None:
         """Compact the repository if it has many packs or loose objects.  Only under the dataset's lock."""

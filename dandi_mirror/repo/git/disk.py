@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Sequence
@@ -9,10 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.files.own import SHARED
 from dandi_mirror.repo.git.process import git
 
 _GROUP = {"true", "yes", "on", "1", "group"}
 _ALL = {"2", "all", "world", "everybody"}
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+"""Somebody may have put a pipe in place of a file: never wait for its other end."""
+_NOTHING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
+"""What a system answers if there is no file at a path, or, without following it, a link."""
 _MANY = 100
 """Folders; from this number on we sync the whole file system, where that is possible."""
 
@@ -23,7 +29,7 @@ def sync_to_disk(path: Path) -> None:
 
 
 def bring_files_to_disk(files: Sequence[str], *, begun: bool = False) -> None:
-    """Sync the content of files to disk; a missing file is skipped.
+    """Sync the content of files to disk; a missing file is skipped, and so is a link, a pipe or a device.
 
     Unless the caller has ``begun`` that already, the system starts to write all files before we wait for the first.
     Syncing the whole file system would also wait for the files of other programs.
@@ -31,7 +37,7 @@ def bring_files_to_disk(files: Sequence[str], *, begun: bool = False) -> None:
     for file in () if begun else files:
         start_writing(file)
     for file in files:
-        _sync(file)
+        _sync(file, os.O_NOFOLLOW)
 
 
 def bring_folders_to_disk(folders: Collection[str]) -> None:
@@ -50,22 +56,26 @@ def start_writing(file: str) -> None:
     if not hasattr(os, "posix_fadvise"):
         return
     with suppress(OSError):
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(file, _READ | os.O_NOFOLLOW)
         try:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
 
 
-def _sync(path: str) -> None:
+def _sync(path: str, flags: int = 0) -> None:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    try:
-        os.fsync(descriptor)
+        descriptor = os.open(path, _READ | flags)
     except OSError as error:
-        raise DiskError(f"{path}: {error.strerror}") from error
+        if error.errno in _NOTHING:
+            return
+        raise
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+            os.fsync(descriptor)
+    except OSError as error:
+        raise DiskError.of(path, error) from error
     finally:
         os.close(descriptor)
 
@@ -102,6 +112,24 @@ def folder_permissions(path: Path) -> Callable[[int], int]:
         return lambda mode: _for_folder(exact & 0o666)
     added = 0o660 if value in _GROUP else 0o664 if value in _ALL else 0
     return lambda mode: _for_folder(mode & 0o777 | added) if added else mode
+
+
+def make_shared_folder(path: Path, sharing: Callable[[int], int]) -> None:
+    """Make a folder and those above it that are missing; ``sharing`` changes its permissions.
+
+    Several runs may make it at once.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(sharing(stat.S_IMODE(path.stat().st_mode)))
+
+
+def share_as(mode: int) -> None:
+    """From now on let files of this process and its children be for those to whom a folder with ``mode`` is open.
+
+    Only for a folder that a group shares.  git's setting shares what is in the git folder, but not the work tree.
+    """
+    if mode & SHARED == SHARED:
+        os.umask(0o777 & ~mode)
 
 
 def _for_folder(mode: int) -> int:

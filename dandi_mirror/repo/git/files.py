@@ -5,11 +5,17 @@ Paths are strings: making ``Path`` objects would take most of the time of a run 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from dandi_mirror.files.opening import open_to_read, read_file, read_text
+
+LONGEST_NOTE = 1 << 16
+"""Bytes of a file ``.git``."""
 
 
 def absolute_path(text: str | Path) -> Path:
@@ -40,27 +46,43 @@ def stamp_of(file: Path) -> FileStamp:
     return FileStamp(facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_dev)
 
 
+def noted_git_dir(top: Path) -> Path:
+    """The folder that the file ``.git`` of a work tree names: that of a submodule or a linked work tree.
+
+    Raises:
+        OSError: the file is no such note, but larger, or cannot be read.
+    """
+    note = read_file(top / ".git", LONGEST_NOTE)
+    if note is None:
+        raise OSError(errno.EINVAL, "its .git does not name a repository")
+    return top / note.decode(errors="surrogateescape").removeprefix("gitdir:").strip()
+
+
 def git_dir_of(path: Path) -> Path:
     """The folder with the refs, objects and settings of a work tree, also of a submodule or a linked work tree."""
     own = path / ".git"
     try:
         if stat.S_ISREG(os.stat(own).st_mode):  # noqa: PTH116
-            own = path / own.read_text().removeprefix("gitdir:").strip()
-        return (own / (own / "commondir").read_text().strip()).resolve()
-    except OSError:
+            own = noted_git_dir(path)
+        if not (inside := read_text(own / "commondir").strip()):
+            return own
+        shared = (own / inside).resolve()
+    except (OSError, ValueError):
         return own
+    return shared if own.resolve().parent == shared / "worktrees" else own  # another is refused before git starts
 
 
 def read_ref(git_dir: str, name: str) -> str | None:
     """The object id of a ref; None if the ref does not exist."""
-    if (held := _held(f"{git_dir}/{name}")) is not None:
-        return held
-    try:
-        packed = Path(git_dir, "packed-refs").read_text()
-    except OSError:
-        return None
-    lines = (line.partition(" ") for line in packed.splitlines())
+    if (value := _value(f"{git_dir}/{name}")) is not None:
+        return value
+    lines = (line.partition(" ") for line in packed_refs(Path(git_dir)))
     return next((oid for oid, _, ref in lines if ref == name), None)
+
+
+def packed_refs(git_dir: Path) -> list[str]:
+    """The lines of the file in which git keeps most refs; none if there is no such file, or a pipe in its place."""
+    return read_text(git_dir / "packed-refs").splitlines()
 
 
 def has_ref(git_dir: str, name: str) -> bool:
@@ -78,14 +100,13 @@ def loose_refs(git_dir: str, folder: str) -> Iterator[tuple[str, str]]:
     for name, is_folder in found:
         if is_folder:
             yield from loose_refs(git_dir, name)
-        elif held := _held(f"{git_dir}/{name}"):
-            yield name, held
+        elif value := _value(f"{git_dir}/{name}"):
+            yield name, value
 
 
-def _held(file: str) -> str | None:
+def _value(file: str) -> str | None:
     try:
-        # in a .git that somebody else made, a link could lead to any file, and its content would get into a message
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = open_to_read(file)
         try:
             return os.read(descriptor, 4096).decode(errors="replace").strip()
         finally:
@@ -105,7 +126,8 @@ def is_repository(git_dir: str) -> bool:
 
 def locks_in(git_dir: Path) -> Iterator[Path]:
     """git's lock files for its files and refs, also those that a dead git left."""
-    yield from git_dir.glob("*.lock")
+    # ours stay: whoever holds one has the file open
+    yield from (lock for lock in git_dir.glob("*.lock") if not lock.name.startswith("dandi-mirror"))
     yield from (git_dir / "refs").rglob("*.lock")
 
 

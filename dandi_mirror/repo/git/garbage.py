@@ -62,7 +62,7 @@ def _take(path: Path) -> bool:
     try:
         return _try_to_take(path)
     except OSError as error:
-        raise DiskError(f"{path}: {error.strerror}") from error
+        raise DiskError.of(path, error) from error
 
 
 def _try_to_take(path: Path) -> bool:

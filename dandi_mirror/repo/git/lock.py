@@ -11,17 +11,20 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError, LockedError, MirrorError
-from dandi_mirror.file_lock import try_lock
+from dandi_mirror.file_lock import NoLocks, try_lock
 from dandi_mirror.files.own import OwnPath, own_path
 from dandi_mirror.repo.git.process import GitError
 
 UNNAMED_SECONDS = 1.0
 """Seconds that a run gets to write its name after it took the lock, or to end after it removed its name."""
+
+TURN = 300.0
+"""Seconds: how long :func:`turn` waits; a turn takes about a second, and longer in a dataset with very many files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,22 @@ def hold(path: Path | OwnPath, what: str, *, wait: float = 0.0) -> Iterator[Unfi
         os.close(descriptor)
 
 
+@contextmanager
+def turn(git_dir: Path, what: str) -> Iterator[None]:
+    """Take turns with other runs at something short that git or DataLad cannot do twice at once in a repository.
+
+    On a disk without locks, nobody waits.
+
+    Raises:
+        LockedError: another run takes longer than :data:`TURN`.
+        DiskError: the lock's file cannot be made.
+    """
+    with ExitStack() as stack:
+        with suppress(NoLocks):
+            stack.enter_context(hold(git_dir / "dandi-mirror-init.lock", what, wait=TURN))
+        yield
+
+
 def _before(descriptor: int) -> UnfinishedRun | None:
     """The run whose name is in the file; ``until`` is 0 if it was killed at an unknown time."""
     if not (found := os.pread(descriptor, 4096, 0)):
@@ -88,7 +107,7 @@ def _open(path: OwnPath) -> int:
     try:
         return path.open(os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise DiskError(f"{path}: {error.strerror}; the mirror must be writable") from error
+        raise DiskError(f"{DiskError.of(path, error)}; a run must be able to write there") from error
 
 
 def _acquire(descriptor: int, path: OwnPath, what: str, deadline: float) -> None:
@@ -114,7 +133,7 @@ def _write(descriptor: int, path: OwnPath, content: bytes) -> None:
         os.ftruncate(descriptor, len(content))
         os.fsync(descriptor)
     except OSError as error:
-        raise DiskError(f"{path}: {error.strerror}") from error
+        raise DiskError.of(path, error) from error
 
 
 def _describe(path: OwnPath) -> str:
@@ -124,3 +143,25 @@ def _describe(path: OwnPath) -> str:
         return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
     except (OSError, DiskError, ValueError, KeyError, TypeError):
         return ""
+
+
+@contextmanager
+def look(path: OwnPath, what: str) -> Iterator[bool]:
+    """Keep others from taking the lock while somebody reads, without a trace; yields whether the last run was killed.
+
+    Where there is no lock file nothing is held: no run was ever there, or the mirror is somebody else's.
+
+    Raises:
+        LockedError: a run holds the lock.
+    """
+    try:
+        descriptor = path.open(os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        _acquire(descriptor, path, what, time.monotonic())
+        before = _before(descriptor)
+        yield before is not None and not before.until  # a run that failed has noted when it ended
+    finally:
+        os.close(descriptor)

@@ -11,7 +11,9 @@ import re
 import stat
 from pathlib import Path
 
-from dandi_mirror.repo.git.trust import Repository, why_elsewhere
+from dandi_mirror.files.opening import read_text
+from dandi_mirror.repo.git.files import noted_git_dir
+from dandi_mirror.repo.git.git_folder import Repository, why_elsewhere
 
 _INSIDE = ("HEAD", "config", "refs", "refs/heads", "refs/tags", "objects", "packed-refs", "index")
 _WORKTREE = re.compile(r"^\s*worktree\s*=\s*(.+?)\s*$", re.M)
@@ -34,13 +36,15 @@ def why_strange_git(folder: str) -> str:
     if stat.S_ISLNK(mode):
         return f"its .git is a link to {os.readlink(own)}"  # noqa: PTH115
     if stat.S_ISREG(mode):
-        return _why_strange_note(Path(folder))
-    if not stat.S_ISDIR(mode):
+        if reason := _why_strange_note(Path(folder)):
+            return reason
+        own = str(noted_git_dir(Path(folder)))
+    elif not stat.S_ISDIR(mode):
         return "its .git is not a folder" if mode else ""
     if _mode(f"{own}/commondir"):
         return "it is a work tree of another repository"
-    if reason := why_elsewhere(Repository(Path(folder), Path(own))):
-        return f"its {reason}"
+    if elsewhere := why_elsewhere(Repository(Path(folder), Path(own))):
+        return f"its {elsewhere}"
     strange = next((name for name in _INSIDE if stat.S_ISLNK(_mode(f"{own}/{name}"))), "")
     return f".git/{strange} in it is a link to {os.readlink(f'{own}/{strange}')}" if strange else ""  # noqa: PTH115
 
@@ -51,15 +55,33 @@ def is_linked(folder: str) -> bool:
 
 
 def _why_strange_note(folder: Path) -> str:
-    """The same for a ``.git`` file: git makes one for a submodule, and the submodule's repository names this folder."""
+    """The same for a ``.git`` file: git makes one for a submodule, and the submodule's repository names this folder.
+
+    Of a repository elsewhere, nothing is opened.
+    """
     try:
-        inside = folder / (folder / ".git").read_text(errors="replace").removeprefix("gitdir:").strip()
-        found = _WORKTREE.search((inside / "config").read_text(errors="replace"))
-        if found and (inside / found[1]).resolve() == folder.resolve() and not _mode(str(inside / "commondir")):
+        inside = noted_git_dir(folder)
+        found = _WORKTREE.search(read_text(inside / "config")) if _placed_git_dir(folder) else None
+        if found and (inside / found[1]).resolve() == folder.resolve():
             return ""
     except (OSError, ValueError):
         return "its .git is a file that does not name a repository"
-    return f"its .git is a file that names the repository {inside.resolve()}"
+    return f"its .git is a file that names the repository {os.path.realpath(inside)}"
+
+
+def _placed_git_dir(top: Path) -> Path | None:
+    """The git folder of a work tree, if it is where git puts it; None if it is elsewhere.  Opens files ``.git`` only.
+
+    git puts that of a submodule into ``modules`` of the repository around it.
+    """
+    own = top / ".git"
+    mode = _mode(str(own))
+    if stat.S_ISDIR(mode):
+        return own
+    inside = Path(os.path.realpath(noted_git_dir(top) if stat.S_ISREG(mode) else own))
+    above = next((folder for folder in Path(os.path.realpath(top)).parents if _mode(f"{folder}/.git")), None)
+    around = _placed_git_dir(above) if above else None
+    return inside if around and inside.is_relative_to(Path(os.path.realpath(around), "modules")) else None
 
 
 def _mode(path: str) -> int:

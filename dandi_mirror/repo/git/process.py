@@ -14,8 +14,9 @@ from functools import cache
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from dandi_mirror.errors import DiskError, IntegrityError, MirrorError
+from dandi_mirror.errors import DiskError, IntegrityError, MirrorError, PartError
 from dandi_mirror.repo.git import trust
+from dandi_mirror.repo.git.git_folder import find_repository
 
 LOG = logging.getLogger("dandi_mirror")
 
@@ -26,17 +27,19 @@ _DISK = re.compile(
     r"No space left on device|Read-only file system|Permission denied|Disk quota exceeded|File too large"
     r"|[Ii]nput/output error"
 )
-_DAMAGE = re.compile(
+# compiled when git fails, not at each start
+_DAMAGE = (
     r"object file \S+ is empty|(?:loose|packed) object \S+ \([^)]*\) is corrupt|missing object [0-9a-f]{40}"
     r"|bad object (?:HEAD|refs/)|trying to write ref \S+ with nonexistent object"
     r"|(?:unable to|could not) read (?:tree |commit |object )?\(?[0-9a-f]{40}"
     r"|packfile \S+ (?:does not match index|cannot be accessed|claims to have)|index file \S+ is too small"
     r"|index file (?:smaller than expected|corrupt)|bad signature 0x|bad config line|unexpected line in \S*packed-refs"
-    r"|(?:reference|branch appears to be) broken|ignoring broken ref|inflate: data stream error",
-    re.IGNORECASE,
+    r"|(?:reference|branch appears to be) broken|ignoring broken ref|inflate: data stream error"
 )
 """What git says about objects, packs, refs, an index or settings that it cannot read as it wrote them."""
-_OTHER_OWNER = re.compile("dubious ownership")
+_NOT_ASKED = re.compile(r"transport '([^']*)' not allowed")
+"""What git says if it wanted to ask another repository, as it does in a partial clone for what that lacks."""
+_OTHER_OWNER = re.compile(r"dubious ownership in repository at '(.*?)'")
 _LITTLE = 1 << 20
 """Bytes; with less free space than this, we blame a full disk for a failure."""
 
@@ -59,11 +62,33 @@ _ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "2
 NO_FILTER = ("-c", "filter.annex.process=", "-c", "filter.annex.clean=", "-c", "filter.annex.smudge=")
 
 
+NAME, EMAIL = "dandi-mirror", "noreply@dandi-mirror.invalid"
+"""Who makes the commits of this program."""
+
+
 _CHILDREN: WeakValueDictionary[int, subprocess.Popen[bytes]] = WeakValueDictionary()
 
 
 class GitError(MirrorError):
     """A git or git-annex command failed, but not because of the disk."""
+
+
+class PartialCloneError(PartError):
+    """A repository lacks an object, and its own settings say where git should ask for it."""
+
+    def __init__(self, folder: Path, transport: str) -> None:
+        """``transport`` is how git would ask, such as ``https``."""
+        super().__init__(
+            f"{folder}: this is a partial clone, and git would ask its remote ({ascii(transport)[1:-1]}) for what it "
+            "lacks; dandi-mirror asks no address that a repository names; if you trust the remote, get the rest of its "
+            f"history: git -C {shlex.quote(str(folder))} fetch --refetch --no-filter"
+        )
+
+
+class OtherOwner(GitError):
+    """A repository belongs to another user, and git has not been told to trust it."""
+
+    exit_code = 6
 
 
 class DamagedError(IntegrityError):
@@ -123,12 +148,14 @@ def start(
     locks: bool = True,
     secrets: bool = False,
     index: Path | None = None,
+    remotes: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start ``git -C folder arguments`` with pipes on its standard streams.
 
     The child inherits the ``locks`` that this process holds: while it runs, the dataset stays locked.  With ``secrets``
     it gets the API keys of the environment, to read embargoed content.  ``index`` is a file that git uses instead of
-    the repository's index.
+    the repository's index.  Only with ``remotes`` may git and git-annex ask other repositories: the repository's own
+    settings could name any address.
 
     Raises:
         UntrustedRepository: the repository's settings would make git write elsewhere or start a program.
@@ -136,15 +163,39 @@ def start(
     if LOG.isEnabledFor(logging.DEBUG):
         LOG.debug("git -C %s %s", folder, shlex.join(arguments))
     child = subprocess.Popen(
-        [find_program("git"), "-C", str(folder), *GIT_SETTINGS, *trust.settings_for(folder, arguments), *arguments],
+        [
+            find_program("git"),
+            "-C",
+            str(folder),
+            *GIT_SETTINGS,
+            *_who_commits(str(folder), arguments),
+            *trust.settings_for(folder, arguments),
+            *(() if remotes else trust.without_remotes(folder, arguments)),
+            *arguments,
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
-        env=child_environment(secrets=secrets) | ({"GIT_INDEX_FILE": str(index)} if index else {}),
+        env=child_environment(secrets=secrets)
+        | ({"GIT_INDEX_FILE": str(index)} if index else {})
+        | ({} if remotes else trust.NO_TRANSPORT),
         close_fds=not locks,
     )
     _CHILDREN[child.pid] = child
     return child
+
+
+def _who_commits(folder: str, arguments: Sequence[str]) -> tuple[str, ...]:
+    """Settings that give git-annex a name for the commits of its branch, if git knows none for the person."""
+    if "annex" not in arguments or "annex.private=true" in arguments or _has_name(folder):
+        return ()
+    return "-c", f"user.name={NAME}", "-c", f"user.email={EMAIL}"
+
+
+@cache
+def _has_name(folder: str) -> bool:
+    command = [find_program("git"), "-C", folder, *trust.SAFE_SETTINGS, "var", "GIT_COMMITTER_IDENT"]
+    return not subprocess.run(command, capture_output=True, check=False, env=child_environment()).returncode
 
 
 def adopt(child: subprocess.Popen[bytes]) -> None:
@@ -160,15 +211,15 @@ def end_children() -> None:
             child.terminate()
 
 
-def git(folder: Path, *arguments: str, stdin: bytes = b"", index: Path | None = None) -> bytes:
-    """The standard output of ``git -C folder arguments``; ``index`` as for :func:`start`.
+def git(folder: Path, *arguments: str, stdin: bytes = b"", index: Path | None = None, remotes: bool = False) -> bytes:
+    """The standard output of ``git -C folder arguments``; ``index`` and ``remotes`` as for :func:`start`.
 
     Raises:
         DiskError: git failed because of the disk or of permissions.
         GitError: git failed for another reason.
         UntrustedRepository: see :func:`start`.
     """
-    child = start(folder, arguments, index=index)
+    child = start(folder, arguments, index=index, remotes=remotes)
     output, errors = child.communicate(stdin)
     if child.returncode:
         raise failure(folder, arguments, child.returncode, errors)
@@ -185,7 +236,7 @@ def _is_full(folder: Path) -> bool:
 
 
 def _other_owner(folder: Path) -> str:
-    found = trust.find_repository(folder)
+    found = find_repository(folder)
     owner = trust.owner_if_other(found) if found else ""
     return (
         f"{folder} belongs to {owner or 'another user'}, and git works in repositories of other users only if you "
@@ -197,13 +248,17 @@ def _other_owner(folder: Path) -> str:
 def failure(folder: Path, arguments: Sequence[str], code: int, errors: bytes) -> MirrorError:
     """The error to raise for a failed git command, in one line."""
     said = " ".join(errors.decode(errors="replace").split())[-500:]
-    if _OTHER_OWNER.search(said):
-        return GitError(_other_owner(folder))
+    if other := _OTHER_OWNER.search(said):
+        # a clone's own folder is ours, and git means the repository that it is made from
+        place = Path(other[1])
+        return OtherOwner(_other_owner(place.parent if place.name == ".git" else place))
+    if asked := _NOT_ASKED.search(said):
+        return PartialCloneError(folder, asked[1])
     if _DISK.search(said):
         return DiskError(f"{folder}: {said}")
     if _is_full(folder):
         return DiskError(f"{folder}: No space left on device ({said or f'git ended with {code}'})")
-    if damage := _DAMAGE.search(said):
+    if damage := re.search(_DAMAGE, said, re.I):
         return DamagedError(folder, f"git: {_sentence(said, damage.start())}")
     return GitError(f"{folder}: git {' '.join(arguments[:2])} ended with {code}: {said or 'no message'}")
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.repo.git.process import child_environment, find_program
@@ -19,13 +20,23 @@ class Program:
     arguments: tuple[str, ...]
     oldest: tuple[int, ...]
     remedy: str
+    tested: tuple[str, ...]
+    """The versions with which the tests ran, oldest first."""
 
 
 PROGRAMS = (
-    Program("git", ("--version",), (2, 39), "install a newer git from your system's packages"),
-    Program("git-annex", ("version", "--raw"), (10, 20230126), "pip install -U git-annex"),
-    Program("datalad", ("--version",), (1, 1), "pip install -U datalad"),
-)
+    Program(
+        "git", ("--version",), (2, 39), "install a newer git from your system's packages",
+        tested=("2.39.5", "2.55.0"),
+    ),
+    Program(
+        "git-annex", ("version", "--raw"), (10, 20230126), "pip install -U git-annex",
+        tested=("10.20230126", "10.20261026"),
+    ),
+    Program("datalad", ("--version",), (1, 1), "pip install -U datalad", tested=("1.1.0", "1.7.1")),
+)  # fmt: skip
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+"""The versions of Python with which the tests ran; `tox run -m versions` repeats it for these and for the programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +71,14 @@ def installed(program: Program) -> InstalledProgram:
         path = find_program(program.name)
     except MirrorError:
         return InstalledProgram(program, "", "")
+    # elsewhere: git-annex looks at the repository that it stands in, and waits if that is a pipe
     done = subprocess.run(
-        [path, *program.arguments], capture_output=True, text=True, env=child_environment(), check=False
+        [Path(path).absolute(), *program.arguments],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env=child_environment(),
+        check=False,
     )
     found = re.search(r"[0-9]+\.[0-9][^\s]*", done.stdout)
     return InstalledProgram(program, path, found[0] if found else "unknown")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.repo.git import process
-from dandi_mirror.repo.git.process import DamagedError, GitError
+from dandi_mirror.repo.git.process import DamagedError, GitError, PartialCloneError
 
 _COMMAND = ("cat-file", "--batch-command", "--buffer")
 _BATCH = 1024
@@ -27,7 +27,7 @@ class ObjectReader:
         try:
             self._said = tempfile.TemporaryFile()  # noqa: SIM115
         except OSError as error:
-            raise DiskError(f"{tempfile.gettempdir()}: {error.strerror}") from error
+            raise DiskError.of(tempfile.gettempdir(), error) from error
         self._child = process.start(folder, _COMMAND, stderr=self._said.fileno())
 
     def read(self, names: list[str], most: int = LARGEST, instead: bytes | None = None) -> Iterator[bytes | None]:
@@ -38,12 +38,14 @@ class ObjectReader:
         Raises:
             GitError: a file is larger than that, and nothing is to be given instead.
             DamagedError: git cannot read an object.
+            PartialCloneError: git would have to ask for an object.
         """
         assert self._child.stdin is not None
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
+            asked = "".join(f"contents {name}\n" for name in batch).encode(errors="surrogateescape")
             try:
-                self._child.stdin.write("".join(f"contents {name}\n" for name in batch).encode() + b"flush\n")
+                self._child.stdin.write(asked + b"flush\n")
                 self._child.stdin.flush()
             except BrokenPipeError:
                 raise self._cut_off() from None
@@ -70,11 +72,11 @@ class ObjectReader:
         return content[:-1]
 
     def _check_damage(self) -> None:
-        """Raise what git says if it calls a damaged object missing."""
+        """Raise what git says if it calls an object missing that is damaged, or that it could ask for."""
         if os.fstat(self._said.fileno()).st_size:
             self._said.seek(0)
             error = process.failure(self._folder, _COMMAND, 0, self._said.read())
-            if isinstance(error, DamagedError):
+            if isinstance(error, DamagedError | PartialCloneError):
                 raise error
 
     def _pass_over(self, count: int) -> None:

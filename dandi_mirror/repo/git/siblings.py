@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from dandi_mirror.config import HOSTS, Sibling
 from dandi_mirror.errors import DiskError, MirrorError, PartError
+from dandi_mirror.repo.git.datalad_settings import check_datalad_settings
 from dandi_mirror.repo.git.dataset import ANNEX, Dataset
 from dandi_mirror.repo.git.files import locks_in
 from dandi_mirror.repo.git.lock import UnfinishedRun
@@ -48,7 +49,7 @@ def set_up(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:
     Raises:
         PartError: the sibling cannot be reached or refuses; the remote's name is taken.
     """
-    ours, settings = f"dandi-mirror-sibling.{sibling.name}", _settings(dataset)
+    ours, settings = f"dandi-mirror-sibling.{sibling.name}", settings_of(dataset)
     mine, url = settings.get(f"{ours}.url"), settings.get(f"remote.{sibling.name}.url")
     if url and not mine:
         raise PartError(
@@ -69,7 +70,7 @@ def set_up(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:
 
 def is_set_up(dataset: Dataset, sibling: Sibling) -> bool:
     """Whether :func:`set_up` has finished and nobody has removed the remote since."""
-    ours, settings = f"dandi-mirror-sibling.{sibling.name}", _settings(dataset)
+    ours, settings = f"dandi-mirror-sibling.{sibling.name}", settings_of(dataset)
     is_this = settings.get(f"{ours}.url") == sibling.url
     return is_this and f"{ours}.ready" in settings and f"remote.{sibling.name}.url" in settings
 
@@ -80,13 +81,13 @@ def clear_stale(dataset: Dataset, sibling: Sibling, part: str, run: UnfinishedRu
     Raises:
         DiskError: a lock cannot be removed.
     """
-    url = _settings(dataset).get(f"remote.{sibling.name}.url") or f"{sibling.url}/{part}"
+    url = settings_of(dataset).get(f"remote.{sibling.name}.url") or f"{sibling.url}/{part}"
     try:
         for path in locks_in(Path(url)) if url.startswith("/") else ():
             if run.may_have_made(path):
                 path.unlink(missing_ok=True)
     except OSError as error:
-        raise DiskError(f"{error.filename}: {error.strerror}") from error
+        raise DiskError.of(error.filename, error) from error
 
 
 def _make_bare(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:
@@ -105,8 +106,17 @@ def _make_by_datalad(dataset: Dataset, sibling: Sibling, part: str, branch: str)
     if sibling.type == "ria":
         alias = ["--alias", part or "dandi-mirror"]
         # no storage sibling: content stays at the archive, and our git-annex branch does not mention the store
-        _datalad("create-sibling-ria", *common, *alias, "--new-store-ok", "--storage-sibling", "off", sibling.url)
-        _make_at(_settings(dataset)[f"remote.{sibling.name}.url"], branch)
+        run_datalad(
+            dataset.path,
+            "create-sibling-ria",
+            *common,
+            *alias,
+            "--new-store-ok",
+            "--storage-sibling",
+            "off",
+            sibling.url,
+        )
+        _make_at(settings_of(dataset)[f"remote.{sibling.name}.url"], branch)
         return
     assert sibling.type in HOSTS
     parts = urlsplit(sibling.url)
@@ -115,22 +125,19 @@ def _make_by_datalad(dataset: Dataset, sibling: Sibling, part: str, branch: str)
     extra = ["--private"] if sibling.private else []
     extra += ["--credential", sibling.credential] if sibling.credential else []
     command = f"create-sibling-{_API.get(sibling.type, sibling.type)}"
-    _datalad(command, *common, *api, *extra, "--access-protocol", "ssh", f"{owner}/{part or name}")
+    run_datalad(dataset.path, command, *common, *api, *extra, "--access-protocol", "ssh", f"{owner}/{part or name}")
     git(dataset.path, "config", f"remote.{sibling.name}.annex-ignore", "true")
 
 
-def _datalad(*arguments: str) -> None:
-    """Run DataLad as a program: importing it takes seconds, and it has its own threads and signal handlers."""
-    _run([find_program("datalad"), "-l", "error", *arguments])
-
-
-def install(top: Path, member: str) -> None:
-    """Install a subdataset of a superdataset's clone, as ``datalad get -n`` does.
+def run_datalad(folder: Path, *arguments: str) -> None:
+    """Run DataLad on a dataset, as a program: importing it takes seconds, and it has its own threads and signals.
 
     Raises:
+        UntrustedRepository: the dataset's own settings would change what DataLad does.
         PartError: DataLad failed.
     """
-    _datalad("get", "-n", "-d", str(top), str(top / member))
+    check_datalad_settings(folder)
+    _run([find_program("datalad"), "-l", "error", *arguments])
 
 
 def _make_at(url: str, branch: str) -> None:
@@ -155,7 +162,18 @@ def _place(url: str) -> tuple[str, list[str]]:
     return path, [*program, "-o", "BatchMode=yes", *port, "--", host]
 
 
-def _run(command: list[str]) -> None:
+def run_at(url: str, part: str, script: str) -> str:
+    """Run a script on a sibling's machine; ``{path}`` in it is the path of a repository.  Returns what it prints.
+
+    Raises:
+        PartError: it fails, or the machine does not answer.
+    """
+    path, ssh = _place(f"{url}/{part}" if part else url)
+    filled = script.replace("{path}", shlex.quote(path))
+    return _run([*ssh, filled] if ssh else ["sh", "-c", filled])
+
+
+def _run(command: list[str]) -> str:
     LOG.debug("%s", shlex.join(command))
     # the program inherits the locks, as git does
     done = subprocess.run(
@@ -163,9 +181,10 @@ def _run(command: list[str]) -> None:
     )
     if done.returncode:
         raise PartError(_last_words(done.stderr + done.stdout) or f"{command[0]} ended with {done.returncode}")
+    return done.stdout
 
 
-def _settings(dataset: Dataset) -> dict[str, str]:
+def settings_of(dataset: Dataset) -> dict[str, str]:
     """The settings in the dataset's own git config."""
     entries = git(dataset.path, "config", "--local", "--null", "--list").decode(errors="replace").split("\0")
     return {name: value for name, _, value in (entry.partition("\n") for entry in entries)}
@@ -207,7 +226,7 @@ def has_trailer(dataset: Dataset, commit: str, name: str) -> bool:
 
 
 def _ask(dataset: Dataset, *arguments: str) -> str:
-    child = start(dataset.path, arguments)
+    child = start(dataset.path, arguments, remotes=True)
     output, errors = child.communicate()
     if child.returncode:
         said = _last_words(errors.decode(errors="replace"))
@@ -238,7 +257,7 @@ def fetch_annex_branch(dataset: Dataset) -> str:
     """Fetch the git-annex branch from a clone's origin; returns what to type if that fails, empty if it works."""
     fetch = ("fetch", "--quiet", "origin", f"+refs/heads/git-annex:refs/remotes/{_LACKING}")
     try:
-        git(dataset.path, *fetch)
+        git(dataset.path, *fetch, remotes=True)
     except MirrorError as error:
         return f"{error}; fetch it yourself: git -C {shlex.quote(str(dataset.path))} {' '.join(fetch)}"
     return ""

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dandi_mirror.errors import UsageError
+from dandi_mirror.files.opening import read_text
 from dandi_mirror.files.own import own_folder
 from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo.git import garbage, worktree
@@ -26,7 +27,7 @@ ARCHIVE = "dandi-mirror.archive"
 _ARCHIVE = re.compile(r"^\[dandi-mirror\]\n(?:[ \t].*\n)*?[ \t]+archive = (\S+)$", re.M)
 _REF = f"refs/heads/{BRANCH}"
 _ATTRIBUTES = b"* annex.backend=SHA256E\n* annex.largefiles=anything\n**/.git* annex.largefiles=nothing\n"
-IGNORED = b"/.dandi-mirror/\n/dandi-mirror.toml\n"
+IGNORED = b"/.dandi-mirror/\n/dandi-mirror.toml\n/zarr/\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Superdataset:
     def archive(self) -> str:
         """The API of the mirror's archive, as the first sync noted it; empty if it is not known.  Starts no git."""
         try:
-            found = _ARCHIVE.findall((git_dir_of(self.path) / "config").read_text(errors="replace"))
+            found = _ARCHIVE.findall(read_text(git_dir_of(self.path) / "config"))
         except OSError:
             return ""
         return found[-1] if found else ""

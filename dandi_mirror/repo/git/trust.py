@@ -9,17 +9,23 @@ these is refused.  What the user sets in ``~/.gitconfig`` counts as before.
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import shlex
-import stat
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from dandi_mirror.errors import PartError
+from dandi_mirror.errors import user_name
+from dandi_mirror.repo.git.git_folder import (
+    Repository,
+    UntrustedRepository,
+    common_folder,
+    content_of,
+    find_repository,
+    strange_entry,
+    why_elsewhere,
+)
 
 SAFE_SETTINGS = (
     "-c", "core.hooksPath=/dev/null",
@@ -28,26 +34,32 @@ SAFE_SETTINGS = (
 )  # fmt: skip
 """Settings that override those of a repository: no hooks, no file-system monitor, no program that checks signatures."""
 
+_TRUE = "DANDI_MIRROR_TRUE"
+NO_TRANSPORT = {"GIT_ALLOW_PROTOCOL": "", _TRUE: "true"}
+"""Environment in which git asks no other repository, whatever settings say: neither by network nor by path."""
+_REMOTE = re.compile(r"(remote\.(.*))\.([a-z-]+)", re.S)
+
 READING = frozenset({
-    "cat-file", "check-ignore", "diff-index", "diff-tree", "for-each-ref", "grep", "log", "ls-files", "ls-tree",
+    "cat-file", "check-ignore", "diff-index", "diff-tree", "for-each-ref", "fsck", "grep", "log", "ls-files", "ls-tree",
     "merge-base", "rev-list", "rev-parse", "show", "status",
 })  # fmt: skip
 """Commands that write nothing and run nothing but git.  ``config`` reads only with one of :data:`_LISTING`."""
 
 _LISTING = frozenset({"--list", "--get", "--get-all"})
 
-_PROGRAMS = re.compile(
+_PROGRAMS = (
+    r"(?is)"
     r"core\.(sshcommand|gitproxy|askpass|alternaterefscommand)"
     r"|credential\.(.*\.)?helper"
     r"|filter\..*\.(clean|smudge|process)"
     r"|diff\.external|diff\..*\.(command|textconv)|merge\..*\.driver"
-    r"|gpg\.(.*\.)?program|uploadpack\.packobjectshook|gc\.recentobjectshook|alias\.annex"
+    r"|gpg\.(.*\.)?(program|defaultkeycommand)|uploadpack\.packobjectshook|gc\.recentobjectshook|alias\.annex"
+    r"|hook\..*\.command|submodule\..*\.update"
     r"|protocol\.(ext\.)?allow"
     r"|remote\..*\.(uploadpack|receivepack|vcs|annex-shell|annex-hooktype|annex-rsync-transport)"
     r"|remote\..*\.annex-[a-z-]*(command|options)"
     r"|annex\..*(command|options|-hook)"
-    r"|include\.path|includeif\..*\.path",
-    re.I | re.S,
+    r"|include\.path|includeif\..*\.path"
 )
 """Names of settings that start a program, give one options, let a URL start one, or take settings from another file."""
 
@@ -62,63 +74,14 @@ _USUAL_VALUES = {
     "filter.annex.process": "git-annex filter-process",
     "credential.helper": "datalad",
 }
-_SUSPECT = re.compile(
-    rb"command|proxy|askpass|helper|filter|smudge|clean|process|external|textconv|driver|program|hook|annex-shell|options|transport|pack\b"
-    rb"|vcs|include|protocol|alias",
-    re.I,
-)
+_UPDATES = {"checkout", "rebase", "merge", "none"}
+"""Values of ``submodule.NAME.update`` that start no program."""
+_SUSPECT = (
+    b"command", b"proxy", b"askpass", b"helper", b"filter", b"smudge", b"clean", b"process", b"external", b"textconv",
+    b"driver", b"program", b"hook", b"annex-shell", b"options", b"transport", b"uploadpack", b"receivepack", b"vcs",
+    b"include", b"protocol", b"alias", b"update",
+)  # fmt: skip
 """A file without one of these words has no setting of :data:`_PROGRAMS`, so git need not be started to read it."""
-
-_WORKTREE = re.compile(rb"(?:^|\])[ \t\r]*worktree[ \t]*(?:=[ \t]*([^\n]*))?$", re.M | re.I)
-"""A setting ``worktree``, in whatever section: git takes it from ``[core]``."""
-
-
-_JOURNALS = ("annex/journal", "annex/journal-private")
-"""Folders whose files git-annex commits and then deletes."""
-_LARGEST = 4 << 20
-"""Bytes of a file of settings."""
-
-
-class UntrustedRepository(PartError):
-    """The settings of a repository would make git write elsewhere or start a program."""
-
-
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """Where git finds a repository from some folder."""
-
-    top: Path
-    """The folder that holds ``.git``; of a bare repository, the repository itself."""
-    git_dir: Path
-
-
-def find_repository(folder: Path) -> Repository | None:
-    """The repository that git would use in a folder; None if there is none."""
-    for top in (folder, *folder.absolute().parents):
-        own = top / ".git"
-        try:
-            if stat.S_ISREG(os.stat(own).st_mode):  # noqa: PTH116
-                inside = own.read_text(errors="surrogateescape").removeprefix("gitdir:").strip()
-                return Repository(top, top / inside)
-            return Repository(top, own)
-        except (OSError, ValueError):
-            if (top / "HEAD").is_file() and (top / "objects").is_dir():
-                return Repository(top, top)
-    return None
-
-
-def why_elsewhere(found: Repository) -> str | None:
-    """Why git would write files to another folder than that of the repository; None if it would not."""
-    for name in _JOURNALS:
-        if (found.git_dir / name).is_symlink():
-            return f".git/{name} is a link, so git-annex would take in and delete files of another folder"
-    linked = (found.git_dir / "commondir").exists()  # a linked work tree ignores the shared setting
-    for name in ("config.worktree",) if linked else ("config", "config.worktree"):
-        for setting in _WORKTREE.finditer(_content(found.git_dir / name)):
-            value = os.fsdecode((setting[1] or b"").strip().strip(b'"'))
-            if not value or (found.git_dir / value).resolve() != found.top.resolve():
-                return f".git/{name} sets core.worktree, so git would write files to {ascii(value)[1:-1]}"
-    return None
 
 
 def programs_in(found: Repository) -> list[str]:
@@ -127,12 +90,12 @@ def programs_in(found: Repository) -> list[str]:
 
 
 def check(found: Repository) -> None:
-    """Refuse a repository whose settings would make git write elsewhere or start a program.
+    """Refuse a repository in which git would write elsewhere, wait for ever, or start a program.
 
     Raises:
         UntrustedRepository: they would.
     """
-    if reason := why_elsewhere(found):
+    if reason := why_elsewhere(found) or strange_entry(found):
         raise UntrustedRepository(
             f"{found.top}: {reason}; nothing was done there; if you did not set it, do not use this repository: "
             "get the Dandiset again, with dandi-mirror get"
@@ -161,6 +124,22 @@ def settings_for(folder: Path, arguments: Sequence[str]) -> tuple[str, ...]:
     return (*SAFE_SETTINGS, "-c", f"safe.directory={found.top.resolve()}", *_safe_git_dir(found))
 
 
+def without_remotes(folder: Path, arguments: Sequence[str]) -> tuple[str, ...]:
+    """Settings with which git-annex asks none of the remotes that a repository's own settings name.
+
+    git-annex looks for the UUID of each remote that has none in the settings, even for ``git annex find``.  ``git annex
+    init`` may look at remotes on this disk: from then on their content is used.
+    """
+    if "annex" not in arguments or (found := find_repository(folder)) is None:
+        return ()
+    contents = [(file, content) for file in _files(found) if b"remote" in (content := content_of(file)).lower()]
+    pairs = [pair for file, content in contents for pair in _read(file, content)]
+    names = {match[1] for name, _ in pairs if (match := _REMOTE.fullmatch(name))}
+    if "init" in arguments:
+        names -= {name.removesuffix(".url") for name, url in pairs if url.startswith(("/", ".", "file://"))}
+    return tuple(f"--config-env={name}.annex-ignore={_TRUE}" for name in sorted(names))
+
+
 def _safe_git_dir(found: Repository) -> tuple[str, ...]:
     """For a submodule or linked work tree git looks at the folder of its repository, too."""
     return ("-c", f"safe.directory={found.git_dir.resolve()}") if found.git_dir != found.top / ".git" else ()
@@ -185,47 +164,37 @@ def owner_if_other(found: Repository) -> str:
         except OSError:
             continue
         if owner != os.geteuid():
-            return _name(owner)
+            return user_name(owner)
     return ""
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
 
 
 def _files(found: Repository) -> Iterator[Path]:
     yield found.git_dir / "config"
     yield found.git_dir / "config.worktree"
-    common = _content(found.git_dir / "commondir").decode(errors="surrogateescape").strip()
-    if common:
-        yield found.git_dir / common / "config"
-
-
-def _content(file: Path) -> bytes:
-    """What a regular file holds, up to :data:`_LARGEST`; a pipe or a device is not read."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    except (OSError, ValueError):
-        return b""
-    with os.fdopen(descriptor, "rb") as opened:
-        return opened.read(_LARGEST) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+    if common := common_folder(found):
+        yield common / "config"
 
 
 def _programs_in_file(file: Path) -> list[str]:
-    content = _content(file)
+    content = searched = content_of(file)
     for usual in _USUAL:
-        content = content.replace(usual, b"")
-    return _read_names(file, _content(file)) if _SUSPECT.search(content) else []
+        searched = searched.replace(usual, b"")
+    lowered = searched.lower()
+    if not any(word in lowered for word in _SUSPECT):
+        return []
+    found = _read(file, content)
+    return [name for name, value in found if re.fullmatch(_PROGRAMS, name) and not _is_usual(name, value)]
+
+
+def _is_usual(name: str, value: str) -> bool:
+    return _USUAL_VALUES.get(name) == value or (name.endswith(".update") and value in _UPDATES)
 
 
 @lru_cache(maxsize=1024)
-def _read_names(file: Path, content: bytes) -> list[str]:
-    """The names that git itself reads in a file, which holds ``content``; it follows no include there."""
+def _read(file: Path, content: bytes) -> list[tuple[str, str]]:
+    """The names and values that git itself reads in a file, which holds ``content``; it follows no include there."""
     command = ["git", "config", "--file", str(file.absolute()), "--no-includes", "--list", "-z"]
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
     done = subprocess.run(command, cwd="/", capture_output=True, check=False, env=environment)
     pairs = (os.fsdecode(entry).partition("\n") for entry in done.stdout.split(b"\0") if entry)
-    return [name for name, _, value in pairs if _PROGRAMS.fullmatch(name) and _USUAL_VALUES.get(name) != value]
+    return [(name, value) for name, _, value in pairs]

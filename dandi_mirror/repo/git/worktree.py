@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import stat
-from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from dandi_mirror.errors import DiskError, PartError
 from dandi_mirror.files.own import own_path
-from dandi_mirror.repo.git.changes import PathChange, changes
 from dandi_mirror.repo.git.dataset import CHECKED_OUT, EMPTY_TREE, Dataset, RefChange
-from dandi_mirror.repo.git.disk import bring_files_to_disk, sync_to_disk
-from dandi_mirror.repo.git.ignored import in_index
+from dandi_mirror.repo.git.disk import sync_to_disk
 from dandi_mirror.repo.git.process import NO_FILTER, GitError, git
-from dandi_mirror.repo.git.stream import FILE, blob_id
+from dandi_mirror.repo.git.worktree_files import (
+    bring_to_disk,
+    differences,
+    is_edited,
+    path_of,
+    take_in,
+    tell_index,
+    tree_without_replaced,
+)
 
 OTHER = {"draft": "published", "published": "draft"}
 """For each branch that a mirror can follow, the other one."""
 
+SMALL = (".datalad/", ".gitattributes", ".gitmodules", "dandiset.yaml")
+"""What is checked out in any case: what DataLad, git and people look for first."""
+
 _MARK = "dandi-mirror-checkout"
 """A file in the git folder while git writes a work tree.  It holds the commit before and the commit after."""
-
-ABSENT = b"000000"
-"""git's mode for a path that does not exist."""
 
 _OURS = (b".dandi/", b"dandiset.yaml")
 """Paths that only a sync writes: the first changes with any asset, the second with the Dandiset's metadata."""
@@ -38,35 +40,39 @@ class WorktreeBlocked(PartError):
     """The work tree was left as it was; the message says why."""
 
 
-def update_worktree(dataset: Dataset, branch: str, was: str | None, *, left: str | None = None) -> None:
+def update_worktree(dataset: Dataset, branch: str, was: str | None, *, left: str | None = None) -> list[str]:
     """Bring index and work tree to ``branch`` if that branch is checked out.  Local edits stay.
 
     ``was`` is the commit of the branch when the run began.  If HEAD is on ``left``, a branch that the mirror does not
     follow any more, HEAD moves to ``branch``.  If HEAD is detached or on another branch, a person chose that: nothing
     is touched.
 
+    Returns the files that only a sync writes, that a person has edited, and that would have been in the way: the index
+    has the new ones, and the work tree keeps what the person wrote.
+
     Raises:
         WorktreeBlocked: a local edit is in the way, or git-annex has checked out an adjusted branch.
         DiskError, GitError: git failed.
     """
     if not (commit := dataset.ref(f"refs/heads/{branch}")):
-        return  # there may not even be a complete repository
+        return []  # there may not even be a complete repository
     if (head := dataset.head_branch()) not in {branch, left}:
         _unmark(dataset)
         _refuse_adjusted(dataset, head, branch)
-        return
-    _finish(dataset)
+        return []
+    kept = _finish(dataset)
     before = dataset.ref(CHECKED_OUT)
     if head == branch and commit == before:
-        return
+        return kept
     base = _nearest(dataset, before or EMPTY_TREE, was if head == branch else dataset.ref(f"refs/heads/{left}"))
     try:
         _merge(dataset, base, commit)
     except WorktreeBlocked:
         # in a mirror that was copied or restored, files have other times: only a comparison of contents tells
-        _compare_and_merge(dataset, base, commit)
+        kept += _compare_and_merge(dataset, base, commit)
     if head != branch:
         dataset.move_head(branch)
+    return kept
 
 
 def _refuse_adjusted(dataset: Dataset, head: str, branch: str) -> None:
@@ -77,6 +83,24 @@ def _refuse_adjusted(dataset: Dataset, head: str, branch: str) -> None:
             f"without symbolic links), and a sync does not update that; type: git -C {shlex.quote(str(dataset.path))} "
             f"checkout {branch}; if this disk has no symbolic links, move the mirror to one that has them"
         )
+
+
+def leave_out_data(dataset: Dataset) -> None:
+    """Let the first check-out write :data:`SMALL` only, as ``git sparse-checkout`` does.
+
+    Later ones do the same, until a person changes that by ``git sparse-checkout``; if there was a check-out, nothing is
+    done.  So the index is complete, and no file counts as deleted.
+    """
+    if dataset.ref(CHECKED_OUT):
+        return
+    patterns = own_path(dataset.git_dir / "info" / "sparse-checkout")
+    try:
+        patterns.parent.make_folder()
+        patterns.replace("".join(f"/{path}\n" for path in SMALL).encode())
+    except OSError as error:
+        raise DiskError.of(patterns, error) from error
+    git(dataset.path, "config", "core.sparseCheckoutCone", "false")
+    git(dataset.path, "config", "core.sparseCheckout", "true")
 
 
 def is_made_from(dataset: Dataset, commit: str) -> bool:
@@ -108,7 +132,7 @@ def _distance(dataset: Dataset, commit: str) -> tuple[int, int]:
     return sum(name.startswith(_OURS) for name in found), len(found)
 
 
-def _finish(dataset: Dataset) -> None:
+def _finish(dataset: Dataset) -> list[str]:
     """Finish the check-out of an earlier run, if that run was interrupted in it.
 
     Raises:
@@ -124,20 +148,27 @@ def _finish(dataset: Dataset) -> None:
         commit = ""
     if not commit or commit == dataset.ref(CHECKED_OUT):
         _unmark(dataset)
-        return
-    _compare_and_merge(dataset, base, commit, cut_off=since)
+        return []
+    return _compare_and_merge(dataset, base, commit, cut_off=since)
 
 
-def _compare_and_merge(dataset: Dataset, base: str, commit: str, *, cut_off: int | None = None) -> None:
-    """As :func:`_merge`, after the index has learnt which files hold the new content already."""
-    differ = list(_between(dataset, base, commit))
-    taken = _take_in(dataset, differ, cut_off)
+def _compare_and_merge(dataset: Dataset, base: str, commit: str, *, cut_off: int | None = None) -> list[str]:
+    """As :func:`_merge`, after the index has learnt which files hold the new content already.
+
+    A person's edit of a file that only a sync writes is not in the way: it counts for nothing, and stays where it is.
+    Returns these files.
+    """
+    differ = list(differences(dataset, base, commit))
+    taken = take_in(dataset, differ, cut_off)
+    kept = [change for change in differ if change.path.startswith(_OURS) and is_edited(dataset, change)]
+    tell_index(dataset, [(change.new, change.path) for change in kept])
     try:
-        _merge(dataset, base, commit, _without_replaced(dataset, base, differ))
+        _merge(dataset, base, commit, tree_without_replaced(dataset, base, differ))
     except WorktreeBlocked:
         # the next run would take an index between two commits for a person's work
-        _put(dataset, [(change.old, change.path) for change in taken])
+        tell_index(dataset, [(change.old, change.path) for change in (*taken, *kept)])
         raise
+    return [path_of(change) for change in kept]
 
 
 def _merge(dataset: Dataset, base: str, commit: str, tree: str = "") -> None:
@@ -159,46 +190,9 @@ def _merge(dataset: Dataset, base: str, commit: str, tree: str = "") -> None:
         if not found:
             raise  # something else than an edit ended git, and git may have left its lock
         raise WorktreeBlocked(reason) from error
-    _sync(dataset, _between(dataset, base, commit))
+    bring_to_disk(dataset, differences(dataset, base, commit))
     dataset.move_refs([RefChange(CHECKED_OUT, commit, dataset.ref(CHECKED_OUT))])
     _unmark(dataset)
-
-
-def _without_replaced(dataset: Dataset, base: str, differ: Iterable[PathChange]) -> str:
-    """The tree of a commit without the files of folders that are now a file in the work tree and the index.
-
-    Those files are gone already.  git would look for them below the new file and take that for an edit.  Empty if
-    there are no such files.
-    """
-    gone = [change for change in differ if change.new[0] == ABSENT and _is_below_a_file(dataset, change)]
-    paths = {change.path for change in gone} - {os.fsencode(path) for path in in_index(dataset.path, map(_path, gone))}
-    if not paths:
-        return ""
-    index = dataset.git_dir / "dandi-mirror-index"
-    try:
-        git(dataset.path, "read-tree", base, index=index)
-        lines = b"".join(path + b"\0" for path in paths)
-        git(dataset.path, "update-index", "-z", "--force-remove", "--stdin", stdin=lines, index=index)
-        return git(dataset.path, "write-tree", index=index).decode().strip()
-    finally:
-        index.unlink(missing_ok=True)
-
-
-def _path(change: PathChange) -> str:
-    return os.fsdecode(change.path)
-
-
-def _is_below_a_file(dataset: Dataset, change: PathChange) -> bool:
-    """Whether a folder on the way to a path is a file or a link in the work tree."""
-    folder = str(dataset.path)
-    for part in _path(change).split("/")[:-1]:
-        folder = f"{folder}/{part}"
-        try:
-            if not stat.S_ISDIR(os.lstat(folder).st_mode):
-                return True
-        except FileNotFoundError:
-            return False
-    return False
 
 
 def _mark(dataset: Dataset, base: str, commit: str) -> None:
@@ -209,7 +203,7 @@ def _mark(dataset: Dataset, base: str, commit: str) -> None:
             return  # the time of the old mark tells what was written since
         mark.replace(note)
     except OSError as error:
-        raise DiskError(f"{mark}: {error.strerror}") from error
+        raise DiskError.of(mark, error) from error
     sync_to_disk(dataset.git_dir)
 
 
@@ -220,73 +214,5 @@ def _unmark(dataset: Dataset) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise DiskError(f"{mark}: {error.strerror}") from error
+        raise DiskError.of(mark, error) from error
     sync_to_disk(dataset.git_dir)
-
-
-def _sync(dataset: Dataset, written: Iterable[PathChange]) -> None:
-    """Bring the files that git wrote to the disk: git syncs only its own, so after a power cut these would be empty."""
-    files, folders = [], set()
-    for change in written:
-        file = _file(dataset, change)
-        folders.add(file.rpartition("/")[0])
-        if change.new[0] == FILE:
-            files.append(file)
-    bring_files_to_disk(files)
-    for folder in sorted(folders):
-        sync_to_disk(Path(folder))
-
-
-def _between(dataset: Dataset, before: str, commit: str) -> Iterator[PathChange]:
-    return changes(dataset, "diff-tree", "-r", before, commit)
-
-
-def _take_in(dataset: Dataset, differ: list[PathChange], cut_off: int | None) -> list[PathChange]:
-    """Tell the index which files hold the new content already, and return these.
-
-    ``cut_off`` is the time (ns) at which an interrupted check-out began.  If a file was written since then and holds
-    only the beginning of the new content, git was writing it when it was interrupted: the file is removed.
-    """
-    known, strange, half = [], [], []
-    for change in differ:
-        content = _content_of(_file(dataset, change))
-        if content is None or (oid := blob_id(content).encode()) == change.old[1]:
-            continue
-        if oid == change.new[1]:
-            known.append(change)
-        elif cut_off is not None and change.new[0] == FILE and _written(_file(dataset, change)) >= cut_off:
-            strange.append((change, content))
-    with dataset.reader() as reader:
-        wanted = reader.read([change.new[1].decode() for change, _ in strange])
-        for (change, content), whole in zip(strange, wanted, strict=True):
-            if whole is not None and whole.startswith(content):
-                Path(_file(dataset, change)).unlink()
-                half.append(change)
-    _put(dataset, [(change.new, change.path) for change in known] + [(change.old, change.path) for change in half])
-    git(dataset.path, *NO_FILTER, "update-index", "-q", "--refresh")
-    return known
-
-
-def _put(dataset: Dataset, entries: list[tuple[tuple[bytes, bytes], bytes]]) -> None:
-    lines = [b"%b %b\t%b\0" % (*entry, path) for entry, path in entries]
-    if lines:
-        git(dataset.path, "update-index", "-z", "--index-info", stdin=b"".join(lines))
-
-
-def _written(file: str) -> int:
-    return os.lstat(file).st_mtime_ns
-
-
-def _file(dataset: Dataset, change: PathChange) -> str:
-    return f"{dataset.path}/{os.fsdecode(change.path)}"
-
-
-def _content_of(file: str) -> bytes | None:
-    """The content of a file, or the target of a link; None for anything else."""
-    try:
-        mode = os.lstat(file).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    if stat.S_ISLNK(mode):
-        return os.fsencode(Path(file).readlink())
-    return Path(file).read_bytes() if stat.S_ISREG(mode) else None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dandi_mirror.errors import DiskError
+from dandi_mirror.errors import DiskError, PartError
 from dandi_mirror.model import RemoteFile
 from dandi_mirror.paths import is_hidden, is_own
 from dandi_mirror.repo.annex.clone import Clone
@@ -15,14 +15,11 @@ from dandi_mirror.repo.annex.edits import LocalEdit
 from dandi_mirror.repo.annex.keys import sha256_of
 from dandi_mirror.repo.git.ignored import ignored_files
 from dandi_mirror.upload.change.plan import Action, LocalFile, UploadStep
-from dandi_mirror.upload.kinds import ZARR, Kinds, is_junk
+from dandi_mirror.upload.kinds import Kinds, is_junk, refuse_zarr
 from dandi_mirror.upload.send.digest import Digests, digest
+from dandi_mirror.upload.zarrs.local import LocalZarr, read_zarr
 
 RECORD = "dandiset.yaml"
-RECORD_EDITED = (
-    "the Dandiset's record is edited here, and this release does not send it; edit it on the Dandiset's page in the "
-    f"archive, and take your edits back: git restore --staged --worktree {RECORD}"
-)
 
 
 @dataclass(slots=True)
@@ -35,6 +32,10 @@ class LocalState:
     """The files that hold the bytes of edited files, by path, if they are present."""
     edited: list[str] = field(default_factory=list)
     """What is not as in base, but for what git-annex has unlocked and nobody has written to."""
+    zarrs: dict[str, LocalZarr] = field(default_factory=dict)
+    """The Zarr folders that were read, by path."""
+    record_edited: bool = False
+    """Whether the Dandiset's own record (``dandiset.yaml``) is not as in base."""
     junk: list[str] = field(default_factory=list)
     """New files that are left out, because programs leave such behind."""
     ignored: list[str] = field(default_factory=list)
@@ -50,28 +51,29 @@ def read_local_state(
     *,
     named: Callable[[str], bool] = lambda path: False,
     included: Callable[[str], bool] = lambda path: False,
+    selected: Callable[[str], bool] = lambda path: True,
 ) -> LocalState:
     """The files of a work tree that differs by ``edits`` from ``base``.
 
     The SHA-256 of a plain file is computed where an asset has as many bytes.  What programs leave
     behind is not even looked at, unless it is ``included``, or ``named`` and so to be told of.  A Zarr counts as one
-    file, of the path of its folder.
+    file, of the path of its folder; it is read only if it is ``selected``.
 
     Raises:
         DiskError: a file cannot be read.
     """
-    ours = LocalState({path: LocalFile(there.size, there.sha256) for path, there in base.items()})
+    ours = LocalState({path: LocalFile(there.size, there.digest) for path, there in base.items()})
     sizes = {there.size for there in (*base.values(), *theirs.values())}
+    zarrs: set[str] = set()
     for edit in edits:
         if edit.path == RECORD:
-            ours.here[RECORD] = LocalFile(edit.size, "", RECORD_EDITED)
+            ours.record_edited = True
         elif is_own(edit.path):
             continue
         elif edit.gone:
             ours.here.pop(edit.path, None)
         elif zarr := kinds.zarr(edit.path):
-            so_far = ours.here.get(zarr, LocalFile(0, "")).size
-            ours.here[zarr] = LocalFile(so_far + max(edit.size, 0), "", ZARR)
+            zarrs.add(zarr)
         else:
             if is_leftover(edit) and edit.path not in base and edit.path not in theirs and not included(edit.path):
                 ours.junk.append(edit.path)
@@ -79,6 +81,9 @@ def read_local_state(
                     continue
             ours.here[edit.path] = _here(clone, edit, ours.files, sizes)
             ours.edited += [] if edit.unlocked or edit.problem else [edit.path]
+    for path in sorted(zarrs):
+        if selected(path):
+            ours.here[path] = _zarr_here(clone, path, ours.zarrs)
     ours.ignored = [path for path in ignored_files(clone.path) if not is_own(path) and not is_hidden(path)]
     return ours
 
@@ -102,6 +107,16 @@ def _here(clone: Clone, edit: LocalEdit, files: dict[str, Path], sizes: set[int]
         return LocalFile(edit.size, "", f"its content is not here; get it first: dandi-mirror get {edit.path}")
     found = digests_of(files[edit.path])
     return LocalFile(found.size, found.sha256)
+
+
+def _zarr_here(clone: Clone, path: str, zarrs: dict[str, LocalZarr]) -> LocalFile:
+    if reason := refuse_zarr(path):
+        return LocalFile(-1, "", reason, zarr=True)
+    try:
+        found = zarrs[path] = read_zarr(clone.path / path, clone)
+    except PartError as error:
+        return LocalFile(-1, "", str(error), zarr=True)
+    return LocalFile(found.size, found.checksum, zarr=True)
 
 
 def digests_of(file: Path) -> Digests:

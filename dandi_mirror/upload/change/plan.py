@@ -14,14 +14,16 @@ from enum import StrEnum
 
 from dandi_mirror.errors import PartError, UnsafePlan
 from dandi_mirror.model import RemoteFile
-from dandi_mirror.paths import conflicts
-from dandi_mirror.upload.kinds import refuse_upload
+from dandi_mirror.paths import conflicts, folders_of
+from dandi_mirror.upload.kinds import path_problem
 
 SAFE_SHARE = 0.5
 """The share of the draft's assets that may be deleted without a question."""
 _NAMED = 5
 """The number of paths that an error names."""
 
+_NOT_COMPARED = "what the archive has there cannot be compared yet (it has no SHA-256); run this again later"
+_UNFINISHED = "an upload of this Zarr from elsewhere is not finished; wait, or name the Zarr to finish it from here"
 _EMPTY = "it is empty, and the archive does not accept empty files"
 
 
@@ -44,14 +46,16 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A file of the work tree."""
+    """A file or a Zarr of the work tree."""
 
     size: int
     """Bytes; -1 if unknown."""
-    sha256: str
-    """Empty if not computed, because no asset of the draft has the same size."""
+    digest: str
+    """The SHA-256; empty if not computed, because no asset of the draft has the same size.  Of a Zarr, its checksum."""
     problem: str | None = None
     """Why it cannot be uploaded, whatever it holds; None if it can."""
+    zarr: bool = False
+    """Whether it is a Zarr folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +65,16 @@ class UploadStep:
     do: Action
     path: str
     size: int = 0
-    sha256: str = ""
-    """The SHA-256 of the new content; empty if not known yet."""
+    digest: str = ""
+    """The SHA-256 of the new content, or the checksum of a Zarr; empty if not known yet."""
     asset_id: str = ""
     """The asset of the draft that is replaced, renamed or deleted."""
     old: str = ""
     """The path that a renamed asset has now."""
     reason: str = ""
     """Why it is refused, or left out."""
+    zarr: bool = False
+    """Whether the new content is a Zarr folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +152,7 @@ def make_upload_plan(
             steps[path] = found
     steps = _with_renames(steps, theirs)
     steps = _without_unasked(steps, {*base, *theirs}, ours, unasked)
-    steps = _without_conflicts(_with_kept(steps, sync), theirs)
+    steps = _without_conflicts(steps, theirs, sync)
     touched = {path for step in steps.values() for path in (step.path, step.old)}
     unchanged = sum(path not in touched and path in ours for path in theirs)
     return UploadPlan(tuple(sorted(steps.values(), key=_path)), tuple(sorted(behind)), unchanged, len(theirs))
@@ -158,9 +164,9 @@ def in_order(plan: UploadPlan) -> list[list[UploadStep]]:
     First goes what stands in the way (a file where a folder is to be), last what is only deleted, so that nothing
     is missing from the draft longer than it must.
     """
-    new = {step.path for step in plan.of(Action.ADD, Action.RENAME)}
+    new = {step.path for step in plan.of(Action.ADD)}  # a rename goes only where nothing is in its way
     deletes = plan.of(Action.DELETE)
-    blocking = set(conflicts({*new, *(step.path for step in deletes)})) if deletes else set()
+    blocking = set(conflicts({*new, *(step.path for step in deletes)}))
     early = [step for step in deletes if step.path in blocking]
     late = [step for step in deletes if step.path not in blocking]
     return [early, plan.of(Action.RENAME), plan.of(Action.ADD, Action.REPLACE), late]
@@ -170,14 +176,14 @@ def _compare(
     path: str, base: RemoteFile | None, theirs: RemoteFile | None, ours: LocalFile | None
 ) -> UploadStep | str | None:
     """What becomes of a path; what the archive has there instead, if it has moved on; None if nothing."""
-    if theirs and not theirs.sha256:
+    if theirs and not theirs.digest:
         return _beside_unknown(path, base, theirs, ours)
-    if (base and base.sha256) == (theirs and theirs.sha256):
+    if (base and base.digest) == (theirs and theirs.digest):
         return _ours_decides(path, theirs, ours)
     if ours is None:
         return None if theirs is None else _moved_on(base, theirs)
-    if theirs and ours.sha256 == theirs.sha256:
-        return UploadStep(Action.DONE, path, ours.size, ours.sha256, theirs.asset_id)
+    if theirs and ours.digest == theirs.digest:
+        return UploadStep(Action.DONE, path, ours.size, ours.digest, theirs.asset_id, zarr=ours.zarr)
     return _moved_on(base, theirs)
 
 
@@ -188,38 +194,38 @@ def _moved_on(base: RemoteFile | None, theirs: RemoteFile | None) -> str:
 def _ours_decides(path: str, theirs: RemoteFile | None, ours: LocalFile | None) -> UploadStep | None:
     """Where the archive is as the last sync left it."""
     if ours is None:
-        return UploadStep(Action.DELETE, path, theirs.size, theirs.sha256, theirs.asset_id) if theirs else None
-    if theirs and ours.sha256 == theirs.sha256:
+        return UploadStep(Action.DELETE, path, theirs.size, theirs.digest, theirs.asset_id) if theirs else None
+    if theirs and ours.digest == theirs.digest:
         return None
-    reason = ours.problem or refuse_upload(path) or ("" if ours.size else _EMPTY)
+    reason = ours.problem or path_problem(path) or ("" if ours.size else _EMPTY)
     if reason:
-        return UploadStep(Action.REFUSED, path, max(ours.size, 0), ours.sha256, reason=reason)
+        return UploadStep(Action.REFUSED, path, max(ours.size, 0), ours.digest, reason=reason, zarr=ours.zarr)
     if theirs is None:
-        return UploadStep(Action.ADD, path, ours.size, ours.sha256)
-    return UploadStep(Action.REPLACE, path, ours.size, ours.sha256, theirs.asset_id)
+        return UploadStep(Action.ADD, path, ours.size, ours.digest, zarr=ours.zarr)
+    return UploadStep(Action.REPLACE, path, ours.size, ours.digest, theirs.asset_id, zarr=ours.zarr)
 
 
 def _beside_unknown(
     path: str, base: RemoteFile | None, theirs: RemoteFile, ours: LocalFile | None
 ) -> UploadStep | None:
-    """Where nobody knows what the archive has: its checksum is pending, or its record was refused."""
+    """Where nobody knows what the archive has: its digest is pending, or its record was refused."""
     if ours is None:
-        return UploadStep(Action.DELETE, path, theirs.size, base.sha256, theirs.asset_id) if base else None
-    if base and ours.sha256 == base.sha256:
+        return UploadStep(Action.DELETE, path, theirs.size, base.digest, theirs.asset_id) if base else None
+    if base and ours.digest == base.digest:
         return None
-    reason = "what the archive has there cannot be compared yet (it has no SHA-256); run this again later"
-    return UploadStep(Action.REFUSED, path, max(ours.size, 0), ours.sha256, reason=reason)
+    reason = _UNFINISHED if theirs.zarr else _NOT_COMPARED
+    return UploadStep(Action.REFUSED, path, max(ours.size, 0), ours.digest, reason=reason)
 
 
 def _with_renames(steps: dict[str, UploadStep], theirs: Mapping[str, RemoteFile]) -> dict[str, UploadStep]:
     """Pair what is gone with what is new and has the same bytes."""
     gone: dict[str, list[UploadStep]] = {}
     for step in sorted(steps.values(), key=_path):
-        if step.do is Action.DELETE and step.sha256:
-            gone.setdefault(step.sha256, []).append(step)
-    steps, below = dict(steps), Counter(folder for path in theirs for folder in _folders(path)) if gone else {}
+        if step.do is Action.DELETE and step.digest:
+            gone.setdefault(step.digest, []).append(step)
+    steps, below = dict(steps), Counter(folder for path in theirs for folder in folders_of(path)) if gone else {}
     for step in sorted(steps.values(), key=_path):
-        candidates = gone.get(step.sha256, []) if step.do is Action.ADD else []
+        candidates = gone.get(step.digest, []) if step.do is Action.ADD else []
         # where several will do, the one that keeps its name
         candidates.sort(key=lambda other: (_name(other.path) != _name(step.path), other.path))
         old = next((other for other in candidates if not _blocked(step.path, other.path, theirs, below)), None)
@@ -237,10 +243,10 @@ def _without_unasked(
     unasked: Callable[[str], str | None],
 ) -> dict[str, UploadStep]:
     """Leave out what is new and was not asked for; what is known by its path, or moved from one, is not new."""
-    gone = {step.sha256 for step in steps.values() if step.do is Action.DELETE and step.sha256}
+    gone = {step.digest for step in steps.values() if step.do is Action.DELETE and step.digest}
     found = dict(steps)
     for path, step in steps.items():
-        refused = step.do is Action.REFUSED and not ours[path].problem and step.sha256 not in gone
+        refused = step.do is Action.REFUSED and not ours[path].problem and step.digest not in gone
         if path not in known and (step.do is Action.ADD or refused) and (reason := unasked(path)):
             found[path] = replace(step, do=Action.LEFT, reason=reason)
     return found
@@ -249,11 +255,11 @@ def _without_unasked(
 def _with_kept(steps: Mapping[str, UploadStep], sync: bool) -> dict[str, UploadStep]:
     """Keep in the archive what is gone here: all of it without ``sync``, and what does not go up elsewhere."""
     # what was moved over another file is gone from its old place by the same intent
-    moved = {step.sha256 for step in steps.values() if step.do in {Action.ADD, Action.REPLACE}}
-    stuck = {step.sha256 for step in steps.values() if step.do in {Action.REFUSED, Action.LEFT}}
+    moved = {step.digest for step in steps.values() if step.do in {Action.ADD, Action.REPLACE}}
+    stuck = {step.digest for step in steps.values() if step.do in {Action.REFUSED, Action.LEFT}}
     return {
         path: replace(step, do=Action.KEPT)
-        if step.do is Action.DELETE and (step.sha256 in stuck - moved or not (sync or step.sha256 in moved))
+        if step.do is Action.DELETE and (step.digest in stuck - moved or not (sync or step.digest in moved))
         else step
         for path, step in steps.items()
     }
@@ -263,17 +269,15 @@ def _blocked(path: str, old: str, theirs: Mapping[str, RemoteFile], below: Mappi
     """Whether a folder of ``path`` is a file there, or ``path`` a folder; ``old`` is the asset that moves."""
     if below.get(path, 0) > (1 if old.startswith(f"{path}/") else 0):
         return True
-    return any(folder in theirs and folder != old for folder in _folders(path))
+    return any(folder in theirs and folder != old for folder in folders_of(path))
 
 
-def _folders(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:end]) for end in range(1, len(parts))]
-
-
-def _without_conflicts(steps: dict[str, UploadStep], theirs: Mapping[str, RemoteFile]) -> dict[str, UploadStep]:
+def _without_conflicts(
+    steps: Mapping[str, UploadStep], theirs: Mapping[str, RemoteFile], sync: bool
+) -> dict[str, UploadStep]:
     """Refuse what would be a file and a folder at once beside what stays in the archive."""
     while True:
+        steps = _with_kept(steps, sync)  # what is refused below is kept at its old place, where it may be in the way
         gone = {step.old for step in steps.values()} | {path for path, s in steps.items() if s.do is Action.DELETE}
         new = {path for path, step in steps.items() if step.do in {Action.ADD, Action.RENAME}}
         found = conflicts((theirs.keys() - gone) | new)

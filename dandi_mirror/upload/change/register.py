@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 
-from dandi_mirror.archive.api.drafts import create_asset, delete_asset, replace_asset
+from dandi_mirror.archive.api.drafts import Source, create_asset, delete_asset, replace_asset
 from dandi_mirror.archive.http.pool import AT_ONCE
 from dandi_mirror.archive.http.retrying_client import RequestRefused
 from dandi_mirror.archive.http.session import Session
@@ -24,14 +24,21 @@ class AssetChange:
     metadata: Mapping[str, object]
     """Its record; ``path`` is where it will be."""
     blob: str
-    """The blob's id."""
+    """The blob's id; empty for a Zarr."""
     instead_of: str = ""
     """The id of the asset that goes; empty for a new path."""
+    zarr: str = ""
+    """The Zarr's id; empty for a blob."""
 
     @property
     def path(self) -> str:
         """Where it will be."""
         return str(self.metadata["path"])
+
+    @property
+    def source(self) -> Source:
+        """What it is made of."""
+        return Source(self.blob, self.zarr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +146,8 @@ def _one(session: Session, dandiset: str, change: AssetChange | AssetRemoval) ->
             delete_asset(session, dandiset, change.asset_id)
             return Registered(change, "")
         if not change.instead_of:
-            return Registered(change, create_asset(session, dandiset, change.metadata, change.blob))
-        asset_id = replace_asset(session, dandiset, change.instead_of, change.metadata, change.blob)
+            return Registered(change, create_asset(session, dandiset, change.metadata, change.source))
+        asset_id = replace_asset(session, dandiset, change.instead_of, change.metadata, change.source)
         return Registered(change, asset_id)
     except CredentialsError:
         raise

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 
-from dandi_mirror.archive.api.client import PAGE, Archive
-from dandi_mirror.archive.api.listing import newest_rows
+from dandi_mirror.archive.api.client import PAGE, ArchiveClient
+from dandi_mirror.archive.api.listing import newest_entries
 from dandi_mirror.digests import SHA256, digest_in
 from dandi_mirror.model import DRAFT
 
@@ -28,15 +28,15 @@ def until(done: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def until_known(archive: Archive, dandiset: str, assets: Collection[str], seconds: float) -> bool:
+def until_known(archive: ArchiveClient, dandiset: str, assets: Collection[str], seconds: float) -> bool:
     """Wait until the archive has computed the SHA-256 of new assets, so many seconds at most; whether it has."""
 
     def settled() -> bool:
         return archive.dandiset(dandiset).draft.settled
 
     def known() -> bool:
-        rows = newest_rows(archive, dandiset, DRAFT, len(assets) + PAGE // 10)
-        waiting = {_id(row) for row in rows if not _has_sha256(row)}
+        entries = newest_entries(archive, dandiset, DRAFT, len(assets) + PAGE // 10)
+        waiting = {_id(entry) for entry in entries if not _has_sha256(entry)}
         return waiting.isdisjoint(assets)
 
     if not until(known if len(assets) < PAGE // 2 else settled, seconds):
@@ -45,9 +45,9 @@ def until_known(archive: Archive, dandiset: str, assets: Collection[str], second
     return True
 
 
-def _id(row: object) -> str:
-    return str(row.get("asset_id")) if isinstance(row, dict) else ""
+def _id(entry: object) -> str:
+    return str(entry.get("asset_id")) if isinstance(entry, dict) else ""
 
 
-def _has_sha256(row: object) -> bool:
-    return isinstance(row, dict) and bool(digest_in(row.get("metadata"), SHA256))
+def _has_sha256(entry: object) -> bool:
+    return isinstance(entry, dict) and bool(digest_in(entry.get("metadata"), SHA256))

@@ -23,7 +23,7 @@ FIELDS = {"ses": "session_id", "tis": "tissue_sample_id", "slice": "slice_id", "
 """Parts of a name that dandi uses only if files differ in them, with dandi's names for the fields."""
 _PARTS = re.compile(rf"_({'|'.join(FIELDS)})-")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_SOURCES = "subject_id, session_id, description, or what else the name is made of"
+_SOURCES = "subject_id, session_id or description, from which the name is made"
 _SUBJECT = "it has no subject; set subject.subject_id of the NWBFile (pynwb.file.Subject) and write the file again"
 
 
@@ -141,7 +141,7 @@ def refuse_name(path: str) -> str | None:
     if any(len(part.encode(errors="surrogateescape")) > LONGEST_NAME for part in parts):
         return f"its name would be longer than {LONGEST_NAME} bytes; shorten its {_SOURCES}"
     if reason := refuse_upload(path):
-        return f"it would be called {path}, and {reason}; write it again with another {_SOURCES}"
+        return f"it would be called {path}, and {reason}; change in the file its {_SOURCES}"
     return None
 
 

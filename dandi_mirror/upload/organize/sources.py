@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from pathlib import Path
 
 from dandi_mirror.repo.git.files import absolute_path
-from dandi_mirror.upload.kinds import ZARR, ZARR_MARKS, is_zarr
+from dandi_mirror.upload.kinds import ZARR_MARKS, is_zarr
 from dandi_mirror.upload.organize.naming import (
     NwbFacts,
     OrganizeStep,
@@ -21,6 +21,7 @@ from dandi_mirror.upload.organize.naming import (
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.upload.read.worker_process import FileError
 
+_ZARR = "it is a Zarr, and organize names only NWB files; bring it to its place yourself, and upload it from there"
 COPY, MOVE, HARDLINK, SYMLINK = "copy", "move", "hardlink", "symlink"
 
 
@@ -68,7 +69,7 @@ def _check_readable(file: Path) -> None:
         FileError: it is not an NWB file, or its content is not here.
     """
     if _in_zarr(file / "file" if file.is_dir() else file):
-        raise FileError(ZARR)
+        raise FileError(_ZARR)
     if not os.path.lexists(file):
         raise FileError("there is no such file")
     if not file.name.endswith(".nwb"):

@@ -39,8 +39,7 @@ def findings(asset: Any, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         first, present = [_finding_of("ERROR", UNREADABLE, reason, asked["path"])], False
     missing = None if present else "only-non-data"
     if isinstance(asset, BIDSAsset):
-        # the findings of its BIDS dataset are reported with the dataset's description
-        results = NWBAsset.get_validation_errors(asset, missing_file_content=missing) if is_nwb(asset) else []
+        results = _own_results(asset, missing)
     else:
         results = list(asset.get_validation_errors(missing_file_content=missing))
     if present and isinstance(asset, NWBAsset):
@@ -50,6 +49,18 @@ def findings(asset: Any, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     if isinstance(asset, BIDSDatasetDescriptionAsset):
         return of_dataset(found, asked["path"])
     return first + list(islice(found, MOST))
+
+
+def _own_results(asset: Any, missing: str | None) -> list[Any]:
+    """The results about a file of a BIDS dataset; those of its dataset are reported with the dataset's description."""
+    from dandi.files import NWBAsset, ZarrAsset
+
+    if is_nwb(asset):
+        return list(NWBAsset.get_validation_errors(asset, missing_file_content=missing))
+    if isinstance(asset, ZarrAsset):
+        results = ZarrAsset.get_validation_errors(asset, missing_file_content=missing)
+        return [result for result in results if not result.id.startswith("BIDS.")]
+    return []
 
 
 def of_dataset(found: Iterable[dict[str, Any]], path: str) -> list[dict[str, Any]]:
@@ -85,7 +96,7 @@ def why_not_hdf5(file: str) -> str:
 
 def _strange(top: Any) -> Iterator[str]:
     """Parts of an HDF5 file that would make HDF5 read other files of this machine, or never end."""
-    from h5py import h5d, h5l, h5o
+    from h5py import h5l, h5o
 
     seen: set[_Object] = set()
     groups: list[tuple[Any, str, tuple[_Object, ...]]] = [(top.id, "", (_object(h5o.get_info(top.id)),))]
@@ -96,11 +107,8 @@ def _strange(top: Any) -> Iterator[str]:
             return
         for name in group:
             path = f"{place}/{name.decode(errors='replace')}"
-            kind = group.links.get_info(name).type
-            if kind == h5l.TYPE_EXTERNAL:
-                other = group.links.get_val(name)[0].decode(errors="replace")
-                yield f"{path} is a link to another file, which does not go with it: {other}"
-            if kind != h5l.TYPE_HARD:
+            yield from _link_to_file(group, name, path)
+            if group.links.get_info(name).type != h5l.TYPE_HARD:
                 continue
             facts = h5o.get_info(group, name)
             this = _object(facts)
@@ -112,10 +120,26 @@ def _strange(top: Any) -> Iterator[str]:
             if facts.type == h5o.TYPE_GROUP:
                 groups.append((h5o.open(group, name), path, (*above, this)))
             elif facts.type == h5o.TYPE_DATASET:
-                properties = h5d.open(group, name).get_create_plist()
-                if properties.get_external_count():
-                    other = properties.get_external(0)[0].decode(errors="replace")
-                    yield f"the data of {path} is in another file, which does not go with it: {other}"
+                yield from _data_in_file(group, name, path)
+
+
+def _link_to_file(group: Any, name: bytes, path: str) -> Iterator[str]:
+    """Whether a name in a group is a link to another file."""
+    from h5py import h5l
+
+    if group.links.get_info(name).type == h5l.TYPE_EXTERNAL:
+        other = group.links.get_val(name)[0].decode(errors="replace")
+        yield f"{path} is a link to another file, which does not go with it: {other}"
+
+
+def _data_in_file(group: Any, name: bytes, path: str) -> Iterator[str]:
+    """Whether the numbers of an HDF5 dataset are in another file."""
+    from h5py import h5d
+
+    properties = h5d.open(group, name).get_create_plist()
+    if properties.get_external_count():
+        other = properties.get_external(0)[0].decode(errors="replace")
+        yield f"the data of {path} is in another file, which does not go with it: {other}"
 
 
 def _object(facts: Any) -> _Object:

@@ -96,8 +96,8 @@ class Worker:
         """The record of an asset as ``dandi upload`` makes it.
 
         ``path`` is its path in the Dandiset, whose top is ``root``; ``digests`` has ``dandi:dandi-etag``, and what else
-        the record has to hold; ``schema_version`` is the archive's: a newer record is brought down to it where that is
-        possible.
+        the record has to hold; it is empty for a Zarr folder.  ``schema_version`` is the archive's: a newer record is
+        brought down to it where that is possible.
 
         Raises:
             FileError: there is none.
@@ -145,6 +145,16 @@ class Worker:
             FileError: it killed the process, or did not come to an end.
         """
         return list(self._ask("findings", {"file": str(file), "path": path, "root": str(root), "present": present}))
+
+    def preview(self, file: Path) -> dict[str, Any]:
+        """What is in an NWB file, for a page: ``tree``, ``facts`` and ``plots``; in numbers, never as markup.
+
+        What comes is as the file has it, which may be hostile: check it by :mod:`dandi_mirror.catalogue.previews`.
+
+        Raises:
+            FileError: it is no complete HDF5 file, killed the process, or did not come to an end.
+        """
+        return dict(self._ask("preview", {"file": str(file)}))
 
     # --- how it is asked -------------------------------------------------------------------------------------
 

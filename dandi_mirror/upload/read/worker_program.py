@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dandi_mirror.upload.read.findings import LONGEST, findings, is_nwb, one_line, why_not_hdf5
+from dandi_mirror.upload.read.preview import preview
 
 Request = Mapping[str, Any]
 
@@ -114,9 +115,10 @@ def _asset_metadata(asked: Request) -> dict[str, Any]:
 
     asset = _asset(asked)
     digests = asked["digests"]
+    etag = digests.get("dandi:dandi-etag")  # a Zarr has none
     if is_nwb(asset) and (reason := why_not_hdf5(asked["file"])):
         raise ValueError(reason)
-    record = asset.get_metadata(digest=Digest.dandi_etag(digests["dandi:dandi-etag"]), ignore_errors=False)
+    record = asset.get_metadata(digest=Digest.dandi_etag(etag) if etag else None, ignore_errors=False)
     metadata: dict[str, Any] = record.model_dump(mode="json", exclude_none=True)
     metadata |= {"path": asked["path"], "schemaKey": "Asset", "digest": metadata.get("digest", {}) | digests}
     return _fitting(metadata, asked["schema"])
@@ -173,11 +175,16 @@ def _bids(file: Path, root: Path) -> Any:
 # --- names -------------------------------------------------------------------------------------------------------
 
 
+_OF_SUBJECT = ("subject_id", "age", "sex", "species", "strain", "genotype", "description")
+_TEXTS = (*(f"general/subject/{name}" for name in _OF_SUBJECT), "general/session_id", "identifier")
+"""Fields of an NWB file that are text."""
+
+
 def _nwb_facts(asked: Request) -> dict[str, Any]:
     from dandi.metadata.nwb import get_metadata
     from dandi.pynwb_utils import get_object_id
 
-    if reason := why_not_hdf5(asked["file"]):
+    if reason := why_not_hdf5(asked["file"]) or _numbers(asked["file"]):
         raise ValueError(reason)
     metadata = get_metadata(asked["file"]) or {}
     facts = {name: _plain(metadata.get(name)) for name in _NAMING}
@@ -194,6 +201,23 @@ def _nwb_facts(asked: Request) -> dict[str, Any]:
     except KeyError:
         object_id = ""
     return facts | {"path": asked["file"], "object_id": object_id, "media": [one for one in media if one["files"]]}
+
+
+def _numbers(file: str) -> str:
+    """Say which fields have a number where NWB has text, which pynwb does not read; empty if none has."""
+    import h5py
+
+    with h5py.File(file, "r", locking=False) as opened:
+        there = {field: opened.get(field) for field in _TEXTS}
+        found = {
+            field: str(value[()]) for field, value in there.items()
+            if isinstance(value, h5py.Dataset) and value.shape == () and value.dtype.kind in "iuf"
+        }  # fmt: skip
+    if not found:
+        return ""
+    what = ", ".join(f"{field} is a number ({value})" for field, value in found.items())
+    field, value = next(iter(found.items()))
+    return f"{what}, and NWB has text there; write the file again with text: {field.rpartition('/')[2]}='{value}'"
 
 
 def _plain(value: Any) -> Any:
@@ -244,6 +268,7 @@ _ANSWERS: Mapping[str, Callable[[Request], Any]] = {
     "nwb_names": _nwb_names,
     "rewrite_media": _rewrite_media,
     "findings": lambda asked: findings(_asset(asked), asked),
+    "preview": preview,
 }
 
 

@@ -17,7 +17,8 @@ import orjson
 from dandi_mirror.archive.api.uploads import OpenUpload, UploadPart
 from dandi_mirror.errors import DiskError, LockedError
 from dandi_mirror.file_lock import NoLocks, try_lock
-from dandi_mirror.files.own import NotOurs, OwnPath, own_path
+from dandi_mirror.files.not_ours import NotOurs
+from dandi_mirror.files.own import OwnPath, own_path
 
 SPARE = 600
 """Seconds for which the URLs must still be valid, to continue an upload."""

@@ -15,7 +15,7 @@ from dandi_mirror.archive.api.uploads import (
     begin,
     blob_of,
     finish,
-    put_part,
+    put_bytes,
 )
 from dandi_mirror.archive.http.retrying_client import RequestRefused
 from dandi_mirror.errors import DiskError, IntegrityError, PartError
@@ -220,7 +220,7 @@ class Sending:
     def _put(self, body: Bytes, part: UploadPart, wanted: str) -> None:
         for _ in range(2):
             self._check_unchanged()
-            if put_part(self._means.session, part, body) == wanted:
+            if put_bytes(self._means.session, part.url, body) == wanted:
                 return
         self._check_unchanged()
         if body.md5() != wanted:

@@ -8,12 +8,12 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from dandi_mirror.embedded.bucket.objects import Objects
+from dandi_mirror.embedded.bucket.objects import Objects, aws_version_id
 from dandi_mirror.embedded.bucket.own import Bucket
 from dandi_mirror.embedded.store.jobs import Jobs
 
 
-class Instance:
+class ArchiveCore:
     """What every record of the archive refers to; :class:`~dandi_mirror.embedded.store.archive.Archive` is one."""
 
     own_bucket: Bucket
@@ -47,8 +47,11 @@ class Instance:
         self.jobs = Jobs()
         self.doi_seconds: float | None = 0.0
         """Seconds from publishing until DataCite registers the DOI; 0: at once; None: DataCite fails."""
+        self.ingest_seconds = 0.0
+        """Seconds that a Zarr is Ingesting."""
         self._clock = clock or _utc_now
         self._random = random.Random(seed)
+        self._versions_random = random.Random(seed)
         self._count = 0
 
     @property
@@ -63,6 +66,10 @@ class Instance:
     def new_id(self) -> str:
         """A fresh UUID, version 4."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
+    def new_version_id(self) -> str:
+        """A fresh version id of an object in the bucket, in the letters of AWS."""
+        return aws_version_id(self._versions_random.randbytes(24))
 
     def new_token(self) -> str:
         """A fresh API key."""

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dandi_mirror.errors import BadAnswerError
-from dandi_mirror.model import DRAFT, DandisetRow, VersionRow, is_dandiset_id, is_version_id, parse_time
+from dandi_mirror.model import DRAFT, ListedDandiset, ListedVersion, is_dandiset_id, is_version_id, parse_time
 
 
-class DandisetListing(Mapping[str, DandisetRow | None]):
+class DandisetListing(Mapping[str, ListedDandiset | None]):
     """The entries of a listing of Dandisets, by id; None for an entry that is malformed.
 
     Parses an entry only on access: to parse all entries would take longer than the rest of a sync without changes.
@@ -29,10 +29,10 @@ class DandisetListing(Mapping[str, DandisetRow | None]):
                 raise not_a_dandiset(path)
             self._answers[identifier] = answer
 
-    def __getitem__(self, dandiset: str) -> DandisetRow | None:
+    def __getitem__(self, dandiset: str) -> ListedDandiset | None:
         answer = self._answers[dandiset]
         try:
-            return dandiset_row(answer, self._path)
+            return listed_dandiset(answer, self._path)
         except BadAnswerError:
             return None
 
@@ -46,7 +46,7 @@ class DandisetListing(Mapping[str, DandisetRow | None]):
         return len(self._answers)
 
     def unread(self, dandiset: str) -> dict[str, object] | None:
-        """The fields of a :class:`DandisetRow` by the same names, as the API wrote them, unchecked.
+        """The fields of a :class:`ListedDandiset` by the same names, as the API wrote them, unchecked.
 
         None if there is no such entry, or a field is missing.
         """
@@ -63,54 +63,54 @@ class DandisetListing(Mapping[str, DandisetRow | None]):
             return None
 
 
-def _unread(row: dict[str, object]) -> dict[str, object]:
+def _unread(entry: dict[str, object]) -> dict[str, object]:
     return {
-        "version": row["version"],
-        "name": row["name"],
-        "asset_count": row["asset_count"],
-        "size": row["size"],
-        "status": row["status"],
-        "created": row["created"],
-        "modified": row["modified"],
+        "version": entry["version"],
+        "name": entry["name"],
+        "asset_count": entry["asset_count"],
+        "size": entry["size"],
+        "status": entry["status"],
+        "created": entry["created"],
+        "modified": entry["modified"],
     }
 
 
-def dandiset_row(answer: object, path: str) -> DandisetRow:
+def listed_dandiset(answer: object, path: str) -> ListedDandiset:
     """A Dandiset's listing entry from the API's JSON.
 
     Raises:
         BadAnswerError: it is malformed.
     """
-    row = json_object(answer, path)
-    identifier, embargo = row.get("identifier"), row.get("embargo_status")
+    entry = json_object(answer, path)
+    identifier, embargo = entry.get("identifier"), entry.get("embargo_status")
     if not is_dandiset_id(identifier) or not isinstance(embargo, str) or not embargo.isascii():
         raise not_a_dandiset(path)
-    answered = row.get("most_recent_published_version")
-    draft = version_row(row.get("draft_version"), path)
-    published = None if answered is None else version_row(answered, path)
+    answered = entry.get("most_recent_published_version")
+    draft = listed_version(entry.get("draft_version"), path)
+    published = None if answered is None else listed_version(answered, path)
     if draft.version != DRAFT or (published and not is_version_id(published.version)):
         raise BadAnswerError(f"{path}: an entry whose versions have invalid names")
-    return DandisetRow(identifier, embargo, draft, published)
+    return ListedDandiset(identifier, embargo, draft, published)
 
 
-def version_row(answer: object, path: str) -> VersionRow:
+def listed_version(answer: object, path: str) -> ListedVersion:
     """A version's listing entry from the API's JSON.
 
     Raises:
         BadAnswerError: it is malformed.
     """
-    row = json_object(answer, path)
+    entry = json_object(answer, path)
     try:
-        numbers: list[Any] = [row["asset_count"], row["size"]]
-        words: list[Any] = [row["version"], row["name"], row["status"]]
+        numbers: list[Any] = [entry["asset_count"], entry["size"]]
+        words: list[Any] = [entry["version"], entry["name"], entry["status"]]
         if {*map(type, numbers)} != {int} or min(numbers) < 0:
             raise ValueError("a count is not a number")
         if {*map(type, words)} != {str}:
             raise ValueError("a field is not text")
-        created, modified = parse_time(row["created"]), parse_time(row["modified"])
+        created, modified = parse_time(entry["created"]), parse_time(entry["modified"])
     except (KeyError, ValueError) as error:
         raise BadAnswerError(f"{path}: not a version's entry ({error})") from None
-    return VersionRow(words[0], words[1], numbers[0], numbers[1], words[2], created, modified)
+    return ListedVersion(words[0], words[1], numbers[0], numbers[1], words[2], created, modified)
 
 
 def json_object(answer: object, path: str) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""Lists of the objects in an archive's bucket, as S3 gives them to anybody."""

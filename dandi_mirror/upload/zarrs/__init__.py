@@ -1,0 +1,1 @@
+"""Zarr folders: their entries here, and how these differ from the archive's."""

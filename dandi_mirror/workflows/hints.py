@@ -1,0 +1,37 @@
+"""Commands that messages tell people to type: they name the mirror wherever the person named it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+_COMMANDS = (
+    "catalogue", "challenge", "config", "coverage", "delete", "edit", "fetch", "hold", "owners", "publish", "push",
+    "restore", "status", "sync", "unembargo", "verify",
+)  # fmt: skip
+"""The commands that act on the mirror in which a person is, if -d names no other."""
+_VALUE = r"(?:[0-9][0-9.]*|verify|force|[0-9]+[smhd])"
+_ARGUMENT = rf" (?:[0-9]{{6}}(?:@[^\s;,)]+)?|(?!-d |--mirror )--?[a-z][a-z-]*(?: {_VALUE})?)"
+_HINT = re.compile(rf"\bdandi-mirror (?:{'|'.join(_COMMANDS)})\b(?!-)(?:{_ARGUMENT}(?![\w/]))*(?!\.\w)")
+_NAMED = re.compile(r"[^;,()\n]* (?:-d|--mirror) ")
+
+_mirror = ""
+
+
+def name_the_mirror(path: Path | None) -> None:
+    """Let hints name a mirror from now on, by its absolute path; None: the person is in it, and hints are short."""
+    global _mirror
+    _mirror = shlex.quote(str(path.absolute())) if path else ""
+
+
+def with_mirror(text: str) -> str:
+    """A message with ``-d MIRROR`` in each command that acts on the mirror and does not say which."""
+    if not _mirror or "dandi-mirror " not in text:
+        return text
+
+    def named(found: re.Match[str]) -> str:
+        says = " -d " in found[0] or _NAMED.match(text, found.end())
+        return found[0] if says else f"{found[0]} -d {_mirror}"
+
+    return _HINT.sub(named, text)

@@ -1,0 +1,108 @@
+"""Register a Dandiset with all that the archive's form asks for; checked before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from dandi_mirror.archive.api.client import ArchiveClient
+from dandi_mirror.archive.api.drafts import create_dandiset, draft_record, own_dandisets, record_schema
+from dandi_mirror.config import Settings
+from dandi_mirror.errors import BadAnswerError, MirrorError, PartError
+from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.mirror.state.options import Options, Progress
+from dandi_mirror.mirror.sync.dandiset import sync_dandiset
+from dandi_mirror.model import ListedDandiset, Report
+from dandi_mirror.upload.record.schema import new_errors
+from dandi_mirror.workflows.record_edit import record_edit, send_edit
+
+
+@dataclass(frozen=True, slots=True)
+class NewDandiset:
+    """What somebody says about a Dandiset that does not exist yet."""
+
+    name: str
+    metadata: Mapping[str, object]
+    """Fields of its record, without the funder."""
+    embargo: bool = False
+    until: str = ""
+    """The last day of the embargo, as ``2028-01-31``; empty: the archive decides."""
+    funder: str = ""
+    award: str = ""
+    """The number of the award; empty if there is none."""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What the archive takes about an embargo, beside the record."""
+        if not self.embargo:
+            return {}
+        said = {"embargo_end_date": self.until, "funding_source": self.funder, "award_number": self.award}
+        return {"embargo": "true", **{name: value for name, value in said.items() if value}}
+
+    @property
+    def funding(self) -> dict[str, object]:
+        """The funder as a contributor; empty if there is none."""
+        if not self.funder:
+            return {}
+        who = {"schemaKey": "Organization", "name": self.funder, "roleName": ["dcite:Funder"]}
+        return {**who, "includeInCitation": False} | ({"awardNumber": self.award} if self.award else {})
+
+
+def errors_of(archive: ArchiveClient, new: NewDandiset) -> list[str]:
+    """What the archive's schema finds wrong with the fields that are given; not those that are missing.
+
+    Raises:
+        BadAnswerError: the archive's schema is not one.
+    """
+    blank: dict[str, object] = {"schemaKey": "Dandiset"}
+    given = {**blank, **new.metadata, "name": new.name}
+    try:
+        return new_errors(blank, given, record_schema(archive.session))
+    except ValueError as error:
+        raise BadAnswerError(f"the archive's schema of a Dandiset cannot be used: {error}") from None
+
+
+def namesakes(archive: ArchiveClient, new: NewDandiset) -> list[str]:
+    """The ids of the user's own Dandisets with the same title, of which a killed run may have made one."""
+    return sorted(own_dandisets(archive.session, new.name))
+
+
+def register(archive: ArchiveClient, new: NewDandiset) -> ListedDandiset:
+    """Register a Dandiset; it is there from then on.
+
+    Raises:
+        RequestRefused: the archive does not accept it.
+        CredentialsError: the user may not register Dandisets.
+    """
+    return create_dandiset(archive.session, new.name, new.metadata, new.query)
+
+
+def complete(
+    archive: ArchiveClient, mirror: Mirror, settings: Settings, new: NewDandiset, entry: ListedDandiset, doing: Progress
+) -> Report:
+    """Add the funder, unless the archive has done so, and make the dataset in the mirror.
+
+    Raises:
+        PartError: the Dandiset is registered, and the archive does not take its funder.
+    """
+    if new.funding:
+        try:
+            _add_funder(archive, entry.identifier, new)
+        except MirrorError as error:
+            raise PartError(
+                f"{entry.identifier} is registered, but without its funder: {error}; add it: "
+                f"dandi-mirror edit {entry.identifier}"
+            ) from error
+        entry = archive.dandiset(entry.identifier)
+    wanted = replace(Options.of(settings), embargoed=True, progress=doing)
+    return sync_dandiset(archive, mirror, entry.identifier, wanted, entry)
+
+
+def _add_funder(archive: ArchiveClient, dandiset: str, new: NewDandiset) -> None:
+    before = draft_record(archive.session, dandiset)
+    listed = before.metadata.get("contributor")
+    people = listed if isinstance(listed, list) else []
+    known = [(one.get("name"), one.get("awardNumber") or "") for one in people if isinstance(one, dict)]
+    if (new.funder, new.award) not in known:
+        after = {**before.metadata, "contributor": [*people, new.funding]}
+        send_edit(archive, record_edit(archive, dandiset, before, after))

@@ -1,0 +1,44 @@
+"""Read the names of Zarrs that people type: with a state behind the Zarr's path, and a path inside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dandi_mirror.workflows import naming
+
+if TYPE_CHECKING:
+    from dandi_mirror.archive.names import Name
+
+ENDINGS = (".zarr", ".ngff")
+
+
+def read_zarr_place(text: str, mirror_path: Path | None = None) -> tuple[Name, Path | None]:
+    """Read a name as :func:`.read_place`, also ``x.ome.zarr@CHECKSUM/3``; a path in a Zarr need not exist on disk.
+
+    Raises:
+        UsageError: it is no name, or a state stands behind something that is no Zarr.
+    """
+    from dataclasses import replace
+
+    from dandi_mirror.archive.names import split_entry, split_state
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.mirror.locate.clones import clone_at
+
+    plain, state = split_state(text)
+    asset, entry = split_entry(plain)
+    try:
+        name, folder = naming.read_place(plain, mirror_path=mirror_path)
+    except UsageError:
+        clone = clone_at(asset) if entry else None
+        if clone is None:
+            raise
+        name, folder = replace(clone.name, path=clone.name.path.rstrip("/"), entry=entry), clone.folder
+    if folder and not name.entry:
+        # that a folder is on disk does not say whether somebody means the Zarr or what is in it
+        path = name.path if plain.endswith("/") else name.path.rstrip("/")
+        path, entry = split_entry(path if split_entry(path)[1] or path.endswith(ENDINGS) else name.path)
+        name = replace(name, path=path, entry=entry)
+    if state and not (name.zarr or name.path.endswith(ENDINGS)):
+        raise UsageError(f"{text}: a state stands behind the path of one Zarr, as x.ome.zarr@{state[:8]}…/3")
+    return replace(name, text=text, state=state), folder
