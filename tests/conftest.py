@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
-from dandi_mirror.archive.api.client import Archive as Client
+from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.archive.http.retry import RetryPolicy
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.embedded import Archive, Server, serve
@@ -26,6 +28,7 @@ from dandi_mirror.mirror.sync.dandiset import sync_dandiset
 from dandi_mirror.model import Report
 from dandi_mirror.upload.read.worker import Worker
 from tests.support import reading
+from tests.support.loaded import end_loaded, loaded
 
 GIT_CONFIG = """\
 [user]
@@ -44,6 +47,11 @@ IMPATIENT = RetryPolicy(attempts=2, backoff=0.01)
 """Gives up soon where it is refused; the time limits are the program's own, so that a busy machine is no fault."""
 
 
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
+"""How long an example takes depends on how busy the machine is, and says nothing."""
+
+
 def pytest_configure() -> None:
     """Let the tests' folders lie in memory where there is room: what is synced there costs no time."""
     memory = Path("/dev/shm")
@@ -55,6 +63,26 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Compile the program once: most tests start it, and where it may write no bytecode each start would compile it."""
     if not hasattr(session.config, "workerinput"):
         compileall.compile_dir(session.config.rootpath / "dandi_mirror", quiet=2)
+
+
+def pytest_sessionfinish() -> None:
+    """Leave no process behind."""
+    end_loaded()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each process neighbouring tests: what the tests of a file share is made once, and the end comes at once."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``-m quick``, leave out files without such a test: to import them takes longer than the tests."""
+    if config.getoption("markexpr") != "quick" or not collection_path.match("test_*.py"):
+        return None
+    return True if b"mark.quick" not in collection_path.read_bytes() else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -85,8 +113,9 @@ _NETWORK = ("_api_key", "_proxy", "_ca_bundle", "ssl_cert_file")
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home, git config and keyring of the test's own."""
+    before = {*os.environ, "PYTEST_CURRENT_TEST"}
     path = tmp_path / "home"
     environment = own_home(path)
     for name in list(os.environ):
@@ -94,7 +123,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    return path
+    yield path
+    for name in os.environ.keys() - before:
+        del os.environ[name]  # dask, for one, leaves PYTHONHASHSEED behind
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that other users can enter."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +169,7 @@ class MirrorOfTest:
     def sync(self, dandiset: str = "000123", patience: RetryPolicy = IMPATIENT, **options: Any) -> Report:
         """A sync in this process."""
         with closing(Session(self.server.api_url, policy=patience)) as session:
-            return sync_dandiset(Client(session), Mirror(self.path), dandiset, Options(**options))
+            return sync_dandiset(ArchiveClient(session), Mirror(self.path), dandiset, Options(**options))
 
     def cli(
         self, *arguments: str, code: int = 0, env: Mapping[str, str] | None = None
@@ -143,6 +183,11 @@ class MirrorOfTest:
     def git(self, *arguments: str, dandiset: str = "000123") -> str:
         """What git says in a dataset."""
         return run("git", "-C", str(self.path / dandiset), *arguments).stdout.strip()
+
+    def git_clone(self, folder: Path, *options: str) -> Path:
+        """A clone of Dandiset 000123 by git alone, in a new folder."""
+        run("git", "clone", "-q", *options, str(self.path / "000123"), str(folder))
+        return folder
 
     def refs(self, dandiset: str = "000123") -> dict[str, str]:
         """Every ref of a dataset."""
@@ -201,13 +246,17 @@ def run(
     stdin: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program as a user would; its output as text.  ``code`` is how it must end (None: any)."""
+    environment = {**os.environ, **(env or {})}
     command: Sequence[str] = arguments
     if arguments[0] == "dandi-mirror":
         command = (sys.executable, "-m", "dandi_mirror", *arguments[1:])
-    done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **(env or {})}, input=stdin, capture_output=True, text=True, timeout=600,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-    )  # fmt: skip
+    if arguments[0] == "dandi-mirror" and loaded().fits(environment):
+        done = loaded().run(arguments[1:], cwd, environment, stdin, 600)
+    else:
+        done = subprocess.run(
+            command, cwd=cwd, env=environment, input=stdin, capture_output=True, text=True, timeout=600,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+        )  # fmt: skip
     assert code is None or done.returncode == code, (
         f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     )

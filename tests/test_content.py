@@ -58,6 +58,20 @@ def test_what_matches_is_brought_and_a_run_after_it_starts_no_git_annex(dated: M
     assert len(dated.server.requests) == 2
 
 
+def test_globs_that_match_nothing_are_named_where_somebody_named_the_dandiset(dated: MirrorOfTest) -> None:
+    for _ in ("the first time", "with git-annex not started"):
+        done = dated.cli("sync", "000123", "--get", "*.nbw")
+        assert (
+            "no file matches --get '*.nbw', so no content came; see which files there are: dandi-mirror ls 000123"
+            in (done.stdout)
+        )
+    assert dated.cli("sync", "--get", "*.nbw").stdout == "", "a run that nobody watches stays silent"
+    dated.cli("sync", "000123", "--get", "*.nwb")
+    dated.git("annex", "drop", "--force", "-q", "a.nwb")
+    for globs in ("*.nwb", "b.nwb"):
+        assert "no file matches" not in dated.cli("sync", "000123", "--get", globs).stdout
+
+
 def test_other_globs_are_another_wish(dated: MirrorOfTest) -> None:
     dated.cli("sync", "000123", "--get", "a*", "--get", "c.*")
     assert here(dated) == ["a.nwb", "c.nwb"]

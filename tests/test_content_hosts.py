@@ -20,11 +20,11 @@ VERSION = "0.240101.0000"
 
 
 def add(archive: Archive, dandiset: Dandiset, path: str, url: str, digest: str) -> None:
-    row = {"asset_id": archive.new_id(), "path": path, "size": 5, "created": "2024-01-01T00:00:00Z"}
+    entry = {"asset_id": archive.new_id(), "path": path, "size": 5, "created": "2024-01-01T00:00:00Z"}
     metadata: dict[str, Any] = {"path": path, "contentSize": 5, "digest": {"dandi:sha2-256": digest * 32}}
     metadata |= {"contentUrl": [url], "schemaKey": "Asset"}
     blob = archive.add_blob_record(5, digest * 32)
-    dandiset.add_asset(row=row | {"modified": row["created"], "metadata": metadata}, blob=blob, verbatim=True)
+    dandiset.add_asset(entry=entry | {"modified": entry["created"], "metadata": metadata}, blob=blob, verbatim=True)
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from tests.support.corpus import FROZEN, HISTORIES
 
 def expected_urls(server: Server, moment: Moment) -> dict[str, set[str]]:
     return {
-        row["path"]: {
-            f"{server.api_url}/assets/{row['asset_id']}/download/",
-            next(url for url in row["metadata"]["contentUrl"] if "amazonaws.com" in url),
+        entry["path"]: {
+            f"{server.api_url}/assets/{entry['asset_id']}/download/",
+            next(url for url in entry["metadata"]["contentUrl"] if "amazonaws.com" in url),
         }
-        for row in moment.assets
+        for entry in moment.assets
     }
 
 

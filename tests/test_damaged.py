@@ -146,6 +146,12 @@ def two(archive: Archive, mirror: MirrorOfTest) -> MirrorOfTest:
     return mirror
 
 
+def test_a_sync_of_one_dandiset_names_its_damage_also_when_the_archive_has_nothing_new(two: MirrorOfTest) -> None:
+    lose_pack(two.path / "000123")
+    done = two.cli("sync", "000123", code=7)
+    assert f"mv {two.path / '000123'} {two.path / '000123'}.damaged" in done.stderr
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_dataset_is_named_with_what_to_type_and_the_others_go_on(
     damage: str, archive: Archive, two: MirrorOfTest

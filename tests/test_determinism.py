@@ -62,6 +62,8 @@ def test_mirrors_made_in_other_surroundings_agree_in_every_hash(
     archive: Archive, server: Server, mirror: MirrorOfTest, tmp_path: Path
 ) -> None:
     seed(archive)
+    for path in ("sub-0/twin.nwb", "sub-0/Twin.nwb"):  # one file, for a git that ignores case
+        archive.dandisets["000123"].add_asset(path, archive.add_blob(path.encode()))
     mirror.cli("sync", "000123", code=0)
     other = MirrorOfTest(tmp_path / "elsewhere" / "other", server)
     home = tmp_path / "other-home"

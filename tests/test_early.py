@@ -79,7 +79,7 @@ def test_what_was_seen_of_a_listing_that_did_not_hold_still_leaves_nothing_behin
     changes = iter([True])
 
     def replacing(request: Request) -> None:
-        # behind the answer that is being made: the rows that were read say what is no more
+        # behind the answer that is being made: the list entries that were read say what is no more
         if request.path == "/api/dandisets/000123/" and seen and next(changes, None):
             dandiset.delete_asset("sub-0/sub-0_ses-1_ecephys.nwb")
             dandiset.delete_asset("sub-1/sub-1_ses-1_ecephys.nwb")

@@ -20,7 +20,10 @@ ONCE = {
     ("ls", "-f"): "other formats",
     ("log", "-f"): "Markdown, too",
     ("diff", "-f"): "Markdown, too",
+    ("zarr ref", "-o"): "a file",
     ("get", "-J"): "connections", ("download", "-J"): "connections", ("upload", "-J"): "connections",
+    ("hold", "-J"): "connections", ("restore", "-J"): "connections", ("export", "-J"): "connections",
+    ("export", "-o"): "a file or a folder",
     ("organize", "-J"): "files", ("validate", "-J"): "files",
     ("archive serve", "-p"): "a port",
 }  # fmt: skip
@@ -86,7 +89,9 @@ def test_the_table_of_commands_and_the_help_speak_in_the_imperative(name: str) -
     assert command and command.help
     for line in (COMMANDS[name][1], command.help):
         assert re.match(
-            r"(Mirror|Show|List|Get|Download|Put|Check|Publish|Find|Keep|Take|Register|Send|Print|See|Run) ", line
+            r"(Mirror|Compare|Show|List|Get|Download|Put|Check|Publish|Find|Keep|Take|Register|Send|Print|See|Run"
+            r"|Change|Open|Delete|Learn|Prove|Hold|Bring|Describe) ",
+            line,
         )
 
 

@@ -129,13 +129,13 @@ def test_a_record_that_changed_behind_its_timestamp_is_found_by_force(archive: A
     other = dandiset.draft.asset_at("sub-1/sub-1_ses-10.nwb")
     assert asset
     assert other
-    row = {
+    entry = {
         "asset_id": asset.asset_id, "blob": asset.blob.blob_id if asset.blob else "", "zarr": None, "path": asset.path,
         "size": asset.size, "created": asset.created.isoformat(), "modified": asset.modified.isoformat(),
         "metadata": {"digest": {"dandi:sha2-256": asset.blob.sha256 if asset.blob else ""}, "changed": True},
     }  # fmt: skip
     dandiset.delete_asset(asset.path)
-    dandiset.add_asset(row=row)
+    dandiset.add_asset(entry=entry)
     assert mirror.sync().changed == 0, "the archive says that it is as it was"
     mirror.sync(mode="force")
     assert mirror.records()[0]["metadata"]["changed"] is True

@@ -41,7 +41,7 @@ def mixed(archive: Archive, mirror: MirrorOfTest) -> MirrorOfTest:
     return mirror
 
 
-def rows(mirror: MirrorOfTest, *arguments: str, code: int = 0) -> dict[str, dict[str, Any]]:
+def entries(mirror: MirrorOfTest, *arguments: str, code: int = 0) -> dict[str, dict[str, Any]]:
     """The JSON records of a listing, by the file or folder; without the summary."""
     done = mirror.cli("ls", *arguments, "-f", "json", code=code)
     records = [json.loads(line) for line in done.stdout.splitlines()]
@@ -60,8 +60,8 @@ def test_the_newest_version_is_listed_from_the_mirror_and_nobody_is_asked(mixed:
 
 
 def test_a_draft_names_what_is_in_no_tree_too(mixed: MirrorOfTest) -> None:
-    found = rows(mixed, "000123@draft", "-r")
-    assert {path: (row["size"], row["here"], row["state"]) for path, row in found.items()} == {
+    found = entries(mixed, "000123@draft", "-r")
+    assert {path: (entry["size"], entry["here"], entry["state"]) for path, entry in found.items()} == {
         "README.md": (7, True, ""),
         "sub-1/sub-1_ses-1.nwb": (500, False, ""),
         "sub-1/sub-1_ses-2.nwb": (1000, False, ""),
@@ -69,7 +69,7 @@ def test_a_draft_names_what_is_in_no_tree_too(mixed: MirrorOfTest) -> None:
         "sub-2/pending.nwb": (None, False, "pending"),
         "sub-2\\x.nwb": (10, False, "refused"),
     }
-    folders = rows(mixed, "000123@draft")
+    folders = entries(mixed, "000123@draft")
     assert list(folders) == ["README.md", "sub-1/", "sub-2/", "sub-2\\x.nwb"]
     assert (folders["sub-2/"]["files"], folders["sub-2/"]["subjects"]) == (2, ["two"])
     assert mixed.server.requests == []
@@ -77,7 +77,7 @@ def test_a_draft_names_what_is_in_no_tree_too(mixed: MirrorOfTest) -> None:
 
 def test_content_that_is_here_is_said_to_be(mixed: MirrorOfTest) -> None:
     mixed.git("annex", "get", "sub-1/sub-1_ses-1.nwb")
-    assert [row["here"] for row in rows(mixed, f"000123@{TAG}", "-r").values()] == [True, False]
+    assert [entry["here"] for entry in entries(mixed, f"000123@{TAG}", "-r").values()] == [True, False]
     assert "     1/2  " in mixed.cli("ls", "000123").stdout
     assert "2 files, 1.5 kB, 1 subject; here: 1, 500 bytes" in mixed.cli("ls", "000123").stdout
 
@@ -85,16 +85,31 @@ def test_content_that_is_here_is_said_to_be(mixed: MirrorOfTest) -> None:
 def test_mirror_and_archive_say_the_same(archive: Archive, mixed: MirrorOfTest, tmp_path: Path) -> None:
     elsewhere = ["-d", str(tmp_path)]
     for name in (f"000123@{TAG}", "000123@draft/sub-1", "000123@draft/SUB-*1.nwb", "000123@draft/README.md"):
-        here = rows(mixed, name, "-r", "--links")
+        here = entries(mixed, name, "-r", "--links")
         done = run("dandi-mirror", "ls", name, "-r", "--links", "-f", "json", *elsewhere, "-i", mixed.server.api_url)
         there = [json.loads(line) for line in done.stdout.splitlines()][:-1]
-        assert [row["file"] for row in there] == list(here)
+        assert [entry["file"] for entry in there] == list(here)
         own = {"path", "refds", "source", "here"}
-        for row in there:
-            assert row["source"] == "archive"
-            both = [{key: value for key, value in each.items() if key not in own} for each in (row, here[row["file"]])]
-            if row["file"] != "README.md":  # git-annex is not asked where text is
+        for entry in there:
+            assert entry["source"] == "archive"
+            both = [
+                {key: value for key, value in each.items() if key not in own} for each in (entry, here[entry["file"]])
+            ]
+            if entry["file"] != "README.md":  # git-annex is not asked where text is
                 assert both[0] == both[1]
+
+
+def test_what_the_named_mirror_does_not_have_is_said_to_come_from_the_archive(
+    mixed: MirrorOfTest, archive: Archive, tmp_path: Path
+) -> None:
+    archive.create_dandiset("000777").add_asset("a.nwb", archive.add_blob(b"a"))
+    words = f"000777 is not in {mixed.path}: this is what the archive has"
+    assert words in mixed.cli("ls", "000777").stderr
+    assert mixed.cli("ls", "000123").stderr == ""
+    done = mixed.cli("ls", "000123/zzz", code=3)
+    assert f"see dandi-mirror ls 000123@0.240101.0000 -d {mixed.path}" in done.stderr, done.stderr
+    here = run("dandi-mirror", "ls", "000777", "-i", mixed.server.api_url, cwd=tmp_path)
+    assert here.stderr == "", "nobody named a mirror"
 
 
 def test_the_archive_is_asked_for_a_folder_only(mixed: MirrorOfTest, tmp_path: Path) -> None:
@@ -108,20 +123,19 @@ def test_the_archive_is_asked_for_a_folder_only(mixed: MirrorOfTest, tmp_path: P
 
 
 def test_one_asset_is_found_by_its_id_and_by_its_link(archive: Archive, mixed: MirrorOfTest, tmp_path: Path) -> None:
-    row = rows(mixed, f"000123@{TAG}/sub-1/sub-1_ses-1.nwb")["sub-1/sub-1_ses-1.nwb"]
+    entry = entries(mixed, f"000123@{TAG}/sub-1/sub-1_ses-1.nwb")["sub-1/sub-1_ses-1.nwb"]
     api = mixed.server.api_url
     version = f"{api}/dandisets/000123/versions/{TAG}"
-    for link in (f"{api}/assets/{row['asset_id']}/download/", f"{version}/assets/{row['asset_id']}/"):
+    for link in (f"{api}/assets/{entry['asset_id']}/download/", f"{version}/assets/{entry['asset_id']}/"):
         done = run("dandi-mirror", "ls", link, "-d", str(tmp_path), "-f", "json")
-        assert json.loads(done.stdout.splitlines()[0])["sha256"] == row["sha256"]
+        assert json.loads(done.stdout.splitlines()[0])["sha256"] == entry["sha256"]
     mixed.server.requests.clear()
-    assert list(rows(mixed, f"{version}/assets/{row['asset_id']}/")) == ["sub-1/sub-1_ses-1.nwb"]
+    assert list(entries(mixed, f"{version}/assets/{entry['asset_id']}/")) == ["sub-1/sub-1_ses-1.nwb"]
     assert mixed.server.requests == [], "the mirror has it"
 
 
 def test_a_path_in_a_clone_is_a_name(mixed: MirrorOfTest, tmp_path: Path) -> None:
-    clone = tmp_path / "clone"
-    run("git", "clone", "-q", "--branch", TAG, str(mixed.path / "000123"), str(clone))
+    clone = mixed.git_clone(tmp_path / "clone", "--branch", TAG)
     done = run("dandi-mirror", "ls", "sub-1", "-f", "json", cwd=clone)
     first = json.loads(done.stdout.splitlines()[0])
     assert (first["version"], first["path"]) == (TAG, str(clone / "sub-1/sub-1_ses-1.nwb"))
@@ -256,8 +270,7 @@ def test_nothing_is_followed_where_nobody_is_to_be_asked(server: Server, tmp_pat
 
 
 def test_a_clone_says_itself_which_archive_it_is_of(mixed: MirrorOfTest, tmp_path: Path) -> None:
-    clone = tmp_path / "clone"
-    run("git", "clone", "-q", "--branch", TAG, str(mixed.path / "000123"), str(clone))
+    clone = mixed.git_clone(tmp_path / "clone", "--branch", TAG)
     done = run("dandi-mirror", "download", "sub-1", "-o", str(tmp_path / "out"), cwd=clone)
     assert done.stdout == "downloaded 2 files, 1.5 kB\n"
     links = run("dandi-mirror", "ls", "sub-1", "--links", cwd=clone).stdout

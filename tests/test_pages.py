@@ -23,7 +23,10 @@ from tests.support.pages import PAGES, TOP, name, page
 from tests.support.typing_pages import blocks, differs, replaced, type_page, typed
 
 SUBJECT = "sub-P10HMH/"
-ELSEWHERE = {"docs/run-a-mirror.md": "test_run_a_mirror.py", "docs/publish-data.md": "test_publish_data.py"}
+ELSEWHERE = {"docs/run-a-mirror.md": "test_run_a_mirror.py", "docs/publish-data.md": "test_publish_data.py",
+             "docs/python.md": "test_python.py"} | {
+    f"docs/notebooks/{name}.md": "test_notebooks.py" for name in ("compare", "spikes", "stream")
+}  # fmt: skip
 """Pages whose commands another test types."""
 
 
@@ -31,16 +34,16 @@ def with_content(archive: Archive, history: History) -> History:
     """The history as it was recorded, but for one subject's file: a small one, whose content the archive has."""
     blob = archive.add_blob(b"the spikes of P10HMH\n")
 
-    def row(row: dict[str, Any]) -> dict[str, Any]:
-        if not row["path"].startswith(SUBJECT):
-            return row
+    def entry(entry: dict[str, Any]) -> dict[str, Any]:
+        if not entry["path"].startswith(SUBJECT):
+            return entry
         digest = {ETAG: blob.etag, SHA256: blob.sha256}
-        url = [f"{archive.api_url}/assets/{row['asset_id']}/download/", f"{archive.s3_url}/{blob.key}"]
-        metadata = row["metadata"] | {"contentSize": blob.size, "digest": digest, "contentUrl": url}
-        return row | {"blob": blob.blob_id, "size": blob.size, "metadata": metadata}
+        url = [f"{archive.api_url}/assets/{entry['asset_id']}/download/", f"{archive.s3_url}/{blob.key}"]
+        metadata = entry["metadata"] | {"contentSize": blob.size, "digest": digest, "contentUrl": url}
+        return entry | {"blob": blob.blob_id, "size": blob.size, "metadata": metadata}
 
     moments = [
-        Moment(one.time, one.version, one.metadata, [row(each) for each in one.assets], one.annex_keys)
+        Moment(one.time, one.version, one.metadata, [entry(each) for each in one.assets], one.annex_keys)
         for one in history.moments
     ]
     return History(history.dandiset, moments)
@@ -114,12 +117,25 @@ def places(world: Archive, env: dict[str, str], tmp_path: Path) -> tuple[dict[st
         "a clone": f"cd {tmp_path}/clone; git checkout -q --detach; git checkout -q draft",
         "the mirror": f"cd {mirror}",
         "beside a mirror": f'cd "$(mktemp -d -p {tmp_path})"; cp -a {mirror} dandi',
+        "a mirror that knows another": (
+            f"cd {mirror}; dandi-mirror sync 000004 -d {srv}/oxford; "
+            f'printf \'[sibling.oxford]\\nurl = "{srv}/oxford"\\ntype = "mirror"\\n\' >dandi-mirror.toml'
+        ),
         "a mirror with a sibling": f"printf '[sibling.www]\\nurl = \"{srv}/www/dandi\"\\n' >{mirror}/dandi-mirror.toml",
     }
     return {"/srv": str(srv)}, states
 
 
-SEVERAL = ("docs/use-a-mirror.md", "docs/publish-a-mirror.md", "docs/faq.md", "docs/help.md")
+SEVERAL = (
+    "docs/use-a-mirror.md",
+    "docs/publish-a-mirror.md",
+    "docs/faq.md",
+    "docs/export.md",
+    "docs/help.md",
+    "docs/verify.md",
+    "docs/keep-a-second-copy.md",
+    "docs/catalogue.md",
+)
 
 
 @pytest.mark.parametrize("file", SEVERAL)
@@ -147,7 +163,7 @@ def test_every_command_of_a_page_is_typed_by_a_test_or_says_why_not(path: Path) 
     for block in blocks(path.read_text()):
         if block.kind in {"sh", "console", "bash", "python"} and not block.not_run:
             assert name(path) in TYPED, f"nobody types this; or say why: <!-- not run: WHY -->\n{block.text}"
-            assert block.kind == "sh", f"a block of commands is marked sh\n{block.text}"
+            assert block.kind in {"sh", "python"}, f"a block of commands is marked sh\n{block.text}"
 
 
 def test_a_page_that_shows_other_output_than_its_commands_print_is_found() -> None:

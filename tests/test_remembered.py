@@ -18,8 +18,8 @@ from dandi_mirror.mirror.format.admission import ContentHosts
 from dandi_mirror.mirror.state import last_sync
 from dandi_mirror.mirror.state.asset_cache import AssetCache
 from dandi_mirror.mirror.state.index import Index
-from dandi_mirror.mirror.state.remembered import Failure, Memory, RememberedDandiset, row_key
-from dandi_mirror.model import Asset, DandisetRow, Finding, Instance, Kind, VersionRow
+from dandi_mirror.mirror.state.remembered import Failure, Memory, RememberedDandiset, entry_key
+from dandi_mirror.model import Asset, Finding, Instance, Kind, ListedDandiset, ListedVersion
 from tests.conftest import MirrorOfTest
 
 ID, OTHER = "000123", "000124"
@@ -28,25 +28,25 @@ COMMIT = "a1" * 20
 
 
 def facts(dandiset: str, name: str = "A test") -> RememberedDandiset:
-    row = DandisetRow(dandiset, "OPEN", VersionRow("draft", name, 2, 3, "Valid", THEN, THEN), None)
+    entry = ListedDandiset(dandiset, "OPEN", ListedVersion("draft", name, 2, 3, "Valid", THEN, THEN), None)
     findings = (Finding("draft", "a\nb", Kind.REFUSED, "a reason", "an id"),)
-    return RememberedDandiset(row_key(row), "all", COMMIT, "https://h", findings, 12.5, content_hosts="a b:8000")
+    return RememberedDandiset(entry_key(entry), "all", COMMIT, "https://h", findings, 12.5, content_hosts="a b:8000")
 
 
-ROW = json.loads(facts(ID).row)
+ENTRY = json.loads(facts(ID).entry)
 FOUND = {"version": "draft", "path": "a", "kind": "refused", "reason": "b", "asset_id": ""}
 
 
-def row(**change: Any) -> str:
-    return json.dumps(ROW | change)
+def entry(**change: Any) -> str:
+    return json.dumps(ENTRY | change)
 
 
 DEEP = "[" * 100_000 + "]" * 100_000
 MALFORMED: list[tuple[str, Any]] = [
-    ("row", "{"), ("row", "[]"), ("row", "5"), ("row", "{}"), ("row", b"\xff"), ("row", row(identifier=OTHER)),
-    ("row", row(draft=None)), ("row", row(draft=ROW["draft"] | {"modified": "yesterday"})), ("row", DEEP),
-    ("row", row(draft=ROW["draft"] | {"name": 5})), ("row", row(draft=ROW["draft"] | {"asset_count": "2"})),
-    ("row", row(embargo_status=None)), ("versions", b"all"), ("branch", "no commit"), ("branch", "../../x"),
+    ("row", "{"), ("row", "[]"), ("row", "5"), ("row", "{}"), ("row", b"\xff"), ("row", entry(identifier=OTHER)),
+    ("row", entry(draft=None)), ("row", entry(draft=ENTRY["draft"] | {"modified": "yesterday"})), ("row", DEEP),
+    ("row", entry(draft=ENTRY["draft"] | {"name": 5})), ("row", entry(draft=ENTRY["draft"] | {"asset_count": "2"})),
+    ("row", entry(embargo_status=None)), ("versions", b"all"), ("branch", "no commit"), ("branch", "../../x"),
     ("branch", b"\x00\xff"), ("hosts", b"x"), ("findings", "{"), ("findings", "{}"), ("findings", "null"),
     ("findings", "[5]"), ("findings", "[null]"), ("findings", json.dumps([FOUND | {"kind": "strange"}])),
     ("findings", json.dumps([FOUND | {"more": "x"}])), ("findings", json.dumps([FOUND | {"reason": 5}])),
@@ -154,7 +154,7 @@ def cache(tmp_path: Path) -> AssetCache:
     cache = AssetCache(own_folder(tmp_path) / "known" / f"{ID}.sqlite")
     own_folder(tmp_path).make_folder()
     (own_folder(tmp_path) / "known").make_folder()
-    cache.store("a state", {asset.path: asset for asset in assets()}, {})
+    cache.store("a state", {asset.path: asset for asset in assets()}, {}, 0.0, 2)
     return cache
 
 
@@ -189,7 +189,7 @@ def test_a_cache_in_which_one_value_is_malformed_is_read_as_if_it_were_not_there
     execute(path, f"UPDATE asset SET {column} = ? WHERE path = 'sub-1/a.nwb'", value)
     assert cache.load(HOSTS) == {}
     stored = {asset.path: asset for asset in assets()}
-    cache.store("a state", stored, {})
+    cache.store("a state", stored, {}, 0.0, 2)
     assert cache.load(HOSTS).keys() == {asset.asset_id for asset in stored.values()}
 
 

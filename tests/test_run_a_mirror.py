@@ -14,6 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from dandi_mirror.config import FILE, read_settings
 from dandi_mirror.embedded import Archive
 from dandi_mirror.mirror.monitor.metrics import LastSuccess, RunFacts, prometheus_text
+from dandi_mirror.mirror.state.remembered import ZarrTotals
+from dandi_mirror.mirror.state.verified import Verification
 from tests.conftest import MirrorOfTest, run
 from tests.support import typing_pages as pages
 from tests.support.pages import TOP, page, rows, words
@@ -78,8 +80,9 @@ def test_the_settings_that_are_shown_are_settings(tmp_path: Path) -> None:
 
 
 def exported() -> set[str]:
-    run = RunFacts(1.0, 1.0, 0, 1, 1, 0, {"ok": 1})
-    text = prometheus_text("m", run, LastSuccess(1.0, {"000004": 1.0}), {"alarm": 0})
+    run = RunFacts(1.0, 1.0, 0, 1, 1, 0, 0, 0, {"ok": 1})
+    verified = {"000004": Verification(1.0, "urls:1")}
+    text = prometheus_text("m", run, LastSuccess(1.0, {"000004": 1.0}), {"alarm": 0}, verified, ZarrTotals())
     return {family.name for family in text_string_to_metric_families(text)}
 
 
@@ -112,7 +115,7 @@ def test_the_man_page_names_every_command_option_and_variable() -> None:
 
     text = page("docs/dandi-mirror.1").replace("\\-", "-")
     for name, command in commands(cli).items():
-        place = re.search(rf"^\.SS dandi-mirror (\w+ )?{re.escape(name)} .*?(?=^\.S)", text, re.DOTALL | re.MULTILINE)
+        place = re.search(rf"^\.SS dandi-mirror {re.escape(name)} .*?(?=^\.S)", text, re.DOTALL | re.MULTILINE)
         assert place, name
         for parameter in command.params:
             if parameter.param_type_name == "option":

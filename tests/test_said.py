@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from dandi_mirror.cli.output import draft_line
 from dandi_mirror.embedded import Archive
 from dandi_mirror.mirror.fetch.download_plan import PARTIALS
 from dandi_mirror.mirror.locate.clones import clone_at
-from dandi_mirror.model import Report
+from dandi_mirror.model import ListedDandiset, ListedVersion, Report
 from dandi_mirror.upload.read.findings import one_line
 from tests.conftest import MirrorOfTest, run
 from tests.support.terminal import on_terminal
@@ -36,6 +39,14 @@ def told(*arguments: str, code: int = 0, cwd: Path | None = None) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, "1 file, 5 bytes"), (1200, "1,200 files, 5 bytes")])
+def test_a_question_about_a_draft_counts_its_files_and_cannot_move_the_cursor(count: int, said: str) -> None:
+    time = datetime(2024, 1, 1, tzinfo=UTC)
+    draft = ListedVersion("draft", "A \x1b[2Jtest", count, 5, "Valid", time, time)
+    line = draft_line(ListedDandiset("000123", "OPEN", draft, None))
+    assert line.endswith(f"test: {said}") and "\x1b" not in line
+
+
 def test_cite_names_versions_that_there_are_the_nearest_first_in_a_mirror_and_in_a_clone(
     published: MirrorOfTest, tmp_path: Path
 ) -> None:
@@ -45,11 +56,17 @@ def test_cite_names_versions_that_there_are_the_nearest_first_in_a_mirror_and_in
         here = ["-d", str(where)]
         newest = ", ".join(f"000123@{version}" for version in reversed(VERSIONS))
         assert f"name the version to cite; there are {newest}\n" in told("cite", "000123", *here, code=2)
-        assert f"cannot be cited; there are {newest}\n" in told("cite", "000123@draft", *here, code=2)
+        tip = run("git", "-C", str(published.path / "000123"), "rev-parse", "draft").stdout.strip()
+        assert f"In git: commit {tip}, the draft of " in told("cite", "000123@draft", *here)
+        assert f"In git: commit {tip}" in told("cite", f"000123@{tip[:9]}", *here)
         said = told("cite", "000123@0.230202.0001", *here, code=2)
-        assert f"no such version in {where}; there are 000123@{VERSIONS[1]}, " in said
+        assert "000123@0.230202.0001 is not in" in said and f"did you mean 000123@{VERSIONS[1]}" in said
         assert VERSIONS[0] in told("cite", f"000123@{VERSIONS[0]}", *here)
     assert "000889 is not in" in told("cite", "000889", "-d", str(published.path), code=2)
+    assert (
+        f"000889 is not in {clone}, which is in a clone of 000123; name a mirror that has it: -d DIR; or make one: "
+        in (told("cite", "000889", "-d", str(clone), code=2))
+    )
     said = told("worktree", "000123", str(tmp_path / "w"), "-d", str(published.path), code=2)
     assert f"name a version; there are 000123@draft, 000123@{VERSIONS[2]}, " in said
     assert published.server.requests == []
@@ -104,7 +121,7 @@ def test_one_file_is_one_file_and_yes_is_spelt_as_in_the_file(tmp_path: Path) ->
         "000123  1 file, 5 bytes  got 1 file, 5 bytes"
     )
     settings = told("config", "-d", str(tmp_path))
-    assert "embargoed       false " in settings and "False" not in settings
+    assert re.search(r"^embargoed +false ", settings, re.M) and "False" not in settings
     records = [json.loads(line) for line in told("config", "-d", str(tmp_path), "-f", "json").splitlines()]
     assert [one["value"] for one in records if one.get("name") == "embargoed"] == [False]
 
@@ -133,7 +150,7 @@ def test_download_goes_on_after_a_run_that_was_cut_off_and_overwrites_nothing(
     (here / "000123/sub-1/a.nwb").unlink()
     (here / PARTIALS).mkdir()
     (here / PARTIALS / sha256(b"xx").hexdigest()).write_bytes(b"x")  # as if that was under way
-    assert "downloaded 1 file, 2 bytes; 3 were there" in told("download", "000123", *where)
+    assert "downloaded 1 file, 2 bytes; 2 were there" in told("download", "000123", *where)
     assert (here / "000123/sub-1/a.nwb").read_bytes() == b"xx"
     (here / "000123/sub-1/a.nwb").write_bytes(b"mine")
     (here / PARTIALS).mkdir()

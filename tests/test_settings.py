@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.config import VARIABLES, Settings, read_settings, template
+from dandi_mirror.config import VARIABLES, Settings, attribute, read_settings, template
 from dandi_mirror.embedded import Archive
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.sync.filters import Rules
@@ -22,6 +22,10 @@ VALUES = {
     "embargoed": "true",
     "jobs": "7",
     "recheck-days": "0",
+    "work-tree": "false",
+    "prove-days": "60",
+    "rescue": "true",
+    "rescue-budget": "5 GB",
     "include": "000004 ^mouse",
     "exclude": "000026",
     "get": "*.nwb sub-1/*",
@@ -30,20 +34,30 @@ VALUES = {
     "content-hosts": "a.example.org:8000 B.example.org",
     "metrics": "mirror.prom",
     "keep-runs": "3",
+    "cache-size": "3 GB",
+    "zarr.repositories": "all",
+    "zarr.small-entries": "0",
 }
 
 
 def test_every_setting_has_a_variable_of_its_own_and_a_line_in_the_file() -> None:
-    assert [*VARIABLES, "sibling"] == [field.name.replace("_", "-") for field in fields(Settings)]
+    assert [attribute(name) for name in [*VARIABLES, "sibling"]] == [field.name for field in fields(Settings)]
     assert len(set(VARIABLES.values())) == len(VARIABLES)
     simple = template().partition("# [sibling")[0]
-    settings = [line[2:] for line in simple.splitlines() if line.startswith("# ") and " = " in line]
-    assert list(tomllib.loads("\n".join(settings))) == list(VARIABLES)
+    found = tomllib.loads("\n".join(line[2:] for line in simple.splitlines() if in_force(line)))
+    tables = {name: value for name, value in found.items() if isinstance(value, dict)}
+    names = [name for name in found if name not in tables]
+    assert names + [f"{table}.{name}" for table, value in tables.items() for name in value] == list(VARIABLES)
+
+
+def in_force(line: str) -> bool:
+    """Whether a line of the template is a setting, or the head of a table."""
+    return line.startswith("# ") and (" = " in line or line.startswith("# ["))
 
 
 def test_the_template_with_all_its_lines_in_force_can_be_read(tmp_path: Path) -> None:
     simple = template().partition("# [sibling")[0]
-    lines = [line[2:] if line.startswith("# ") and " = " in line else line for line in simple.splitlines()]
+    lines = [line[2:] if in_force(line) else line for line in simple.splitlines()]
     (tmp_path / "dandi-mirror.toml").write_text("\n".join(lines))
     settings = read_settings(tmp_path)
     assert settings.exclude == ("000026", r"(?i)\btest\b")
@@ -76,7 +90,14 @@ def test_config_shows_each_value_and_where_it_comes_from(tmp_path: Path) -> None
     assert (records["exclude"]["value"], records["exclude"]["source"]) == (["000001", "^test"], "DANDI_MIRROR_EXCLUDE")
     assert (records["versions"]["value"], records["versions"]["source"]) == ("all", "default")
     text = run("dandi-mirror", "config", "-d", str(tmp_path), env=environment).stdout
-    assert "exclude         000001 ^test                     (DANDI_MIRROR_EXCLUDE)\n" in text
+    assert "exclude            000001 ^test                     (DANDI_MIRROR_EXCLUDE)\n" in text
+
+
+def test_config_keeps_its_columns_with_siblings(tmp_path: Path) -> None:
+    (tmp_path / "dandi-mirror.toml").write_text('[sibling.www]\nurl = "/srv/www"\n')
+    *_, settings, sibling = run("dandi-mirror", "config", "-d", str(tmp_path)).stdout.splitlines()
+    assert sibling.startswith("sibling.www ") and sibling.index("/srv/www") == len("exclude            ")
+    assert sibling.index("(") == settings.index("("), "in line"
 
 
 @pytest.mark.parametrize("name", VARIABLES)
@@ -87,7 +108,7 @@ def test_every_variable_is_read(name: str, tmp_path: Path, monkeypatch: pytest.M
         for field in fields(Settings)
         if field.name != "sibling" and getattr(read_settings(tmp_path), field.name) != field.default
     ]
-    assert changed == [name.replace("-", "_")]
+    assert changed == [attribute(name)]
 
 
 @pytest.mark.parametrize(
@@ -142,6 +163,13 @@ def test_a_line_of_the_file_that_cannot_be_is_refused_with_its_name_and_what_it_
         read_settings(tmp_path)
     assert str(refused.value).startswith(f"{tmp_path / 'dandi-mirror.toml'}: ")
     assert says in str(refused.value)
+
+
+def test_the_name_of_a_sibling_that_is_refused_has_its_own_reason(tmp_path: Path) -> None:
+    (tmp_path / "dandi-mirror.toml").write_text('[sibling.web]\nurl = "/a"\n[sibling."a b"]\nurl = "/b"\n')
+    siblings = read_settings(tmp_path).sibling
+    assert "git-annex has a remote of this name already; choose another name" in siblings["web"].error
+    assert siblings["a b"].error.endswith("use letters, digits and dashes for its name")
 
 
 def test_an_unknown_key_of_a_sibling_is_named_with_the_nearest_and_stops_nothing_else(tmp_path: Path) -> None:

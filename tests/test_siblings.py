@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +15,12 @@ import pytest
 from dandi_mirror.config import FILE
 from dandi_mirror.embedded import Archive
 from tests.conftest import MirrorOfTest, run
+from tests.support.forge import TOKEN, Forge, serving
 from tests.support.published import TAG, seed
+from tests.support.recording import make_certificate
+from tests.support.ssh_server import free_port, running, ssh_server
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")
 PAGE = Path(__file__).parent.parent / "docs" / "publish-a-mirror.md"
 
 
@@ -56,36 +55,10 @@ def gets(url: str, folder: Path, path: str = "a.nwb") -> None:
     assert (folder / path).read_bytes() == b"content of 000123"
 
 
-@contextmanager
-def running(*command: str, port: int, folder: Path) -> Iterator[None]:
-    """A server, from when it listens until the block ends; what it says is in a file ``log`` in ``folder``."""
-    with (folder / "log").open("wb") as log:
-        child = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            assert child.poll() is None, (folder / "log").read_text()
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert time.monotonic() < deadline, "it does not listen"
-                time.sleep(0.02)
-        yield
-    finally:
-        child.terminate()
-        child.wait(20)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 # --- RIA stores ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_ria_store_is_made_by_datalad_and_cloned_by_alias_and_by_id(mirror: MirrorOfTest, tmp_path: Path) -> None:
     annex, store = mirror.git("rev-parse", "git-annex"), f"ria+file://{tmp_path}/store"
     assert push(mirror, store) == [f"000123  there  {TAG}, draft, git-annex", "superdataset  there  draft"]
@@ -118,28 +91,8 @@ def gets_in_superdataset(clone: Path) -> None:
 @pytest.fixture
 def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """``host:port`` of an ssh server on loopback that lets this user in."""
-    if not SSHD:
-        pytest.skip("sshd is not installed (Debian: openssh-server)")
-    folder, port = tmp_path / "ssh", free_port()
-    folder.mkdir(mode=0o700)
-    for name in ("host", "mine"):
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name))
-    (folder / "authorized_keys").write_text((folder / "mine.pub").read_text())
-    (folder / "sshd_config").write_text(
-        f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized_keys\n"
-        f"PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nSetEnv HOME={os.environ['HOME']}\n"
-    )
-    (folder / "config").write_text(
-        f"IdentityFile {folder}/mine\nIdentitiesOnly yes\nUserKnownHostsFile /dev/null\nStrictHostKeyChecking no\n"
-        "LogLevel ERROR\n"
-    )
-    monkeypatch.setenv("GIT_SSH_COMMAND", f"ssh -F {folder}/config")
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)
-    with running(SSHD, "-D", "-e", "-f", str(folder / "sshd_config"), port=port, folder=folder):
-        if run("ssh", "-F", f"{folder}/config", "-p", str(port), "127.0.0.1", "git", "--version", code=None).returncode:
-            pytest.skip(f"sshd lets nobody in here: {(folder / 'log').read_text()[-200:]}")
-        yield f"127.0.0.1:{port}"
+    with ssh_server(tmp_path / "ssh", monkeypatch) as place:
+        yield place
 
 
 def test_repositories_are_made_and_pushed_to_by_ssh(mirror: MirrorOfTest, tmp_path: Path, ssh: str) -> None:
@@ -176,6 +129,32 @@ def test_a_service_that_does_not_answer_is_one_line_without_the_token(mirror: Mi
     assert "refused" in lines[0]
     assert "only-datalad-knows" not in done.stderr + done.stdout
     assert "only-datalad-knows" not in (mirror.path / "000123" / ".git" / "config").read_text()
+
+
+@pytest.mark.parametrize("kind", ["forgejo", "gitea", "gogs"])
+def test_a_service_gets_private_repositories_and_pushes_by_ssh(
+    mirror: MirrorOfTest, tmp_path: Path, ssh: str, kind: str
+) -> None:
+    certificate = make_certificate(tmp_path / "certificate.pem")
+    with serving(Forge(tmp_path / "forge", ssh, taken=422 if kind == "gogs" else 409), certificate) as forge:
+        table = (
+            f'[sibling.there]\nurl = "{forge.url}/lab/dandi"\ntype = "{kind}"\nprivate = true\ncredential = "forge"\n'
+        )
+        (mirror.path / FILE).write_text(table)
+        env = {"DATALAD_CREDENTIAL_FORGE_TOKEN": TOKEN, "REQUESTS_CA_BUNDLE": str(certificate)}
+        done = mirror.cli("push", env=env)
+        assert done.stderr == ""
+        assert done.stdout.splitlines() == [f"000123  there  {TAG}, draft, git-annex", "superdataset  there  draft"]
+        assert {name: facts["private"] for name, facts in forge.repositories.items()} == {
+            "lab/000123": True, "lab/dandi": True,
+        }  # fmt: skip
+        equal(mirror, str(tmp_path / "forge/lab/000123.git"))
+        assert mirror.cli("push", env=env).stdout == ""
+        # a repository that is there already is taken as it is
+        mirror.git("remote", "remove", "there")
+        assert mirror.cli("push", "--mode", "verify", env=env).stderr == ""
+        assert mirror.git("remote", "get-url", "there") == forge.repositories["lab/000123"]["ssh_url"]
+    gets(str(tmp_path / "forge/lab/000123.git"), tmp_path / "clone")
 
 
 def test_a_clone_from_a_place_without_folders_finds_subdatasets_as_the_page_says(

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from dandi_mirror.archive.http.reasons import explain
 from dandi_mirror.embedded import Archive, Request
-from tests.conftest import MirrorOfTest, run
+from tests.conftest import MirrorOfTest
 from tests.support.terminal import on_terminal, screen
 
 SIZE = 1000
@@ -87,7 +87,7 @@ def test_the_bar_of_get_has_a_count_and_the_current_file_and_lines_are_above_it(
     three: MirrorOfTest, tmp_path: Path
 ) -> None:
     three.sync()
-    run("git", "clone", "-q", str(three.path / "000123"), str(tmp_path / "clone"))
+    three.git_clone(tmp_path / "clone")
     three.server.intercept = gone
     with on_terminal("get", str(tmp_path / "clone"), "-i", three.server.api_url) as terminal:
         code = terminal.end()
@@ -169,3 +169,26 @@ def test_only_one_function_prints(request: pytest.FixtureRequest) -> None:
 
 def test_a_reason_is_in_words_and_not_the_name_of_a_class() -> None:
     assert explain(ConnectionError(), "example.org").words == "the connection failed"
+
+
+def test_an_end_by_force_erases_the_live_display_and_shows_the_cursor() -> None:
+    program = """
+import time
+from dandi_mirror.cli import exit, progress
+exit.GRACE = 0.1
+exit.end_by_signals("nothing was sent")
+with progress.live() as shown:
+    shown.doing("hanging")
+    shown.amount("", "a file", (0, 3), 0, 10)
+    shown.refresh()
+    while True:
+        try:
+            time.sleep(600)
+        except KeyboardInterrupt:
+            pass
+"""
+    with on_terminal(program=program) as terminal:
+        terminal.press("0/3 files", "\x03")
+        assert terminal.end() == 130
+    assert terminal.output.rfind("\x1b[?25h") > terminal.output.rfind("\x1b[?25l")
+    assert [line for line in terminal.lines if line] == ["interrupted; nothing was sent"]

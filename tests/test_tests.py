@@ -32,3 +32,9 @@ def test_no_test_module_is_imported_by_another() -> None:
     }
     found = [f"{file.name}: {name}" for file in TESTS.rglob("*.py") for name in sorted(imported(file) & modules)]
     assert found == [], "what several tests need belongs into tests/support"
+
+
+def test_no_file_has_more_than_300_lines() -> None:
+    top = TESTS.parent
+    files = [*top.glob("dandi_mirror/**/*.py"), *TESTS.rglob("*.py")]
+    assert {str(file.relative_to(top)) for file in files if file.read_text().count("\n") > 300} == set()

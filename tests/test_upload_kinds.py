@@ -58,18 +58,19 @@ def write_zarrs(me: Person) -> list[str]:
     return ["raw/micr", "sub-z/img.ome.zarr", "sub-z/plain"]
 
 
-def test_a_zarr_is_refused_whole_and_none_of_its_chunks_goes_up(
-    me: Person, mine: Dandiset, cli: Cli, tmp_path: Path
+def test_a_zarr_that_is_not_called_so_is_refused_whole_by_all_three_and_none_of_its_chunks_goes_up(
+    me: Person, mine: Dandiset, cli: Cli
 ) -> None:
     zarrs = write_zarrs(me)
-    done = me.upload(paths=("sub-z", "raw/micr"))
-    assert done.failures.keys() == set(zarrs)
-    assert all("it is a Zarr" in reason and "dandi upload" in reason for reason in done.failures.values())
+    unnamed = ["raw/micr", "sub-z/plain"]
+    done = me.upload(paths=unnamed)
+    assert done.failures.keys() == set(unnamed)
+    assert all("rename the folder so that its name ends in .zarr" in reason for reason in done.failures.values())
     assert (paths(mine), me.writes()) == (THERE, [])
     named = cli.upload("sub-z/plain/0", "--validation", "skip", code=3)
-    assert "sub-z/plain: it is a Zarr" in named, "also by the name of a chunk"
+    assert "sub-z/plain: it holds the files of a Zarr" in named, "also by the name of a chunk"
     found = cli.validate("sub-z", "raw/micr", code=3)
-    assert [path for severity, check, path in found if check == "DANDI_MIRROR.ZARR" and severity == "error"] == zarrs
+    assert [path for severity, check, path in found if check == "DANDI_MIRROR.ZARR" and severity == "error"] == unnamed
     organized = run("dandi-mirror", "organize", str(me.folder / "sub-z"), str(me.folder / "raw"), "-n",
                     cwd=me.folder, code=3)  # fmt: skip
     told = organized.stdout + organized.stderr
@@ -138,20 +139,50 @@ def test_on_a_terminal_what_dandi_does_not_know_is_asked_about(
         assert paths(mine) == sent
 
 
-def test_an_edited_record_of_the_dandiset_is_told_and_nothing_is_sent_of_it(
+def edit_record(me: Person, field: str, value: str) -> None:
+    """Change a field of ``dandiset.yaml``, as an editor does."""
+    record = me.folder / "dandiset.yaml"
+    fields = json.loads(record.read_text())
+    record.unlink()
+    record.write_text(json.dumps(fields | {field: value}, indent=2))
+
+
+def test_an_edited_record_of_the_dandiset_is_sent_with_the_files_and_the_tree_is_what_a_sync_makes(
     me: Person, mine: Dandiset, cli: Cli
 ) -> None:
-    record = me.folder / "dandiset.yaml"
-    before = record.read_text()
-    record.unlink()
-    record.write_text(before.replace("}", ', "name": "another name"}', 1))
-    said = cli.upload(code=3)
-    assert "dandiset.yaml: the Dandiset's record is edited here, and this release does not send it" in said
+    edit_record(me, "name", "Another name")
+    me.write("notes.txt", b"new")
+    assert "    edit             dandiset.yaml: name\n" in cli.upload("-n", "--include", "notes.txt")
     assert me.writes() == []
+    cli.upload("--include", "notes.txt")
+    assert (mine.draft.name, mine.draft.metadata["name"]) == ("Another name", "Another name")
+    assert '"name": "Another name"' in (me.folder / "dandiset.yaml").read_text()
+    assert me.git("status", "--porcelain") == ""
+    assert cli.upload() == ""
+
+
+def test_a_record_that_somebody_else_changed_meanwhile_or_the_schema_forbids_is_refused_and_files_go_up(
+    me: Person, mine: Dandiset, cli: Cli
+) -> None:
+    edit_record(me, "name", "Another name")
+    mine.set_metadata({**mine.draft.given, "keywords": ["theirs"]})
+    me.write("notes.txt", b"new")
+    said = cli.upload("--include", "notes.txt", code=3)
+    assert "dandiset.yaml: somebody else changed the record at the archive since the last sync" in said
+    assert "notes.txt" in paths(mine) and mine.draft.name != "Another name"
+    edit_record(me, "name", "")
+    said = cli.upload(code=3)
+    assert "dandiset.yaml: a Dandiset needs a title (the field name); take your edits back: " in said
     command = said.rpartition("take your edits back: ")[2].splitlines()[0]
     run(*command.split(), cwd=me.folder)
-    assert record.read_text() == before
     assert cli.upload() == ""
+
+
+def test_a_record_that_a_killed_upload_has_sent_is_not_sent_again(me: Person, mine: Dandiset, cli: Cli) -> None:
+    edit_record(me, "name", "Another name")
+    mine.set_metadata({**mine.draft.given, "name": "Another name"})
+    cli.upload()
+    assert me.writes() == [] and me.git("status", "--porcelain") == ""
 
 
 def test_a_name_that_the_archive_does_not_take_is_refused_by_all_three(
@@ -162,12 +193,13 @@ def test_a_name_that_the_archive_does_not_take_is_refused_by_all_three(
         done = run("dandi-mirror", "organize", str(source), *mode, cwd=me.folder, code=3)
         assert "sub-Mäuse-Ä1" in done.stdout + done.stderr
         said = done.stdout + done.stderr
-        assert "the archive does not accept Ä ä in a path; write it again with another subject_id" in said
+        assert "the archive does not accept Ä ä in a path; change in the file its subject_id, session_id" in said
     assert source.exists() and not (me.folder / "sub-Mäuse-Ä1").exists()
     assert me.git("status", "--porcelain") == ""
     me.write("sub-Ä1/sub-Ä1.nwb", source.read_bytes())
     assert ("error", "DANDI_MIRROR.PATH", "sub-Ä1/sub-Ä1.nwb") in cli.validate(code=3)
-    assert me.upload().failures == {"sub-Ä1/sub-Ä1.nwb": "the archive does not accept Ä in a path"}
+    (failure,) = me.upload().failures.values()
+    assert failure.startswith("the archive does not accept Ä in a path; rename it, with letters A-Z")
 
 
 # --- BIDS ---------------------------------------------------------------------------------------------------

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from dandi_mirror.upload.change.plan import Action
 from dandi_mirror.upload.read.worker import Worker
 from tests.conftest import MirrorOfTest, run
 from tests.loop.campaign import begin, started
+from tests.support.children import reader_of
 from tests.support.credentials import TOKEN
 from tests.support.dandi_client import dandi, files
 from tests.support.dandisets import kinds
@@ -140,7 +143,7 @@ def test_what_would_not_be_published_is_said_in_words_before_it_is_tried(
     mine.draft.validation_errors = [{"field": "license", "message": "'license' is a required property"}]
     mine.draft.touch(archive.now())
     said = mirror.cli("publish", "000123", "--yes", env=token, code=3).stderr
-    assert "its record: license: 'license' is a required property; edit it on the Dandiset's page" in said
+    assert "its record: license: 'license' is a required property; edit it: dandi-mirror edit 000123" in said
     mine.draft.validation_errors = []
     mine.add_asset("x.zarr", zarr=mine.add_zarr("x.zarr", size=3, checksum=f"{'0' * 32}-1--3"))
     assert "it has a Zarr (x.zarr)" in mirror.cli("publish", "000123", "--yes", env=token, code=3).stderr
@@ -175,6 +178,23 @@ def test_on_a_terminal_publishing_is_asked_about_and_an_upload_shows_how_far_it_
         assert ("000123 was not published" in terminal.output) == (not published)
         assert "interrupted" not in terminal.output
         assert len(mine.published) == published
+
+
+def test_ctrl_c_while_an_upload_checks_ends_it_at_once_and_leaves_the_terminal_as_it_was(
+    mine: Dandiset, mirror: MirrorOfTest, me: Person, token: dict[str, str]
+) -> None:
+    for number in range(3):
+        me.write(f"sub-m1/sub-m1_ses-{number}_ecephys.nwb", b"no NWB" * 100)
+    # no end by force, however long it takes
+    program = "from dandi_mirror.cli import exit, main; exit.GRACE = 600.0; main.main()"
+    command = ("upload", str(me.folder), "-i", mirror.server.api_url)
+    with on_terminal(*command, env=token, program=program) as terminal:
+        os.kill(reader_of(terminal.pid), signal.SIGSTOP)
+        terminal.press("checking", "\x03")
+        assert terminal.end() == 130
+    assert terminal.output.rfind("\x1b[?25h") > terminal.output.rfind("\x1b[?25l")
+    assert [line for line in terminal.lines if line][-1].startswith("interrupted; what was complete is kept")
+    assert not [line for line in terminal.lines if "checking" in line or "files" in line]
 
 
 # --- the stock client ---------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import time
 from pathlib import Path
@@ -281,8 +280,7 @@ def test_metrics_that_cannot_be_written_are_said_and_end_with_6(
 def test_a_folder_of_any_name_is_a_label(name: str, archive: Archive, mirror: MirrorOfTest, tmp_path: Path) -> None:
     seed(archive)
     mirror.path = tmp_path / name
-    os.environ["DANDI_MIRROR_METRICS"] = str(tmp_path / "m.prom")
-    mirror.cli("sync", "000123")
+    mirror.cli("sync", "000123", env={"DANDI_MIRROR_METRICS": str(tmp_path / "m.prom")})
     (family,) = [
         family
         for family in text_string_to_metric_families((tmp_path / "m.prom").read_text())

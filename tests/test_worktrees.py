@@ -64,7 +64,7 @@ def test_ours_are_at_home_in_it_too(made: MirrorOfTest, tmp_path: Path) -> None:
     listed = [
         json.loads(line) for line in run("dandi-mirror", "ls", FILE, "-f", "json", cwd=folder).stdout.splitlines()
     ]
-    assert [(row["version"], row["here"]) for row in listed[:-1]] == [(FIRST, True)]
+    assert [(entry["version"], entry["here"]) for entry in listed[:-1]] == [(FIRST, True)]
     assert run("dandi-mirror", "ls", "000123@draft", "--links", cwd=folder).stdout.startswith("000123@draft")
 
 

@@ -4,47 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-from hashlib import md5
 from pathlib import Path
 
 import pytest
 from starlette.responses import Response
-from zarr_checksum.tree import ZarrChecksumTree
 
-from dandi_mirror.embedded import Archive, Request
-from dandi_mirror.embedded.store.blobs import Zarr
+from dandi_mirror.embedded import Archive, Request, Zarr
 from dandi_mirror.mirror.fetch.download_plan import PARTIALS
 from tests.conftest import MirrorOfTest
 from tests.support.credentials import TOKEN, variable
-from tests.support.downloading import asked, download, found
+from tests.support.downloading import download, found
+from tests.support.zarrs import SMALL as FILES
+from tests.support.zarrs import a_zarr, checksum, hold
 
-FILES = {
-    ".zgroup": b'{"zarr_format": 2}', "arr/.zarray": b"{}", "arr/0/0": b"\0" * 9000, "arr/0/1": b"\0" * 9000,
-    "arr/1 a/0": b"\1" * 9000, "arr/%2e": b"x",
-}  # fmt: skip
 PATH = "sub-1/x.ome.zarr"
-
-
-def checksum(files: dict[str, bytes]) -> str:
-    tree = ZarrChecksumTree()
-    for path, content in files.items():
-        tree.add_leaf(Path(path), len(content), md5(content).hexdigest())
-    return str(tree.process())
-
-
-def change(archive: Archive, zarr: Zarr, files: dict[str, bytes]) -> None:
-    """The Zarr holds other files from now on, at the same place."""
-    zarr.written |= {path: archive.now() for path, content in files.items() if zarr.files.get(path) != content}
-    zarr.files = dict(sorted(files.items()))
-    zarr.checksum, zarr.stored_size, zarr.status = checksum(files), sum(map(len, files.values())), "Complete"
 
 
 @pytest.fixture
 def zarr(archive: Archive, mirror: MirrorOfTest) -> Zarr:
     """A draft that holds a Zarr and a file beside it."""
     dandiset = archive.create_dandiset("000123", name="A test")
-    made = dandiset.add_zarr(PATH, files=FILES, checksum=checksum(FILES))
-    dandiset.add_asset(PATH, zarr=made)
+    made = a_zarr(dandiset, PATH)
     dandiset.add_asset("sub-1/a.nwb", archive.add_blob(b"one"))
     return made
 
@@ -87,8 +67,8 @@ def test_all_of_a_dandiset_brings_its_zarrs_too(mirror: MirrorOfTest, zarr: Zarr
     files = found(out / "000123")
     del files["dandiset.yaml"]
     assert files == {"sub-1/a.nwb": b"one"} | {f"{PATH}/{path}": content for path, content in FILES.items()}
-    # a mirror names it, and does not hold it: it comes from the archive
-    assert mirror.sync().exit_code == 3
+    # of a mirror's Zarr, too, the bytes come from the archive
+    assert mirror.sync().exit_code == 0
     download(mirror, tmp_path / "again", f"000123/{PATH}")
     assert len(found(tmp_path / "again")) == len(FILES)
 
@@ -136,22 +116,37 @@ def test_what_becomes_of_a_zarr_that_is_there(
     # one file more, one less, one of the same size with other bytes
     later = {**FILES, "arr/2": b"new", "arr/1 a/0": b"\2" * 9000}
     del later["arr/0/1"]
-    change(archive, zarr, later)
+    hold(zarr, later)
     (out / "x.ome.zarr" / "notes").mkdir()
     (out / "x.ome.zarr" / "notes" / "mine.txt").write_text("not of the archive")
     download(mirror, out, name, "-e", "skip")
     assert len(found(out)) == len(FILES) + 1
     download(mirror, out, name, "-e", "overwrite-different")
     assert found(out) == {f"x.ome.zarr/{path}": content for path, content in later.items()}
-    assert len(entries_asked(mirror)) == 2
+    assert len(entries_asked(mirror)) == 3, "the two, and the metadata of their array, which came last"
     assert not (out / "x.ome.zarr" / "notes").exists()
     (out / "x.ome.zarr" / "arr" / "2").write_bytes(b"old")
     os.utime(out / "x.ome.zarr" / "arr" / "2", (1, 1))
     download(mirror, out, name, "-e", "refresh")
     assert (out / "x.ome.zarr" / "arr" / "2").read_bytes() == b"new"
-    assert len(entries_asked(mirror)) == 1
+    assert len(entries_asked(mirror)) == 2
     download(mirror, out, name, "-e", "overwrite")
     assert len(entries_asked(mirror)) == len(set(later.values()))
+
+
+@pytest.mark.parametrize("existing", ["overwrite", "overwrite-different", "refresh"])
+def test_a_folder_that_is_no_zarr_is_not_emptied_by_a_record_that_calls_it_one(
+    existing: str, archive: Archive, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    a_zarr(archive.create_dandiset("000123", name="Mice"), "Documents", FILES)
+    mirror.sync()
+    (tmp_path / "Documents").mkdir()
+    (tmp_path / "Documents" / "thesis.tex").write_text("mine")
+    done = download(mirror, tmp_path, "000123@draft/Documents", "-e", existing, code=3)
+    assert (
+        "Documents: the folder in its place is no Zarr, and files in it would be deleted; move it away" in done.stderr
+    )
+    assert (tmp_path / "Documents" / "thesis.tex").read_text() == "mine"
 
 
 def test_a_file_in_its_place_is_left_alone(mirror: MirrorOfTest, zarr: Zarr, tmp_path: Path) -> None:
@@ -202,7 +197,7 @@ def test_a_zarr_in_the_making_and_one_that_changes_while_it_is_listed_do_not_com
     zarr.status = "Pending"
     done = download(mirror, tmp_path / "out", f"000123@draft/{PATH}", code=3)
     assert "the archive is still processing it; run the command again later" in done.stderr
-    change(archive, zarr, FILES)
+    hold(zarr, FILES)
     zarr.files["arr/3"] = b"just uploaded"
     done = download(mirror, tmp_path / "out", f"000123@draft/{PATH}", code=3)
     assert "the listed files do not have its checksum" in done.stderr
@@ -233,8 +228,8 @@ def test_a_zarr_at_a_path_that_leads_elsewhere_does_not_come(
     archive: Archive, mirror: MirrorOfTest, tmp_path: Path
 ) -> None:
     dandiset = archive.create_dandiset("000123", name="A test")
-    made = dandiset.add_zarr("x.zarr", files=FILES, checksum=checksum(FILES))
-    asset = dandiset.add_asset("x.zarr", zarr=made)
+    a_zarr(dandiset, "x.zarr")
+    asset = next(iter(dandiset.draft))
     asset.path = "sub-1/../../x.zarr"
     done = download(mirror, tmp_path / "in" / "out", "000123@draft", code=3)
     assert "'..' component in the path" in done.stderr
@@ -247,8 +242,7 @@ def test_an_embargoed_zarr_comes_from_the_api_and_the_key_goes_nowhere_else(
 ) -> None:
     archive.add_user("ada", TOKEN)
     dandiset = archive.create_dandiset("000123", name="A test", embargo_status="EMBARGOED", owners=("ada",))
-    made = dandiset.add_zarr("x.zarr", files=FILES, checksum=checksum(FILES))
-    dandiset.add_asset("x.zarr", zarr=made)
+    a_zarr(dandiset, "x.zarr")
     mirror.server.requests.clear()
     mirror.cli("download", "000123@draft/x.zarr", "-o", str(tmp_path), env={variable(mirror.server): TOKEN})
     assert found(tmp_path / "x.zarr") == FILES
@@ -267,24 +261,22 @@ def test_a_dry_run_says_what_would_come_and_a_look_inside_lists_it(
     assert "would download 1 file" in done.stdout
     assert not (tmp_path / "out").exists()
     listed = mirror.cli("ls", f"000123@draft/{PATH}/arr/", "-r", "-f", "json").stdout.splitlines()
-    rows = [json.loads(line) for line in listed]
-    assert {row["file"]: row["size"] for row in rows[:-1]} == {
+    entries = [json.loads(line) for line in listed]
+    assert {entry["file"]: entry["size"] for entry in entries[:-1]} == {
         f"{PATH}/{path}": len(content) for path, content in FILES.items() if path.startswith("arr/")
     }
     links = mirror.cli("ls", names(mirror, zarr)["s3"] + ".zgroup", "--links").stdout
     assert f"/dandi-dandisets/zarr/{zarr.zarr_id}/.zgroup" in links
 
 
-def test_get_says_how_a_zarr_comes(
+def test_get_brings_a_zarr_by_its_path_and_says_how_one_comes_by_its_id(
     mirror: MirrorOfTest, zarr: Zarr, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror.sync()
     monkeypatch.chdir(tmp_path)
-    mirror.server.requests.clear()
     for name in names(mirror, zarr).values():
-        done = mirror.cli("get", name, code=2 if "zarr/" in name else 3)
-        assert "dandi-mirror download" in done.stderr, name
-    assert asked(mirror) == []
+        done = mirror.cli("get", name, code=2 if "zarr/" in name else 0)
+        assert ("dandi-mirror download" if "zarr/" in name else "whole arrays: arr") in done.stderr, name
 
 
 def test_a_link_in_a_zarrs_folder_is_neither_written_through_nor_emptied(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from pathlib import Path
+
+from dandi_mirror.errors import MirrorError
+from dandi_mirror.mirror.zarr.manifests import Manifests
 
 from .world import DANDISET, REPOSITORIES, Refs, World
 
@@ -47,6 +51,7 @@ def not_as_should_be(world: World, mirror: Path, scenario: str) -> list[str]:
 def untidy(world: World, mirror: Path) -> list[str]:
     """What is broken, or not in the work trees as it is in the commits."""
     problems = broken(world, mirror)
+    problems += [f"left in zarr: {path}" for path in (mirror / "zarr").rglob(".*")]
     for name in REPOSITORIES:
         status = world.run(mirror / name, "git", "status", "--porcelain")
         if status.code or status.output:
@@ -63,6 +68,22 @@ def broken(world: World, mirror: Path) -> list[str]:
         fsck = world.run(mirror / name, "git", "--git-dir=.git", "fsck", "--strict", "--no-dangling")
         if fsck.code:
             problems.append(f"git fsck of {name}: {fsck}")
+    return problems + _broken_zarrs(world, mirror)
+
+
+def _broken_zarrs(world: World, mirror: Path) -> list[str]:
+    """Manifests that are not what their names say, and what git says of the repositories of Zarrs."""
+    problems, manifests = [], Manifests(mirror)
+    for path in sorted((mirror / "zarr").glob("???/???/*")):
+        if path.suffix == ".git":
+            fsck = world.run(path, "git", "--git-dir=.", "fsck", "--strict", "--no-dangling")
+            problems += [f"git fsck of {path.name}: {fsck}"] if fsck.code else []
+        elif not path.name.startswith("."):
+            for checksum in manifests.states(path.name):
+                try:
+                    deque(manifests.read(path.name, checksum), maxlen=0)
+                except MirrorError as error:
+                    problems.append(f"the manifest of {path.name}: {error}")
     return problems
 
 

@@ -1,9 +1,8 @@
 """Kills: before every call by which a sync changes the disk, and at random moments.
 
-strace counts calls per process.  So each git and git-annex that a sync starts, or that these start, is
-numbered, by a shim that stands before the real one in ``PATH`` and in git's own folder of programs; a point
-is then a program's number, a call, and how often that program has made the call.  Of the sync's own process
-a point also names the file, because before its first write it has opened a thousand modules.
+strace counts calls per process.  So each git and git-annex that a sync starts, or that these start, is numbered, by a
+shim that stands before the real one in ``PATH`` and in git's own folder of programs; a point is a program's number,
+a call, and how often that program has made it.  For the sync's own process it also names the file.
 """
 
 from __future__ import annotations
@@ -239,9 +238,9 @@ def _kill(child: subprocess.Popen[str], whom: str, chance: random.Random) -> boo
         if family := descendants(child.pid):
             try:
                 os.kill(chance.choice(family), signal.SIGKILL)
+                return True
             except ProcessLookupError:
-                continue
-            return True
+                pass
     return False
 
 

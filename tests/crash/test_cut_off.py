@@ -153,7 +153,7 @@ def test_a_check_out_that_was_ended_fails_the_run_so_that_the_next_one_clears_up
     dandiset.delete_asset("README.md")
     update_worktree = worktree.update_worktree
 
-    def is_ended(*arguments: object, **options: object) -> None:
+    def is_ended(*arguments: object, **options: object) -> list[str]:
         (folder / ".git" / "index.lock").touch()
         return update_worktree(*arguments, **options)  # type: ignore[arg-type]
 

@@ -67,7 +67,7 @@ def _fresh(mirror: MirrorOfTest, clone: Path) -> None:
     if clone.exists():
         run("chmod", "-R", "u+w", str(clone))
         run("rm", "-rf", str(clone))
-    run("git", "clone", "-q", str(mirror.path / "000123"), str(clone))
+    mirror.git_clone(clone)
     run("git", "annex", "init", "-q", cwd=clone)
 
 

@@ -16,9 +16,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from dandi_mirror.embedded import Archive, Dandiset, Server, serve
+from dandi_mirror.embedded import Archive, Dandiset, Server, generated_zarr, serve
+from tests.support.zarrs import a_zarr, change
 
 DANDISET = "000123"
+ZARR = "sub-z/sub-z_image.ome.zarr"
 FIRST, SECOND, LARGE = "first", "second", "large"
 SCENARIOS = (FIRST, SECOND, LARGE)
 """A sync into nothing; one into a mirror that has an older state; one into nothing that takes all for large.
@@ -233,20 +235,29 @@ def _begin(dandiset: Dandiset) -> None:
     _add(dandiset, "participants.tsv", b"participant_id\n" + b"sub-0\n" * 500)
     _add(dandiset, "notes/README.md", b"Notes that a later version has no more.\n")
     dandiset.publish()
+    a_zarr(dandiset, ZARR)
 
 
 def _go_on(dandiset: Dandiset) -> None:
-    """Adds, replaces, renames, deletes, a changed text; some published, some only in the draft."""
+    """Adds, replaces, renames, deletes, a changed text; some published, some only in the draft, as all Zarrs are."""
     add_blob = dandiset.archive.add_blob
+    (zarr,) = [asset.zarr for asset in dandiset.draft if asset.path == ZARR]
+    assert zarr
+    dandiset.delete_asset(ZARR)
     for number in range(24, 30):
         _add(dandiset, f"sub-5/sub-5_ses-{number}.nwb", b"recording %d" % number)
     dandiset.replace_asset("sub-0/sub-0_ses-0.nwb", add_blob(b"recorded again"))
     dandiset.replace_asset("dataset_description.json", add_blob(b'{"Name": "after", "Keys": ["more"]}\n'))
-    dandiset.publish()
+    # the server refuses to publish a Dandiset that has ever held a Zarr; this world wants both
+    dandiset.publish(unchecked=True)
     dandiset.rename_asset("sub-1/sub-1_ses-1.nwb", "sub-6/sub-6_ses-1.nwb")
     dandiset.delete_asset("sub-2/sub-2_ses-2.nwb")
     dandiset.delete_asset("notes/README.md")
     _add(dandiset, "CHANGES.md", b"What changed.\n" * 300)
+    dandiset.add_asset(ZARR, zarr=zarr)
+    change(zarr, {"arr/0/0": b"written again", "arr/0/1": None})
+    for number in range(3):
+        generated_zarr(dandiset, f"sub-z/sub-z_run-{number}.ome.zarr", 1200 if number else 20)
 
 
 def _add(dandiset: Dandiset, path: str, content: bytes) -> None:

@@ -20,7 +20,7 @@ def test_embargo_hides_from_whom_it_should(
     seed(dandiset, "secret.txt")
     dandiset.set_embargo("EMBARGOED")
     asset = next(iter(dandiset.draft))
-    status, rows = expected
+    status, entries = expected
     for path in ("", "versions/", "versions/draft/", "versions/draft/info/", "versions/draft/assets/"):
         assert get(server, f"/dandisets/000004/{path}", token).status_code == status
     assert get(server, f"/assets/{asset.asset_id}/", token).status_code == status
@@ -28,7 +28,7 @@ def test_embargo_hides_from_whom_it_should(
     assert download.status_code == (302 if status == 200 else status)
     assert get(server, "/dandisets/", token).json()["count"] == 0
     if token:
-        assert get(server, "/dandisets/?embargoed=true", token).json()["count"] == rows
+        assert get(server, "/dandisets/?embargoed=true", token).json()["count"] == entries
     assert get(server, f"{server.origin}/dandi-dandisets/{asset.source.key}").status_code == 403
     if status == 200:
         assert get(server, download.headers["location"]).content == b"secret.txt"
@@ -98,8 +98,8 @@ def test_head_of_the_plain_url_tells_size_and_etag(archive: Archive, server: Ser
 def test_manifests_equal_the_api(server: Server, dandiset: Dandiset) -> None:
     seed(dandiset, "a", "b")
     name = dandiset.publish().version
-    rows = get(server, f"/dandisets/000004/versions/{name}/assets/?metadata=true").json()["results"]
+    entries = get(server, f"/dandisets/000004/versions/{name}/assets/?metadata=true").json()["results"]
     manifests = f"{server.origin}/dandi-dandisets/dandisets/000004/{name}"
-    assert get(server, f"{manifests}/assets.jsonld").json() == [row["metadata"] for row in rows]
+    assert get(server, f"{manifests}/assets.jsonld").json() == [entry["metadata"] for entry in entries]
     record = get(server, f"/dandisets/000004/versions/{name}/").json()
     assert get(server, f"{manifests}/dandiset.jsonld").json() == record

@@ -77,12 +77,12 @@ def test_a_published_version_shares_ids_with_the_draft_and_marks_the_assets(serv
     seed(dandiset, "a")
     before = get(server, "/dandisets/000004/versions/draft/assets/").json()["results"][0]
     version = dandiset.publish(release_notes="First")
-    rows = get(server, f"/dandisets/000004/versions/{version.version}/assets/?metadata=1").json()["results"]
-    assert rows == get(server, "/dandisets/000004/versions/draft/assets/?metadata=1").json()["results"]
-    assert rows[0]["asset_id"] == before["asset_id"]
-    assert rows[0]["created"] == before["created"]
-    assert rows[0]["modified"] > before["modified"]
-    assert {"publishedBy", "datePublished"} <= rows[0]["metadata"].keys()
+    entries = get(server, f"/dandisets/000004/versions/{version.version}/assets/?metadata=1").json()["results"]
+    assert entries == get(server, "/dandisets/000004/versions/draft/assets/?metadata=1").json()["results"]
+    assert entries[0]["asset_id"] == before["asset_id"]
+    assert entries[0]["created"] == before["created"]
+    assert entries[0]["modified"] > before["modified"]
+    assert {"publishedBy", "datePublished"} <= entries[0]["metadata"].keys()
     assert draft_of(server)["status"] == "Published"
 
 
@@ -137,8 +137,8 @@ def test_a_recorded_version_is_replayed_word_for_word(server: Server, dandiset: 
     record = {"id": "DANDI:000004/0.220126.1852", "name": "Old", "anything": [1, {"x": None}]}
     dandiset.publish("0.220126.1852", "2022-01-26T18:52:00Z", record)
     assert get(server, "/dandisets/000004/versions/0.220126.1852/").json() == record
-    row = get(server, "/dandisets/000004/").json()["most_recent_published_version"]
-    assert (row["name"], row["created"]) == ("Old", "2022-01-26T18:52:00Z")
+    entry = get(server, "/dandisets/000004/").json()["most_recent_published_version"]
+    assert (entry["name"], entry["created"]) == ("Old", "2022-01-26T18:52:00Z")
 
 
 def test_a_deleted_version_is_gone(server: Server, dandiset: Dandiset) -> None:

@@ -9,9 +9,9 @@ import pytest
 from dandi_mirror.embedded import Dandiset, Refused, Server
 from tests.support.asking import get, paths_of, seed
 
-# --- replayed rows, hostile rows
+# --- replayed list entries, hostile list entries
 
-ROW: dict[str, Any] = {
+ENTRY: dict[str, Any] = {
     "asset_id": "363b6573-145f-481d-b0f5-06376d839c51",
     "blob": "985a4295-be82-4722-ae05-8ea2ba69c28d",
     "zarr": None,
@@ -28,28 +28,28 @@ ROW: dict[str, Any] = {
 }
 
 
-def test_a_replayed_row_keeps_all_but_its_urls(server: Server, dandiset: Dandiset) -> None:
-    dandiset.add_asset(row=ROW)
+def test_a_replayed_list_entry_keeps_all_but_its_urls(server: Server, dandiset: Dandiset) -> None:
+    dandiset.add_asset(entry=ENTRY)
     found = get(server, "/dandisets/000004/versions/draft/assets/?metadata=true").json()["results"][0]
     urls = found["metadata"].pop("contentUrl")
-    wanted = {key: value for key, value in ROW["metadata"].items() if key != "contentUrl"}
-    assert found == ROW | {"metadata": wanted}
-    assert urls[0] == f"{server.api_url}/assets/{ROW['asset_id']}/download/"
-    assert urls[1] == f"{server.origin}/dandi-dandisets/blobs/985/a42/{ROW['blob']}"
+    wanted = {key: value for key, value in ENTRY["metadata"].items() if key != "contentUrl"}
+    assert found == ENTRY | {"metadata": wanted}
+    assert urls[0] == f"{server.api_url}/assets/{ENTRY['asset_id']}/download/"
+    assert urls[1] == f"{server.origin}/dandi-dandisets/blobs/985/a42/{ENTRY['blob']}"
     assert get(server, urls[1]).status_code == 404
 
 
-def test_a_verbatim_row_keeps_everything_even_through_a_publication(server: Server, dandiset: Dandiset) -> None:
-    dandiset.add_asset(row=ROW, verbatim=True)
+def test_a_verbatim_list_entry_keeps_everything_even_through_a_publication(server: Server, dandiset: Dandiset) -> None:
+    dandiset.add_asset(entry=ENTRY, verbatim=True)
     dandiset.publish(unchecked=True)
-    assert get(server, "/dandisets/000004/versions/draft/assets/?metadata=true").json()["results"] == [ROW]
+    assert get(server, "/dandisets/000004/versions/draft/assets/?metadata=true").json()["results"] == [ENTRY]
 
 
 @pytest.mark.parametrize(
     "metadata", [{}, [], "text", None, {"digest": 5}, {"digest": {"dandi:sha2-256": [1]}}, {"a": "\ud800"}]
 )
 def test_metadata_may_be_anything_json_can_hold(server: Server, dandiset: Dandiset, metadata: Any) -> None:
-    dandiset.add_asset(row=ROW | {"metadata": metadata}, verbatim=True, unchecked=True)
+    dandiset.add_asset(entry=ENTRY | {"metadata": metadata}, verbatim=True, unchecked=True)
     found = get(server, "/dandisets/000004/versions/draft/assets/?metadata=true").json()["results"][0]
     assert found["metadata"] == metadata
 

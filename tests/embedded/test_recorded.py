@@ -60,26 +60,26 @@ def own(metadata: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in metadata.items() if key not in COMPUTED}
 
 
-def add(dandiset: Dandiset, row: dict[str, Any]) -> None:
+def add(dandiset: Dandiset, entry: dict[str, Any]) -> None:
     """Put an asset in as it was recorded: id, blob, path, size, times, and its own metadata."""
     archive = dandiset.archive
-    record = STATE["records"].get(row["asset_id"], {"encodingFormat": "text/plain"})
-    common = {"asset_id": row["asset_id"], "created": row["created"], "modified": row["modified"]}
-    if row["zarr"]:
+    record = STATE["records"].get(entry["asset_id"], {"encodingFormat": "text/plain"})
+    common = {"asset_id": entry["asset_id"], "created": entry["created"], "modified": entry["modified"]}
+    if entry["zarr"]:
         checksum = record["digest"]["dandi:dandi-zarr-checksum"] if "digest" in record else None
-        if row["path"] == "secret.zarr":
+        if entry["path"] == "secret.zarr":
             checksum = "bf2b0e1b1f5c88846d7af4751fe4ccc9-1--18"
-        files = {entry["Key"]: b"." * entry["Size"] for entry in STATE["zarrs"][row["zarr"]]}
-        zarr = dandiset.add_zarr(row["path"], checksum=checksum, files=files, zarr_id=row["zarr"])
-        dandiset.add_asset(row["path"], metadata=own(record), zarr=zarr, **common)
+        files = {entry["Key"]: b"." * entry["Size"] for entry in STATE["zarrs"][entry["zarr"]]}
+        zarr = dandiset.add_zarr(entry["path"], checksum=checksum, files=files, zarr_id=entry["zarr"])
+        dandiset.add_asset(entry["path"], metadata=own(record), zarr=zarr, **common)
         return
-    blob = archive.blobs.get(row["blob"])
-    if blob is None and row["path"] in CONTENTS:
-        blob = archive.add_blob(CONTENTS[row["path"]], blob_id=row["blob"])
+    blob = archive.blobs.get(entry["blob"])
+    if blob is None and entry["path"] in CONTENTS:
+        blob = archive.add_blob(CONTENTS[entry["path"]], blob_id=entry["blob"])
     elif blob is None:
         digest = record.get("digest", {"dandi:dandi-etag": "0-1", "dandi:sha2-256": "f" * 64})
-        blob = archive.add_blob_record(row["size"], blob_id=row["blob"], digest=digest)
-    dandiset.add_asset(row["path"], blob, own(record), unchecked=True, **common)
+        blob = archive.add_blob_record(entry["size"], blob_id=entry["blob"], digest=digest)
+    dandiset.add_asset(entry["path"], blob, own(record), unchecked=True, **common)
 
 
 def fill(dandiset: Dandiset, draft: dict[str, Any]) -> None:
@@ -92,19 +92,19 @@ def fill(dandiset: Dandiset, draft: dict[str, Any]) -> None:
 
 def many_assets(dandiset: Dandiset) -> None:
     """The history of 000003: nine assets, published; three changed, published; one more."""
-    for row in STATE["first_000003"]:
-        add(dandiset, row)
+    for entry in STATE["first_000003"]:
+        add(dandiset, entry)
     dandiset.publish("0.261122.0735", "2026-11-22T07:35:03.973899Z", release_notes="First release")
     for path in ("dir/b.txt", "dir/sub/c.txt", "dir2/e.txt"):
         dandiset.delete_asset(path)
     held = {asset.asset_id for asset in dandiset.draft}
-    new = [row for row in STATE["draft_000003"] if row["asset_id"] not in held]
-    for row in new[:-1]:
-        add(dandiset, row)
+    new = [entry for entry in STATE["draft_000003"] if entry["asset_id"] not in held]
+    for entry in new[:-1]:
+        add(dandiset, entry)
     dandiset.publish("0.261122.0736", "2026-11-22T07:35:08.766853Z")
     add(dandiset, new[-1])
-    for row in (*STATE["first_000003"], *STATE["draft_000003"]):
-        dandiset.archive.assets[row["asset_id"]].modified = datetime.fromisoformat(row["modified"])
+    for entry in (*STATE["first_000003"], *STATE["draft_000003"]):
+        dandiset.archive.assets[entry["asset_id"]].modified = datetime.fromisoformat(entry["modified"])
     dandiset.draft.forget()
 
 
@@ -133,8 +133,8 @@ def build_dandiset(archive: Archive, recorded: dict[str, Any]) -> None:
     )
     if recorded["embargo_status"] == "EMBARGOED" or identifier == "000006":
         dandiset.set_embargo("EMBARGOED")
-    for row in STATE["rows"].get(identifier, []):
-        add(dandiset, row)
+    for entry in STATE["rows"].get(identifier, []):
+        add(dandiset, entry)
     if identifier == "000003":
         many_assets(dandiset)
     elif identifier not in STATE["rows"]:

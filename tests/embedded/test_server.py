@@ -19,7 +19,7 @@ def test_count_of_an_asset_list_is_null_after_page_1(server: Server, dandiset: D
     while url:
         page = get(server, url).json()
         counts.append(page["count"])
-        found += [row["path"] for row in page["results"]]
+        found += [entry["path"] for entry in page["results"]]
         url = page["next"]
     assert counts == [5, None, None]
     assert found == ["f0", "f1", "f2", "f3", "f4"]

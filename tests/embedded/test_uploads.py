@@ -101,10 +101,10 @@ def test_a_zarr_is_what_was_put_into_it(server: Server, dandiset: Dandiset, arch
         tree.add_leaf(Path(path), len(content), hashlib.md5(content).hexdigest())
     assert (record["status"], record["checksum"]) == ("Complete", str(tree.process()))
     assert (record["file_count"], record["size"]) == (5, sum(map(len, ZARR.values())))
-    rows = get(server, f"/zarr/{zarr}/files/?limit=3").json()
-    assert [row["Key"] for row in rows["results"]] == sorted(ZARR)[:3]
-    rest = get(server, rows["next"]).json()
-    assert [row["Key"] for row in rest["results"]] == sorted(ZARR)[3:]
+    entries = get(server, f"/zarr/{zarr}/files/?limit=3").json()
+    assert [entry["Key"] for entry in entries["results"]] == sorted(ZARR)[:3]
+    rest = get(server, entries["next"]).json()
+    assert [entry["Key"] for entry in rest["results"]] == sorted(ZARR)[3:]
     found = get(server, f"/zarr/{zarr}/files/?prefix=arr/1&download=true").headers["location"]
     assert requests.get(found).content == ZARR["arr/1"]
     wrong = call(server, "DELETE", f"/zarr/{zarr}/files/", [{"path": "arr/1"}, {"path": "nope"}])
@@ -193,9 +193,9 @@ def test_the_sha256_comes_later_and_the_draft_is_pending_until_then() -> None:
         valid = draft_of(server)
         assert (valid["status"], valid["asset_count"]) == ("Valid", 1)
         assert valid["modified"] > pending["modified"]
-        row = get(server, f"/assets/{asset['asset_id']}/info/").json()
-        assert row["modified"] == asset["modified"], "neither digest nor validation moves it"
-        sha256 = row["metadata"]["digest"]["dandi:sha2-256"]
+        entry = get(server, f"/assets/{asset['asset_id']}/info/").json()
+        assert entry["modified"] == asset["modified"], "neither digest nor validation moves it"
+        sha256 = entry["metadata"]["digest"]["dandi:sha2-256"]
         found = call(server, "POST", "/blobs/digest/", {"algorithm": "dandi:sha2-256", "value": sha256}, token="")
         assert found.json() == blob | {"sha256": sha256}
 

@@ -170,11 +170,11 @@ def test_publishing_takes_its_time(server: Server, dandiset: Dandiset, archive: 
     assert call(server, "POST", where + "draft/publish/").status_code == 423
     archive.jobs.settle()
     assert draft_of(server)["status"] == "Published"
-    rows = get(server, where + "?order=-created").json()["results"]
-    assert [row["release_notes"] for row in rows] == ["First", ""]
-    assert call(server, "DELETE", where + f"{rows[0]['version']}/").status_code == 403
+    entries = get(server, where + "?order=-created").json()["results"]
+    assert [entry["release_notes"] for entry in entries] == ["First", ""]
+    assert call(server, "DELETE", where + f"{entries[0]['version']}/").status_code == 403
     assert call(server, "DELETE", "/dandisets/000004/").status_code == 403
-    assert call(server, "DELETE", where + f"{rows[0]['version']}/", token=ADMIN).status_code == 204
+    assert call(server, "DELETE", where + f"{entries[0]['version']}/", token=ADMIN).status_code == 204
 
 
 def test_an_embargo_ends_some_time_after_it_was_asked_for(server: Server, archive: Archive) -> None:

@@ -55,7 +55,11 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(words, id=name, marks=[] if name == "sync" else pytest.mark.slow)
+     for name, words in COMMANDS.items()],
+)  # fmt: skip
 def test_a_refused_connection_is_said_at_once_and_ends_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusing: str, command: list[str]
 ) -> None:
@@ -80,6 +84,7 @@ def test_a_name_that_does_not_resolve_is_said_at_once_and_ends_soon(tmp_path: Pa
     assert "name not found; is this machine online, and does it need a proxy (docs/proxies.md)?" in terminal.plain
 
 
+@pytest.mark.slow
 def test_content_of_hosts_that_are_all_away_is_given_up_once_and_not_for_each_file(
     archive: Archive, mirror: MirrorOfTest, tmp_path: Path, refusing: str
 ) -> None:

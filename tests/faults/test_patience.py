@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.api.client import MOST_PAGES
-from dandi_mirror.archive.api.client import Archive as Client
+from dandi_mirror.archive.api.client import MOST_PAGES, ArchiveClient
+from dandi_mirror.archive.bucket.listing import AT_ONCE as LISTS_AT_ONCE
 from dandi_mirror.archive.http.pool import AT_ONCE, HEAD
 from dandi_mirror.archive.http.retry import HOPS, MOST_FAILURES, RetryPolicy
 from dandi_mirror.archive.http.retrying_client import LARGEST_ANSWER
@@ -124,7 +124,7 @@ def test_a_retry_after_that_says_nothing_is_passed_over(proxy: Proxy, spelled: s
 def test_the_waits_grow_and_are_never_the_same_for_two() -> None:
     pauses = [[RetryPolicy().pause(attempt) for attempt in range(1, 7)] for _ in range(50)]
     for place, wanted in enumerate([1, 2, 4, 8, 16, 32]):
-        here = {row[place] for row in pauses}
+        here = {entry[place] for entry in pauses}
         assert len(here) > 40
         assert 0.5 * wanted <= min(here) <= max(here) <= 1.5 * wanted
 
@@ -171,7 +171,7 @@ def test_one_answer_in_between_and_nothing_is_given_up(proxy: Proxy) -> None:
             assert asking.get("/info/")
 
 
-@pytest.mark.parametrize("fault", [kinds.hang, kinds.drip, kinds.drip_head])
+@pytest.mark.parametrize("fault", [kinds.hang, kinds.drip, pytest.param(kinds.drip_head, marks=pytest.mark.slow)])
 def test_no_answer_takes_longer_than_patience_lasts(proxy: Proxy, fault: Fault) -> None:
     always(proxy, fault)
     began = time.monotonic()
@@ -257,10 +257,10 @@ def test_the_rest_of_a_longer_answer_is_never_taken_for_the_next(proxy: Proxy) -
 
 
 def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
-    rows = re.findall(
+    entries = re.findall(
         r"^\| ([^|]+) \| ([^|]+) \|$", FAULTS.read_text().partition("## How long it tries")[2], re.MULTILINE
     )
-    table = {what: re.search(r"\d[\d,]*", says) for what, says in rows}
+    table = {what: re.search(r"\d[\d,]*", says) for what, says in entries}
     said = {what: int(number[0].replace(",", "")) for what, number in table.items() if number}
     patience = RetryPolicy()
     assert said == {
@@ -274,6 +274,7 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
         "failed requests one after another, in spite of all this": MOST_FAILURES,
         "at a terminal, a host that is not found, refuses the connection or cannot be reached": ENOUGH,
         "connections to one host": AT_ONCE,
+        "connections to a bucket, for the lists of Zarrs": LISTS_AT_ONCE,
         "one answer, unpacked": LARGEST_ANSWER,
         "redirects of one content URL": HOPS - 1,
         "pages of a list": MOST_PAGES,
@@ -281,13 +282,13 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     }
 
 
-@pytest.mark.parametrize("rows", [[], [{"version": "draft"}] * 1000], ids=["of nothing", "of too much"])
-def test_a_list_without_end_is_left_where_its_count_is_reached(proxy: Proxy, rows: list[object]) -> None:
+@pytest.mark.parametrize("entries", [[], [{"version": "draft"}] * 1000], ids=["of nothing", "of too much"])
+def test_a_list_without_end_is_left_where_its_count_is_reached(proxy: Proxy, entries: list[object]) -> None:
     def page(asked: Exchange) -> None:
         link = f"{proxy.origin}{asked.path}?page={int(asked.query['page']) + 1}"
-        asked.send("200 OK", json.dumps({"count": 2500, "next": link, "results": rows}).encode())
+        asked.send("200 OK", json.dumps({"count": 2500, "next": link, "results": entries}).encode())
 
     proxy.choose = lambda asked: page if asked.path.endswith("/versions/") else None
     with session(proxy) as asking:
-        assert "counts 2500 entries" in fails(lambda: Client(asking).versions("000001"), BadAnswerError)
+        assert "counts 2500 entries" in fails(lambda: ArchiveClient(asking).versions("000001"), BadAnswerError)
     assert len(proxy.asked) <= 4

@@ -28,6 +28,7 @@ def main() -> int:
         "--mutation", action="append", default=[], help="every one in whose name this stands, by itself"
     )
     parser.add_argument("--honest", action="store_true", help="a clone and a mirror with which nothing is wrong")
+    parser.add_argument("--fresh", action="store_true", help="start each command in a process of its own (slow)")
     parser.add_argument("--list", action="store_true", help="name all that may be wrong")
     given = parser.parse_args()
     if given.list:
@@ -44,7 +45,7 @@ def main() -> int:
         hostiles = [Hostile(f"honest-{kind}", kind, ()) for kind in KINDS]
     hostiles = [one for one in hostiles if not given.only or one.seed in given.only]
     began = time.monotonic()
-    found = campaign(hostiles, max(1, min(given.jobs, len(hostiles))), given.commands)
+    found = campaign(hostiles, max(1, min(given.jobs, len(hostiles))), given.commands, fresh=given.fresh)
     print(f"{table(found)}, {time.monotonic() - began:.0f} seconds")
     return int(any(one.problems for one in found))
 

@@ -93,12 +93,15 @@ def bad(tmp_path: Path) -> Path:
     return Hostile([record("sub-1/good.txt"), *BAD.values()], files).make(tmp_path / "work" / "clone")
 
 
-def test_ls_names_every_bad_record_and_download_brings_the_good_one_and_says_3(bad: Path, tmp_path: Path) -> None:
+def test_ls_names_every_bad_record_and_download_brings_the_good_one_and_both_say_3(bad: Path, tmp_path: Path) -> None:
     home = files_below(tmp_path, without=(tmp_path / "out", bad))
-    rows = [json.loads(line) for line in cli(bad, "ls", ".", "-r", "-f", "json", code=0).stdout.splitlines()][:-1]
-    states = [row["state"] for row in rows]
+    listed = cli(bad, "ls", ".", "-r", "-f", "json", code=3)
+    assert f"has {len(BAD)} records that no sync made, marked as refused" in listed.stderr
+    entries = [json.loads(line) for line in listed.stdout.splitlines()][:-1]
+    assert {(entry["state"], entry["status"]) for entry in entries} == {("", "ok"), ("refused", "impossible")}
+    states = [entry["state"] for entry in entries]
     assert (states.count(""), states.count("refused")) == (1, len(BAD))
-    assert all(row["reason"] for row in rows if row["state"])
+    assert all(entry["reason"] for entry in entries if entry["state"])
     done = cli(bad, "download", ".", "-o", str(tmp_path / "out"), "-e", "overwrite", "-f", "json", code=3)
     records = [json.loads(line) for line in done.stdout.splitlines()][:-1]
     assert sum(found["status"] == "impossible" for found in records) == len(BAD)
@@ -112,6 +115,8 @@ def test_ls_names_every_bad_record_and_download_brings_the_good_one_and_says_3(b
 def test_log_and_diff_count_the_bad_records_and_say_3(bad: Path, arguments: list[str]) -> None:
     done = cli(bad, *arguments, "-d", ".", code=3)
     assert f"{len(BAD)} records that no sync made, left out here; to see why: dandi-mirror ls -r 000123@" in done.stderr
+    hint = done.stderr.splitlines()[-1].rpartition("dandi-mirror ")[2].split()
+    assert cli(bad, *hint, code=3).stdout.count("[refused]") == len(BAD), "the hint works as it is printed"
 
 
 def test_a_path_upwards_and_an_absolute_one_write_nothing_by_any_name(tmp_path: Path) -> None:

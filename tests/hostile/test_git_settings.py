@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dandi_mirror.embedded import Archive
-from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.git_folder import (
+    Repository,
+    UntrustedRepository,
+    find_repository,
+    why_elsewhere,
+)
 from dandi_mirror.repo.git.process import git
-from dandi_mirror.repo.git.trust import Repository, UntrustedRepository, find_repository, programs_in, why_elsewhere
-from tests.conftest import MirrorOfTest, run
+from dandi_mirror.repo.git.trust import programs_in
+from tests.conftest import GIT_CONFIG, MirrorOfTest, run
 from tests.support.dandisets import seed
 from tests.support.own_files import snapshot
+from tests.support.users import OWNER, READER, as_user, give, needs_root
 
 WORK_TREES = {
     "plain": "[core]\n\tworktree = {victim}\n",
@@ -35,11 +37,9 @@ PROGRAMS = (
     "remote.o.rigin.uploadpack", "remote.origin.receivepack", "remote.origin.vcs", "remote.evil.annex-cost-command",
     "remote.evil.annex-start-command", "remote.evil.annex-shell", "remote.evil.annex-ssh-options",
     "remote.evil.annex-rsync-transport", "remote.evil.annex-hooktype", "annex.evil-retrieve-hook",
+    "gpg.ssh.defaultKeyCommand", "hook.evil.command", "submodule.sub-1/x.zarr.update",
     "annex.freezecontent-command", "annex.web-options", "include.path", "includeIf.gitdir:/.path",
 )  # fmt: skip
-
-OWNER, READER = 61001, 61002
-"""Users that no system has: whoever owns a mirror, and whoever reads in it."""
 
 
 @pytest.mark.parametrize("way", WORK_TREES)
@@ -63,6 +63,18 @@ def test_a_sync_writes_nothing_where_a_datasets_settings_say_its_work_tree_is(
     assert snapshot(victim) == before
 
 
+def test_a_sync_with_nothing_to_do_looks_at_the_settings_all_the_same(
+    archive: Archive, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    seed(archive)
+    mirror.sync()
+    assert mirror.sync().status == "notneeded"
+    run("git", "-C", str(mirror.path / "000123"), "config", "core.worktree", str(tmp_path))
+    report = mirror.sync()
+    assert (report.exit_code, "sets core.worktree" in report.message) == (3, True)
+    assert "up to date" not in mirror.cli("status", code=3).stdout
+
+
 def test_a_work_tree_that_stands_in_the_settings_of_a_work_tree_is_refused_too(tmp_path: Path) -> None:
     run("git", "init", "-q", str(tmp_path / "a"))
     run("git", "-C", str(tmp_path / "a"), "config", "extensions.worktreeConfig", "true")
@@ -71,31 +83,24 @@ def test_a_work_tree_that_stands_in_the_settings_of_a_work_tree_is_refused_too(t
         git(tmp_path / "a", "status")
 
 
-@pytest.mark.parametrize("journal", ["journal", "journal-private"])
-def test_a_journal_of_git_annex_that_is_a_link_is_refused_and_the_files_there_stay(
-    journal: str, archive: Archive, mirror: MirrorOfTest, tmp_path: Path
-) -> None:
-    seed(archive)
+def test_validate_reads_no_file_to_which_a_link_of_a_clone_leads(mirror: MirrorOfTest, tmp_path: Path) -> None:
+    seed(mirror.server.archive)
     mirror.sync()
-    clone = tmp_path / "clone"
-    run("git", "clone", "-q", str(mirror.path / "000123"), str(clone))
-    victim = tmp_path / "victim"
-    victim.mkdir()
-    (victim / "thesis.log").write_text("mine\n")
-    (clone / ".git" / "annex").mkdir(exist_ok=True)
-    (clone / ".git" / "annex" / journal).symlink_to(victim)
-    before = snapshot(victim)
-    done = run("dandi-mirror", "get", ".", cwd=clone, code=3)
-    assert f".git/annex/{journal} is a link" in done.stderr
-    assert snapshot(victim) == before
+    clone = mirror.git_clone(tmp_path / "clone")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "x.nwb").write_text("mine")
+    (clone / "x.nwb").symlink_to(tmp_path / "elsewhere" / "x.nwb")
+    (clone / "sub-7").symlink_to(tmp_path / "elsewhere")
+    done = run("dandi-mirror", "validate", "--all", ".", cwd=clone, code=3)
+    assert "it is a link out of the clone, or below one, and is not read" in done.stdout
+    assert "x.nwb" in done.stdout and "HDF5" not in done.stdout.upper()
 
 
-def test_a_head_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    run("git", "init", "-q", str(tmp_path / "repository"))
-    head = tmp_path / "repository" / ".git" / "HEAD"
-    head.unlink()
-    os.mkfifo(head)
-    assert Dataset(tmp_path / "repository").head_branch() == ""
+def test_a_work_tree_that_git_itself_has_linked_is_no_harm(tmp_path: Path) -> None:
+    run("git", "init", "-q", str(tmp_path / "a"))
+    run("git", "-C", str(tmp_path / "a"), "commit", "-q", "--allow-empty", "-m", "x")
+    run("git", "-C", str(tmp_path / "a"), "worktree", "add", "-q", str(tmp_path / "b"))
+    assert git(tmp_path / "b", "status", "--porcelain") == b""
 
 
 def test_a_setting_that_names_the_folder_itself_is_no_harm(tmp_path: Path) -> None:
@@ -117,11 +122,21 @@ def test_a_repository_that_names_a_program_in_its_own_settings_is_refused(name: 
     assert not ran.exists()
 
 
+def test_settings_that_are_too_long_to_search_are_refused(tmp_path: Path) -> None:
+    repository, ran = tmp_path / "a", tmp_path / "ran"
+    run("git", "init", "-q", str(repository))
+    with (repository / ".git" / "config").open("a") as settings:
+        settings.write("# nothing\n" * (5 << 20 >> 3) + f"[core]\n\tsshCommand = touch {ran}\n")
+    with pytest.raises(UntrustedRepository, match="is larger than 4 MiB"):
+        git(repository, "status")
+    assert not ran.exists()
+
+
 def test_a_get_starts_no_program_of_a_remote(archive: Archive, mirror: MirrorOfTest, tmp_path: Path) -> None:
     seed(archive)
     mirror.sync()
     clone, ran = tmp_path / "clone", tmp_path / "ran"
-    run("git", "clone", "-q", str(mirror.path / "000123"), str(clone))
+    mirror.git_clone(clone)
     run("git", "-C", str(clone), "config", "remote.evil.annex-cost-command", f"touch {ran}; echo 1")
     run("git", "-C", str(clone), "config", "remote.evil.url", str(mirror.path / "000123"))
     done = run("dandi-mirror", "get", str(clone), "-i", mirror.server.api_url, code=None)
@@ -135,8 +150,7 @@ def test_what_syncs_and_clones_set_by_themselves_is_not_refused(
 ) -> None:
     seed(archive)
     mirror.sync()
-    clone = tmp_path / "clone"
-    run("git", "clone", "-q", str(mirror.path / "000123"), str(clone))
+    clone = mirror.git_clone(tmp_path / "clone")
     run("git", "-C", str(clone), "annex", "init")
     for folder in (mirror.path / "000123", clone):
         found = find_repository(folder / "sub-0")
@@ -148,40 +162,6 @@ def test_what_syncs_and_clones_set_by_themselves_is_not_refused(
 # --- a mirror that another user owns ----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def public() -> Iterator[Path]:
-    """A folder that other users can enter."""
-    folder = Path(tempfile.mkdtemp(dir="/tmp"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-def chown(folder: Path, user: int) -> None:
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, user, user, follow_symlinks=False)
-    subprocess.run(["chmod", "-R", "go+rX", folder], check=True)
-
-
-def as_reader(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python as another user, who may read what the tests' own user may: Python itself may be in root's home."""
-    home.mkdir(exist_ok=True)
-    os.chown(home, READER, READER)
-    who = [f"--reuid={READER}", f"--regid={READER}", "--clear-groups", "--no-new-privs"]
-    caps = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
-    environment["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
-    return subprocess.run(
-        ["setpriv", *who, *caps, sys.executable, *arguments],
-        env=environment, cwd=home, capture_output=True, text=True,
-    )  # fmt: skip
-
-
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can give a file to another user, by setpriv"
-)
-
-
 @needs_root
 def test_a_mirror_of_another_user_can_be_read_without_a_setting_of_git(
     archive: Archive, mirror: MirrorOfTest, public: Path
@@ -190,19 +170,19 @@ def test_a_mirror_of_another_user_can_be_read_without_a_setting_of_git(
     mirror.sync()
     there = public / "mirror"
     shutil.copytree(mirror.path, there, symlinks=True)
-    chown(there, OWNER)
+    give(there, OWNER)
     home = public / "home"
-    program = ("-m", "dandi_mirror")
+    program = (sys.executable, "-m", "dandi_mirror")
 
-    listed = as_reader(home, *program, "ls", "000123", "-d", str(there))
+    listed = as_user(READER, home, *program, "ls", "000123", "-d", str(there))
     assert listed.returncode == 0, listed.stderr
     assert "sub-0" in listed.stdout
-    status = as_reader(home, *program, "status", "--offline", "-d", str(there))
+    status = as_user(READER, home, *program, "status", "--offline", "-d", str(there))
     assert "000123" in status.stdout
     assert "cat-file ended" not in listed.stderr + status.stderr
-    assert not (home / ".gitconfig").exists()
+    assert (home / ".gitconfig").read_text() == GIT_CONFIG
 
-    synced = as_reader(home, *program, "sync", "000123", "-d", str(there), "-i", mirror.server.api_url)
+    synced = as_user(READER, home, *program, "sync", "000123", "-d", str(there), "-i", mirror.server.api_url)
     assert synced.returncode != 0
     assert "unexpected" not in synced.stderr
 
@@ -211,8 +191,8 @@ def test_a_mirror_of_another_user_can_be_read_without_a_setting_of_git(
 def test_to_write_in_a_repository_of_another_user_one_command_is_named(public: Path) -> None:
     repository = public / "a"
     run("git", "init", "-q", str(repository))
-    chown(repository, OWNER)
+    give(repository, OWNER)
     lines = "import pathlib, sys; from dandi_mirror.repo.git.process import git; git(pathlib.Path(sys.argv[1]), 'gc')"
-    done = as_reader(public / "home", "-c", lines, str(repository))
+    done = as_user(READER, public / "home", sys.executable, "-c", lines, str(repository))
     assert f"{repository} belongs to user {OWNER}" in done.stderr
     assert "git config --global --add safe.directory '*'" in done.stderr

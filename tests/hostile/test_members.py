@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dandi_mirror.embedded import Archive
-from dandi_mirror.mirror.monitor.status import Word, status_of, words
+from dandi_mirror.mirror.monitor.status import status_of, words
+from dandi_mirror.mirror.monitor.words import Word
 from dandi_mirror.mirror.search.index import update_index
 from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.repo.git.git_folder import find_repository
+from dandi_mirror.repo.git.placement import why_strange
 from tests.conftest import MirrorOfTest, run
 from tests.support.own_files import snapshot
 
@@ -39,6 +43,21 @@ def noted_git(member: Path, victim: Path) -> None:
     (member / ".git").write_text(f"gitdir: {victim}/.git\n")
 
 
+def noted_modules(member: Path, victim: Path) -> None:
+    """The repository names the member's folder as its own work tree, as that of a submodule does."""
+    noted_git(member, victim)
+    run("git", "-C", str(victim), "config", "core.worktree", str(member))
+
+
+def linked_refs_of_module(member: Path, victim: Path) -> None:
+    own = member.parent / ".git" / "modules" / member.name
+    own.parent.mkdir()
+    run("git", "init", "-q", f"--separate-git-dir={own}", str(member))
+    run("git", "-C", str(member), "config", "core.worktree", str(member))
+    shutil.rmtree(own / "refs")
+    (own / "refs").symlink_to(victim / ".git" / "refs")
+
+
 def work_tree(member: Path, victim: Path) -> None:
     run("git", "-C", str(victim), "worktree", "add", "-q", "--detach", str(member))
 
@@ -54,7 +73,7 @@ def common_git(member: Path, victim: Path) -> None:
     (member / ".git" / "commondir").write_text(f"{victim}/.git\n")
 
 
-WAYS = [linked, linked_git, noted_git, work_tree, linked_refs, common_git]
+WAYS = [linked, linked_git, noted_git, noted_modules, linked_refs_of_module, work_tree, linked_refs, common_git]
 
 
 @pytest.fixture
@@ -85,6 +104,32 @@ def test_a_sync_writes_into_no_other_repository(
     assert held.sync("000123", mode="force").exit_code == 0
     assert words(there)["up to date"] == 1
     assert (snapshot(victim), snapshot(member)) == (before, ours)
+
+
+@pytest.mark.parametrize("way", [linked, linked_git, noted_git, linked_refs])
+def test_a_repair_changes_no_other_repository(
+    way: Callable[[Path, Path], None], held: MirrorOfTest, tmp_path: Path
+) -> None:
+    victim = repository(tmp_path / "victim")
+    shutil.rmtree(held.path / "000123")
+    way(held.path / "000123", victim)
+    before = snapshot(victim)
+    done = run("dandi-mirror", "verify", "--repair", "000123", "-d", str(held.path), code=None)
+    assert done.returncode not in {0, 1}, done.stderr
+    assert "000123 is not this mirror's own dataset" in done.stdout + done.stderr
+    assert snapshot(victim) == before
+
+
+@pytest.mark.parametrize("place", ["objects/05", "objects/pack"])
+def test_a_repair_puts_no_object_where_a_link_leads(place: str, held: MirrorOfTest, tmp_path: Path) -> None:
+    git_dir, victim = held.path / "000123" / ".git", tmp_path / "victim"
+    victim.mkdir()
+    (git_dir / "HEAD").write_bytes(b"")  # damaged
+    shutil.rmtree(git_dir / place, ignore_errors=True)
+    (git_dir / place).symlink_to(victim)
+    done = run("dandi-mirror", "verify", "--repair", "000123", "-d", str(held.path), code=None)
+    assert f".git/{place} is a link, so git would write to another folder" in done.stdout + done.stderr
+    assert snapshot(victim) == {}
 
 
 def test_each_command_names_a_dataset_that_is_a_link(held: MirrorOfTest, tmp_path: Path) -> None:
@@ -131,12 +176,44 @@ def test_a_mirror_whose_own_git_is_a_link_is_refused(held: MirrorOfTest, tmp_pat
 
 
 def test_a_submodule_as_git_makes_it_is_taken(held: MirrorOfTest, tmp_path: Path) -> None:
-    from dandi_mirror.repo.git.placement import why_strange
-
     run("git", "clone", "-q", str(held.path), str(tmp_path / "clone"))
     run("git", "-C", str(tmp_path / "clone"), "submodule", "update", "--init", "-q", "000123")
     assert (tmp_path / "clone" / "000123" / ".git").is_file()
     assert why_strange(str(tmp_path / "clone" / "000123")) == ""
+
+
+def opened_by(program: str, *arguments: str) -> str:
+    """Which files a program of Python opens."""
+    lines = "import sys; sys.addaudithook(lambda event, facts: event == 'open' and print(facts[0]))\n"
+    return run(sys.executable, "-c", f"{lines}{program}", *arguments).stdout
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("around", ["nothing", "a repository", "a link", "a note"])
+def test_a_repository_elsewhere_that_a_member_names_is_not_opened_at_all(around: str, tmp_path: Path) -> None:
+    victim, member = tmp_path / "victim", tmp_path / "mirror" / "000888"
+    run("git", "init", "-q", str(victim / ".git" / "modules" / "x"))
+    member.mkdir(parents=True)
+    top, elsewhere = member.parent / ".git", victim / ".git"
+    if around == "a repository":
+        run("git", "init", "-q", str(member.parent))
+    elif around == "a link":
+        top.symlink_to(elsewhere)
+    elif around == "a note":
+        top.write_text(f"gitdir: {elsewhere}\n")
+    (member / ".git").write_text(f"gitdir: {elsewhere}/modules/x/.git\n")
+    program = "from dandi_mirror.repo.git.placement import why_strange; print('WHY', why_strange(sys.argv[1]))"
+    said = opened_by(program, str(member))
+    assert f"WHY its .git is a file that names the repository {victim}" in said
+    assert f"\n{victim}" not in said and f"{member}/.git\n" in said
+
+
+@pytest.mark.quick
+def test_a_git_file_that_is_larger_than_any_note_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / ".git").open("wb") as file:
+        file.truncate(8 << 30)
+    assert why_strange(str(tmp_path)) == "its .git is a file that does not name a repository"
+    assert find_repository(tmp_path) is None
 
 
 def test_a_get_installs_nothing_over_a_member_whose_git_folder_is_a_pipe(
@@ -148,3 +225,31 @@ def test_a_get_installs_nothing_over_a_member_whose_git_folder_is_a_pipe(
     os.mkfifo(mirror.path / "000123" / ".git")
     done = run("dandi-mirror", "get", "000123", "sub-a", cwd=mirror.path, code=2)
     assert "000123/.git is not a git repository; move" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a link to a device", "a link to a file elsewhere"])
+def test_a_sync_neither_waits_for_nor_opens_what_stands_in_place_of_a_file_of_a_dataset(
+    kind: str, archive: Archive, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    dandiset = archive.create_dandiset("000123", name="Mice")
+    dandiset.add_asset("sub-a/a.nwb", archive.add_blob(b"a"))
+    mirror.sync()
+    record, secret = mirror.path / "000123" / "dandiset.yaml", tmp_path / "secret"
+    secret.write_text("mine")
+    record.unlink()
+    if kind == "a pipe":
+        os.mkfifo(record)
+    else:
+        record.symlink_to("/dev/zero" if kind == "a link to a device" else secret)
+    dandiset.add_asset("sub-a/b.nwb", archive.add_blob(b"b"))
+    program = (
+        "import os, sys; from dandi_mirror.cli.main import main\n"
+        "def note(name, facts):\n"
+        "    if name == 'open' and not facts[2] & os.O_NOFOLLOW: print('OPENED', os.path.realpath(str(facts[0])))\n"
+        "sys.addaudithook(note)\n"
+        "main()"
+    )
+    done = run(sys.executable, "-c", program, "sync", "-d", str(mirror.path), "-i", mirror.server.api_url, code=None)
+    assert done.returncode in {0, 3}, done.stderr
+    opened = {line.removeprefix("OPENED ") for line in done.stdout.splitlines() if line.startswith("OPENED ")}
+    assert opened and not opened & {str(secret), "/dev/zero"}

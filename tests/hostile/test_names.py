@@ -11,7 +11,7 @@ from dandi_mirror.embedded import Server
 from dandi_mirror.repo.annex.keys import annex_key, link_target
 from tests.conftest import MirrorOfTest, run
 from tests.support.looking import check_git_takes_it, files_below, refused
-from tests.support.serving import LARGE, good_paths, good_row, served
+from tests.support.serving import LARGE, good_entry, good_paths, served
 
 KEPT = [
     "with space.nwb", " lead.txt", "trail.txt ", "[x].nwb", "^", "_", "`id`", "-rf", "()", "~", "#",
@@ -33,8 +33,8 @@ REFUSED = [
 
 
 def sync_among_good_ones(mirror: MirrorOfTest, server: Server) -> None:
-    rows = [good_row(path) for path in [*good_paths(), *KEPT, *REFUSED]]
-    served(server, rows)
+    entries = [good_entry(path) for path in [*good_paths(), *KEPT, *REFUSED]]
+    served(server, entries)
     report = mirror.sync()
     assert report.exit_code == 3 and report.status == "ok", report.message
     assert report.files == len(good_paths()) + len(KEPT)
@@ -50,7 +50,7 @@ def test_good_assets_beside_dangerous_names_are_mirrored_cloned_and_pushed(
     clone = check_git_takes_it(mirror, tmp_path)
     assert clone == {
         path: link_target(
-            annex_key(LARGE, good_row(path)["metadata"]["digest"]["dandi:sha2-256"], path), path.count("/")
+            annex_key(LARGE, good_entry(path)["metadata"]["digest"]["dandi:sha2-256"], path), path.count("/")
         )
         for path in [*good_paths(), *KEPT]
     }
@@ -73,7 +73,7 @@ def test_the_repository_s_own_files_are_those_that_a_dataset_without_bad_names_h
     mirror: MirrorOfTest, server: Server, tmp_path: Path
 ) -> None:
     sync_among_good_ones(mirror, server)
-    served(server, [good_row(path) for path in good_paths()])
+    served(server, [good_entry(path) for path in good_paths()])
     plain = MirrorOfTest(tmp_path / "plain", server)
     plain.sync()
     for repository in (mirror, plain):
@@ -100,19 +100,19 @@ def test_a_refused_asset_keeps_its_record_and_its_content_stays_within_reach(
     keys = mirror.keys()
     assert len(records) == len(REFUSED)
     for path in REFUSED:
-        row = good_row(path)
-        record = records[row["asset_id"]]
+        entry = good_entry(path)
+        record = records[entry["asset_id"]]
         assert record["path"] == path.encode("utf-8", "backslashreplace").decode()
         assert record["reason"]
-        sha256 = row["metadata"]["digest"]["dandi:sha2-256"]
-        key = keys[f".dandi/refused/{row['asset_id']}"]
+        sha256 = entry["metadata"]["digest"]["dandi:sha2-256"]
+        key = keys[f".dandi/refused/{entry['asset_id']}"]
         assert key.startswith(f"SHA256E-s{LARGE}--{sha256}")
     for path in ("../escape", ".git/config", "a\nb"):
-        row = good_row(path)
-        urls = mirror.urls(keys[f".dandi/refused/{row['asset_id']}"])
+        entry = good_entry(path)
+        urls = mirror.urls(keys[f".dandi/refused/{entry['asset_id']}"])
         assert urls == {
-            row["metadata"]["contentUrl"][0],
-            f"{server.api_url}/assets/{row['asset_id']}/download/",
+            entry["metadata"]["contentUrl"][0],
+            f"{server.api_url}/assets/{entry['asset_id']}/download/",
         }
 
 
@@ -132,7 +132,7 @@ def test_a_published_version_with_dangerous_names_is_tagged_and_the_tag_can_be_p
 
 
 def test_what_is_printed_can_be_read_and_cannot_move_the_cursor(mirror: MirrorOfTest, server: Server) -> None:
-    served(server, [good_row(path) for path in [*good_paths(), "\x1b[2Jx", "a\nb", "\u202ex", "\ud800"]])
+    served(server, [good_entry(path) for path in [*good_paths(), "\x1b[2Jx", "a\nb", "\u202ex", "\ud800"]])
     done = mirror.cli("sync", "000123", code=3)
     printed = done.stdout + done.stderr
     assert all(letter == "\n" or letter.isprintable() for letter in printed)
@@ -146,25 +146,25 @@ def test_what_is_printed_can_be_read_and_cannot_move_the_cursor(mirror: MirrorOf
 def test_a_mirrored_asset_is_not_deleted_when_its_neighbour_is_renamed_to_something_bad(
     mirror: MirrorOfTest, server: Server, bad: str
 ) -> None:
-    rows = [good_row(path) for path in good_paths()]
-    served(server, rows)
+    entries = [good_entry(path) for path in good_paths()]
+    served(server, entries)
     assert mirror.sync().exit_code == 0
-    answers = served(server, [*rows[1:], good_row(bad)])
+    answers = served(server, [*entries[1:], good_entry(bad)])
     answers.modified = "2024-02-02T00:00:00Z"
     report = mirror.sync()
     assert report.removed == 1 and report.exit_code == 3
     assert sorted(mirror.asset_paths()) == sorted(good_paths()[1:])
-    assert list(refused(mirror)) == [good_row(bad)["asset_id"]]
+    assert list(refused(mirror)) == [good_entry(bad)["asset_id"]]
 
 
-def test_a_path_that_is_mirrored_stays_when_its_new_row_is_refused(mirror: MirrorOfTest, server: Server) -> None:
-    rows = [good_row(path) for path in good_paths()]
-    served(server, rows)
+def test_a_path_that_is_mirrored_stays_when_its_new_list_entry_is_refused(mirror: MirrorOfTest, server: Server) -> None:
+    entries = [good_entry(path) for path in good_paths()]
+    served(server, entries)
     mirror.sync()
     before = mirror.keys()
-    spoilt = good_row(good_paths()[0], "another asset")
+    spoilt = good_entry(good_paths()[0], "another asset")
     spoilt["metadata"]["digest"]["dandi:sha2-256"] = "../../../etc/passwd"
-    answers = served(server, [spoilt, *rows[1:]])
+    answers = served(server, [spoilt, *entries[1:]])
     answers.modified = "2024-02-02T00:00:00Z"
     report = mirror.sync()
     assert (report.removed, report.changed, report.exit_code) == (0, 0, 3)
@@ -180,12 +180,12 @@ def test_a_path_that_is_mirrored_stays_when_its_new_row_is_refused(mirror: Mirro
 def test_of_names_that_exclude_each_other_none_wins_and_all_are_named(
     mirror: MirrorOfTest, server: Server, paths: list[str], tmp_path: Path
 ) -> None:
-    rows = [good_row(path, f"{number} {path}") for number, path in enumerate(paths)]
-    served(server, [*(good_row(f"good/{path}") for path in good_paths()), *rows])
+    entries = [good_entry(path, f"{number} {path}") for number, path in enumerate(paths)]
+    served(server, [*(good_entry(f"good/{path}") for path in good_paths()), *entries])
     report = mirror.sync()
-    assert {finding.asset_id for finding in report.findings} == {row["asset_id"] for row in rows}
+    assert {finding.asset_id for finding in report.findings} == {entry["asset_id"] for entry in entries}
     assert mirror.asset_paths() == sorted(f"good/{path}" for path in good_paths())
     other = MirrorOfTest(tmp_path / "other", server)
-    served(server, [*reversed(rows), *(good_row(f"good/{path}") for path in good_paths())])
+    served(server, [*reversed(entries), *(good_entry(f"good/{path}") for path in good_paths())])
     other.sync()
     assert other.git("rev-parse", "draft^{tree}") == mirror.git("rev-parse", "draft^{tree}")

@@ -14,7 +14,8 @@ import pytest
 
 from dandi_mirror.embedded import Archive
 from dandi_mirror.errors import DiskError
-from dandi_mirror.files.own import NotOurs, OwnPath
+from dandi_mirror.files.not_ours import NotOurs
+from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.monitor.run_log import past_runs
 from dandi_mirror.mirror.monitor.status import words as words_of_metrics
 from dandi_mirror.mirror.search.index import update_index
@@ -234,7 +235,7 @@ def test_two_operators_of_one_group_write_by_turns(shared: str, tmp_path: Path) 
     def write() -> None:
         with mirror.lock("000123"):
             mirror.index.put("000123", facts)
-            mirror.asset_cache("000123").store("state", {}, {})
+            mirror.asset_cache("000123").store("state", {}, {}, 0.0, 2)
             (mirror.own / "log" / "seen.json").replace(b"{}")
             (mirror.own / "log" / "log.jsonl").append(b"{}")
 

@@ -13,7 +13,7 @@ from dandi_mirror.paths import conflicts, refuse_path
 from dandi_mirror.repo.annex.keys import annex_key, link_target
 from tests.conftest import MirrorOfTest
 from tests.support.looking import check_git_takes_it, refused
-from tests.support.serving import LARGE, good_row, once, served
+from tests.support.serving import LARGE, good_entry, once, served
 from tests.support.values import PIECES
 
 TAME = [
@@ -55,8 +55,8 @@ def test_the_tree_is_what_was_admitted_and_all_else_is_recorded(
     mirror: MirrorOfTest, server: Server, tmp_path: Path, count: int, seed: int
 ) -> None:
     paths = generated(count, seed)
-    rows = [good_row(path, f"{number} {path}") for number, path in enumerate(paths)]
-    served(server, rows)
+    entries = [good_entry(path, f"{number} {path}") for number, path in enumerate(paths)]
+    served(server, entries)
     report = mirror.sync()
     assert report.exit_code == 3 and report.status == "ok", report.message
     single = {path for path in once(paths) if refuse_path(path) is None}
@@ -64,13 +64,13 @@ def test_the_tree_is_what_was_admitted_and_all_else_is_recorded(
     fitting = single - set(conflicts(single))
     assert count / 10 < len(fitting) < count, "both kinds are many"
     wanted = {
-        path: link_target(annex_key(LARGE, row["metadata"]["digest"]["dandi:sha2-256"], path), path.count("/"))
-        for path, row in zip(paths, rows, strict=True)
+        path: link_target(annex_key(LARGE, entry["metadata"]["digest"]["dandi:sha2-256"], path), path.count("/"))
+        for path, entry in zip(paths, entries, strict=True)
         if path in fitting
     }
     assert sorted(mirror.asset_paths()) == sorted(wanted)
     assert check_git_takes_it(mirror, tmp_path) == wanted
-    left_out = {row["asset_id"]: row for row in rows if row["path"] not in fitting}
+    left_out = {entry["asset_id"]: entry for entry in entries if entry["path"] not in fitting}
     records = refused(mirror)
     assert records.keys() == left_out.keys() == {finding.asset_id for finding in report.findings}
     for asset_id, record in records.items():

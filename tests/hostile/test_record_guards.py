@@ -11,11 +11,12 @@ from dandi_mirror.addresses import without_secrets
 from dandi_mirror.archive.instances import api_url
 from dandi_mirror.archive.names import parse
 from dandi_mirror.errors import UsageError
+from dandi_mirror.files.not_ours import NotOurs
 from dandi_mirror.files.opening import read_file
-from dandi_mirror.files.own import NotOurs, own_path_in_own_folder
+from dandi_mirror.files.own import own_path_in_own_folder
 from dandi_mirror.files.target import InTheWay, TargetFolder
 from dandi_mirror.mirror.contents.files import file_of_finding
-from dandi_mirror.mirror.format.admission import ContentHosts, Refusal, admit_row
+from dandi_mirror.mirror.format.admission import ContentHosts, Refusal, admit_entry
 from dandi_mirror.model import Finding, Instance, Kind
 from dandi_mirror.paths import refuse_path
 from dandi_mirror.repo.annex.keys import annex_key, is_key
@@ -41,15 +42,15 @@ def test_a_name_that_unicode_folds_into_one_of_gits_is_refused(path: str) -> Non
 
 
 def test_an_admitted_asset_has_no_handle_until_its_record_is_stored() -> None:
-    admitted = admit_row(record(), ContentHosts(Instance("DANDI", API)))
+    admitted = admit_entry(record(), ContentHosts(Instance("DANDI", API)))
     assert not isinstance(admitted, Refusal)
     assert admitted[0].record is None
     assert admitted[0].record_length == len(admitted[1])
 
 
 @pytest.mark.parametrize("asset_id", ["", "../users/me", ID.upper(), ID.replace("-", ""), ID + "/", 5, None, [ID]])
-def test_an_id_that_is_none_is_not_believed_of_a_row_or_a_finding(asset_id: object) -> None:
-    refused = admit_row(record(asset_id=asset_id), ContentHosts(Instance("DANDI", API)))
+def test_an_id_that_is_none_is_not_believed_of_a_list_entry_or_a_finding(asset_id: object) -> None:
+    refused = admit_entry(record(asset_id=asset_id), ContentHosts(Instance("DANDI", API)))
     assert isinstance(refused, Refusal)
     assert (refused.asset_id, refused.reason) == ("", "the asset id is not a UUID of version 4")
     assert file_of_finding(Finding("draft", "a", Kind.PENDING, "", asset_id)).asset_id == ""  # type: ignore[arg-type]

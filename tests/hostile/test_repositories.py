@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from dandi_mirror.cli.main import COMMANDS
 from tests.hostile.repositories.campaign import Found, Hostile, campaign, chosen, environment, examine, table
-from tests.hostile.repositories.catalogue import CATALOGUE
+from tests.hostile.repositories.catalogue import CATALOGUE, Mutation
+from tests.hostile.repositories.commands import IN_CLONE, IN_MIRROR, READS_NONE
 from tests.hostile.repositories.judge import Judge
 from tests.hostile.repositories.stage import (
     CLONE,
@@ -24,6 +26,7 @@ from tests.hostile.repositories.stage import (
     World,
     staged,
 )
+from tests.hostile.repositories.warm import warm
 from tests.hostile.repositories.watching import watch
 from tests.hostile.repositories.world import begin
 
@@ -81,7 +84,7 @@ def test_a_program_that_the_settings_of_a_repository_name_is_not_run(world: Worl
         judge = Judge(stage)
         judge.begin()
         for command in commands:
-            seen = watch(command, stage.top, environment(stage), stage.folder / "trace")
+            seen = watch(command, stage.top, environment(stage))
             assert list(judge.problems(seen)) == [], command
 
 
@@ -90,7 +93,7 @@ def test_a_branch_that_is_a_link_to_a_secret_is_not_read_and_the_secret_is_not_p
         CATALOGUE["ref: the branch is a link"].change(stage)
         judge = Judge(stage)
         judge.begin()
-        seen = watch(["ls", "."], stage.top, environment(stage), stage.folder / "trace")
+        seen = watch(["ls", "."], stage.top, environment(stage))
         found = {problem.kind for problem in judge.problems(seen)}
     assert not found & {"a secret was printed", "a file elsewhere was opened"}
 
@@ -109,6 +112,46 @@ def test_every_kind_of_harm_can_be_done(world: World) -> None:
         for name in random.sample([name for name, each in CATALOGUE.items() if kind in each.kinds], 6):
             with staged(world, kind, f"made-{random.randrange(10**9)}") as made:
                 CATALOGUE[name].change(made)
+
+
+@pytest.mark.quick
+def test_every_command_that_reads_a_clone_or_a_mirror_is_tried_in_both() -> None:
+    for texts in (IN_CLONE, IN_MIRROR):
+        tried = {text.split()[0] for text in texts} - {"complete"}
+        assert set(COMMANDS) - tried <= READS_NONE | ({"catalogue", "create"} if texts is IN_CLONE else set())
+        assert any(text.startswith("complete ") for text in texts)
+
+
+def test_a_fork_of_the_loaded_program_does_what_a_process_of_its_own_does_and_is_watched_alike(
+    world: World, tmp_path: Path
+) -> None:
+    secret = "{}/files/secret.txt"
+    for command in (["ls", "."], ["which", secret], ["download", ".", "-o", "{}/empty"], ["cite", "000123"], ["oops"]):
+        found = []
+        for way in ("fresh", "warm"):
+            with staged(world, CLONE, f"{way}-{command[0]}") as stage, warm(tmp_path, stage.environment) as program:
+                words = [word.format(stage.victim) for word in command]
+                judge = Judge(stage)
+                judge.begin()
+                seen = (program.watch if way == "warm" else watch)(words, stage.top, environment(stage))
+                # how often a file is opened depends on which thread is the first
+                problems = {problem.kind for problem in judge.problems(seen)}
+                said = [text.replace(f"case-{way}-", "case-") for text in (seen.output, seen.errors)]
+                found.append((seen.code, said, problems, bool(seen.opened)))
+        assert found[0] == found[1], command
+
+
+def test_the_campaign_goes_on_after_a_repository_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Stage) -> None:
+        raise AttributeError("'int' object has no attribute 'update'")
+
+    broken = Mutation("broken", (CLONE,), fail)
+    monkeypatch.setitem(CATALOGUE, "broken", broken)
+    alone, together = Hostile("alone", CLONE, ("broken",)), Hostile("together", CLONE, ("broken", "records: empty"))
+    found = campaign([alone, together], 1, 1)
+    assert [problem.kind for _, problem in found[0].problems] == ["the campaign itself failed"]
+    assert (found[1].problems, found[1].runs > 0) == ([], True), "what one has made may be in the way of another"
+    assert "the campaign itself failed" in table(found)
 
 
 HARM: dict[str, tuple[str, Callable[[Stage], str]]] = {
@@ -148,8 +191,7 @@ def test_the_judge_sees_a_program_that(stage: Stage, harm: str, monkeypatch: pyt
     kind, program = HARM[harm]
     judge = Judge(stage)
     judge.begin()
-    trace = stage.folder / "trace"
-    seen = watch(["-c", PROGRAM.format(program(stage))], stage.top, environment(stage), trace, (sys.executable,))
+    seen = watch(["-c", PROGRAM.format(program(stage))], stage.top, environment(stage), (sys.executable,))
     assert kind in {problem.kind for problem in judge.problems(seen)}
     Path("/var/tmp/x-dandi").unlink(missing_ok=True)
 
@@ -161,12 +203,12 @@ def test_the_judge_ends_a_program_that_does_not_end_and_all_that_it_started(
     judge = Judge(stage)
     judge.begin()
     program = "import subprocess\nsubprocess.run(['sleep', '77777'])"
-    seen = watch(["-c", program], stage.top, environment(stage), stage.folder / "trace", (sys.executable,))
+    seen = watch(["-c", program], stage.top, environment(stage), (sys.executable,))
     assert "it did not end in time" in {problem.kind for problem in judge.problems(seen)}
 
 
 def test_an_honest_command_is_not_accused(stage: Stage) -> None:
     judge = Judge(stage)
     judge.begin()
-    seen = watch(["ls", "."], stage.top, environment(stage), stage.folder / "trace")
+    seen = watch(["ls", "."], stage.top, environment(stage))
     assert list(judge.problems(seen)) == [] and seen.code == 0 and "sub-0" in seen.output

@@ -62,8 +62,7 @@ def test_settings_that_came_with_a_clone_ask_nobody_and_write_nothing(
     archive: Archive, mirror: MirrorOfTest, diary: Path, tmp_path: Path
 ) -> None:
     fill(archive, mirror)
-    clone = tmp_path / "clone"
-    run("git", "clone", "-q", str(mirror.path / "000123"), str(clone))
+    clone = mirror.git_clone(tmp_path / "clone")
     with serve(Archive(instance_name="EVIL")) as evil:
         (clone / "dandi-mirror.toml").write_text(settings(diary, evil.api_url))
         run("git", "-C", str(clone), "add", "-f", "dandi-mirror.toml")
@@ -164,7 +163,7 @@ def test_a_sibling_that_cannot_be_stops_the_push_to_it_and_nothing_else(
     )
     mirror.cli("sync", "000123")
     shown = run("dandi-mirror", "config", "-d", str(mirror.path)).stdout
-    assert "sibling 'web': use letters, digits and dashes for its name" in shown
+    assert "sibling 'web': git-annex has a remote of this name already" in shown
     assert "sibling 'bad': its url must be" in shown
     assert "sibling 'web'" in mirror.cli("push", code=2).stderr
     assert "sibling 'bad'" in mirror.cli("push", "--to", "bad", code=2).stderr
@@ -192,8 +191,7 @@ def test_a_sync_into_a_clone_is_refused_before_its_settings_count(
     archive: Archive, mirror: MirrorOfTest, diary: Path, tmp_path: Path
 ) -> None:
     fill(archive, mirror)
-    clone = tmp_path / "clone"
-    run("git", "clone", "-q", str(mirror.path / "000123"), str(clone))
+    clone = mirror.git_clone(tmp_path / "clone")
     with serve(Archive(instance_name="EVIL")) as evil:
         (clone / "dandi-mirror.toml").write_text(settings(diary, evil.api_url))
         done = run("dandi-mirror", "sync", "000123", "-d", str(clone), code=2)

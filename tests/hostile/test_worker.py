@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import pytest
 
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.upload.read.worker_process import FileError, Limits, WorkerProcess
+from tests.support.children import children_of, reader_of
 from tests.support.nwb import truncated, write_nwb
 from tests.support.waiting import LONG, SOON
 
@@ -44,11 +46,6 @@ def children() -> set[int]:
     return children_of(os.getpid())
 
 
-def children_of(process: int) -> set[int]:
-    tasks = Path(f"/proc/{process}/task").iterdir()
-    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
-
-
 def opening(besides: set[int]) -> int:
     """A process that this one has started and that waits for a file to open."""
     while True:
@@ -59,16 +56,6 @@ def opening(besides: set[int]) -> int:
                 if Path(f"/proc/{child}/syscall").read_text().startswith(("257 ", "56 ")):
                     return child
         time.sleep(0.01)
-
-
-def reader_of(process: int) -> int:
-    """The process that reads files for another one, as soon as there is one."""
-    for _ in range(2000):
-        for pid in children_of(process):
-            if b"dandi_mirror.upload.read.worker_program" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return pid
-        time.sleep(0.005)
-    raise AssertionError("no reader was started")
 
 
 def test_a_truncated_file_is_that_files_error_and_its_process_goes_on(
@@ -86,6 +73,7 @@ def test_a_truncated_file_is_that_files_error_and_its_process_goes_on(
 def test_a_file_that_never_ends_or_crashes_the_reader_is_given_up_and_the_next_one_is_read(
     hasty: Worker, good: Path, tmp_path: Path
 ) -> None:
+    others = children()
     hasty.schema_version()
     before = children()
     os.mkfifo(tmp_path / "pipe.nwb")
@@ -93,7 +81,7 @@ def test_a_file_that_never_ends_or_crashes_the_reader_is_given_up_and_the_next_o
     with pytest.raises(FileError, match="did not end within 2 seconds"):
         hasty.nwb_facts(tmp_path / "pipe.nwb")
     assert time.monotonic() - began < SOON
-    assert not children() & before, "the process that hangs is gone"
+    assert not children() & (before - others), "the process that hangs is gone"
     hasty.schema_version()
     crashed: set[int] = set()
 
@@ -182,8 +170,9 @@ def test_no_token_no_network_and_no_home_of_the_users_is_given_away(
 ) -> None:
     monkeypatch.setenv("DANDI_API_KEY", "secret")
     monkeypatch.setenv("DANDI_DEVEL", "1")
+    before = children()
     worker.schema_version()
-    (child,) = children()
+    (child,) = children() - before
     environment = Path(f"/proc/{child}/environ").read_bytes()
     assert b"secret" not in environment and b"DANDI_DEVEL" not in environment
     assert f"HOME={home}".encode() not in environment
@@ -193,12 +182,26 @@ def test_no_token_no_network_and_no_home_of_the_users_is_given_away(
 def test_no_process_and_no_file_is_left(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
+    before = children()
     with Worker() as worker:
         worker.nwb_facts(good)
-        assert children()
+        assert children() - before
         assert list((tmp_path / "tmp").iterdir())
-    assert not children()
+    assert children() == before
     assert not list((tmp_path / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("field", ["general/subject/subject_id", "general/subject/age", "general/session_id"])
+def test_a_number_where_nwb_has_text_is_named_with_what_to_write(field: str, good: Path, worker: Worker) -> None:
+    with h5py.File(good, "a") as file:
+        del file[field]
+        file[field] = 7
+    with pytest.raises(FileError) as refused:
+        worker.nwb_facts(good)
+    name = field.rpartition("/")[2]
+    assert str(refused.value) == (
+        f"{field} is a number (7), and NWB has text there; write the file again with text: {name}='7'"
+    )
 
 
 def test_ctrl_c_ends_a_run_whose_reader_hangs_and_leaves_nothing(good: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dandi_mirror.archive.api.client import Archive as Client
+from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
@@ -21,11 +21,13 @@ from dandi_mirror.errors import MirrorError
 from dandi_mirror.mirror.state.layout import mirror_of
 from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.upload.read.worker import Worker
-from dandi_mirror.workflows.upload import Upload, UploadRequest
+from dandi_mirror.workflows.upload import Upload
+from dandi_mirror.workflows.upload_request import UploadRequest
 from tests.conftest import MirrorOfTest, run
 from tests.loop.edits import Edits
 from tests.support.credentials import TOKEN
 from tests.support.moments import reaches
+from tests.support.waiting import wait_until
 
 DANDISET = "000123"
 ROUNDS_WITHOUT = 20
@@ -98,6 +100,7 @@ class Loop:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.communicate()
+        wait_until(lambda: _is_gone(child.pid))  # on a busy machine its git may hold the locks for a moment
         self.tries += 1
         self.kills += child.returncode == -signal.SIGKILL
 
@@ -105,7 +108,9 @@ class Loop:
         """One upload, in this process."""
         with closing(Session(self.server.api_url, TOKEN)) as session:
             wanted = UploadRequest(sync=True, allow_deletes=True, validate=False, include=("*",))
-            upload = Upload(Client(session), mirror_of(self.folder, DANDISET), DANDISET, wanted, worker=self.worker)
+            upload = Upload(
+                ArchiveClient(session), mirror_of(self.folder, DANDISET), DANDISET, wanted, worker=self.worker
+            )
             with upload.held():
                 planned = upload.plan()
                 upload.check(planned)
@@ -191,3 +196,12 @@ def begin(seed: int, folder: Path) -> Iterator[Loop]:
         run("datalad", "clone", str(mirror.path / DANDISET), "clone", cwd=folder)
         run("datalad", "get", ".", cwd=folder / "clone")
         yield Loop(archive, server, dandiset, mirror, Edits(folder / "clone", dice), worker, seed)
+
+
+def _is_gone(group: int) -> bool:
+    """Whether no process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -41,6 +41,20 @@ def planted(folder: Path, paths: Iterable[str]) -> Dataset:
         links = [(path, Inline(b"x", LINK)) for path in paths]
         importer.commit(Commit("refs/heads/draft", EARLY, "planted\n"), (), links)
     return dataset
+
+
+def planted_as_trees(folder: Path, names: Sequence[str]) -> None:
+    """A repository with a folder for each name, numbered, with a link of that name; a new fast-import refuses some."""
+    Dataset(folder).create("draft")
+
+    def made(command: list[str], stdin: str) -> list[str]:
+        return run("git", "-C", str(folder), *command, stdin=stdin).stdout.split()
+
+    (blob,) = made(["hash-object", "-w", "--stdin"], "x")
+    trees = made(["mktree", "-z", "--batch"], "\0\0".join(f"120000 blob {blob}\t{name}" for name in names) + "\0")
+    (top,) = made(["mktree", "-z"], "".join(f"040000 tree {tree}\t{n:05d}\0" for n, tree in enumerate(trees)))
+    (commit,) = made(["commit-tree", "-m", "planted", top], "")
+    run("git", "-C", str(folder), "update-ref", "refs/heads/draft", commit)
 
 
 def complaints(folder: Path) -> str:
@@ -119,7 +133,7 @@ def test_no_name_that_git_takes_for_one_of_its_own_files_is_admitted(tmp_path: P
         ".GITMODULES ",
         ".mailmap",
     ]
-    planted(tmp_path / "all", [f"{number:05d}/{name}" for number, name in enumerate(names)])
+    planted_as_trees(tmp_path / "all", names)
     accused = {line.split(":")[0].split()[-1] for line in complaints(tmp_path / "all").splitlines() if "tree" in line}
     assert len(accused) > 30, "git itself takes these names for its own"
     trees = run("git", "-C", str(tmp_path / "all"), "ls-tree", "draft").stdout.splitlines()

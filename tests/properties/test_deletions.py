@@ -67,6 +67,9 @@ def test_what_moved_to_another_folder_is_not_gone() -> None:
     assert not is_refused(old, tree(*range(20), folder="a/"))
     assert is_refused(old, tree(*range(9), folder="a/")), "21 of 30 are nowhere"
     assert not is_refused(old, tree(*range(10), folder="a/")), "20 are"
+    deep = tree(*range(30), folder="a/b/")
+    assert not is_refused(deep, tree(*range(30))), "from a folder to the top, as from the top to a folder"
+    assert not is_refused(deep, tree(*range(30), folder="c/d/"))
     plan = plan_sync(listed(old), tree(1, 2, folder="a/") | tree(3))
     assert plan.moved() == {"001.nwb", "002.nwb"}
     assert (plan.held, len(plan.gone), plan.empty) == (30, 29, False)

@@ -1,4 +1,4 @@
-"""A row's key is written once and read by a pattern; whatever a Dandiset is called, the pattern is not misled."""
+"""A list entry's key is written once and read by a pattern, which the name of a Dandiset cannot mislead."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dandi_mirror.mirror.state.remembered import published_in, row_key
-from dandi_mirror.model import DandisetRow, VersionRow
+from dandi_mirror.mirror.state.remembered import entry_key, published_in
+from dandi_mirror.model import ListedDandiset, ListedVersion
 
 pytestmark = pytest.mark.quick
 
@@ -17,9 +17,9 @@ THEN = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
 NAMES = st.text(st.one_of(st.sampled_from('"\\:{} ,'), st.characters(exclude_categories=())), max_size=40)
 
 
-def version(version_id: str, name: str) -> VersionRow:
-    """A version's row."""
-    return VersionRow(version_id, name, 1, 2, "Valid", THEN, THEN)
+def version(version_id: str, name: str) -> ListedVersion:
+    """A version's list entry."""
+    return ListedVersion(version_id, name, 1, 2, "Valid", THEN, THEN)
 
 
 @given(NAMES, NAMES, st.sampled_from(["", "0.220126.1852", "0.240101.0000"]))
@@ -27,8 +27,8 @@ def version(version_id: str, name: str) -> VersionRow:
 @example('\\"published\\":{\\"version\\":\\"0.111111.1111\\"', '"published": {"version": "0.1"', "0.220126.1852")
 @example("\ud800", '"published": {"version": "0.111111.1111"}', "0.220126.1852")
 def test_the_newest_published_version_is_read_whatever_the_names_are(draft: str, published: str, newest: str) -> None:
-    row = DandisetRow("000004", "OPEN", version("draft", draft), version(newest, published) if newest else None)
-    assert published_in(row_key(row)) == newest
+    entry = ListedDandiset("000004", "OPEN", version("draft", draft), version(newest, published) if newest else None)
+    assert published_in(entry_key(entry)) == newest
 
 
 def test_nothing_remembered_has_no_published_version() -> None:

@@ -1,4 +1,4 @@
-"""The git-annex branch: what we write git-annex reads, and what others wrote stays as they wrote it."""
+"""Logs of git-annex are read and written as git-annex does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ VALUES = [
     "Mus musculus - House mouse", "-1", "+2", "!IQ==",
 ]  # fmt: skip
 FIELDS = ["subject", "session", "species", "variable"]
-
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=12)
 STAMPS = st.integers(0, 4 * 10**15).map(Stamp)
 LINES = st.builds(
@@ -251,8 +250,6 @@ HOSTILE: list[Any] = [
     [["x"]],
     [{"name": ["x"]}],
 ]
-
-
 SOURCES = st.sampled_from(["wasAttributedTo", "approach", "measurementTechnique", "variableMeasured"])
 NAMES = st.sampled_from(["identifier", "species", "sex", "age", "name", "value"])
 ITEMS = st.sampled_from(HOSTILE) | st.dictionaries(NAMES, st.sampled_from([*HOSTILE, "ok", {"name": "ok"}]))

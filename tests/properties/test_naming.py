@@ -85,3 +85,49 @@ def test_new_names_have_the_fields_that_names_have_already() -> None:
         "session_id",
         "slice_id",
     ]
+
+
+def test_only_twins_that_differ_in_nothing_but_path_and_media_have_no_name_of_their_own() -> None:
+    alike = [facts(path, object_id="1") for path in ("/c", "/a", "/b")]
+    alike[0]["media"] = [{"id": "x", "files": ["v.mp4"]}]
+    named, refused = nameable([facts("/z"), facts("/y"), *alike, facts("/x", object_id="2")])
+    assert [one["path"] for one in named] == ["/x", "/y", "/z"]
+    others = {str(one.source): one.reason.partition(",")[0] for one in refused}
+    reason = "its metadata equal those of"
+    assert others == {"/c": f"{reason} /a", "/a": f"{reason} /c", "/b": f"{reason} /c"}
+
+
+def test_the_file_of_a_reference_is_the_one_that_was_found_for_it() -> None:
+    media = facts("/lab/a.nwb", media=("raw\\v.MP4", "w.avi"), found={"raw\\v.MP4": "raw/v.MP4"})
+    ((step,), _) = steps([media], {"/lab/a.nwb": "sub-1/a.nwb"})
+    assert [(str(one.source), one.target) for one in step.media] == [
+        ("/lab/raw/v.MP4", "sub-1/a/0-1_external_file_0.mp4"), ("/lab/w.avi", "sub-1/a/0-1_external_file_1.avi"),
+    ]  # fmt: skip
+
+
+def test_a_file_whose_media_are_all_elsewhere_is_not_written_again() -> None:
+    ((step,), _) = steps([facts("/a.nwb", media=("https://h/v.mp4",))], {"/a.nwb": "sub-1/a.nwb"})
+    assert (step.media, step.references) == ((), ())
+
+
+def test_a_name_is_refused_by_the_first_reason_that_counts() -> None:
+    for path in ("/a.nwb", "a//b.nwb", "a/./b.nwb", "a/../b.nwb", "sub-1/.a.nwb", "sub-1/-a.nwb"):
+        assert refuse_name(path) == f"it would be called {path!a}, which is not a valid path in a Dandiset"
+    long = "a\n" * 200
+    assert refuse_name(long) == f"it would be called {long[:300]!a}, which has unprintable characters"
+    assert (
+        refuse_name(f"/{long}") == f"it would be called {f'/{long}'[:300]!a}, which is not a valid path in a Dandiset"
+    )
+    fits = "a" * 236 + ".nwb"
+    assert refuse_name(fits) is None
+    assert str(refuse_name(f"a{fits}")).startswith("its name would be longer than 240 bytes; shorten its subject_id, ")
+    assert str(refuse_name("sub-ä/a.nwb")).startswith(
+        "it would be called sub-ä/a.nwb, and the archive does not accept ä"
+    )
+
+
+def test_a_field_is_in_use_by_the_names_of_files_and_not_of_folders() -> None:
+    assert fields_in_use(["sub-1_ses-2/sub-1_slice-3.nwb", "a/b/c_cell-1.nwb", "x_tis-1.mp4"]) == [
+        "slice_id",
+        "cell_id",
+    ]

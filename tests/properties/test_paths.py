@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dandi_mirror import paths
-from dandi_mirror.paths import conflicts, is_hidden, is_own, is_visible, refuse_path
+from dandi_mirror.paths import conflicts, is_hidden, is_own, is_visible, refuse_path, same_names
 
 pytestmark = pytest.mark.quick
 
@@ -15,6 +15,7 @@ pytestmark = pytest.mark.quick
     [
         "a.nwb", "a b/c(1),=&+x.nwb", "é/日本.nwb", "a" * 255, "/".join(["d"] * 64), "sub-1/.bidsignore", "git~1x",
         "x/.dandi", "x/dandiset.yaml", "gitx~1", "gi7eba~12", "é" * 127, "/".join(["é" * 100] * 5), "a~1", "dandi",
+        "/".join(["é" * 102] * 5),
     ],
 )  # fmt: skip
 def test_a_path_that_harms_nobody_is_taken(path: str) -> None:
@@ -43,6 +44,7 @@ def test_a_path_that_harms_nobody_is_taken(path: str) -> None:
         ("a" * 256, "a name of more than 255 bytes"),
         ("é" * 128, "a name of more than 255 bytes"),
         ("/".join(["a" * 250] * 5), "a path of more than 1024 bytes"),
+        ("/".join(["é" * 102] * 5) + "a", "a path of more than 1024 bytes"),
         (".git/config", "the name .git is git's own"),
         ("x/.GitModules", "the name .GitModules is git's own"),
         ("x/.mailmap", "the name .mailmap is git's own"),
@@ -90,3 +92,9 @@ def test_what_is_the_mirrors_own_and_what_is_hidden() -> None:
 def test_a_letter_is_visible_if_it_is_seen_where_it_stands() -> None:
     assert [is_visible(letter) for letter in "aü \n\u202e\u200b\u115f\uffa0"] == [True, True, True] + [False] * 5
     assert (paths.LONGEST_COMPONENT, paths.LONGEST_PATH, paths.DEEPEST) == (255, 1024, 64)
+
+
+def test_names_that_some_disks_take_for_one_are_found_and_no_others() -> None:
+    assert same_names(["x/a.nwb", "x/A.nwb", "X/b", "x/c"]) == [["x/A.nwb", "x/a.nwb"]]
+    assert same_names(["\u00e9", "e\u0301", "e"]) == [["e\u0301", "\u00e9"]]
+    assert same_names(["a/b.nwb", "A/c.nwb", "a.nwb", "a.nwb"]) == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dandi_mirror.errors import UnsafePlan
 from dandi_mirror.mirror.format.records import is_asset_path
 from dandi_mirror.mirror.format.tree import Link
-from dandi_mirror.mirror.sync.plan import SyncPlan, plan_refs, plan_sync, versions_to_merge
+from dandi_mirror.mirror.sync.plan import SyncPlan, carried_paths, plan_refs, plan_sync, versions_to_merge
 from dandi_mirror.paths import conflicts
 from dandi_mirror.repo.git.dataset import ALARM, ANNEX, TEMPORARY, Dataset, RefChange
 from dandi_mirror.repo.git.stream import FILE, LINK, Commit, ExistingObject, Inline, TreeEntry
@@ -57,6 +57,16 @@ def test_a_plan_says_what_differs_and_nothing_else(old: dict[str, TreeEntry], ne
     assert set(plan.added) == {path for path in set(new) - set(old) if is_asset_path(path)}
     assert all(facts(old)[path] != facts(new)[path] for path in plan.changed)
     assert plan_sync(facts(new), new).empty
+
+
+def test_a_file_whose_new_entry_is_refused_stays_unless_it_is_in_the_way() -> None:
+    old = {"a.nwb", "b.nwb", "c", "d/e.nwb", "dandiset.yaml", ".dandi/assets.jsonl"}
+    assert carried_paths(old, {"a.nwb", "new.nwb"}, {"b.nwb"}) == {"a.nwb"}, "a new one has nothing to keep"
+    assert carried_paths(old, set(), {"b.nwb"}) == set()
+    assert carried_paths(old, {"a.nwb"}, {"a.nwb"}) == set(), "another entry of this path is taken"
+    assert carried_paths(old, {"c"}, {"c/x.nwb"}) == set(), "its place is a folder now"
+    assert carried_paths(old, {"d/e.nwb", "a.nwb"}, {"d"}) == {"a.nwb"}, "its folder is a file now"
+    assert carried_paths(old, {"dandiset.yaml", ".dandi/assets.jsonl"}, set()) == set(), "they are no assets"
 
 
 @given(st.lists(TREES, min_size=3, max_size=6))

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.importer import Importer
 from dandi_mirror.repo.git.process import GitError
-from dandi_mirror.repo.git.stream import FILE, LINK, Commit, Importer, Inline, blob_id, quote
+from dandi_mirror.repo.git.stream import FILE, LINK, Commit, Inline, blob_id, quote
 from tests.conftest import run
 from tests.support.values import SLOW
 

@@ -41,8 +41,8 @@ def carried_out(plan: UploadPlan, theirs: Files) -> Files:
                 continue
             assert step.do is Action.REPLACE or step.path not in files
             if step.do is Action.RENAME:
-                assert f"sha {files.pop(step.old)}" == step.sha256
-            files[step.path] = int(step.sha256.removeprefix("sha "))
+                assert f"sha {files.pop(step.old)}" == step.digest
+            files[step.path] = int(step.digest.removeprefix("sha "))
             assert not conflicts(files)
     return files
 
@@ -94,7 +94,7 @@ def test_what_is_cut_off_anywhere_is_taken_up_again(base: Files, ours: Files) ->
             if step.do in {Action.DELETE, Action.RENAME}:
                 del files[step.old or step.path]
             if step.do is not Action.DELETE:
-                files[step.path] = int(step.sha256.removeprefix("sha "))
+                files[step.path] = int(step.digest.removeprefix("sha "))
         again = make_upload_plan(there(base), there(files), here(ours), sync=True)
         assert again.behind == ()
         assert carried_out(again, files) == ours

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dandi_mirror import digests
+from dandi_mirror.config import Settings
 from dandi_mirror.mirror.format.annex_metadata import LONGEST_VALUE, MOST_VALUES, annex_fields, session_of
 from dandi_mirror.mirror.format.tree import LARGEST_TEXT, git_attributes, is_text
+from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.sync.filters import Rules
 from dandi_mirror.repo.annex import keys
 from dandi_mirror.text import counted, human_size, plain, printable
@@ -43,9 +47,25 @@ def test_letters_that_are_not_seen_are_escaped_and_others_are_shown() -> None:
 
 def test_a_url_is_shown_without_its_query_which_may_be_a_key() -> None:
     assert plain("see https://h/p?X=secret 'http://h/?k=v' ok?") == "see https://h/p?… 'http://h/?…' ok?"
+    assert plain("no answer from /p?a=1&X-Amz-Signature=f00") == "no answer from /p?…"
+
+
+def test_a_url_is_shown_without_a_name_and_a_password() -> None:
+    assert plain("see https://me:secret@h/p, http://me@h") == "see https://h/p, http://h"
+    assert plain("write https://NAME:PASSWORD@proxy") == "write https://NAME:PASSWORD@proxy", "an example is no secret"
 
 
 # --- digests ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("record", [None, "text", [], {}, {"digest": None}, {"digest": "text"}, {"digest": {}}])
+def test_a_record_without_a_digest_gives_none_whatever_it_is(record: object) -> None:
+    assert digests.digest_in(record, digests.SHA256) is None
+
+
+def test_a_digest_is_that_of_its_algorithm() -> None:
+    assert digests.digest_in({"digest": {digests.SHA256: "a", "dandi:dandi-etag": "b"}}, digests.SHA256) == "a"
+
 
 MIB = 1 << 20
 
@@ -70,9 +90,35 @@ def test_an_etag_is_the_md5_of_the_md5s_of_the_parts_and_their_number(monkeypatc
     assert digests.dandi_etag(b"abcde") == f"{hashlib.md5(parts).hexdigest()}-3"
 
 
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("size", "step"),
+    [(0, 1), (5, 10), (9 * MIB, 5 * MIB), (11 * MIB, 5 * MIB), (9 * MIB, 8 * MIB), (10 * MIB, 5 * MIB)],
+)
+def test_the_etag_of_an_object_in_parts_is_verified_by_the_sizes_that_clients_use(size: int, step: int) -> None:
+    content = random.Random(1).randbytes(size)
+    parts = [hashlib.md5(content[at : at + step]).digest() for at in range(0, size, step)] or [hashlib.md5().digest()]
+    etag = digests.etag_of_parts(parts)
+    for sent, right in ((content, True), (content[:-1] + b"!" if size else b"!", False)):
+        computed = digests.hasher(etag, size)
+        for at in range(0, len(sent), 3_000_000):
+            computed.update(sent[at : at + 3_000_000])
+        assert (computed.hexdigest() == etag) is right
+    assert digests.is_verifiable(etag, size)
+
+
+def test_an_etag_of_parts_that_no_client_sends_cannot_be_verified() -> None:
+    etag = f"{'a' * 32}-5"
+    assert not digests.is_verifiable(etag, 4500)
+    assert digests.hasher(etag, 4500).hexdigest() == etag
+    assert digests.is_verifiable("a" * 32, 4500)
+
+
 def test_a_digest_is_told_by_its_digits() -> None:
-    assert digests.hasher("0" * 32).name == "md5"
-    assert digests.hasher("0" * 64).name == "sha256"
+    assert digests.hasher("0" * 32).hexdigest() == hashlib.md5().hexdigest()
+    assert digests.hasher("0" * 64).hexdigest() == hashlib.sha256().hexdigest()
     assert digests.sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert [digests.is_sha256(text) for text in ("a" * 64, "A" * 64, "a" * 63, "a" * 65, "g" * 64, None)] == [
         True, False, False, False, False, False,
@@ -113,6 +159,17 @@ def test_what_can_be_a_key_and_what_cannot() -> None:
     assert keys.sha256_of("SHA256E-s1--" + "a" * 64 + ".nwb") == "a" * 64
     assert keys.sha256_of("SHA256-s1--" + "a" * 64) == "a" * 64
     assert keys.sha256_of("MD5E-s1--" + "a" * 32) == keys.sha256_of("SHA256E--" + "a" * 63) == ""
+
+
+def test_a_key_tells_its_size_before_the_dashes_or_not_at_all() -> None:
+    assert keys.size_of("SHA256E-s17--" + "a" * 64) == 17
+    assert keys.size_of("URL-s5-m9--http&c%%h--s8") == 5, "what follows the dashes is a name"
+    assert keys.size_of("URL--x-s8--y") == 0
+    assert keys.size_of("URL--http&c%%h", -1) == -1
+
+
+def test_only_dots_at_the_start_of_a_name_do_not_count() -> None:
+    assert keys.extension("X.nwb") == ".nwb" and keys.extension("..X.nwb") == ".nwb"
 
 
 # --- text files ---------------------------------------------------------------------------------------------
@@ -207,3 +264,14 @@ def test_a_value_is_one_short_line_and_a_field_has_so_many_at_most() -> None:
     assert of(*reversed(names)) == names[:64], "the first ones by name"
     found = annex_fields({"variableMeasured": names, "approach": [{"name": "a"}]}, "")
     assert len(found) == 65 and ("approach", "a") in found
+
+
+# --- settings -----------------------------------------------------------------------------------------------
+
+
+def test_the_settings_decide_how_every_command_syncs() -> None:
+    zarrs = replace(Settings(), zarr_repositories="none", zarr_small_entries=7)
+    options = Options.of(replace(zarrs, versions="latest", embargoed=True, content_hosts=("https://h", "https://i")))
+    assert options == Options(
+        "latest", embargoed=True, hosts=frozenset({"https://h", "https://i"}), zarr_repositories="none", small_entries=7
+    )

@@ -12,7 +12,7 @@ from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.state.remembered import NOTHING
 from dandi_mirror.mirror.sync.dandiset import dropped_hosts, needed_mode
 from dandi_mirror.mirror.sync.version_choice import choose_versions, version_to_follow
-from dandi_mirror.model import Finding, Instance, Kind, VersionRow
+from dandi_mirror.model import Finding, Instance, Kind, ListedVersion
 from tests.support.values import QUICK
 
 THEN = datetime(2024, 1, 2, tzinfo=UTC)
@@ -20,8 +20,8 @@ NAMES = [f"0.24010{day}.0000" for day in range(1, 7)]
 OLD, MIDDLE, NEW = NAMES[:3]
 
 
-def version(name: str, status: str = "Valid") -> VersionRow:
-    return VersionRow(name, "A test", 1, 2, status, THEN, THEN)
+def version(name: str, status: str = "Valid") -> ListedVersion:
+    return ListedVersion(name, "A test", 1, 2, status, THEN, THEN)
 
 
 LISTED = st.lists(
@@ -40,15 +40,15 @@ SOME = st.sets(st.sampled_from(NAMES))
 @given(LISTED, st.sampled_from(["", *NAMES]), SOME, st.sampled_from(["", "draft", *NAMES]), OPTIONS)
 @QUICK
 def test_a_sync_reads_what_has_no_tag_yet_and_never_what_the_archive_has_not_finished(
-    listed: list[VersionRow], newest: str, tags: set[str], followed: str, options: Options
+    listed: list[ListedVersion], newest: str, tags: set[str], followed: str, options: Options
 ) -> None:
     choice = choose_versions(listed, newest, tags, followed, options)
     asked = {"draft": [], "latest": listed[-1:]}.get(options.versions, listed)
-    finished = [row for row in asked if row.status in {"Valid", "Published"}]
+    finished = [entry for entry in asked if entry.status in {"Valid", "Published"}]
     assert list(choice.settled) == finished
-    assert [row for row in finished if row in choice.to_read] == list(choice.to_read), "in the archive's order"
-    untagged = {row.version for row in finished if row.version not in tags or row.version in options.accepted}
-    read = {row.version for row in choice.to_read}
+    assert [entry for entry in finished if entry in choice.to_read] == list(choice.to_read), "in the archive's order"
+    untagged = {entry.version for entry in finished if entry.version not in tags or entry.version in options.accepted}
+    read = {entry.version for entry in choice.to_read}
     assert untagged <= read
     if options.mode == "verify":
         assert choice.to_read == choice.settled
@@ -57,9 +57,9 @@ def test_a_sync_reads_what_has_no_tag_yet_and_never_what_the_archive_has_not_fin
     else:
         assert read - untagged <= {finished[-1].version for _ in finished[:1]} - {followed}
     held = {finding.version for finding in choice.findings if finding.kind is Kind.HELD}
-    assert {row.version for row in asked} - {row.version for row in finished} <= held
+    assert {entry.version for entry in asked} - {entry.version for entry in finished} <= held
     gone = {finding.version for finding in choice.findings if finding.kind is Kind.VANISHED}
-    assert gone == (set() if options.versions == "draft" else tags - {row.version for row in listed})
+    assert gone == (set() if options.versions == "draft" else tags - {entry.version for entry in listed})
 
 
 def test_a_newest_version_that_is_not_listed_is_reported_once_and_not_if_it_is_tagged() -> None:
@@ -73,7 +73,7 @@ def test_a_newest_version_that_is_not_listed_is_reported_once_and_not_if_it_is_t
 
 def test_the_newest_version_is_read_again_while_the_branch_of_versions_has_an_older_one() -> None:
     listed, options = [version(OLD), version(NEW)], Options(versions="published")
-    assert [row.version for row in choose_versions(listed, NEW, {OLD, NEW}, OLD, options).to_read] == [NEW]
+    assert [entry.version for entry in choose_versions(listed, NEW, {OLD, NEW}, OLD, options).to_read] == [NEW]
     assert choose_versions(listed, NEW, {OLD, NEW}, NEW, options).to_read == ()
     assert choose_versions(listed, NEW, {OLD, NEW}, OLD, Options()).to_read == (), "the branch follows the draft"
 

@@ -29,6 +29,8 @@ PAGE = 5
 HASTY = RetryPolicy(attempts=2, backoff=0.02, read_timeout=0.4, total_timeout=0.8)
 NEEDS_NO_HAND = {0, 3, 4, 5}
 """Exit codes of runs after which the next one is all it takes."""
+CHANGES = 4
+"""So many changes of the archive happen at least."""
 SETTLES = 3
 """Runs in which a mirror catches up with an archive that has come to rest."""
 
@@ -81,6 +83,9 @@ class Campaign:
     def run(self, number: int) -> None:
         """Some changes, and a run in some weather."""
         for _ in range(self.chance.choice([0, 1, 3, 8])):
+            self.life.step()
+        # by chance, a short campaign would have none
+        while self.life.happened.total() < CHANGES:
             self.life.step()
         before = judge.tags_of(self.mirror)
         arguments = ["-J", str(self.chance.randint(1, 4))]

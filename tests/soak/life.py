@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dandi_mirror.embedded import Archive, Asset, Blob, Dandiset, Refused
+from dandi_mirror.embedded import Archive, Blob, Dandiset, Refused, StoredAsset
 
 FEWEST, MOST = 4, 9
 """Dandisets; at the ends none is deleted or made."""
@@ -141,7 +141,7 @@ class Life:
         self._count += 1
         return self._count
 
-    def _asset(self, dandiset: Dandiset) -> Asset:
+    def _asset(self, dandiset: Dandiset) -> StoredAsset:
         return self._chance.choice(list(dandiset.draft))
 
     def _path(self) -> str:

@@ -36,8 +36,8 @@ def draft_of(server: Server) -> dict[str, Any]:
 
 
 def paths_of(server: Server, version: str = "draft", query: str = "") -> list[str]:
-    rows = get(server, f"/dandisets/000004/versions/{version}/assets/?{query}").json()["results"]
-    return [row["path"] for row in rows]
+    entries = get(server, f"/dandisets/000004/versions/{version}/assets/?{query}").json()["results"]
+    return [entry["path"] for entry in entries]
 
 
 def seed(dandiset: Dandiset, *paths: str) -> None:

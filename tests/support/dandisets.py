@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dandi_mirror.embedded import Archive, Dandiset
+from tests.support.credentials import TOKEN
 
 
 def seed(archive: Archive, files: int = 3) -> Dandiset:
@@ -10,6 +11,15 @@ def seed(archive: Archive, files: int = 3) -> Dandiset:
     for number in range(files):
         path = f"sub-{number}/sub-{number}_ses-1_ecephys.nwb"
         dandiset.add_asset(path, archive.add_blob(f"content {number}".encode()), metadata=participant(f"m{number}"))
+    return dandiset
+
+
+def seed_owned(archive: Archive) -> Dandiset:
+    """The same Dandiset, owned by the user whose API key is ``TOKEN``; another user owns nothing."""
+    archive.add_user("me@example.org", TOKEN, name="Olive Owner")
+    archive.add_user("other@example.org", "f" * 40)
+    dandiset = seed(archive)
+    dandiset.owners.append("me@example.org")
     return dandiset
 
 

@@ -7,8 +7,11 @@ waits for its turn computes nothing meanwhile.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -30,6 +33,30 @@ def reaches(child: subprocess.Popen[str] | subprocess.Popen[bytes], seconds: flo
             raise TimeoutError(f"after {PATIENCE:.0f} s it has computed {computed(child.pid):.2f} s of {seconds:.2f}")
         time.sleep(_LOOK)
     return False
+
+
+def killed_at(moment: int, calls: Collection[str], do: Callable[[], object]) -> bool:
+    """Do something in another process, which kills itself at its ``moment``-th of these ``calls``; whether it did.
+
+    ``calls`` are events of :func:`sys.audit`.
+    """
+    child = os.fork()
+    if child:
+        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    left = moment
+
+    def count(event: str, _: object) -> None:
+        nonlocal left
+        if event in calls:
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+    try:
+        do()
+    finally:
+        os._exit(0)
 
 
 def computed(process: int) -> float:

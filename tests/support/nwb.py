@@ -46,3 +46,19 @@ def videos_of(path: Path) -> list[str]:
 
     with NWBHDF5IO(path, "r") as reader:
         return [str(name) for name in reader.read().acquisition["camera"].external_file]
+
+
+def write_spikes(path: Path, subject: str) -> Path:
+    """An NWB file with the spikes of three units, the same bytes in every respect that a reader sees."""
+    from pynwb import NWBHDF5IO, NWBFile
+    from pynwb.file import Subject
+
+    nwb = NWBFile(
+        session_description="spikes", identifier="spikes", session_start_time=datetime(2006, 9, 1, tzinfo=UTC),
+        subject=Subject(subject_id=subject, species="Homo sapiens", sex="F", age="P40Y"),
+    )  # fmt: skip
+    for unit in range(3):
+        nwb.add_unit(id=unit, spike_times=[0.5 + spike / (unit + 1) for spike in range(10 * (unit + 1))])
+    with NWBHDF5IO(path, "w") as writer:
+        writer.write(nwb)
+    return path

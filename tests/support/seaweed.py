@@ -34,11 +34,14 @@ def program() -> str:
 
 
 @contextmanager
-def seaweed(folder: Path) -> Iterator[str]:
-    """The URL of an S3 server whose data are in ``folder``; everybody may read, ``KEY`` may write."""
+def seaweed(folder: Path, *, lists: bool = False) -> Iterator[str]:
+    """The URL of an S3 server whose data are in ``folder``; everybody may read, ``KEY`` may write.
+
+    With ``lists`` everybody may list buckets, too.
+    """
     folder.mkdir(parents=True)
     who = [
-        {"name": "anonymous", "actions": ["Read"]},
+        {"name": "anonymous", "actions": ["Read", "List"] if lists else ["Read"]},
         {
             "name": "archive",
             "credentials": [{"accessKey": KEY.access, "secretKey": KEY.secret}],

@@ -1,4 +1,4 @@
-"""An archive that answers byte for byte what a test wants: one Dandiset, and rows of any kind."""
+"""An archive that answers byte for byte what a test wants: one Dandiset, and list entries of any kind."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def identifier(name: str) -> str:
     return str(uuid.UUID(bytes=sha256(name.encode("utf-8", "surrogatepass")).digest()[:16], version=4))
 
 
-def good_row(path: Any, name: str = "") -> dict[str, Any]:
-    """A row as the archive gives it, whatever its path."""
+def good_entry(path: Any, name: str = "") -> dict[str, Any]:
+    """A list entry as the archive gives it, whatever its path."""
     name = name or str(path)
     asset, blob = identifier(name), identifier("blob " + name)
     digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
@@ -60,7 +60,7 @@ def good_paths(count: int = 20) -> list[str]:
 
 @dataclass(frozen=True)
 class Raw:
-    """A row or a record in the very bytes that the server sends."""
+    """A list entry or a record in the very bytes that the server sends."""
 
     content: bytes
 
@@ -69,12 +69,12 @@ def spell(value: Any) -> bytes:
     return value.content if isinstance(value, Raw) else json.dumps(value).encode()
 
 
-def spell_row(row: Any, *, metadata: bool = True) -> bytes:
-    """A row in JSON, its ``metadata`` left out or in its own bytes."""
-    if not isinstance(row, dict) or "metadata" not in row:
-        return spell(row)
-    head = json.dumps({name: value for name, value in row.items() if name != "metadata"}).encode()
-    return head[:-1] + b', "metadata": ' + spell(row["metadata"]) + b"}" if metadata else head
+def spell_entry(entry: Any, *, metadata: bool = True) -> bytes:
+    """A list entry in JSON, its ``metadata`` left out or in its own bytes."""
+    if not isinstance(entry, dict) or "metadata" not in entry:
+        return spell(entry)
+    head = json.dumps({name: value for name, value in entry.items() if name != "metadata"}).encode()
+    return head[:-1] + b', "metadata": ' + spell(entry["metadata"]) + b"}" if metadata else head
 
 
 def json_response(content: bytes) -> Response:
@@ -85,33 +85,33 @@ def json_response(content: bytes) -> Response:
 class Answers:
     """The answers about one Dandiset; ``special`` has others by path, each made from the request."""
 
-    rows: list[Any]
+    entries: list[Any]
     name: str = "A test"
     modified: str = TIME
     record: Any = field(default_factory=lambda: {"schemaKey": "Dandiset", "name": "A test"})
     special: dict[str, Callable[[Request], Response]] = field(default_factory=dict)
 
     def version(self) -> dict[str, Any]:
-        """The row of the draft."""
-        row = {
+        """The list entry of the draft."""
+        entry = {
             "version": "draft",
             "name": self.name,
-            "asset_count": len(self.rows),
+            "asset_count": len(self.entries),
             "size": 0,
             "status": "Valid",
         }
-        return row | {"created": TIME, "modified": self.modified}
+        return entry | {"created": TIME, "modified": self.modified}
 
     def dandiset(self) -> dict[str, Any]:
-        """The row of the Dandiset."""
-        row = {
+        """The list entry of the Dandiset."""
+        entry = {
             "identifier": DANDISET,
             "created": TIME,
             "modified": TIME,
             "contact_person": "",
             "embargo_status": "OPEN",
         }
-        return row | {"draft_version": self.version(), "most_recent_published_version": None}
+        return entry | {"draft_version": self.version(), "most_recent_published_version": None}
 
     def __call__(self, request: Request) -> Response | None:
         path = request.path
@@ -129,25 +129,25 @@ class Answers:
                 return json_response(self.page(request))
         if path.startswith("/api/assets/"):
             asset_id = path.split("/")[3]
-            rows = [row for row in self.rows if isinstance(row, dict) and row.get("asset_id") == asset_id]
-            return json_response(spell(rows[0]["metadata"])) if rows else Response(status_code=404)
+            entries = [entry for entry in self.entries if isinstance(entry, dict) and entry.get("asset_id") == asset_id]
+            return json_response(spell(entries[0]["metadata"])) if entries else Response(status_code=404)
         return None
 
     def page(self, request: Request) -> bytes:
         """A page of the listing, as the archive makes it."""
         number = int(request.params.get("page", 1))
         metadata = request.params.get("metadata") == "true"
-        rows = self.rows[(number - 1) * PAGE : number * PAGE]
+        entries = self.entries[(number - 1) * PAGE : number * PAGE]
         follows = f"http://{request.headers['host']}{request.path}?page={number + 1}&page_size={PAGE}"
-        count = str(len(self.rows)) if number == 1 else "null"
-        link = json.dumps(follows if number * PAGE < len(self.rows) else None)
-        listed = b", ".join(spell_row(row, metadata=metadata) for row in rows)
+        count = str(len(self.entries)) if number == 1 else "null"
+        link = json.dumps(follows if number * PAGE < len(self.entries) else None)
+        listed = b", ".join(spell_entry(entry, metadata=metadata) for entry in entries)
         return f'{{"count": {count}, "next": {link}, "previous": null, "results": ['.encode() + listed + b"]}"
 
 
-def served(server: Server, rows: Iterable[Any]) -> Answers:
-    """Let the server answer with these rows."""
-    answers = Answers(list(rows))
+def served(server: Server, entries: Iterable[Any]) -> Answers:
+    """Let the server answer with these list entries."""
+    answers = Answers(list(entries))
     server.intercept = answers
     return answers
 

@@ -54,7 +54,7 @@ class Terminal:
     def press(self, question: str, key: str) -> None:
         """Wait for a question, and press a key."""
         self.wait_for(question)
-        time.sleep(0.1)  # a prompt flushes what was typed before it
+        self._wait_for_reading()  # a prompt flushes what was typed before it
         os.write(self._master, key.encode())
 
     def answer(self, question: str, answer: str) -> None:

@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 
-from dandi_mirror.archive.api.client import Archive as Client
+from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Dandiset, Request, Server
 from dandi_mirror.mirror.state.layout import mirror_of
 from dandi_mirror.upload.change.execute import StepOutcome, outcomes_without_work
 from dandi_mirror.upload.read.worker import Worker
-from dandi_mirror.workflows.upload import Result, Upload, UploadRequest
+from dandi_mirror.workflows.upload import Result, Upload
 from dandi_mirror.workflows.upload_plan import Planned
+from dandi_mirror.workflows.upload_request import UploadRequest
 from tests.conftest import IMPATIENT, MirrorOfTest, run
 from tests.support.credentials import TOKEN
-from tests.support.dandisets import seed
+from tests.support.dandisets import seed_owned
 
 
 @dataclass(slots=True)
@@ -66,7 +67,7 @@ class Person:
             usual: dict[str, Any] = {"validate": False, "wait": 10.0, "include": ("*",)}
             wanted = UploadRequest(**usual | how)
             mirror = mirror_of(self.folder, self.dandiset)
-            upload = Upload(Client(session), mirror, self.dandiset, wanted, worker=self.worker)
+            upload = Upload(ArchiveClient(session), mirror, self.dandiset, wanted, worker=self.worker)
             with upload.held():
                 if update:
                     assert upload.update().exit_code == 0
@@ -104,11 +105,7 @@ FIRST, SECOND, THIRD = (f"sub-{number}/sub-{number}_ses-1_ecephys.nwb" for numbe
 
 @pytest.fixture
 def mine(archive: Archive) -> Dandiset:
-    archive.add_user("me@example.org", TOKEN, name="Olive Owner")
-    archive.add_user("other@example.org", "f" * 40)
-    dandiset = seed(archive)
-    dandiset.owners.append("me@example.org")
-    return dandiset
+    return seed_owned(archive)
 
 
 @pytest.fixture

@@ -167,20 +167,20 @@ def lose(server: Server, archive: Archive, lost: Callable[[Request], bool]) -> l
 def test_a_dandiset_whose_answer_is_lost_is_created_once(desk: Desk, server: Server, archive: Archive) -> None:
     create_dandiset(desk.session, "Mine", {"description": "the one before"})
     struck = lose(server, archive, lambda request: request.method == "POST" and request.path == "/api/dandisets/")
-    row = create_dandiset(desk.session, "Mine", {"description": "a test"})
-    assert struck and row.draft.name == "Mine"
-    assert len(archive.dandisets) == 3 and max(archive.dandisets) == row.identifier
+    entry = create_dandiset(desk.session, "Mine", {"description": "a test"})
+    assert struck and entry.draft.name == "Mine"
+    assert len(archive.dandisets) == 3 and max(archive.dandisets) == entry.identifier
 
 
 def test_a_dandiset_is_created_under_embargo_opened_and_deleted(desk: Desk, archive: Archive) -> None:
-    row = create_dandiset(desk.session, "Closed", {"description": "a test"}, embargo=True)
-    assert row.embargo_status == "EMBARGOED"
-    unembargo(desk.session, row.identifier)
+    entry = create_dandiset(desk.session, "Closed", {"description": "a test"}, {"embargo": "true"})
+    assert entry.embargo_status == "EMBARGOED"
+    unembargo(desk.session, entry.identifier)
     archive.jobs.settle()
-    assert archive.dandisets[row.identifier].is_open
-    delete_dandiset(desk.session, row.identifier)
-    assert row.identifier not in archive.dandisets
-    delete_dandiset(desk.session, row.identifier)
+    assert archive.dandisets[entry.identifier].is_open
+    delete_dandiset(desk.session, entry.identifier)
+    assert entry.identifier not in archive.dandisets
+    delete_dandiset(desk.session, entry.identifier)
 
 
 def test_publishing_is_asked_for_once_or_refused_with_words(desk: Desk, server: Server, archive: Archive) -> None:

@@ -67,7 +67,7 @@ def test_an_upload_goes_on_from_its_end(
     assert stored(archive, sent) == source.file.read_bytes()
 
 
-@pytest.mark.parametrize("wrong", ["forgotten", "expired"])
+@pytest.mark.parametrize("wrong", ["forgotten", pytest.param("expired", marks=pytest.mark.slow)])
 def test_an_upload_that_cannot_go_on_begins_anew(
     desk: Desk, server: Server, archive: Archive, source: SourceFile, wrong: str
 ) -> None:

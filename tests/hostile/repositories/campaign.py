@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import random
-import subprocess
+import sys
 import tempfile
+import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from tests.hostile.repositories import in_commits, in_folders, in_git, in_settings
+from tests.hostile.repositories import in_commits, in_folders, in_git, in_settings, in_zarrs
 from tests.hostile.repositories.catalogue import CATALOGUE, in_order
-from tests.hostile.repositories.commands import commands
+from tests.hostile.repositories.commands import commands, completing, is_completed
 from tests.hostile.repositories.judge import Judge, Problem
-from tests.hostile.repositories.stage import CLONE, MIRROR, Stage, World, staged
-from tests.hostile.repositories.watching import watch
+from tests.hostile.repositories.stage import CLONE, MIRROR, Stage, World, own_home_variables, staged
+from tests.hostile.repositories.warm import warm
+from tests.hostile.repositories.watching import Seen, watch
 from tests.hostile.repositories.world import begin
 
-__all__ = ["in_commits", "in_folders", "in_git", "in_settings"]
+__all__ = ["in_commits", "in_folders", "in_git", "in_settings", "in_zarrs"]
 KINDS = (CLONE, MIRROR)
+Run = Callable[[Sequence[str], Path, dict[str, str]], Seen]
+"""Runs a command in a folder."""
 MOST = 4
 """Mutations of one repository."""
 
@@ -45,6 +50,7 @@ class Found:
     hostile: Hostile
     runs: int = 0
     codes: Counter[int] = field(default_factory=Counter)
+    commands: Counter[str] = field(default_factory=Counter)
     problems: list[tuple[str, Problem]] = field(default_factory=list)
     """With the command."""
     granted: Counter[str] = field(default_factory=Counter)
@@ -64,21 +70,27 @@ def chosen(number: int, seed: int) -> list[Hostile]:
     return [Hostile(f"{seed}-{place}", one.kind, one.mutations) for place, one in enumerate(found)]
 
 
-def examine(world: World, hostile: Hostile, most: int | None = None) -> Found:
-    """Make a repository, and run every command in it, or so many of them."""
+def examine(world: World, hostile: Hostile, most: int | None = None, run: Run = watch) -> Found:
+    """Make a repository, and run every command in it, or so many of them.
+
+    Raises:
+        Exception: what is wrong with it could not be made.
+    """
     found = Found(hostile)
     with staged(world, hostile.kind, hostile.seed) as stage:
         for mutation in in_order(list(hostile.mutations)):
             # what one has made may be in the way of another
-            with suppress(OSError, subprocess.CalledProcessError, LookupError, TypeError, ValueError, RecursionError):
+            with suppress(Exception) if len(hostile.mutations) > 1 else nullcontext():
                 mutation.change(stage)
         granted = {kind for name in hostile.mutations for kind in CATALOGUE[name].granted}
         judge = Judge(stage)
         judge.begin()
         for command in commands(stage, most):
-            seen = watch(command, stage.top, environment(stage), stage.folder / "trace")
+            variables = environment(stage) | completing(command)
+            seen = run([] if is_completed(command) else command, stage.top, variables)
             found.runs += 1
             found.codes[seen.code] += 1
+            found.commands[command[0]] += 1
             for problem in judge.problems(seen):
                 if problem.kind in granted:
                     found.granted[problem.kind] += 1
@@ -92,30 +104,44 @@ def environment(stage: Stage) -> dict[str, str]:
     return stage.environment | {"PYTHONPATH": str(Path(__file__).parents[3])}
 
 
-def run_some(hostiles: Sequence[Hostile], most: int | None = None, folder: Path | None = None) -> list[Found]:
-    """One world, and these repositories in it."""
-    return list(_run(hostiles, most, folder))
-
-
-def _run(hostiles: Iterable[Hostile], most: int | None, folder: Path | None) -> Iterator[Found]:
+def run_some(
+    hostiles: Sequence[Hostile], most: int | None = None, folder: Path | None = None, *, fresh: bool = False
+) -> list[Found]:
+    """One world, and these repositories in it; each command is a fork of the loaded program, unless ``fresh``."""
     memory = Path("/dev/shm")
     where = folder or (memory if memory.is_dir() else None)
     temporary = tempfile.TemporaryDirectory(prefix="hostile-", dir=where, ignore_cleanup_errors=True)
-    with temporary as name, begin(Path(name)) as world:
-        for hostile in hostiles:
-            found = examine(world, hostile, most)
-            for command, problem in found.problems:
+    found = []
+    with (
+        temporary as name,
+        begin(Path(name)) as world,
+        warm(Path(name), own_home_variables(Path(name) / "home")) as program,
+    ):
+        for place, hostile in enumerate(hostiles, start=1):
+            found.append(_examined(world, hostile, most, watch if fresh else program.watch))
+            for command, problem in found[-1].problems:
                 print(f"FAILED {hostile}: {command}: {problem.kind}: {problem.detail!r}", flush=True)
-            yield found
+            print(f"{place} of {len(hostiles)}", file=sys.stderr, flush=True)
+    return found
 
 
-def campaign(hostiles: Sequence[Hostile], jobs: int, most: int | None = None) -> list[Found]:
+def _examined(world: World, hostile: Hostile, most: int | None, run: Run) -> Found:
+    """Like :func:`examine`; where the campaign itself fails, that is one more problem, and it goes on."""
+    try:
+        return examine(world, hostile, most, run)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        detail = f"{type(error).__name__}: {error} ({Path(where.filename).name}, line {where.lineno})"
+        return Found(hostile, problems=[("the campaign", Problem("the campaign itself failed", detail))])
+
+
+def campaign(hostiles: Sequence[Hostile], jobs: int, most: int | None = None, *, fresh: bool = False) -> list[Found]:
     """All of them, by so many processes, each with an archive and listeners of its own."""
     if jobs == 1:
-        return run_some(hostiles, most)
+        return run_some(hostiles, most, fresh=fresh)
+    run = partial(run_some, most=most, fresh=fresh)
     with ProcessPoolExecutor(jobs) as pool:
-        shares = [hostiles[place::jobs] for place in range(jobs)]
-        return [found for some in pool.map(run_some, shares, [most] * jobs) for found in some]
+        return [found for some in pool.map(run, [hostiles[place::jobs] for place in range(jobs)]) for found in some]
 
 
 def table(found: Sequence[Found]) -> str:
@@ -134,6 +160,8 @@ def table(found: Sequence[Found]) -> str:
         by = ", ".join(f"{name} {number}" for name, number in commands_of[kind].most_common())
         lines += [f"{kind}: {sum(where[kind].values())} repositories, {count} runs ({by})"]
         lines += [f"    {names}" for names in sorted(where[kind]) if " + " not in names]
+    every = sum((one.commands for one in found), Counter())
+    lines.append(f"runs of each command: {', '.join(f'{name} {number}' for name, number in every.most_common())}")
     codes = sum((one.codes for one in found), Counter())
     lines.append(f"exit codes: {', '.join(f'{code}: {number}' for code, number in sorted(codes.items()))}")
     granted = sum((one.granted for one in found), Counter())

@@ -15,11 +15,7 @@ Change = Callable[..., object]
 BOTH = (CLONE, MIRROR)
 GITS = ("git config: ", "ref: ", "object: ", ".git: ")
 """Git itself may end at once where these are wrong, and says why; no command can do more than to repeat it."""
-LEADING = {
-    "object: alternates", ".git: a file that points elsewhere", ".git: a link to another repository",
-    ".git: commondir elsewhere",
-    "ref: the branch is a link",
-}  # fmt: skip
+LEADING = {"object: alternates", ".git: a file that points elsewhere", ".git: a link to another repository"}
 """Ways in which git itself reads another repository, in a ``.git`` that was unpacked; docs/security.md says so."""
 
 
@@ -52,7 +48,7 @@ def add(
     assert name not in CATALOGUE, name
     if late and name.startswith(GITS):
         granted |= {"git does not read it"}
-    if name in LEADING:
+    if name in LEADING or name.endswith(" is a link to another's"):
         granted |= {"a file elsewhere was opened"}
     CATALOGUE[name] = Mutation(name, kinds, change, late, granted)
 

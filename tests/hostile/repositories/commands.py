@@ -16,7 +16,15 @@ IN_CLONE = (
     "push -n -d .", "sync -n -d .", "sync {id} -d .", "worktree {id}@{v} {out}/version -d .", "get -n .", "get .",
     "download . -o {out}/plain", "download . -o {out}/plain -e overwrite",
     "download {id}@draft/sub-* -d . -o {out}/glob",
-    "download {id}@{v} -d . -o {out}/tree --preserve-tree",
+    "download {id}@{v} -d . -o {out}/tree --preserve-tree", "upload", "upload --include * -f json",
+    "organize {recordings}", "zarr ref sub-0/x.ome.zarr", "ls sub-0/x.ome.zarr", "get -n sub-0/x.ome.zarr",
+    "get sub-0/x.ome.zarr", "download {id}@draft/sub-0/x.ome.zarr -d . -o {out}/zarr",
+    "edit {id} --set keywords=[x] -n -d .", "edit {id} --from dandiset.yaml --yes -d .", "owners {id} -d .",
+    "owners {id} --add x --yes -d .", "unembargo {id} --yes --wait 1s -d .", "delete {id} --name x -d .", "serve -d .",
+    "publish --yes {id} -d .", "create --name x -d .", "login --check -d .", "logout -d .", "get . --where subject=x",
+    "complete log {id}@", "complete diff {id}@{v}..", "complete ls 0", "config --init -d .", "verify --offline -d .",
+    "coverage -d .", "fetch -d .", "challenge -d .", "hold --max-size 1G -d .", "restore {id}@draft -d .",
+    "export {id}@{v} -d . --as metalink -o {out}/x.meta4", "export . --as bagit -o {out}/bag",
 )  # fmt: skip
 IN_MIRROR = (
     "status", "status --offline", "ls .", "ls -r {id}", "ls {id}@{v} -f json", "log {id} --commits", "diff {id}",
@@ -27,10 +35,40 @@ IN_MIRROR = (
     "download {id}@draft -o {out}/plain -e overwrite", "download {id}@{v}/sub-* -o {out}/glob",
     "worktree {id}@{v} {out}/version", "get -n {id}", "sync", "sync --mode verify {id}", "search behavior",
     "search sub",
-    "get {id} sub-1", "status", "runs last",
+    "get {id} sub-1", "zarr ref {id}/sub-0/x.ome.zarr", "ls {id}/sub-0/x.ome.zarr", "ls -r {id}/sub-0/x.ome.zarr/",
+    "download {id}@draft/sub-0/x.ome.zarr -o {out}/zarr", "get {id} sub-0/x.ome.zarr", "edit {id} --set name=x -n",
+    "edit {id} --from {id}/dandiset.yaml --yes", "owners {id}", "owners {id} --add x --yes",
+    "unembargo {id} --yes --wait 1s", "delete {id} --name x", "serve", "serve --offline",
+    "status", "runs last", "sync --get sub-1/* {id}", "sync --all", "push --all", "upload {id}",
+    "upload --include * {id}", "publish --yes {id}", "create --name x", "login --check", "logout",
+    "complete log {id}@", "complete diff {id}@{v}..", "complete ls 0", "organize {recordings} --to {id}",
+    "coverage", "fetch", "challenge", "hold --max-size 1G -n", "hold --max-size 1G {id}", "restore {id}@{v}",
+    "config --init -f json", "export {id}@{v} --as ro-crate -o {out}/x.json",
+    "export {id} --as bagit --payload -o {out}/bag", "catalogue build {out}/pages", "verify --offline --content 1",
+    "verify --urls 1 -f json {id}", "verify --repair {id}",
 )  # fmt: skip
+READS_NONE = {"demo", "archive", "shell-completion"}
+"""Commands that have a folder of their own, or none."""
+TELLS = {"create", "delete", "edit", "owners", "publish", "unembargo", "upload"}
+"""Commands that change the archive; here it lets nobody do so."""
 SLOW = ("validate", "doctor")
 """Those that take seconds: in a quarter of the repositories."""
+
+
+def is_completed(command: list[str]) -> bool:
+    """Whether somebody has begun to type this, and presses Tab."""
+    return command[:1] == ["complete"]
+
+
+def completing(command: list[str]) -> dict[str, str]:
+    """What the shell of that person sets; nothing for another command."""
+    words = ["dandi-mirror", *command[1:]]
+    asked = {
+        "_DANDI_MIRROR_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(words),
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    return asked if is_completed(command) else {}
 
 
 def commands(stage: Stage, most: int | None = None) -> Iterator[list[str]]:

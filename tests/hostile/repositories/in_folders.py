@@ -12,8 +12,8 @@ from tests.hostile.repositories.stage import CLONE, DANDISET, MIRROR, OTHER, Sta
 
 MIRRORS, CLONES = (MIRROR,), (CLONE,)
 OWN_FILES = (
-    "search.sqlite", "index.sqlite", "known/000123.sqlite", "locks/000123.lock", "locks/superdataset.lock",
-    "log/seen.json",
+    "search.sqlite", "index.sqlite", "known/000123.sqlite", "verified.sqlite", "locks/000123.lock",
+    "locks/superdataset.lock", "log/seen.json",
 )  # fmt: skip
 OWN_FOLDERS = ("", "locks", "known", "log", "tmp")
 
@@ -40,7 +40,7 @@ for _file in OWN_FILES:
         lambda stage, file=_file: stage.put(stage.top / ".dandi-mirror" / file, b"\xff\0{[" * 3000),
         MIRRORS,
     )
-for _file in OWN_FILES[:3]:
+for _file in OWN_FILES[:4]:
     add(
         f".dandi-mirror: {_file} is a link to another database",
         lambda stage, file=_file: stage.link(

@@ -208,9 +208,22 @@ def _last_sync(stage: Stage) -> None:
             stage.link(path, stage.victim / "files" / "secret.txt")
 
 
-@mutation(".git: the index is a FIFO", late=True)
-def _index_fifo(stage: Stage) -> None:
-    os.mkfifo(stage.clear(stage.git_dir / "index"))
+for _name in ("config", "index", "packed-refs", "objects", "objects/pack", "refs", "refs/heads", "logs", "annex",
+              "annex/index", "info"):  # fmt: skip
+    add(
+        f".git: {_name} is a link to another's",
+        lambda stage, name=_name: stage.link(stage.git_dir / name, stage.victim / "repository" / ".git" / name),
+        late=True,
+    )
+for _name in (
+    "index",
+    "packed-refs",
+    "info/exclude",
+    "objects/info/alternates",
+    "objects/pack/pack-x.idx",
+    "annex/index",
+):
+    add(f".git: {_name} is a FIFO", lambda stage, name=_name: os.mkfifo(stage.clear(stage.git_dir / name)), late=True)
 
 
 @mutation("worktree: one whose folder is elsewhere", (CLONE,), late=True)

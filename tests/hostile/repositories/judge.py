@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.hostile.repositories.commands import TELLS
+from tests.hostile.repositories.serving import ADDRESS
 from tests.hostile.repositories.stage import FOREIGN_TOKEN, MARKER, OWN_TOKEN, Stage
 from tests.hostile.repositories.watching import MEMORY, Seen, files_of
 
 GIT_FAILED = "git does not read it"
 """The exit code 1 and one line: a program failed for a reason of its own."""
 ENDS = {0, 2, 3, 4, 5, 6, 7, 75}
-"""Exit codes that say what happened; ``doctor`` says by 1 that something is too old."""
+"""Exit codes that say what happened."""
+ENDS_OF = {"doctor": {1}, "serve": {130}}
+"""``doctor`` says so that something is too old, ``serve`` that somebody interrupted it."""
 HARMLESS = ("/dev/null", "/dev/tty", "/dev/urandom", "/dev/random", "/dev/pts/", "/dev/shm/")
 OWN_OF_HOME = (".gitconfig", ".config/", ".cache/", ".local/")
 """What programs keep in a home: may be read, and is no secret here."""
@@ -60,7 +64,7 @@ class Judge:
         yield from self._opened(seen)
         yield from self._changed()
         yield from self._called(seen)
-        yield from self._requests()
+        yield from self._requests(seen)
         ran = self.stage.folder / "ran"
         if ran.exists():
             yield Problem("a program of the repository was run", ran.read_text(errors="replace").splitlines()[0])
@@ -98,34 +102,39 @@ class Judge:
         # the listener is judged by what it heard
         known = {int(origin.rpartition(":")[2]) for origin in (world.server.origin, world.proxy.origin)}
         known.add(world.listener.port)
+        if seen.command[:1] == ["serve"] and (own := ADDRESS.search(seen.output)):
+            known.add(int(own[2]))  # who asks it is a thread of its process
         for address, port in seen.called:
             if port == 53:
                 yield Problem("a name was looked up", address)
             elif port and (address not in {"127.0.0.1", "::ffff:127.0.0.1"} or port not in known):
                 yield Problem("another address was called", f"{address}:{port}")
 
-    def _requests(self) -> Iterator[Problem]:
+    def _requests(self, seen: Seen) -> Iterator[Problem]:
         world = self.stage.world
         for text in world.listener.heard[self.heard :]:
             yield Problem("another port was asked", text.splitlines()[0])
             yield from _token(text, (FOREIGN_TOKEN, OWN_TOKEN), "another port")
         for text in world.proxy.heard[self.by_proxy :]:
-            default = self.stage.settings and _DEFAULT_ARCHIVE in text.splitlines()[0]
-            if not default:
-                yield Problem("another host was asked", text.splitlines()[0])
+            asked = text.splitlines()[0]
+            default = self.stage.settings and _DEFAULT_ARCHIVE in asked
+            # git-annex lets the proxy ask on loopback, too, whatever no_proxy says
+            if not (default or f" {world.server.origin}/" in asked):
+                yield Problem("another host was asked", asked)
             yield from _token(text, (FOREIGN_TOKEN, OWN_TOKEN), "another host")
         for request in world.server.requests[self.asked :]:
             text = f"{request.path} {request.query} {request.headers}"
             theirs = (FOREIGN_TOKEN,) if request.path.startswith("/api/") else (FOREIGN_TOKEN, OWN_TOKEN)
             yield from _token(text, theirs, request.path)
-            if "delete" in request.query or request.method not in {"GET", "HEAD"}:
+            may_tell = seen.command[:1] and seen.command[0] in TELLS and "-n" not in seen.command
+            if "delete" in request.query or not (request.method in {"GET", "HEAD"} or may_tell):
                 yield Problem("the archive was told to do something", f"{request.method} {request.path}")
 
 
 def _ended(seen: Seen) -> Iterator[Problem]:
     if seen.late:
         yield Problem("it did not end in time", " ".join(seen.command))
-    elif seen.code not in ENDS and not (seen.code == 1 and seen.command[0] == "doctor"):
+    elif seen.code not in ENDS | ENDS_OF.get("".join(seen.command[:1]), set()):
         own = seen.code == 1 and seen.errors.strip() and "unexpected" not in seen.errors
         yield Problem(GIT_FAILED if own else f"exit code {seen.code}", seen.errors.strip()[-300:])
     if seen.memory > MEMORY:

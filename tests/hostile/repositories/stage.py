@@ -31,6 +31,8 @@ from tests.conftest import own_home
 from tests.hostile.repositories.listening import Listener
 
 DANDISET, OTHER = "000123", "000124"
+ZARR_PATH = "sub-0/x.ome.zarr"
+"""A Zarr of the draft."""
 MARKER = "CANARY-7f3a"
 """Stands in every file that nobody may read."""
 FOREIGN_TOKEN, OWN_TOKEN = "f" * 39 + "1", "a" * 39 + "2"

@@ -16,15 +16,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 SECONDS = 240
 """For one command; undisturbed ones take one, and a host that does not answer is asked for a minute or two."""
 MEMORY = 1 << 30
 """Bytes that a command may hold; undisturbed ones hold a tenth."""
+ASKED = (
+    "from tests.hostile.repositories.serving import ask_and_end; ask_and_end()\n"
+    "from dandi_mirror.cli.main import main; main()"
+)
+"""``dandi-mirror serve``, and who asks it."""
 _ADDRESSES = 6 << 30
 _FILE = 256 << 20
-_STRACE = ("strace", "-f", "--seccomp-bpf", "-qq", "-y", "-s", "300", "-e", "signal=none")
-_TRACED = "trace=open,openat,creat,connect"
+_CALLS = "trace=open,openat,creat,connect"
+TRACING = ("strace", "-f", "--seccomp-bpf", "-qq", "-y", "-s", "300", "-e", "signal=none", "-e", _CALLS)
 _OPENED = re.compile(r"^\d+\s+(?:open|openat|creat)\((.*)\)\s+= \d+<(/.*)>$")
 _RESUMED = re.compile(r"^\d+\s+<\.\.\. (?:open|openat|creat) resumed>(.*)\)\s+= \d+<(/.*)>$")
 _CALLED = re.compile(r"sin6?_port=htons\((\d+)\).*?(?:inet_addr\(|AF_INET6, )\"([^\"]+)\"")
@@ -52,58 +58,64 @@ def watch(
     command: Sequence[str],
     folder: Path,
     environment: dict[str, str],
-    trace: Path,
     program: Sequence[str] = (sys.executable, "-P", "-m", "dandi_mirror"),
 ) -> Seen:
     """Run ``dandi-mirror command`` in a folder, with bounds on what it takes."""
+    if command[:1] == ["serve"]:
+        program = (sys.executable, "-P", "-c", ASKED)
+    trace = folder.parents[1] / "trace"
     with (trace.parent / "output").open("wb+") as output, (trace.parent / "errors").open("wb+") as errors:
         child = subprocess.Popen(
-            [*_STRACE, "-e", _TRACED, "-o", str(trace), *program, *command], cwd=folder, env=environment,
-            stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True, preexec_fn=_bound,
+            [*TRACING, "-o", str(trace), *program, *command], cwd=folder, env=environment,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True, preexec_fn=bound,
         )  # fmt: skip
-        late, usage, code = _wait(child)
-        texts = [_text(stream) for stream in (output, errors)]
-    seen = Seen(list(command), code, texts[0], texts[1], late, usage.ru_maxrss * 1024)
+        late, usage, child.returncode = wait(child.pid)
+        texts = [text_of(stream) for stream in (output, errors)]
+    seen = Seen(list(command), child.returncode, texts[0], texts[1], late, usage.ru_maxrss * 1024)
     for line in trace.read_text(errors="replace").splitlines():
-        _note(line, seen)
+        note(line, seen)
     trace.unlink()
     return seen
 
 
-def _bound() -> None:
+def bound() -> None:
+    """Limit what this process and its children take."""
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESSES, _ADDRESSES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE, _FILE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _wait(child: subprocess.Popen[bytes]) -> tuple[bool, resource.struct_rusage, int]:
-    """Whether it was late, what it took, its exit code; afterwards none of its processes is left."""
+def wait(child: int) -> tuple[bool, resource.struct_rusage, int]:
+    """Whether a process was late, what it took, its exit code; afterwards none of its session is left."""
     late = False
 
     def end(*_: object) -> None:
         nonlocal late
         late = True
-        os.killpg(child.pid, signal.SIGKILL)
+        for kill in (os.killpg, os.kill):  # it may have no session yet, or have just ended
+            with suppress(ProcessLookupError):
+                kill(child, signal.SIGKILL)
 
     before = signal.signal(signal.SIGALRM, end)
     signal.alarm(SECONDS)
     try:
-        _, status, usage = os.wait4(child.pid, 0)
+        _, status, usage = os.wait4(child, 0)
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
-    child.returncode = os.waitstatus_to_exitcode(status)
     with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    return late, usage, child.returncode
+        os.killpg(child, signal.SIGKILL)
+    return late, usage, os.waitstatus_to_exitcode(status)
 
 
-def _text(stream: object) -> str:
-    stream.seek(0)  # type: ignore[attr-defined]
-    return str(stream.read(4 << 20).decode(errors="surrogateescape"))  # type: ignore[attr-defined]
+def text_of(stream: BinaryIO) -> str:
+    """What a command printed."""
+    stream.seek(0)
+    return stream.read(4 << 20).decode(errors="surrogateescape")
 
 
-def _note(line: str, seen: Seen) -> None:
+def note(line: str, seen: Seen) -> None:
+    """Note what one line of a trace tells."""
     if found := _OPENED.match(line) or _RESUMED.match(line):
         # of a call that was interrupted only the end names the file: it counts as read
         seen.opened.add((found[2], bool(_WRITES.search(found[1]))))

@@ -9,10 +9,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from starlette.responses import JSONResponse
+
 from dandi_mirror.embedded import Archive, serve
+from dandi_mirror.embedded.serving.app import Request
 from tests.conftest import run
 from tests.hostile.repositories.listening import listening
-from tests.hostile.repositories.stage import CLONE, DANDISET, MARKER, MIRROR, OTHER, OWN_TOKEN, World, live_in
+from tests.hostile.repositories.stage import (
+    CLONE,
+    DANDISET,
+    MARKER,
+    MIRROR,
+    OTHER,
+    OWN_TOKEN,
+    ZARR_PATH,
+    World,
+    live_in,
+)
+from tests.support.zarrs import a_zarr
 
 
 @contextmanager
@@ -29,10 +43,17 @@ def begin(folder: Path) -> Iterator[World]:
             dandiset.add_asset("participants.tsv", archive.add_blob(b"participant_id\nsub-0\n"))
             dandiset.publish()
         version = dandisets[0].published[0].version
+        a_zarr(dandisets[0], ZARR_PATH)
         world = World(folder, server, listener, proxy, version)
         _make_honest(world, env)
         _add(dandisets[0], 3)
+        server.intercept = _read_only
         yield world
+
+
+def _read_only(request: Request) -> JSONResponse | None:
+    """Nobody changes the archive: the next repository is made for it as it is."""
+    return None if request.method in {"GET", "HEAD"} else JSONResponse({"detail": "nobody may do this here"}, 403)
 
 
 def _add(dandiset: Any, number: int) -> None:
@@ -47,6 +68,7 @@ def _make_honest(world: World, env: dict[str, str]) -> None:
     world.honest.mkdir()
     run("dandi-mirror", "sync", DANDISET, OTHER, "-d", str(mirror), "-i", world.server.api_url, env=env)
     run("dandi-mirror", "search", "sub", "-d", str(mirror), env=env)
+    run("dandi-mirror", "verify", "--offline", "-d", str(mirror), env=env, code=None)  # what it remembers
     run("git", "clone", "-q", str(mirror / DANDISET), str(clone), env=env)
     run("git", "-C", str(clone), "annex", "init", "-q", env=env)
     # the clone came from elsewhere: no folder beside it is its remote

@@ -1,0 +1,52 @@
+"""A version comes whole from other mirrors when the archive is away, and what cannot come is named."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.support.three_mirrors import DANDISET, NEW, OLD, VERSION, ThreeMirrors, records
+
+pytestmark = pytest.mark.usefixtures("away")
+
+
+def test_a_version_comes_from_another_mirror_without_a_request_to_the_archive(three: ThreeMirrors) -> None:
+    shown = three.here.cli("restore", f"{DANDISET}@{VERSION}", "-n").stdout
+    assert shown.splitlines()[-1] == "would restore 4 files, 200 bytes"
+    three.here.server.requests.clear()
+    done = three.here.cli("restore", f"{DANDISET}@{VERSION}", "--from", "basel")
+    assert done.stdout == "restored 4 files, 200 bytes\n"
+    assert three.here.server.requests == []
+    for path, content in OLD.items():
+        assert (three.here.path / DANDISET / path).read_bytes() == content
+    three.here.git("annex", "fsck", "--quiet")
+    assert three.here.git("annex", "find", "--in=here", "--branch", VERSION).splitlines() == sorted(OLD)
+
+
+def test_what_no_mirror_has_is_named_and_damaged_content_is_not_taken(three: ThreeMirrors) -> None:
+    for mirror, paths in ((three.oxford, ("sub-1/a.nwb", "sub-2/a.nwb")), (three.basel, ("sub-2/a.nwb",))):
+        for path in paths:
+            file = (mirror.path / DANDISET / path).resolve()
+            file.parent.chmod(0o755)
+            file.unlink()
+            file.write_bytes(b"x" * len(OLD[path]))
+    done = three.here.cli("restore", f"{DANDISET}@draft", "-f", "json", code=3)
+    status = {record["file"]: record["status"] for record in records(done.stdout, "restore")}
+    assert status == dict.fromkeys([*OLD, *NEW], "ok") | {"sub-2/a.nwb": "error"}
+    assert not (three.here.path / DANDISET / "sub-2/a.nwb").exists()
+
+
+def test_a_mirror_that_is_away_is_named_and_the_others_give_what_they_have(three: ThreeMirrors) -> None:
+    shutil.rmtree(three.oxford.path)
+    done = three.here.cli("restore", f"{DANDISET}@draft", code=3)
+    assert "restored 4 files, 200 bytes" in done.stdout
+    assert "later.nwb" in done.stderr
+    said = three.here.cli("restore", f"{DANDISET}@0.999999.0000", code=2).stderr
+    assert f"{DANDISET}@0.999999.0000 is not in {three.here.path / DANDISET}; it has {DANDISET}@draft, " in said
+
+
+def test_a_version_comes_over_http(three: ThreeMirrors, http_mirror: tuple[str, list[str]]) -> None:
+    three.know(three.here, {"oxford": http_mirror[0]})
+    assert three.here.cli("restore", f"{DANDISET}@draft").stdout == "restored 5 files, 226 bytes\n"
+    assert (three.here.path / DANDISET / "later.nwb").read_bytes() == NEW["later.nwb"]

@@ -1,0 +1,76 @@
+"""A mirror from somebody else in which the folder of a Zarr leads elsewhere: nothing there is read or changed."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from dandi_mirror.embedded import Archive
+from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.mirror.sync.permissions import set_zarr_permissions
+from dandi_mirror.mirror.verify.zarr_content import content_folders
+from dandi_mirror.mirror.zarr.gitmodules import ZarrModule
+from dandi_mirror.mirror.zarr.repository import ZarrRepositories, repository_path
+from tests.conftest import MirrorOfTest
+from tests.support.own_files import snapshot
+from tests.support.zarrs import a_zarr
+
+ZARR = "6a2f0f40-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Path:
+    """A folder of the user's that no other user may read."""
+    folder = tmp_path / "private"
+    (folder / "annex").mkdir(parents=True)
+    folder.chmod(0o700)
+    return folder
+
+
+@pytest.mark.parametrize("above", [0, 1, 2, 3])
+@pytest.mark.parametrize("closed", [True, False])
+def test_permissions_are_not_changed_behind_a_link(above: int, closed: bool, private: Path, tmp_path: Path) -> None:
+    """The end of an embargo would have opened the folder to every user of the machine."""
+    mirror = tmp_path / "mirror"
+    place = repository_path(mirror, ZARR).path
+    link = [place, *place.parents][above]
+    link.parent.mkdir(parents=True)
+    link.symlink_to(private)
+    inside = private / place.relative_to(link)
+    inside.mkdir(parents=True, exist_ok=True)
+    inside.chmod(0o755 if closed else 0o700)
+    set_zarr_permissions(mirror, ZARR, closed=closed)
+    assert stat.S_IMODE(inside.stat().st_mode) == (0o755 if closed else 0o700)
+
+
+def test_a_repository_that_is_a_link_holds_no_content_of_the_mirror(private: Path, tmp_path: Path) -> None:
+    place = repository_path(tmp_path / "mirror", ZARR).path
+    place.parent.mkdir(parents=True)
+    place.symlink_to(private)
+    mirror = Mirror(tmp_path / "mirror")
+    assert not ZarrRepositories(mirror.path).exists(ZARR)
+    zarr = ZarrModule("x.zarr", ZARR, "0" * 32 + "-1--1")
+    assert private not in {folder.resolve() for folder in content_folders(mirror, mirror.dataset("000123"), [zarr])}
+
+
+def test_verify_names_a_repository_that_is_a_link_and_repair_leaves_the_other_one_alone(
+    archive: Archive, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    zarr = a_zarr(archive.create_dandiset("000123"), "sub-1/x.ome.zarr")
+    mirror.cli("sync", "000123")
+    place = repository_path(mirror.path, zarr.zarr_id).path
+    other = tmp_path / "other"
+    place.rename(other)
+    shutil.rmtree(other / "refs" / "tags")
+    place.symlink_to(other)
+    for more in ([], ["--content", "1"]):
+        found = mirror.cli("verify", *more, code=7).stdout
+        assert "a link, a file or another user's folder stands in the place of the repository" in found
+        assert "tags" not in found, "nothing of the other one is read"
+    before = snapshot(other)
+    mirror.cli("verify", "--repair")
+    assert not place.is_symlink() and snapshot(other) == before
+    mirror.cli("verify")

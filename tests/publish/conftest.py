@@ -1,0 +1,5 @@
+"""A person who publishes."""
+
+from tests.support.uploading import mine, token
+
+__all__ = ["mine", "token"]

@@ -1,0 +1,51 @@
+"""``status`` shows what a verification found, until one that looks as closely finds it whole again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dandi_mirror.mirror.state.verified import covers
+from tests.conftest import MirrorOfTest
+from tests.verify.campaign import corrupted
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("how", "before", "covered"),
+    [
+        ("repository archive", "repository archive", True),
+        ("repository", "repository archive", False),
+        ("repository archive", "repository archive content:0.02", False),
+        ("repository archive content:0.5", "repository archive content:0.02", False),
+        ("repository archive content:1", "repository archive content:0.02", True),
+        ("repository archive content:1", "repository archive urls:0.1", False),
+        ("repository archive content:1 urls:1", "repository", True),
+    ],
+)
+def test_a_verification_covers_another_if_it_compares_all_that_the_other_may_have_found(
+    how: str, before: str, covered: bool
+) -> None:
+    assert covers(how, before) is covered
+
+
+def test_what_verify_found_is_a_row_with_what_to_type_until_it_is_whole_again(
+    healthy: MirrorOfTest, tmp_path: Path
+) -> None:
+    mirror = corrupted("flip content", 1, healthy, tmp_path / "mirror")
+    assert "damaged" not in mirror.cli("status").stdout
+    mirror.cli("verify", "000123", "--content", "1", code=7)
+    first, advice, *rest = mirror.cli("status", code=7).stdout.splitlines()
+    assert first.startswith("000123  damaged")
+    assert (
+        "verify found it damaged" in advice
+        and f"dandi-mirror verify 000123 --content 1 -d {mirror.path}; to repair it" in advice
+    )
+    assert rest[-1].startswith("000124  up to date")
+    mirror.cli("verify", "000123")
+    assert "000123  damaged" in mirror.cli("status", code=7).stdout, (
+        "content was not hashed, so it may be damaged still"
+    )
+    mirror.cli("verify", "000123", "--content", "1", "--repair")
+    assert "damaged" not in mirror.cli("status").stdout
