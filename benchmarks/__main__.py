@@ -5,27 +5,27 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
+from benchmarks import catalogue as pages
 from benchmarks import fleet as many
 from benchmarks import get as content
-from benchmarks import uploading
-from benchmarks.archive import served, sha256_of
+from benchmarks import get_zarr as zarr_content
+from benchmarks import gitlinks, many_zarrs, serving, uploading, verifying
+from benchmarks import zarr as zarrs
+from benchmarks.archive import Row, served
 from benchmarks.child import measure
+from benchmarks.on_disk import bare_import, objects_size, packs, usage
 from benchmarks.peer import record
+from benchmarks.questions import ask, startup
 from dandi_mirror import __version__
 from dandi_mirror.repo.git.process import child_environment
 from dandi_mirror.repo.git.programs import installed_programs
-
-Row = tuple[str, ...]
 
 DELAYS = [0, 50]
 """Milliseconds that each answer waits, of the benchmark get."""
@@ -33,6 +33,14 @@ SIZE = 100_000
 """Bytes of a file there."""
 UPLOADS = [(250, 20_000), (4, 512_000_000)]
 """Files and their bytes, of the benchmark upload."""
+CHUNKS = [(20_000, 3_000)]
+"""Chunks of a Zarr and their bytes, of the benchmark upload-zarr."""
+HASHED = (16, 256_000_000)
+"""Files and their bytes, of the benchmark verify."""
+ENTRIES = 3_100_000
+"""Of all Zarrs of the population there."""
+ZARRS = 0
+"""Of the benchmarks zarrs-unchanged and zarrs-large; 0: as many as DANDI has."""
 PEERS = ["datalad", "dandi"]
 """Who is measured there besides curl."""
 TIMES = 3
@@ -48,8 +56,8 @@ def speed(folder: Path, assets: int, peer: int) -> list[Row]:
         measure(archive.api_url, folder / "captured", str(stream))
         profile = measure(archive.api_url, folder / "profiled", "profile")
     assert sync["changed"] == assets, sync
-    plain = _import(folder / "plain", stream, os.environ)
-    tuned = _import(folder / "tuned", stream, child_environment(), "-c", "pack.compression=1", depth="--depth=0")
+    plain = bare_import(folder / "plain", stream, os.environ)
+    tuned = bare_import(folder / "tuned", stream, child_environment(), "-c", "pack.compression=1", depth="--depth=0")
     peer_rate = peer / record(folder / "peer", peer)
     write, whole = sync["phases"]["writing"], sync["seconds"]
     both = write + sync["phases"]["listing the draft"]  # logs are written while pages come
@@ -85,16 +93,25 @@ def changes(folder: Path, assets: int, peer: int) -> list[Row]:
     """Ten changed assets among many: time and new objects, against the first sync."""
     with served(assets) as archive:
         firsts = sorted(measure(archive.api_url, folder / name)["seconds"] for name in ("one", "two", "mirror"))
-        size = _size(folder / "mirror")
-        rows: list[Row] = [("", "seconds", "of the first", "new bytes in .git")]
-        rows.append((f"first sync, median of {len(firsts)}", f"{firsts[1]:.2f}", "1", f"{size:,}"))
+        size = objects_size(folder / "mirror")
+        rows: list[Row] = [("", "seconds", "of the first", "requests", "peak memory", "new bytes in .git")]
+        rows.append((f"first sync, median of {len(firsts)}", f"{firsts[1]:.2f}", "1", "", "", f"{size:,}"))
         for count in (10, 10, 10, 10, 10, 100):
             archive.change(count)
             again = measure(archive.api_url, folder / "mirror")
             assert again["changed"] == count, again
-            grown, size = _size(folder / "mirror") - size, _size(folder / "mirror")
+            grown, size = objects_size(folder / "mirror") - size, objects_size(folder / "mirror")
             share = again["seconds"] / firsts[1]
-            rows.append((f"{count} changed", f"{again['seconds']:.2f}", f"{share:.3f}", f"{grown:,}"))
+            rows.append(
+                (
+                    f"{count} changed",
+                    f"{again['seconds']:.2f}",
+                    f"{share:.3f}",
+                    f"{again['requests']}",
+                    f"{again['peak'] / 1e6:.0f} MB",
+                    f"{grown:,}",
+                )
+            )
     return rows
 
 
@@ -103,20 +120,20 @@ def growth(folder: Path, assets: int, peer: int) -> list[Row]:
     rows: list[Row] = [("", "bytes in .git", "a sync", "packs", "seconds a sync")]
     with served(assets) as archive:
         measure(archive.api_url, folder / "mirror")
-        last, start = _size(folder / "mirror"), time.monotonic()
-        rows.append(("first sync", f"{last:,}", "", _packs(folder), ""))
+        last, start = objects_size(folder / "mirror"), time.monotonic()
+        rows.append(("first sync", f"{last:,}", "", packs(folder), ""))
         for number in range(1, 201):
             archive.change(3)
             measure(archive.api_url, folder / "mirror")
             if number % 50 == 0:
-                size, now = _size(folder / "mirror"), time.monotonic()
-                rows.append((f"after {number}", f"{size:,}", f"{(size - last) // 50:,}", _packs(folder),
+                size, now = objects_size(folder / "mirror"), time.monotonic()
+                rows.append((f"after {number}", f"{size:,}", f"{(size - last) // 50:,}", packs(folder),
                              f"{(now - start) / 50:.2f}"))  # fmt: skip
                 last, start = size, time.monotonic()
     dataset = folder / "mirror" / "000123"
     subprocess.run(["git", "-C", dataset, "gc", "-q"], check=True, env=child_environment())
     rows.append(
-        ("after git gc", f"{_size(folder / 'mirror'):,}", "", _packs(folder), f"{time.monotonic() - start:.2f}")
+        ("after git gc", f"{objects_size(folder / 'mirror'):,}", "", packs(folder), f"{time.monotonic() - start:.2f}")
     )
     return rows
 
@@ -129,7 +146,7 @@ def million(folder: Path, assets: int, peer: int) -> list[Row]:
     rows: list[Row] = [(f"  {doing}", f"{seconds:.1f} s") for doing, seconds in sync["phases"].items()]
     whole = f"{sync['seconds']:.1f} s, {assets / sync['seconds']:.0f} assets/s"
     rows += [("whole sync", whole), ("peak memory", f"{sync['peak'] / 1e6:.0f} MB")]
-    return [*rows, ("bytes in .git", f"{_size(folder / 'mirror'):,}")]
+    return [*rows, ("bytes in .git", f"{objects_size(folder / 'mirror'):,}")]
 
 
 def disk(folder: Path, assets: int, peer: int) -> list[Row]:
@@ -139,8 +156,8 @@ def disk(folder: Path, assets: int, peer: int) -> list[Row]:
         with served(count) as archive:
             sync = measure(archive.api_url, folder / str(count))
         top = folder / str(count)
-        whole, annex = _usage(top / "000123"), _usage(top / "000123" / ".git")
-        own = _usage(top / ".dandi-mirror")
+        whole, annex = usage(top / "000123"), usage(top / "000123" / ".git")
+        own = usage(top / ".dandi-mirror")
         title = f"{count:,} asset{'s' if count > 1 else ''}"
         rows += [
             (f"{title}: dataset", f"{whole[0]:,}", f"{whole[1] / 1e6:.2f}", str(sync["requests"]),
@@ -174,6 +191,11 @@ def fleet(folder: Path, assets: int, dandisets: int) -> list[Row]:
     return [*rows, ("bare loop over the list", f"{idle['bare']:.2f}", "", "2", "0", "", ratio)]
 
 
+def catalogue(folder: Path, assets: int, dandisets: int) -> list[Row]:
+    """Pages of 1,500 Dandisets (--dandisets), three with many assets and the others with 40; the search in Chromium."""
+    return pages.measure(folder, dandisets, assets)
+
+
 def get(folder: Path, assets: int, peer: int) -> list[Row]:
     """Content of many files (--assets, --size), from a clone without any: seconds, and how often our time it is."""
     rows: list[Row] = [("", "", "seconds", "files/s", "MB/s", "times ours")]
@@ -192,91 +214,59 @@ def upload(folder: Path, assets: int, peer: int) -> list[Row]:
     return rows
 
 
+def upload_zarr(folder: Path, assets: int, peer: int) -> list[Row]:
+    """A Zarr of small chunks to the archive (--chunks), new, again unchanged, and with ten changed: seconds, memory."""
+    rows: list[Row] = [("", "", "", "seconds", "of a processor", "MiB")]
+    for count, size in CHUNKS:
+        rows += uploading.compare_zarr(folder, count, size)
+    return rows
+
+
 def digest(folder: Path, assets: int, peer: int) -> list[Row]:
     """The digests of one file of 512 MiB that is in memory: seconds, and memory besides the interpreter's."""
     return [("", "seconds", "MB/s", "MiB"), *uploading.digests(folder, 1 << 29)]
 
 
-def startup(folder: Path, assets: int, peer: int) -> list[Row]:
-    """How long help and version take: the least and the median of twenty."""
-    rows: list[Row] = [("", "least", "median")]
-    program = Path(sys.executable).parent / "dandi-mirror"
-    for arguments in (["--version"], ["--help"], ["sync", "--help"]):
-        times = sorted(_timed([str(program), *arguments]) for _ in range(20))
-        rows.append((" ".join(arguments), f"{times[0] * 1000:.0f} ms", f"{statistics.median(times) * 1000:.0f} ms"))
+def zarr(folder: Path, assets: int, peer: int) -> list[Row]:
+    """Zarrs: one of 37,481 entries and a population (--entries), and a repository beside git-annex's calls (--peer)."""
+    rows = [*zarrs.manifests(folder, ENTRIES), ("",), *zarrs.repository(folder / "repository", peer), ("",)]
+    return rows + gitlinks.compare(folder / "links")
+
+
+def get_zarr(folder: Path, assets: int, peer: int) -> list[Row]:
+    """A Zarr of small chunks (--assets, --size), in clones of its repository; DataLad gets --peer of them."""
+    rows: list[Row] = [("", "", "seconds", "files/s", "times ours")]
+    for milliseconds in DELAYS:
+        (work := folder / str(milliseconds)).mkdir()
+        os.environ["HOME"] = str(work)
+        rows += zarr_content.compare(work, assets, SIZE, milliseconds, peer)
     return rows
 
 
-def ask(folder: Path, assets: int, peer: int) -> list[Row]:
-    """What questions to a mirror take: whole commands, from start to end, with an index and without."""
-    mirror, program = folder / "mirror", str(Path(sys.executable).parent / "dandi-mirror")
-    rows: list[Row] = [("", "seconds")]
+def zarrs_unchanged(folder: Path, assets: int, peer: int) -> list[Row]:
+    """A sync that finds 30,000 Zarrs (--zarrs) in 12 Dandisets unchanged, beside a bare loop over the same pages."""
+    return many_zarrs.compare(folder, 12, ZARRS or 30_000, 100, placed=10)
 
-    def one(name: str, *arguments: str, code: int = 0) -> None:
-        start = time.monotonic()
-        done = subprocess.run([program, *arguments, "-d", mirror], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        assert done.returncode == code, (name, done.returncode)
-        rows.append((name, f"{time.monotonic() - start:.2f}"))
 
-    with served(assets) as archive:
-        measure(archive.api_url, mirror)
-        one("search index, made anew", "search")
-        index = mirror / ".dandi-mirror" / "search.sqlite"
-        rows.append(("its bytes", f"{index.stat().st_size:,}"))
-        one("search: a subject's files", "search", "species:mus", "subject:m00001")
-        one("search: a word of every file", "search", "electrophysiological")
-        one("search: a word that is nowhere", "search", "electrophisiological")
-        one("which: a SHA-256", "which", sha256_of(1))
-        nowhere = f"https://dandiarchive.s3.amazonaws.com/blobs/000/000/{UUID(int=1, version=4)}"
-        one("which: a blob that is nowhere", "which", nowhere, code=3)
-        archive.change(100)
-        measure(archive.api_url, mirror)
-    one("search index, after 100 changed files", "search")
-    before = subprocess.run(
-        ["git", "-C", mirror / "000123", "rev-parse", "draft~1"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    one("diff: 100 changed files", "diff", f"000123@{before}..draft")
-    one("log --commits", "log", "000123", "--commits")
-    return rows
+def zarrs_large(folder: Path, assets: int, peer: int) -> list[Row]:
+    """One Dandiset of 23,614 Zarrs (--zarrs) of 147 entries each: first sync, no-op, one changed, clone, status."""
+    return many_zarrs.compare(folder, 1, ZARRS or 23_614, 147, placed=1_000_000)
+
+
+def verify(folder: Path, assets: int, dandisets: int) -> list[Row]:
+    """Metadata of many Dandisets (--dandisets; three have --assets), and content beside sha256sum: seconds, CPU."""
+    rows: list[Row] = [("", "seconds", "CPU", "")]
+    rows += verifying.metadata(folder, dandisets, 3, assets)
+    return rows + verifying.content(folder / "content", *HASHED)
 
 
 BENCHMARKS: dict[str, Callable[[Path, int, int], list[Row]]] = {
     "speed": speed, "memory": memory, "changes": changes, "growth": growth, "million": million,
     "disk": disk, "startup": startup, "fleet": fleet, "get": get, "ask": ask,
-    "upload": upload, "digest": digest,
+    "upload": upload, "upload-zarr": upload_zarr, "digest": digest, "zarr": zarr,
+    "get-zarr": get_zarr, "zarrs-unchanged": zarrs_unchanged, "zarrs-large": zarrs_large, "verify": verify,
+    "catalogue": catalogue, "serve": serving.table,
 }  # fmt: skip
-
-
-def _import(folder: Path, stream: Path, environment: Mapping[str, str], *settings: str, depth: str = "") -> float:
-    """Seconds of a bare ``git fast-import`` of the dataset's part of a captured stream."""
-    subprocess.run(["git", "init", "-q", folder], check=True, env=child_environment())
-    options = [option for option in ("--quiet", "--done", "--date-format=raw", depth) if option]
-    command = ["git", "-C", str(folder), "-c", "core.fsync=all", *settings, "fast-import", *options]
-    with stream.open("rb") as source:
-        start = time.monotonic()
-        # it stops at the first `done`: behind it comes the superdataset's stream
-        subprocess.run(command, stdin=source, stdout=subprocess.DEVNULL, env=environment, check=True)
-        return time.monotonic() - start
-
-
-def _timed(command: list[str]) -> float:
-    start = time.monotonic()
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-    return time.monotonic() - start
-
-
-def _size(mirror: Path) -> int:
-    return sum(file.stat().st_size for file in (mirror / "000123" / ".git" / "objects").rglob("*") if file.is_file())
-
-
-def _usage(folder: Path) -> tuple[int, int]:
-    """Inodes below a folder, itself included, and the bytes that they are allocated."""
-    entries = [folder, *(Path(top, name) for top, folders, files in os.walk(folder) for name in (*folders, *files))]
-    return len(entries), sum(entry.lstat().st_blocks * 512 for entry in entries)
-
-
-def _packs(folder: Path) -> str:
-    return str(len(list((folder / "mirror" / "000123" / ".git" / "objects" / "pack").glob("*.pack"))))
 
 
 def _print_table(title: str, rows: list[Row]) -> None:
@@ -299,18 +289,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", choices=BENCHMARKS)
     parser.add_argument("--assets", type=int, default=10_000)
-    parser.add_argument("--dandisets", type=int, default=1_500, help="of the benchmark fleet")
+    parser.add_argument("--dandisets", type=int, default=1_500, help="of the benchmarks fleet, verify and catalogue")
     parser.add_argument("--peer", type=int, default=2_000, help="assets that the peer's way records")
     parser.add_argument("--size", type=int, default=SIZE, help="bytes of a file, of the benchmark get")
     parser.add_argument("--delays", type=int, nargs="*", default=DELAYS, help="milliseconds, of the benchmark get")
     parser.add_argument("--uploads", type=_pairs, default=UPLOADS, help="FILESxBYTES,… of the benchmark upload")
+    parser.add_argument("--chunks", type=_pairs, default=CHUNKS, help="CHUNKSxBYTES,… of the benchmark upload-zarr")
     parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS, help="besides curl, of the benchmark get")
+    parser.add_argument("--entries", type=int, default=ENTRIES, help="of the population of the benchmark zarr")
+    parser.add_argument("--zarrs", type=int, default=ZARRS, help="of the benchmarks zarrs-unchanged and zarrs-large")
     arguments = parser.parse_args()
     globals().update(SIZE=arguments.size, DELAYS=arguments.delays, PEERS=arguments.peers, UPLOADS=arguments.uploads)
+    globals().update(CHUNKS=arguments.chunks, ENTRIES=arguments.entries, ZARRS=arguments.zarrs)
     benchmark = BENCHMARKS[arguments.name]
     with tempfile.TemporaryDirectory(prefix="dandi-mirror-benchmark-") as name:
         os.environ["HOME"] = name
-        rows = benchmark(Path(name), arguments.assets, arguments.dandisets if benchmark is fleet else arguments.peer)
+        counts_dandisets = benchmark in {catalogue, fleet, verify}
+        rows = benchmark(Path(name), arguments.assets, arguments.dandisets if counts_dandisets else arguments.peer)
     _print_table(f"{arguments.name}, {arguments.assets:,} assets: {benchmark.__doc__}", rows)
 
 

@@ -30,7 +30,7 @@ def measure(api_url: str, mirror: Path, *more: str) -> dict[str, Any]:
 
 
 def _sync(api_url: str, path: Path) -> dict[str, Any]:
-    from dandi_mirror.archive.api.client import Archive
+    from dandi_mirror.archive.api.client import ArchiveClient
     from dandi_mirror.archive.http.session import Session
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.mirror.state.options import Options
@@ -40,7 +40,7 @@ def _sync(api_url: str, path: Path) -> dict[str, Any]:
     start = time.monotonic()
     options = Options(progress=lambda _, doing: began.append((doing, time.monotonic() - start)))
     with closing(Session(api_url)) as session:
-        report = sync_dandiset(Archive(session), Mirror(path), DANDISET, options)
+        report = sync_dandiset(ArchiveClient(session), Mirror(path), DANDISET, options)
     seconds = time.monotonic() - start
     ends = [*(at for _, at in began[1:]), seconds]
     return {
@@ -54,7 +54,7 @@ def _sync(api_url: str, path: Path) -> dict[str, Any]:
 def _capture(stream: Path) -> None:
     from dandi_mirror.mirror.sync import writer
     from dandi_mirror.repo.annex import branch
-    from dandi_mirror.repo.git import stream as module
+    from dandi_mirror.repo.git import importer as module
 
     # one stream, for one git
     branch.MOST_NAMES = writer.SHARED = sys.maxsize
@@ -98,17 +98,17 @@ def _watch_all() -> Stopwatch:
     from dandi_mirror.mirror.format.record_spool import Spool
     from dandi_mirror.mirror.state import asset_cache
     from dandi_mirror.mirror.sync import archive_state, eager_logs, version_reader, writer
-    from dandi_mirror.repo.git import stream
+    from dandi_mirror.repo.git import importer
 
     watch = Stopwatch()
     watch.watch(listing, "_page", "fetching and parsing pages")
-    watch.watch(version_reader, "admit_row", "admission and canonical records")
+    watch.watch(version_reader, "admit_entry", "admission and canonical records")
     watch.watch(Spool, "put", "records to the spool")
     watch.watch(eager_logs.EagerLogs, "_write", "annex logs")
     watch.watch(archive_state, "version_tree", "tree and plan")
     watch.watch(archive_state, "plan_sync", "tree and plan")
     watch.watch(writer.Writer, "_import_branch", "links and records")
-    watch.watch(stream.Importer, "_flush", "writing to git's pipe")
+    watch.watch(importer.Importer, "_flush", "writing to git's pipe")
     watch.watch(asset_cache.AssetCache, "store", "remembering assets")
     return watch
 

@@ -39,10 +39,17 @@ def _one(client: socket.socket, folder: Path, delay: float) -> None:
                 held += more
             head, _, held = held.partition(b"\r\n\r\n")
             time.sleep(delay)
-            _answer(client, folder / head.split(b" ", 2)[1].decode().partition("?")[0].rpartition("/")[2], head)
+            file = folder / head.split(b" ", 2)[1].decode().partition("?")[0].rpartition("/")[2]
+            try:
+                _answer(client, file, head)
+            except (BrokenPipeError, ConnectionResetError):
+                return  # who asked has read enough
 
 
 def _answer(client: socket.socket, file: Path, head: bytes) -> None:
+    if not file.is_file():  # a list of the bucket, for example
+        client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        return
     descriptor = os.open(file, os.O_RDONLY)
     try:
         size, start, status, more = os.fstat(descriptor).st_size, 0, "200 OK", ""
@@ -58,7 +65,7 @@ def _answer(client: socket.socket, file: Path, head: bytes) -> None:
         os.close(descriptor)
 
 
-def _content_server(folder: Path, delay: float) -> str:
+def content_server(folder: Path, delay: float) -> str:
     """Serve the files of a folder by the last part of the path; the origin."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=512)
 
@@ -77,7 +84,7 @@ def serve_forever(folder: Path, count: int, size: int, delay: float) -> None:
 
     archive = Archive(instance_name="DANDI", gzip=False)
     with serve(archive) as server:
-        archive.own_bucket.url = f"{_content_server(folder, delay)}/dandi-dandisets"
+        archive.own_bucket.url = f"{content_server(folder, delay)}/dandi-dandisets"
         dandiset = archive.create_dandiset(DANDISET, name="Synthetic")
         urls = []
         for number in range(count):
@@ -96,15 +103,21 @@ def serve_forever(folder: Path, count: int, size: int, delay: float) -> None:
 
 def _make(file: Path, size: int) -> tuple[str, str]:
     """Write a file of random bytes; its SHA-256 and its etag."""
+    with file.open("wb") as out:
+        for start in range(0, size, _PIECE):
+            out.write(os.urandom(min(_PIECE, size - start)))
+    return digests_of(file)
+
+
+def digests_of(file: Path) -> tuple[str, str]:
+    """The SHA-256 of a file and its etag."""
     from dandi_mirror.digests import etag_part_size
 
-    sha256, parts, step = hashlib.sha256(), [], etag_part_size(size)
-    with file.open("wb") as out:
-        for start in range(0, size, step):
-            piece = os.urandom(min(step, size - start))
+    sha256, parts, step = hashlib.sha256(), [], etag_part_size(file.stat().st_size)
+    with file.open("rb") as content:
+        while piece := content.read(step):
             sha256.update(piece)
             parts.append(hashlib.md5(piece, usedforsecurity=False).digest())
-            out.write(piece)
     return sha256.hexdigest(), f"{hashlib.md5(b''.join(parts), usedforsecurity=False).hexdigest()}-{len(parts)}"
 
 

@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.archive import Served, row
+from benchmarks.archive import Served, entry
 
 TINY = 3
 """Assets of a tiny Dandiset."""
@@ -31,7 +31,7 @@ def serve_forever(count: int, large: int, assets: int) -> None:
 
     def fill(dandiset: Dandiset, place: int) -> None:
         for number in range(assets if place < large else TINY):
-            dandiset.add_asset(row=row(place * 100_000 + number), unchecked=True)
+            dandiset.add_asset(entry=entry(place * 100_000 + number), unchecked=True)
         if place % 3 == 0:
             dandiset.publish("0.240101.0000", created="2024-01-01T00:00:00Z", unchecked=True)
         dandiset.draft.modified = "2024-01-02T00:00:00Z"
@@ -46,13 +46,13 @@ def serve_forever(count: int, large: int, assets: int) -> None:
             for _ in range(int(line.removeprefix("change "))):
                 dandiset = archive.dandisets[f"{changed + 1:06d}"]
                 changed = large + (changed + 1 - large) % (count - large)
-                dandiset.add_asset(row=row(50_000_000 + changed, changed), unchecked=True)
+                dandiset.add_asset(entry=entry(50_000_000 + changed, changed), unchecked=True)
             print("done", flush=True)
 
 
 def run(api_url: str, path: Path, jobs: int) -> dict[str, Any]:
     """One ``sync --all``, and a bare loop over the same pages of the list, in this process."""
-    from dandi_mirror.archive.api.client import Archive
+    from dandi_mirror.archive.api.client import ArchiveClient
     from dandi_mirror.archive.http.session import Session
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.mirror.state.options import Options, Pace
@@ -62,7 +62,7 @@ def run(api_url: str, path: Path, jobs: int) -> dict[str, Any]:
     bare = _bare(api_url)
     start, cpu = time.monotonic(), time.process_time()
     with closing(Session(api_url)) as session:
-        archive, mirror = Archive(session), Mirror(path)
+        archive, mirror = ArchiveClient(session), Mirror(path)
         listed = list_all(archive, mirror, Options())
         reports = list(sync_many(archive, mirror, listed.ids, Options(), Pace(jobs), listed))
         requests = session.requests

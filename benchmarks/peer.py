@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
-from benchmarks.archive import row
+from benchmarks.archive import entry
+from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.mirror.zarr.entries import entry_key
 from dandi_mirror.repo.git.process import child_environment, find_program
 
 # git-annex commits its journal at times of its own, and fails if git has no user name
@@ -46,17 +49,14 @@ class Pipe:
 
 def record(folder: Path, count: int) -> float:
     """Record ``count`` assets in a new dataset at ``folder``; seconds."""
-    folder.mkdir(parents=True)
-    _run(folder, "git", "init", "-q")
-    _run(folder, "git", "config", "annex.backend", "SHA256E")
-    _run(folder, "git", "annex", "init", "-q", "peer")
-    rows = [row(number) for number in range(count)]
+    _make(folder, "SHA256E")
+    entries = [entry(number) for number in range(count)]
     start = time.monotonic()
     examine = Pipe(folder, "examinekey", "--batch", "--migrate-to-backend=SHA256E")
     from_key = Pipe(folder, "fromkey", "--force", "--batch", "--json", "--json-error-messages")
     register = Pipe(folder, "registerurl", "--batch", "--json", "--json-error-messages")
     whereis = Pipe(folder, "whereis", "--batch-keys", "--json", "--json-error-messages")
-    for item in rows:
+    for item in entries:
         digest = item["metadata"]["digest"]["dandi:sha2-256"]
         key = examine.ask(f"SHA256-s{item['size']}--{digest} {item['path'].rpartition('/')[2]}")
         from_key.ask(f"{key} {item['path']}")
@@ -69,6 +69,31 @@ def record(folder: Path, count: int) -> float:
     _run(folder, "git", "annex", "merge", "-q")
     _run(folder, "git", "-c", "annex.supportunlocked=false", "commit", "-q", "-m", f"{count} files added")
     return time.monotonic() - start
+
+
+def record_entries(folder: Path, entries: Sequence[Entry], urls: Callable[[str, Entry], list[str]]) -> float:
+    """Record the entries of a Zarr in a new dataset at ``folder``, as for each new entry of a Zarr; seconds."""
+    _make(folder, "MD5E")
+    start = time.monotonic()
+    from_key = Pipe(folder, "fromkey", "--force", "--batch", "--json", "--json-error-messages")
+    register = Pipe(folder, "registerurl", "--batch", "--json", "--json-error-messages")
+    for item in entries:
+        key = entry_key(item.path, item.size, item.etag)
+        from_key.ask(f"{key} {item.path}")
+        for url in urls("0c1f3f9e-7d5f-4b8c-9b1a-2f6f1f0d9a11", item):
+            register.ask(f"{key} {url}")
+    for pipe in (from_key, register):
+        pipe.close()
+    _run(folder, "git", "annex", "merge", "-q")
+    _run(folder, "git", "-c", "annex.supportunlocked=false", "commit", "-q", "-m", f"{len(entries)} files added")
+    return time.monotonic() - start
+
+
+def _make(folder: Path, backend: str) -> None:
+    folder.mkdir(parents=True)
+    _run(folder, "git", "init", "-q")
+    _run(folder, "git", "config", "annex.backend", backend)
+    _run(folder, "git", "annex", "init", "-q", "peer")
 
 
 def _run(folder: Path, *command: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.repo.git.process import child_environment
@@ -42,6 +44,56 @@ def compare(folder: Path, count: int, size: int) -> list[tuple[str, ...]]:
                 rows.append((name, run.name, what, f"{seconds:.2f}", f"{count / seconds:.0f}", moved, f"{peak:.0f}"))
             _remove(work)
     return rows
+
+
+def compare_zarr(folder: Path, count: int, size: int) -> list[tuple[str, ...]]:
+    """Rows of a table: how long each program takes for one new Zarr, again unchanged, and with ten changed chunks.
+
+    The bucket is SeaweedFS, because the embedded one would take most of the time.
+    """
+    from tests.support.seaweed import seaweed
+
+    rows: list[tuple[str, ...]] = []
+    Path(os.environ["HOME"], ".gitconfig").write_text("[user]\n\tname = Benchmark\n\temail = benchmark@localhost\n")
+    with seaweed(folder / "s3") as bucket, served(bucket) as api_url:
+        for program in (_Ours, _Dandi):
+            work = folder / program.dandiset
+            os.environ["DANDI_MIRROR_CONTENT_HOSTS"] = urlsplit(bucket).netloc
+            run = program(work, api_url)
+            array = _make_zarr(run.files / "sub-1_image.ome.zarr", count, size)
+            for what in ("new", "again", "ten changed"):
+                if what == "ten changed":
+                    for number in range(0, count, count // 10):
+                        _fill(array / str(number), size)
+                cpu = os.times().children_user + os.times().children_system
+                seconds, peak = run.upload()
+                cpu = os.times().children_user + os.times().children_system - cpu
+                _check_zarr(api_url, program.dandiset, count)
+                name = f"{count:,} × {size:,} bytes" if (what, program) == ("new", _Ours) else ""
+                rows.append((name, run.name, what, f"{seconds:.2f}", f"{cpu:.2f}", f"{peak:.0f}"))
+            _remove(work)
+    return rows
+
+
+def _check_zarr(api_url: str, dandiset: str, count: int) -> None:
+    """Check that the archive has all chunks, in one asset."""
+    with urlopen(f"{api_url}/zarr/?dandiset={dandiset}") as answer:
+        [zarr] = json.load(answer)["results"]
+    assert zarr["file_count"] == count + 2, zarr
+    with urlopen(f"{api_url}/dandisets/{dandiset}/versions/draft/assets/") as answer:
+        assert json.load(answer)["count"] == 1
+
+
+def _make_zarr(folder: Path, count: int, size: int) -> Path:
+    """A Zarr of one array with so many chunks; the array's folder."""
+    array = folder / "0"
+    array.mkdir(parents=True)
+    (folder / ".zgroup").write_text('{"zarr_format": 2}')
+    shape = {"shape": [count * size], "chunks": [size], "dtype": "|u1", "fill_value": 0, "order": "C"}
+    (array / ".zarray").write_text(json.dumps({"zarr_format": 2, "compressor": None, "filters": None, **shape}))
+    for number in range(count):
+        _fill(array / str(number), size)
+    return array
 
 
 def digests(folder: Path, size: int) -> list[tuple[str, ...]]:
@@ -135,9 +187,12 @@ def _send(api_url: str, work: Path) -> None:
 
 
 @contextmanager
-def served() -> Iterator[str]:
-    """Run an archive in another process until the block ends; its API's URL."""
-    command = [sys.executable, "-m", "benchmarks.uploading", "serve"]
+def served(*bucket: str) -> Iterator[str]:
+    """Run an archive in another process until the block ends; its API's URL.
+
+    ``bucket``: the URL of the S3 server that has its bucket; by default it has one itself.
+    """
+    command = [sys.executable, "-m", "benchmarks.uploading", "serve", *bucket]
     child = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
     )
@@ -149,10 +204,13 @@ def served() -> Iterator[str]:
         child.wait()
 
 
-def _serve() -> None:
+def _serve(bucket_url: str = "") -> None:
     from dandi_mirror.embedded import Archive, serve
+    from dandi_mirror.embedded.bucket.outside import OutsideBucket
+    from tests.support.seaweed import KEY
 
-    archive = Archive(instance_name="DANDI", gzip=False)
+    bucket = OutsideBucket(bucket_url, KEY) if bucket_url else None
+    archive = Archive(instance_name="DANDI", gzip=False, s3=bucket)
     archive.add_user("owner@nil.nil", TOKEN)
     for dandiset in (OURS, THEIRS, BARE):
         archive.create_dandiset(dandiset, owners=("owner@nil.nil",))
@@ -187,6 +245,7 @@ def _program(name: str) -> str:
 def _measured(command: list[str], folder: Path, more: Mapping[str, str]) -> tuple[float, float]:
     """Seconds of a program, and MiB of memory at most."""
     environment = child_environment() | {
+        **{name: value for name, value in os.environ.items() if name.startswith("DANDI_MIRROR_")},
         "HOME": os.environ["HOME"], "DANDI_NO_ET": "1", "DANDI_CACHE": "ignore", "NO_PROXY": "*",
         "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring", **more,
     }  # fmt: skip
@@ -199,13 +258,13 @@ def _measured(command: list[str], folder: Path, more: Mapping[str, str]) -> tupl
     said = child.stderr.read()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
+    if child.returncode not in {0, 3}:  # 3: the sync afterwards had findings
         raise RuntimeError(f"{' '.join(command)[:200]} ended with {child.returncode}: {said.decode()[-1000:]}")
     return time.monotonic() - start, usage.ru_maxrss / 1024
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        _serve()
+        _serve(*sys.argv[2:])
     else:
         _send(sys.argv[2], Path(sys.argv[3]))
