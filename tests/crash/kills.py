@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.embedded import Request
-from tests.support.moments import descendants, reaches
+from tests.support.children import descendants
+from tests.support.moments import reaches
 
 from .counting import until_struck
 from .judge import next_run_catches_up, next_run_heals, torn, traceback

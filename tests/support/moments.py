@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from tests.support.children import descendants
+
 _TICK = os.sysconf("SC_CLK_TCK")
 _LOOK = 0.002
 PATIENCE = 300.0
@@ -71,23 +73,3 @@ def _ticks(process: int) -> int:
     except OSError:
         return 0
     return sum(int(field) for field in fields[11:15])
-
-
-def descendants(process: int) -> list[int]:
-    """The children of a process, and theirs."""
-    found = []
-    for thread in _list(Path(f"/proc/{process}/task")):
-        try:
-            children = [int(word) for word in (thread / "children").read_text().split()]
-        except OSError:
-            continue
-        for one in children:
-            found += [one, *descendants(one)]
-    return found
-
-
-def _list(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except OSError:
-        return []
