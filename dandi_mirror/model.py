@@ -185,7 +185,7 @@ class RemoteFile:
         return self.checksum if self.zarr else self.sha256
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """Why something is not in the mirror as the archive lists it."""
 
     PENDING = "pending"
@@ -216,7 +216,7 @@ class Kind(StrEnum):
     """The Dandiset is embargoed, and the run was started without ``--embargoed``; the mirror keeps it."""
 
 
-ABSENT = frozenset({Kind.GONE, Kind.FORBIDDEN, Kind.EMBARGOED})
+ABSENT = frozenset({FindingKind.GONE, FindingKind.FORBIDDEN, FindingKind.EMBARGOED})
 """Kinds of findings about a whole Dandiset that the archive does not give any more."""
 
 
@@ -227,7 +227,7 @@ class Finding:
     version: str
     path: str
     """The asset's path as the archive gives it (print it with ``ascii()``), or empty."""
-    kind: Kind
+    kind: FindingKind
     reason: str
     asset_id: str = ""
 

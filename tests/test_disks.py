@@ -16,7 +16,7 @@ from dandi_mirror.cli.main import cli
 from dandi_mirror.embedded import Archive
 from dandi_mirror.errors import DiskError
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from tests.conftest import MirrorOfTest, run
 from tests.support.dandisets import seed
 from tests.support.running import sync
@@ -94,7 +94,7 @@ def test_an_adjusted_branch_is_refused_by_name_until_the_branch_is_checked_out_a
     report = mirror.sync()
 
     assert report.exit_code == 3
-    (finding,) = [finding for finding in report.findings if finding.kind is Kind.WORKTREE]
+    (finding,) = [finding for finding in report.findings if finding.kind is FindingKind.WORKTREE]
     assert "adjusted/draft(unlocked)" in finding.reason
     assert f"git -C {folder} checkout draft" in finding.reason
     assert not (folder / "README").exists()

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from dandi_mirror.embedded import Archive, Request, serve
 from dandi_mirror.errors import LockedError
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from dandi_mirror.repo.git import lock
 from tests.conftest import MirrorOfTest, run
 from tests.support.dandisets import kinds, seed
@@ -144,7 +144,7 @@ def test_a_persons_tag_in_the_place_of_a_version_is_an_alarm_and_stays(archive: 
     dandiset.publish(FIRST, created="2024-01-01T00:00:00Z")
     report = mirror.sync()
     assert report.exit_code == 7
-    assert kinds(report) == [(Kind.ALARM, "")]
+    assert kinds(report) == [(FindingKind.ALARM, "")]
     assert mirror.git("rev-parse", FIRST) == mine
     cite = run("dandi-mirror", "cite", f"000123@{FIRST}", "-d", str(mirror.path), code=2)
     assert f"000123@{FIRST} is not in" in cite.stderr and "it has 000123@draft\n" in cite.stderr

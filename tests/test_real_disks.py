@@ -10,7 +10,7 @@ import pytest
 
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import UsageError
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from tests.conftest import MirrorOfTest, run
 from tests.support.dandisets import seed
 from tests.support.real_disks import EXFAT, NO_CASE, Disk, NotHere, mounted
@@ -96,7 +96,10 @@ def test_a_mirror_on_a_disk_that_folds_case_has_every_file_in_git_and_names_the_
     assert there.refs()["refs/heads/draft"] == mirror.refs()["refs/heads/draft"]
     assert there.keys() == mirror.keys()
     assert report.exit_code == 3
-    assert [(found.kind, found.path) for found in report.findings] == [(Kind.WORKTREE, UPPER), (Kind.WORKTREE, LOWER)]
+    assert [(found.kind, found.path) for found in report.findings] == [
+        (FindingKind.WORKTREE, UPPER),
+        (FindingKind.WORKTREE, LOWER),
+    ]
     assert f"takes it and {LOWER} for one file" in report.findings[0].reason
     assert "up to date" not in there.cli("status", "000123", code=3).stdout
 

@@ -8,7 +8,7 @@ import pytest
 
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.mirror.sync.writer import Writer
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from tests.conftest import MirrorOfTest, run
 from tests.support.dandisets import seed
 
@@ -77,7 +77,7 @@ def test_an_accepted_change_that_is_taken_back_is_an_alarm_again(archive: Archiv
     assert (report.exit_code, report.findings) == (0, [])
     rename(dandiset, "A test")
     report = mirror.sync(mode="verify")
-    assert [(finding.kind, finding.version) for finding in report.findings] == [(Kind.ALARM, VERSION)]
+    assert [(finding.kind, finding.version) for finding in report.findings] == [(FindingKind.ALARM, VERSION)]
     mirror.sync(accepted=frozenset({VERSION}))
     assert mirror.refs()[TAG] == before[TAG]
 

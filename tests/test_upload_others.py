@@ -13,7 +13,7 @@ import pytest
 
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import PartError
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from dandi_mirror.upload.change.plan import Action
 from dandi_mirror.upload.read.worker import Worker
 from tests.conftest import MirrorOfTest, run
@@ -68,7 +68,7 @@ def test_edits_that_a_sync_left_behind_undo_nothing(
     me.write(FIRST, b"mine")
     mine.replace_asset(FIRST, archive.add_blob(b"theirs"))
     mine.replace_asset(SECOND, archive.add_blob(b"theirs too"))
-    assert kinds(mirror.sync()) == [(Kind.WORKTREE, "")]
+    assert kinds(mirror.sync()) == [(FindingKind.WORKTREE, "")]
     me.server.requests.clear()
     with pytest.raises(PartError, match="move the edited files away"):
         me.upload()
@@ -88,7 +88,7 @@ def test_an_edit_made_while_an_upload_runs_is_kept_and_never_taken_for_what_was_
     run("git", "annex", "add", "--backend=MD5E", "moved.dat", cwd=me.folder)
     done = me.upload(meanwhile=lambda: me.write("new.dat", b"edited since"))
     report = done.result.report
-    assert report and kinds(report) == [(Kind.WORKTREE, "")]
+    assert report and kinds(report) == [(FindingKind.WORKTREE, "")]
     assert (file.read_bytes(), moved.read_bytes()) == (b"edited since", b"also sent")
     assert "SHA256E" in str(moved.readlink())
     sent = {asset.path: asset.blob.read() for asset in mine.draft if asset.blob}

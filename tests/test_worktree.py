@@ -7,7 +7,7 @@ import pytest
 from dandi_mirror.embedded import Archive
 from dandi_mirror.errors import TemporaryError
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from tests.conftest import MirrorOfTest, run
 from tests.support.dandisets import kinds, seed
 from tests.support.waiting import let_the_clock_of_files_tick
@@ -41,7 +41,7 @@ def test_an_edit_where_the_new_state_would_go_stays_and_is_told_in_one_line(
     (mirror.path / "000123" / "README").write_text("my own words\n")
     dandiset.replace_asset("README", archive.add_blob(b"theirs\n"))
     report = mirror.sync()
-    assert [finding.kind for finding in report.findings] == [Kind.WORKTREE]
+    assert [finding.kind for finding in report.findings] == [FindingKind.WORKTREE]
     assert "README" in report.findings[0].reason
     assert "\n" not in report.findings[0].reason
     assert report.exit_code == 3
@@ -78,9 +78,9 @@ def test_an_edit_that_is_a_beginning_of_the_new_file_stays(archive: Archive, mir
     file = mirror.path / "000123" / "participants.tsv"
     file.write_bytes(b"a\nb\n")
     dandiset.replace_asset("participants.tsv", archive.add_blob(b"a\nb\nd\n"))
-    assert kinds(mirror.sync()) == [(Kind.WORKTREE, "")]
+    assert kinds(mirror.sync()) == [(FindingKind.WORKTREE, "")]
     assert file.read_bytes() == b"a\nb\n"
-    assert kinds(mirror.sync()) == [(Kind.WORKTREE, "")]
+    assert kinds(mirror.sync()) == [(FindingKind.WORKTREE, "")]
     assert file.read_bytes() == b"a\nb\n"
 
 
@@ -90,7 +90,7 @@ def test_an_empty_file_of_a_persons_stays_where_a_new_one_would_go(archive: Arch
     file = mirror.path / "000123" / "notes.txt"
     file.touch()
     dandiset.add_asset("notes.txt", archive.add_blob(b"theirs\n"))
-    assert kinds(mirror.sync()) == [(Kind.WORKTREE, "")]
+    assert kinds(mirror.sync()) == [(FindingKind.WORKTREE, "")]
     assert file.read_bytes() == b""
 
 
@@ -156,7 +156,7 @@ def test_an_edit_that_is_put_aside_by_git_stash_stands_in_the_way_no_more(
     mirror.sync()
     (mirror.path / "000123" / "README").write_text("mine\n")
     dandiset.replace_asset("README", archive.add_blob(b"2\n"))
-    assert kinds(mirror.sync()) == [(Kind.WORKTREE, "")]
+    assert kinds(mirror.sync()) == [(FindingKind.WORKTREE, "")]
     mirror.git("stash", "-q")
     dandiset.replace_asset("README", archive.add_blob(b"3\n"))
     assert kinds(mirror.sync()) == []
@@ -196,7 +196,7 @@ def test_what_is_checked_out_is_the_branch_that_is_kept(
     (mirror.path / "000123" / "dandiset.yaml").write_text("my own words\n")
     (mirror.path / "000123" / "dandiset.yaml.orig").write_text("untracked\n")
     # only a sync writes this file, so an edit of it is in no way
-    assert kinds(mirror.sync(versions=then)) == [(Kind.WORKTREE, "dandiset.yaml")]
+    assert kinds(mirror.sync(versions=then)) == [(FindingKind.WORKTREE, "dandiset.yaml")]
     kept, left = ("draft", "published") if then == "all" else ("published", "draft")
     assert mirror.git("symbolic-ref", "--short", "HEAD") == kept
     assert mirror.git("status", "--porcelain") == "M dandiset.yaml\n?? dandiset.yaml.orig"
@@ -258,7 +258,7 @@ def test_an_edit_of_the_superdataset_stays_and_is_told(archive: Archive, mirror:
     (mirror.path / ".gitmodules").write_text("# mine\n")
     second(archive)
     report = mirror.sync("000124")
-    assert [(finding.kind, finding.version) for finding in report.findings] == [(Kind.WORKTREE, "superdataset")]
+    assert [(finding.kind, finding.version) for finding in report.findings] == [(FindingKind.WORKTREE, "superdataset")]
     assert ".gitmodules" in report.findings[0].reason
     assert report.exit_code == 3
     assert (mirror.path / ".gitmodules").read_text() == "# mine\n"

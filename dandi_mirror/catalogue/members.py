@@ -7,10 +7,10 @@ import orjson
 from dandi_mirror.errors import CredentialsError
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.remembered import RememberedDandiset
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 
 OPEN = "OPEN"
-_CLOSED = {Kind.EMBARGOED, Kind.FORBIDDEN}
+_CLOSED = {FindingKind.EMBARGOED, FindingKind.FORBIDDEN}
 
 
 def members(mirror: Mirror, *, embargoed: bool) -> dict[str, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from dandi_mirror.model import Finding, Kind, ListedDandiset, Report
+from dandi_mirror.model import Finding, FindingKind, ListedDandiset, Report
 from dandi_mirror.text import counted, human_size, printable
 from dandi_mirror.workflows.terminal import say, write
 
@@ -46,7 +46,7 @@ def report_line(report: Report, dry_run: bool) -> str:
 
 def finding_lines(findings: Iterable[Finding]) -> list[str]:
     """Return a line for each of the first findings of every kind in every version."""
-    groups: dict[tuple[str, Kind], list[Finding]] = {}
+    groups: dict[tuple[str, FindingKind], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((finding.version, finding.kind), []).append(finding)
     lines = []

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from dandi_mirror.model import Finding, Kind, Report, is_dandiset_id
+from dandi_mirror.model import Finding, FindingKind, Report, is_dandiset_id
 
 
 def report_record(report: Report, mirror: Path, dry_run: bool) -> dict[str, object]:
@@ -27,8 +27,10 @@ def report_record(report: Report, mirror: Path, dry_run: bool) -> dict[str, obje
 def report_of(record: dict[str, Any]) -> Report:
     """Make the report from its record, without what another release of the program added."""
     known = {field.name for field in fields(Report)}
-    kinds = set(Kind)
+    kinds = set(FindingKind)
     findings = [
-        Finding(**found | {"kind": Kind(found["kind"])}) for found in record["findings"] if found["kind"] in kinds
+        Finding(**found | {"kind": FindingKind(found["kind"])})
+        for found in record["findings"]
+        if found["kind"] in kinds
     ]
     return Report(**{key: value for key, value in record.items() if key in known} | {"findings": findings})

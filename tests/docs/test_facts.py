@@ -24,7 +24,7 @@ from dandi_mirror.mirror.monitor.status import Status
 from dandi_mirror.mirror.push.push import PushResult
 from dandi_mirror.mirror.state.remembered import RememberedDandiset
 from dandi_mirror.mirror.sync import found_assets, version_reader
-from dandi_mirror.model import Finding, Instance, Kind, Report
+from dandi_mirror.model import Finding, FindingKind, Instance, Report
 from dandi_mirror.paths import refuse_path
 from dandi_mirror.repo.annex import keys, logs
 from dandi_mirror.repo.git import process
@@ -51,11 +51,11 @@ def test_the_table_of_exit_codes_is_that_of_the_errors() -> None:
 
 def test_the_table_of_findings_is_that_of_the_code() -> None:
     table = {words(row[0])[0]: row for row in rows(page("docs/exit-codes.md"), "## Findings")}
-    assert list(table) == [str(kind) for kind in Kind]
-    for kind in Kind:
+    assert list(table) == [str(kind) for kind in FindingKind]
+    for kind in FindingKind:
         then = RememberedDandiset("", "all", "", "", (Finding("draft", "", kind, ""),))
         # content is tried again by itself, without another look at the archive
-        again = then.unfinished or kind is Kind.CONTENT
+        again = then.unfinished or kind is FindingKind.CONTENT
         assert table[kind][3] == ("yes" if again else "no"), kind
     advice = {words(row[0])[0] for row in rows(page("docs/run-a-mirror.md"), "## When something is reported")}
     assert advice == set(table)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Dandiset, Request
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from tests.conftest import MirrorOfTest, run
 from tests.support.credentials import PLAIN, TOKEN, keep_in_plain_file
 from tests.support.datalad import quiet
@@ -193,4 +193,4 @@ def test_no_finding_is_made_of_urls_that_cannot_be_there(
     archive: Archive, closed: Dandiset, mirror: MirrorOfTest, token: dict[str, str]
 ) -> None:
     record = json.loads(mirror.cli("sync", "000123", "--embargoed", "-f", "json", env=token).stdout.splitlines()[0])
-    assert Kind.URL not in {finding["kind"] for finding in record["findings"]}
+    assert FindingKind.URL not in {finding["kind"] for finding in record["findings"]}

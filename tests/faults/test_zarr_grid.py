@@ -12,7 +12,7 @@ import pytest
 from dandi_mirror.embedded import Archive, Zarr, generated_zarr
 from dandi_mirror.embedded.bucket.own import Bucket
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from tests.conftest import MirrorOfTest
 from tests.support.dandisets import kinds, seed
 from tests.support.zarr_faults import API, S3, rewritten_in_the_middle, strike, wrong_counts
@@ -73,7 +73,7 @@ def test_a_fault_of_the_bucket_that_stays_leads_to_the_api_or_lets_the_zarrs_wai
     else:
         assert report.exit_code == 3
         # a list of one page that ends early is complete
-        waiting = {path for kind, path in kinds(report) if kind is Kind.PENDING}
+        waiting = {path for kind, path in kinds(report) if kind is FindingKind.PENDING}
         assert PATH in waiting and links(mirror) == {PATH, OTHER} - waiting
         assert states(mirror, zarr) == []
     mirror.server.rewrite = None
@@ -108,7 +108,7 @@ def test_a_fault_of_the_api_that_stays_lets_the_zarrs_wait(
     report = mirror.sync(zarr_repositories="none")
     code, _, says = table("API")[fault]
     assert (report.exit_code, states(mirror, zarr)) == (code, [])
-    assert (Kind.PENDING, PATH) in kinds(report)
+    assert (FindingKind.PENDING, PATH) in kinds(report)
     assert any(says in found.reason for found in report.findings if found.path == PATH)
     mirror.server.rewrite = None
     assert mirror.sync(zarr_repositories="none").exit_code == 0
@@ -118,7 +118,7 @@ def test_a_fault_of_the_api_that_stays_lets_the_zarrs_wait(
 def test_counts_that_do_not_fit_the_checksum_let_the_zarrs_wait(zarr: Zarr, mirror: MirrorOfTest) -> None:
     wrong_counts(mirror.server)
     report = mirror.sync(zarr_repositories="none")
-    assert (report.exit_code, set(kinds(report))) == (3, {(Kind.PENDING, PATH), (Kind.PENDING, OTHER)})
+    assert (report.exit_code, set(kinds(report))) == (3, {(FindingKind.PENDING, PATH), (FindingKind.PENDING, OTHER)})
     mirror.server.rewrite = None
     assert mirror.sync(zarr_repositories="none").exit_code == 0
 
@@ -137,7 +137,7 @@ def test_a_zarr_that_is_rewritten_in_the_middle_of_its_list_is_never_a_mixture(
         assert (report.exit_code, states(mirror, zarr)) == (0, [zarr.checksum])
         assert zarr.checksum != first
     else:
-        assert (report.exit_code, kinds(report), states(mirror, zarr)) == (3, [(Kind.PENDING, PATH)], [])
+        assert (report.exit_code, kinds(report), states(mirror, zarr)) == (3, [(FindingKind.PENDING, PATH)], [])
 
 
 @pytest.mark.parametrize("status", [403, 500, 503])

@@ -17,7 +17,7 @@ from dandi_mirror.files.own import own_path_in_own_folder
 from dandi_mirror.files.target import InTheWay, TargetFolder
 from dandi_mirror.mirror.contents.files import file_of_finding
 from dandi_mirror.mirror.format.admission import ContentHosts, Refusal, admit_entry
-from dandi_mirror.model import Finding, Instance, Kind
+from dandi_mirror.model import Finding, FindingKind, Instance
 from dandi_mirror.paths import refuse_path
 from dandi_mirror.repo.annex.keys import annex_key, is_key
 from dandi_mirror.text import plain, printable
@@ -53,7 +53,7 @@ def test_an_id_that_is_none_is_not_believed_of_a_list_entry_or_a_finding(asset_i
     refused = admit_entry(record(asset_id=asset_id), ContentHosts(Instance("DANDI", API)))
     assert isinstance(refused, Refusal)
     assert (refused.asset_id, refused.reason) == ("", "the asset id is not a UUID of version 4")
-    assert file_of_finding(Finding("draft", "a", Kind.PENDING, "", asset_id)).asset_id == ""  # type: ignore[arg-type]
+    assert file_of_finding(Finding("draft", "a", FindingKind.PENDING, "", asset_id)).asset_id == ""  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from dandi_mirror.mirror.format.admission import (
     shown_path,
     zarr_size,
 )
-from dandi_mirror.model import Asset, Instance, Kind
+from dandi_mirror.model import Asset, FindingKind, Instance
 from dandi_mirror.repo.annex.keys import annex_key
 
 pytestmark = pytest.mark.quick
@@ -91,25 +91,33 @@ def test_a_zarr_becomes_an_asset_without_a_key_and_with_its_checksum() -> None:
 @pytest.mark.parametrize(
     ("given", "kind", "reason"),
     [
-        (5, Kind.REFUSED, "the row is not an object"),
-        (entry(asset_id="x"), Kind.REFUSED, "the asset id is not a UUID of version 4"),
-        (entry(metadata=MissingRecord()), Kind.PENDING, "its record did not come; the next run asks for it again"),
-        (entry(metadata=None), Kind.REFUSED, "the record has no metadata that can be read"),
-        (entry(path=".git/x"), Kind.REFUSED, None),
-        (entry(path=5), Kind.REFUSED, None),
-        (record(digest={}), Kind.PENDING, "the archive has no SHA-256 for it yet"),
-        (record(digest={"dandi:sha2-256": "x"}), Kind.REFUSED, "the SHA-256 is not 64 lower-case hexadecimal digits"),
-        (entry(size=-1), Kind.REFUSED, "the size is not a number of bytes up to 5 TiB"),
-        (entry(size=True), Kind.REFUSED, "the size is not a number of bytes up to 5 TiB"),
-        (record(contentSize=6), Kind.REFUSED, "the size differs between the row and its record"),
-        (record(x=float("nan")), Kind.REFUSED, None),
-        (record(x="x" * LARGEST_RECORD), Kind.REFUSED, "the record is larger than 8 MiB"),
-        (zarr(zarr="x"), Kind.REFUSED, "the Zarr's id is not a UUID of version 4"),
-        (zarr(size=-1), Kind.REFUSED, "the size is not a number of bytes"),
-        (zarr(metadata={}), Kind.PENDING, "its record does not say yet that it is a Zarr"),
+        (5, FindingKind.REFUSED, "the row is not an object"),
+        (entry(asset_id="x"), FindingKind.REFUSED, "the asset id is not a UUID of version 4"),
+        (
+            entry(metadata=MissingRecord()),
+            FindingKind.PENDING,
+            "its record did not come; the next run asks for it again",
+        ),
+        (entry(metadata=None), FindingKind.REFUSED, "the record has no metadata that can be read"),
+        (entry(path=".git/x"), FindingKind.REFUSED, None),
+        (entry(path=5), FindingKind.REFUSED, None),
+        (record(digest={}), FindingKind.PENDING, "the archive has no SHA-256 for it yet"),
+        (
+            record(digest={"dandi:sha2-256": "x"}),
+            FindingKind.REFUSED,
+            "the SHA-256 is not 64 lower-case hexadecimal digits",
+        ),
+        (entry(size=-1), FindingKind.REFUSED, "the size is not a number of bytes up to 5 TiB"),
+        (entry(size=True), FindingKind.REFUSED, "the size is not a number of bytes up to 5 TiB"),
+        (record(contentSize=6), FindingKind.REFUSED, "the size differs between the row and its record"),
+        (record(x=float("nan")), FindingKind.REFUSED, None),
+        (record(x="x" * LARGEST_RECORD), FindingKind.REFUSED, "the record is larger than 8 MiB"),
+        (zarr(zarr="x"), FindingKind.REFUSED, "the Zarr's id is not a UUID of version 4"),
+        (zarr(size=-1), FindingKind.REFUSED, "the size is not a number of bytes"),
+        (zarr(metadata={}), FindingKind.PENDING, "its record does not say yet that it is a Zarr"),
     ],
 )
-def test_what_is_not_admitted_has_a_reason(given: object, kind: Kind, reason: str | None) -> None:
+def test_what_is_not_admitted_has_a_reason(given: object, kind: FindingKind, reason: str | None) -> None:
     found = refused(given)
     assert found.kind is kind and found.reason
     assert reason is None or found.reason == reason

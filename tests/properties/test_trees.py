@@ -25,7 +25,7 @@ from dandi_mirror.mirror.format.tree import (
     refused_record,
     version_tree,
 )
-from dandi_mirror.model import Asset, Instance, Kind, ListedVersion
+from dandi_mirror.model import Asset, FindingKind, Instance, ListedVersion
 from dandi_mirror.repo.annex.keys import annex_key
 from dandi_mirror.repo.git.stream import GITLINK, ExistingObject, Inline
 
@@ -108,7 +108,7 @@ def test_an_asset_that_cannot_be_written_yet_stays_as_it_was(spool: Spool) -> No
 
 
 def test_a_refused_asset_stands_by_its_id_with_its_content_and_the_reason(spool: Spool) -> None:
-    refusal = Refusal(Kind.REFUSED, ".git/x.nwb", "no", "an id", 5, SHA, b'{"a":1}', "https://h/x")
+    refusal = Refusal(FindingKind.REFUSED, ".git/x.nwb", "no", "an id", 5, SHA, b'{"a":1}', "https://h/x")
     tree = tree_of(spool, refusals=[refusal, replace(refusal, size=None), replace(refusal, sha256=None)])
     key = annex_key(5, SHA, ".git/x.nwb")
     top = ".dandi/refused/an id"
@@ -120,13 +120,13 @@ def test_a_refused_asset_stands_by_its_id_with_its_content_and_the_reason(spool:
 
 
 def test_what_is_only_pending_or_has_no_id_leaves_nothing(spool: Spool) -> None:
-    refusal = Refusal(Kind.PENDING, "x.nwb", "later", "an id")
-    tree = tree_of(spool, refusals=[refusal, replace(refusal, kind=Kind.REFUSED, asset_id="")])
+    refusal = Refusal(FindingKind.PENDING, "x.nwb", "later", "an id")
+    tree = tree_of(spool, refusals=[refusal, replace(refusal, kind=FindingKind.REFUSED, asset_id="")])
     assert sorted(tree.entries) == [".dandi/assets.jsonl", *OWN]
 
 
 def test_the_record_of_a_refused_asset_tells_path_reason_and_what_the_archive_said() -> None:
-    refusal = Refusal(Kind.REFUSED, "\ud800/x", "no", "an id", record=b'{"a":1}')
+    refusal = Refusal(FindingKind.REFUSED, "\ud800/x", "no", "an id", record=b'{"a":1}')
     facts = {"asset_id": "an id", "path": "\\ud800/x", "reason": "no", "record": {"a": 1}}
     assert json.loads(refused_record(refusal)) == facts
     assert json.loads(refused_record(replace(refusal, record=None))) == facts | {"record": None}

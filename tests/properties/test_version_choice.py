@@ -12,7 +12,7 @@ from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.state.remembered import NOTHING
 from dandi_mirror.mirror.sync.dandiset import dropped_hosts, needed_mode
 from dandi_mirror.mirror.sync.version_choice import choose_versions, version_to_follow
-from dandi_mirror.model import Finding, Instance, Kind, ListedVersion
+from dandi_mirror.model import Finding, FindingKind, Instance, ListedVersion
 from tests.support.values import QUICK
 
 THEN = datetime(2024, 1, 2, tzinfo=UTC)
@@ -56,19 +56,19 @@ def test_a_sync_reads_what_has_no_tag_yet_and_never_what_the_archive_has_not_fin
         assert read == untagged
     else:
         assert read - untagged <= {finished[-1].version for _ in finished[:1]} - {followed}
-    held = {finding.version for finding in choice.findings if finding.kind is Kind.HELD}
+    held = {finding.version for finding in choice.findings if finding.kind is FindingKind.HELD}
     assert {entry.version for entry in asked} - {entry.version for entry in finished} <= held
-    gone = {finding.version for finding in choice.findings if finding.kind is Kind.VANISHED}
+    gone = {finding.version for finding in choice.findings if finding.kind is FindingKind.VANISHED}
     assert gone == (set() if options.versions == "draft" else tags - {entry.version for entry in listed})
 
 
 def test_a_newest_version_that_is_not_listed_is_reported_once_and_not_if_it_is_tagged() -> None:
     held = Finding(
-        NEW, "", Kind.HELD, "the archive calls it the newest version and does not list it among the versions"
+        NEW, "", FindingKind.HELD, "the archive calls it the newest version and does not list it among the versions"
     )
     assert choose_versions([version(OLD)], NEW, {OLD}, "draft", Options()).findings == (held,)
     vanished = choose_versions([version(OLD)], NEW, {OLD, NEW}, "draft", Options()).findings
-    assert [(finding.version, finding.kind) for finding in vanished] == [(NEW, Kind.VANISHED)]
+    assert [(finding.version, finding.kind) for finding in vanished] == [(NEW, FindingKind.VANISHED)]
 
 
 def test_the_newest_version_is_read_again_while_the_branch_of_versions_has_an_older_one() -> None:
@@ -91,7 +91,7 @@ def test_the_branch_follows_the_newest_version_that_is_ready_and_never_goes_back
     assert version_to_follow([version(OLD), version(MIDDLE), version(NEW)], followed, ready) == expected
 
 
-GONE = NOTHING._replace(findings=(Finding("", "", Kind.GONE, "gone"),))
+GONE = NOTHING._replace(findings=(Finding("", "", FindingKind.GONE, "gone"),))
 
 
 @pytest.mark.parametrize("asked", ["auto", "force", "verify"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dandi_mirror.mirror.zarr.arrays import V3, Kind, Member, Survey, kind_of, may_cover, survey
+from dandi_mirror.mirror.zarr.arrays import V3, Member, ZarrNodeKind, Survey, may_cover, node_kind, survey
 
 np = pytest.importorskip("numpy")
 zarr = pytest.importorskip("zarr")
@@ -83,7 +83,7 @@ def readings(files: Mapping[str, bytes]) -> Iterator[tuple[str, str, Any]]:
 
 def allowed(files: Mapping[str, bytes], present: set[str], *, kinds_known: bool = True) -> tuple[set[str], Survey]:
     """The keys that stay when the rule has spoken."""
-    kinds = {key(c): kind_of(c) for path, c in files.items() if path.endswith(V3)} if kinds_known else {}
+    kinds = {key(c): node_kind(c) for path, c in files.items() if path.endswith(V3)} if kinds_known else {}
     found = survey(members(files), present.__contains__, kinds)
     return present - found.held.keys(), found
 
@@ -186,15 +186,15 @@ def test_content_that_is_a_chunk_and_metadata_is_never_first() -> None:
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (b'{"zarr_format": 3, "node_type": "group"}', Kind.GROUP),
-        (b'{"node_type": "group", "consolidated_metadata": null}', Kind.GROUP),
-        (b'{"node_type": "group", "consolidated_metadata": {}}', Kind.CONSOLIDATED),
-        (b'{"node_type": "array"}', Kind.ARRAY),
-        (b"{}", Kind.ARRAY),
-        (b"[]", Kind.ARRAY),
-        (b"\xff", Kind.ARRAY),
-        (b"[" * 100_000, Kind.ARRAY),
+        (b'{"zarr_format": 3, "node_type": "group"}', ZarrNodeKind.GROUP),
+        (b'{"node_type": "group", "consolidated_metadata": null}', ZarrNodeKind.GROUP),
+        (b'{"node_type": "group", "consolidated_metadata": {}}', ZarrNodeKind.CONSOLIDATED),
+        (b'{"node_type": "array"}', ZarrNodeKind.ARRAY),
+        (b"{}", ZarrNodeKind.ARRAY),
+        (b"[]", ZarrNodeKind.ARRAY),
+        (b"\xff", ZarrNodeKind.ARRAY),
+        (b"[" * 100_000, ZarrNodeKind.ARRAY),
     ],
 )
-def test_only_a_plain_group_covers_nothing(content: bytes, kind: Kind) -> None:
-    assert kind_of(content) is kind
+def test_only_a_plain_group_covers_nothing(content: bytes, kind: ZarrNodeKind) -> None:
+    assert node_kind(content) is kind

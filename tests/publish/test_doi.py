@@ -10,7 +10,7 @@ import requests
 
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.embedded.store.versions import Version
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from tests.conftest import MirrorOfTest
 from tests.support.credentials import TOKEN
 from tests.support.proxy import Exchange, proxy_of
@@ -53,7 +53,7 @@ def test_a_version_whose_doi_fails_is_published_named_and_tagged_by_the_sync_tha
     for _ in range(2):
         report = mirror.sync()
         assert [(found.kind, found.version, found.reason) for found in report.findings] == [
-            (Kind.HELD, version.version, WAITS)
+            (FindingKind.HELD, version.version, WAITS)
         ]
         assert (report.exit_code, tags(mirror)) == (3, {})
     assert WAITS in mirror.cli("status", "000123", code=3).stdout

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.embedded import Archive, Request
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from tests.conftest import MirrorOfTest
 from tests.support.dandisets import seed
 
@@ -109,7 +109,7 @@ def test_a_version_that_vanished_keeps_its_tag_and_is_named(archive: Archive, mi
     before = mirror.refs()
     dandiset.delete_version("0.240101.0000")
     report = mirror.sync()
-    assert [(finding.kind, finding.version) for finding in report.findings] == [(Kind.VANISHED, "0.240101.0000")]
+    assert [(finding.kind, finding.version) for finding in report.findings] == [(FindingKind.VANISHED, "0.240101.0000")]
     assert mirror.refs() == before
 
 
@@ -127,7 +127,7 @@ def test_a_newest_version_that_is_missing_in_the_list_of_versions_is_named(
     )
     for _ in range(2):
         report = mirror.sync()
-        assert [(finding.kind, finding.version) for finding in report.findings] == [(Kind.HELD, "0.240101.0000")]
+        assert [(finding.kind, finding.version) for finding in report.findings] == [(FindingKind.HELD, "0.240101.0000")]
         assert (report.exit_code, report.tags) == (3, [])
     mirror.server.intercept = None
     report = mirror.sync()
@@ -149,7 +149,7 @@ def test_a_version_that_now_answers_differently_is_an_alarm_and_its_tag_stays(
     assert mirror.sync().exit_code == 0, "without verify, a tagged version is not read again"
     report = mirror.sync(mode="verify")
     assert report.exit_code == 7
-    assert [(finding.kind, finding.version) for finding in report.findings] == [(Kind.ALARM, "0.240101.0000")]
+    assert [(finding.kind, finding.version) for finding in report.findings] == [(FindingKind.ALARM, "0.240101.0000")]
     after = mirror.refs()
     answer = after.pop("refs/dandi-mirror/alarm/0.240101.0000")
     assert after == before

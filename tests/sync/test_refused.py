@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import Response
 
 from dandi_mirror.embedded import Archive, Request
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from tests.conftest import MirrorOfTest
 from tests.support.dandisets import kinds, seed
 
@@ -21,7 +21,7 @@ def test_an_asset_without_sha256_is_pending_and_the_next_run_completes_it(
     late = archive.add_blob(b"late", sha256_known=False)
     dandiset.add_asset("late.nwb", late)
     report = mirror.sync()
-    assert (report.exit_code, kinds(report)) == (3, [(Kind.PENDING, "late.nwb")])
+    assert (report.exit_code, kinds(report)) == (3, [(FindingKind.PENDING, "late.nwb")])
     assert len(mirror.asset_paths()) == 3
     archive.compute_sha256(late)  # moves no timestamp
     report = mirror.sync()
@@ -37,7 +37,7 @@ def test_a_mirrored_file_whose_replacement_is_pending_stays_as_it_was(archive: A
     late = archive.add_blob(b"late", sha256_known=False)
     dandiset.replace_asset(path, late)
     report = mirror.sync()
-    assert kinds(report) == [(Kind.PENDING, path)]
+    assert kinds(report) == [(FindingKind.PENDING, path)]
     assert (mirror.keys(), mirror.records()) == before
     archive.compute_sha256(late)
     assert mirror.sync().changed == 1
@@ -57,7 +57,7 @@ def test_a_text_that_does_not_come_stays_a_link_and_holds_its_version_back(
     mirror.server.intercept = broken
     report = mirror.sync()
     assert report.exit_code == 3
-    assert {finding.kind for finding in report.findings} == {Kind.TEXT, Kind.HELD}
+    assert {finding.kind for finding in report.findings} == {FindingKind.TEXT, FindingKind.HELD}
     assert "refs/tags/0.240101.0000" not in mirror.refs()
     assert mirror.tree()["table.tsv"][0] == b"120000"
     mirror.server.intercept = None
@@ -70,7 +70,7 @@ def test_a_zarr_without_a_checksum_is_named_and_the_others_go_on(archive: Archiv
     dandiset = seed(archive)
     dandiset.add_asset("x.zarr", zarr=dandiset.add_zarr("x.zarr"))
     report = mirror.sync()
-    assert (report.exit_code, kinds(report)) == (3, [(Kind.PENDING, "x.zarr")])
+    assert (report.exit_code, kinds(report)) == (3, [(FindingKind.PENDING, "x.zarr")])
     assert len(mirror.asset_paths()) == 3
 
 
@@ -78,7 +78,7 @@ def test_a_refused_asset_is_kept_as_a_link_with_its_record_and_reason(archive: A
     dandiset = seed(archive)
     asset = dandiset.add_asset(".git/config", archive.add_blob(b"[core]\n"), metadata={}, unchecked=True)
     report = mirror.sync()
-    assert (report.exit_code, kinds(report)) == (3, [(Kind.REFUSED, ".git/config")])
+    assert (report.exit_code, kinds(report)) == (3, [(FindingKind.REFUSED, ".git/config")])
     assert len(mirror.asset_paths()) == 3
     name = f".dandi/refused/{asset.asset_id}"
     assert len(mirror.urls(mirror.keys()[name])) == 2

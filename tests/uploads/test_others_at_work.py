@@ -6,7 +6,7 @@ import pytest
 
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import PartError
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from tests.conftest import MirrorOfTest, run
 from tests.support.dandisets import kinds
 from tests.support.uploading import FIRST, THIRD, Person, paths
@@ -76,7 +76,7 @@ def test_what_has_no_sha256_yet_is_pending_and_a_later_sync_completes_it(
     me.write("new.dat", b"new" * 100)
     done = me.upload(wait=0.3)
     report = done.result.report
-    assert report and kinds(report) == [(Kind.PENDING, "new.dat")]
+    assert report and kinds(report) == [(FindingKind.PENDING, "new.dat")]
     assert report.exit_code == 3
     assert (me.folder / "new.dat").is_symlink()
     again = me.upload(wait=0.0)
@@ -120,7 +120,7 @@ def test_a_file_goes_up_beside_an_edited_record_and_everything_but_the_record_is
     mine.set_metadata({"name": "a name that the archive has got meanwhile"})
     done = elsewhere.upload()
     report = done.result.report
-    assert report and kinds(report) == [(Kind.WORKTREE, "dandiset.yaml")]
+    assert report and kinds(report) == [(FindingKind.WORKTREE, "dandiset.yaml")]
     assert elsewhere.git("status", "--porcelain") == "M dandiset.yaml"
     assert elsewhere.git("rev-parse", "HEAD") == report.commit
     assert (elsewhere.folder / "new.dat").is_symlink() and record.read_text() == edited
@@ -138,7 +138,7 @@ def test_an_upload_after_a_sync_that_an_edit_kept_from_the_work_tree_says_how_to
     mirror.sync()
     (me.folder / "README").write_text("my words\n")
     mine.replace_asset("README", archive.add_blob(b"their words\n"))
-    assert kinds(mirror.sync()) == [(Kind.WORKTREE, "")]
+    assert kinds(mirror.sync()) == [(FindingKind.WORKTREE, "")]
     advice = "edits are in the way; move the edited files away, run dandi-mirror upload --update, and put them back"
     with pytest.raises(PartError, match=advice):
         me.upload()

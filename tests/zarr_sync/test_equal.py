@@ -10,7 +10,7 @@ import pytest
 from dandi_mirror.embedded import Archive, Dandiset, Zarr, generated_zarr, generated_zarrs, serve
 from dandi_mirror.mirror.sync import zarr_listing
 from dandi_mirror.mirror.zarr.repository import ZarrRepositories
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from tests.conftest import MirrorOfTest, run
 from tests.support.dandisets import kinds
 from tests.support.zarr_sync import OTHER, PATH, asked, commit_of, gitlinks, modules, own_bucket
@@ -123,7 +123,7 @@ def test_a_zarr_in_the_place_of_a_persons_file_leaves_the_work_tree_alone(
     report = mirror.sync()
     assert gitlinks(mirror) == {PATH: commit_of(zarr)}
     assert mine.read_text() == "mine"
-    assert kinds(report) in ([], [(Kind.WORKTREE, "")])
+    assert kinds(report) in ([], [(FindingKind.WORKTREE, "")])
 
 
 def test_many_zarrs_cost_a_request_for_a_thousand_when_nothing_has_changed(

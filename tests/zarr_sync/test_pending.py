@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from dandi_mirror.embedded import Archive, Dandiset, Request, Zarr
 from dandi_mirror.mirror.sync import zarr_listing
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from tests.conftest import MirrorOfTest
 from tests.support.dandisets import kinds
 from tests.support.zarr_sync import OTHER, PATH, asked, commit_of, gitlinks, manifests, own_bucket
@@ -24,7 +24,7 @@ def test_a_zarr_that_a_client_is_changing_stays_as_it_was_and_the_next_run_compl
     zarr.files["arr/0/0"] = b"new"
     zarr.change(status)
     report = mirror.sync()
-    assert (report.exit_code, kinds(report)) == (3, [(Kind.PENDING, PATH)])
+    assert (report.exit_code, kinds(report)) == (3, [(FindingKind.PENDING, PATH)])
     assert status in report.findings[0].reason
     assert mirror.refs() == before
     finish(zarr)
@@ -38,7 +38,7 @@ def test_a_new_zarr_without_a_checksum_is_named_and_the_others_go_on(
     waiting = dandiset.add_zarr(OTHER, files=SMALL)
     dandiset.add_asset(OTHER, zarr=waiting)
     report = mirror.sync()
-    assert (report.exit_code, kinds(report)) == (3, [(Kind.PENDING, OTHER)])
+    assert (report.exit_code, kinds(report)) == (3, [(FindingKind.PENDING, OTHER)])
     assert gitlinks(mirror) == {PATH: commit_of(zarr)}
     assert [record["path"] for record in mirror.records() if "zarr" in str(record["path"])] == [PATH]
     finish(waiting)
@@ -56,7 +56,7 @@ def test_entries_that_do_not_fit_the_checksum_are_not_believed(
     change(zarr, {"arr/2": b"more"})
     change(zarr, {"arr/3": b"more"}, finalized=False)
     report = mirror.sync()
-    assert (report.exit_code, kinds(report)) == (3, [(Kind.PENDING, PATH)])
+    assert (report.exit_code, kinds(report)) == (3, [(FindingKind.PENDING, PATH)])
     assert "checksum" in report.findings[0].reason
     assert gitlinks(mirror) == {PATH: before and gitlinks(mirror)[PATH]}
     assert len(manifests(mirror, zarr)) == 1
@@ -88,7 +88,7 @@ def test_a_zarr_that_changes_whenever_it_is_listed_waits(zarr: Zarr, mirror: Mir
 
     mirror.server.intercept = change_it
     report = mirror.sync()
-    assert (report.exit_code, kinds(report)) == (3, [(Kind.PENDING, PATH)])
+    assert (report.exit_code, kinds(report)) == (3, [(FindingKind.PENDING, PATH)])
     assert gitlinks(mirror) == {}
     assert asked(mirror.server).count("bucket") == zarr_listing.TRIES
     mirror.server.intercept = None
@@ -102,7 +102,7 @@ def test_a_bucket_that_does_not_answer_keeps_only_the_new_zarrs_waiting(
     a_zarr(dandiset, OTHER)
     mirror.server.intercept = lambda request: Response(status_code=503) if "versions" in request.query else None
     report = mirror.sync()
-    assert (report.exit_code, kinds(report)) == (3, [(Kind.PENDING, OTHER)])
+    assert (report.exit_code, kinds(report)) == (3, [(FindingKind.PENDING, OTHER)])
     assert gitlinks(mirror) == {PATH: commit_of(zarr)}
     mirror.server.intercept = None
     assert mirror.sync().exit_code == 0
@@ -115,7 +115,10 @@ def test_a_zarr_at_an_unsafe_path_is_refused(dandiset: Dandiset, zarr: Zarr, mir
     dandiset.add_asset(".git/x.zarr", zarr=bad, metadata={}, unchecked=True)
     dandiset.add_asset("-x.zarr", zarr=bad, metadata={}, unchecked=True)
     report = mirror.sync()
-    assert (report.exit_code, kinds(report)) == (3, [(Kind.REFUSED, "-x.zarr"), (Kind.REFUSED, ".git/x.zarr")])
+    assert (report.exit_code, kinds(report)) == (
+        3,
+        [(FindingKind.REFUSED, "-x.zarr"), (FindingKind.REFUSED, ".git/x.zarr")],
+    )
     assert gitlinks(mirror) == {PATH: commit_of(zarr)}
     assert sum(path.startswith(".dandi/refused/") for path in mirror.tree()) == 2
 
@@ -125,7 +128,7 @@ def test_entries_that_may_not_reach_git_are_named_and_the_zarr_is_mirrored(
 ) -> None:
     zarr = a_zarr(dandiset, PATH, {**SMALL, ".git/config": b"[core]", "a\nb": b"1"})
     report = mirror.sync()
-    named = [(Kind.REFUSED, f"{PATH}/.git/config"), (Kind.REFUSED, f"{PATH}/a\nb")]
+    named = [(FindingKind.REFUSED, f"{PATH}/.git/config"), (FindingKind.REFUSED, f"{PATH}/a\nb")]
     assert (report.exit_code, kinds(report)) == (3, named)
     assert gitlinks(mirror) == {PATH: commit_of(zarr)}
     # they are still named when something else has changed

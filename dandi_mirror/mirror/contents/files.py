@@ -8,7 +8,7 @@ from pathlib import Path
 from dandi_mirror.mirror.format.admission import Refusal
 from dandi_mirror.mirror.format.annex_metadata import annex_fields
 from dandi_mirror.mirror.format.record_reader import Record
-from dandi_mirror.model import Finding, Kind, is_asset_id
+from dandi_mirror.model import Finding, FindingKind, is_asset_id
 from dandi_mirror.repo.annex.keys import annex_key
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.zarr_checksum import counts_of
@@ -28,7 +28,7 @@ class VersionFile:
     session: str = ""
     time: str = ""
     """When the content was last changed before the upload, as the archive writes it."""
-    state: Kind | None = None
+    state: FindingKind | None = None
     """Why mirrors do not hold the file; None if they do."""
     reason: str = ""
     """The same in words."""
@@ -72,7 +72,7 @@ class VersionFile:
     @property
     def is_zarr(self) -> bool:
         """Whether it is a Zarr, not a file of one."""
-        return self.state is Kind.ZARR
+        return self.state is FindingKind.ZARR
 
     @property
     def entries(self) -> int | None:
@@ -114,7 +114,7 @@ def file_of(record: Record | Refusal) -> VersionFile:
         tuple(value for field, value in fields if field == "subject"),
         next((value for field, value in fields if field == "session"), ""),
         time if isinstance(time, str) else "",
-        Kind.ZARR if record.zarr else None,
+        FindingKind.ZARR if record.zarr else None,
         "a Zarr" if record.zarr else "",
         media_type=kind if isinstance(kind, str) else "",
     )

@@ -16,14 +16,14 @@ from dandi_mirror.mirror.format.records import is_asset_path, is_part, part_of
 from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.zarr.gitmodules import read_gitmodules
-from dandi_mirror.model import DRAFT, Kind, is_version_id
+from dandi_mirror.model import DRAFT, FindingKind, is_version_id
 from dandi_mirror.repo.annex.clone import copies
 from dandi_mirror.repo.git.dataset import Dataset, Tree
 from dandi_mirror.repo.git.reader import ObjectReader
 from dandi_mirror.repo.git.stream import FILE, GITLINK
 
 REFUSED = ".dandi/refused/"
-_UNHELD = {Kind.PENDING, Kind.ZARR}
+_UNHELD = {FindingKind.PENDING, FindingKind.ZARR}
 
 
 def local_contents(name: Name, path: Path, folder: Path | None = None) -> Contents | None:

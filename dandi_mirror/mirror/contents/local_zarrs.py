@@ -15,7 +15,7 @@ from dandi_mirror.mirror.locate.zarr_mirrors import all_sources, manifests_of
 from dandi_mirror.mirror.zarr.annex_logs import Sources
 from dandi_mirror.mirror.zarr.entries import BadEntry, Disorder, entry_key, entry_of, in_order, refuse_entry
 from dandi_mirror.mirror.zarr.state import state_of
-from dandi_mirror.model import Kind
+from dandi_mirror.model import FindingKind
 from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
 
@@ -70,7 +70,7 @@ class LocalZarrs:
                 f"{zarr.path}/{entry.path}", entry.size, "", time=entry.modified or "", zarr=zarr.zarr,
                 url=own[0] if own else None, entry=entry.path, md5=entry.etag,
                 content=present(entry) if present and not reason else None,
-                state=Kind.REFUSED if reason else None, reason=reason or "",
+                state=FindingKind.REFUSED if reason else None, reason=reason or "",
             )  # fmt: skip
 
     def counted(self, zarr: VersionFile) -> VersionFile:

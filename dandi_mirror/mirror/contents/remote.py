@@ -17,7 +17,7 @@ from dandi_mirror.mirror.contents.matching import matching_files
 from dandi_mirror.mirror.contents.zarrs import require_state, zarr_files
 from dandi_mirror.mirror.format.admission import ContentHosts, Refusal, admit_entry
 from dandi_mirror.mirror.format.record_reader import admit
-from dandi_mirror.model import DRAFT, Finding, Kind, is_asset_id
+from dandi_mirror.model import DRAFT, Finding, FindingKind, is_asset_id
 from dandi_mirror.zarr_checksum import is_checksum
 
 FEW = 3
@@ -107,7 +107,7 @@ def _of_zarr(zarr: str, archive: ArchiveClient) -> Contents:
     hosts = ContentHosts(archive.instance)
     files = _files(archive, dandiset, DRAFT, hosts, {"path": created_as}) if dandiset else []
     found = [file for file in files if file.zarr == zarr]
-    alone = replace(file_of_finding(Finding("", created_as, Kind.ZARR, "a Zarr")), zarr=zarr)
+    alone = replace(file_of_finding(Finding("", created_as, FindingKind.ZARR, "a Zarr")), zarr=zarr)
     now = facts.get("checksum")
     files = [file.in_state(now) if isinstance(now, str) and is_checksum(now) else file for file in found or [alone]]
     return Contents(dandiset, DRAFT if found else "", "", files)

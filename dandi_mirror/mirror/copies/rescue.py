@@ -12,7 +12,7 @@ from dandi_mirror.mirror.copies.leaving import leaving
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.state.remembered import draft_of
-from dandi_mirror.model import DRAFT, Finding, Kind, Report
+from dandi_mirror.model import DRAFT, Finding, FindingKind, Report
 from dandi_mirror.repo.annex import content
 from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.text import redacted
@@ -52,7 +52,9 @@ def _rescued(report: Report, mirror: Mirror, rules: RescueRules, options: Option
     try:
         for key, reason in _get(mirror, report.dandiset, chosen, rules):
             if reason:
-                findings.append(Finding(DRAFT, key, Kind.CONTENT, f"leaving the archive: {redacted(reason)[:300]}"))
+                findings.append(
+                    Finding(DRAFT, key, FindingKind.CONTENT, f"leaving the archive: {redacted(reason)[:300]}")
+                )
                 continue
             count, size = count + 1, size + size_of(key)
             rules.left = None if rules.left is None else rules.left - size_of(key)
@@ -60,7 +62,7 @@ def _rescued(report: Report, mirror: Mirror, rules: RescueRules, options: Option
         # whatever happens here, the sync itself has succeeded
         logging.getLogger("dandi_mirror").debug("%s", report.dandiset, exc_info=True)
         reason = str(error) if isinstance(error, MirrorError) else f"unexpected: {type(error).__name__}: {error}"
-        findings.append(Finding(DRAFT, "", Kind.CONTENT, reason))
+        findings.append(Finding(DRAFT, "", FindingKind.CONTENT, reason))
     return replace(
         report,
         status="ok" if count else report.status,

@@ -14,7 +14,7 @@ from dandi_mirror.digests import hasher, is_verifiable
 from dandi_mirror.errors import DiskError, PartError
 from dandi_mirror.files.abilities import folds_names
 from dandi_mirror.mirror.contents.files import Contents, VersionFile
-from dandi_mirror.model import Kind, parse_time
+from dandi_mirror.model import FindingKind, parse_time
 from dandi_mirror.paths import conflicts, refuse_path, same_names
 
 PARTIALS = ".dandi-mirror-download"
@@ -79,7 +79,7 @@ def plan_download(
     """
     plan, unfinished = DownloadPlan(), (folder / PARTIALS).is_dir()
     target = targets(name, contents, folder, preserve_tree=preserve_tree)
-    clash = conflicts(file.path for file in contents.files if not file.state or file.state is Kind.ZARR)
+    clash = conflicts(file.path for file in contents.files if not file.state or file.state is FindingKind.ZARR)
     twins = _twins({*taken, *map(target, contents.files)}, folder)
     for file in contents.files:
         if reason := clash.get(file.path) or _refused(file):
@@ -93,7 +93,7 @@ def plan_download(
         if settled:
             plan.settled.append(settled)
         else:
-            (plan.zarrs if file.state is Kind.ZARR else plan.wanted).append((file, path))
+            (plan.zarrs if file.state is FindingKind.ZARR else plan.wanted).append((file, path))
     return plan
 
 
@@ -118,9 +118,9 @@ def _as_path(name: Name, contents: Contents) -> Name:
 
 def _refused(file: VersionFile) -> str | None:
     """Return why a file cannot be downloaded as a plain file, for example for its unsafe path; None if it can."""
-    if file.state and file.state is not Kind.ZARR:
+    if file.state and file.state is not FindingKind.ZARR:
         return file.reason
-    known = file.state is Kind.ZARR or file.digest
+    known = file.state is FindingKind.ZARR or file.digest
     return refuse_path(file.path) or (None if known else "the archive has no SHA-256 for it")
 
 
@@ -158,7 +158,7 @@ def judge_existing(file: VersionFile, path: Path, existing: str, *, unfinished: 
     """
     if not os.path.lexists(path):
         return None
-    is_folder, is_zarr = path.is_dir() and not path.is_symlink(), file.state is Kind.ZARR
+    is_folder, is_zarr = path.is_dir() and not path.is_symlink(), file.state is FindingKind.ZARR
     if is_folder != is_zarr:
         what = "folder" if is_folder else "file"
         return _failed(file, path, f"there is a {what} in its place; move it away")

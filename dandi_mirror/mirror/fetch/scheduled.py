@@ -20,7 +20,7 @@ from dandi_mirror.mirror.format.record_reader import times
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.state.remembered import draft_of
-from dandi_mirror.model import Finding, Kind, Report
+from dandi_mirror.model import Finding, FindingKind, Report
 from dandi_mirror.repo.annex import content
 from dandi_mirror.repo.annex.content import AnnexedFile
 from dandi_mirror.text import redacted
@@ -77,7 +77,9 @@ class _Memory:
         path = mirror.own / "content" / f"{dandiset}.json"
         try:
             facts = json.loads(path.read())
-            findings = (Finding(version, name, Kind.CONTENT, reason) for version, name, reason in facts["findings"])
+            findings = (
+                Finding(version, name, FindingKind.CONTENT, reason) for version, name, reason in facts["findings"]
+            )
             return cls(path, str(facts["done"]), facts.get("matched") is not False, tuple(findings))
         except (OSError, ValueError, KeyError, TypeError):
             return cls(path)
@@ -149,7 +151,7 @@ def _add_content(mirror: Mirror, report: Report, rules: ContentRules, options: O
         # whatever happens here, the sync itself has succeeded
         logging.getLogger("dandi_mirror").debug("%s", report.dandiset, exc_info=True)
         reason = str(error) if isinstance(error, MirrorError) else f"unexpected: {type(error).__name__}: {error}"
-        findings.append(Finding(options.branch, "", Kind.CONTENT, reason))
+        findings.append(Finding(options.branch, "", FindingKind.CONTENT, reason))
     return replace(
         report if memory.matched else _nothing_matches(report, rules),
         status="ok" if count.brought else report.status,
@@ -207,7 +209,7 @@ def _get(
         for key, reason in answers:
             bar.next()
             if reason:
-                findings.append(Finding(branch, sizes[key].path, Kind.CONTENT, redacted(reason)[:300]))
+                findings.append(Finding(branch, sizes[key].path, FindingKind.CONTENT, redacted(reason)[:300]))
                 continue
             count.brought += 1
             count.brought_size += sizes[key].size

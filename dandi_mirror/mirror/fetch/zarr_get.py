@@ -14,7 +14,7 @@ from dandi_mirror.archive.content.sources import TransferSettings
 from dandi_mirror.errors import PartError
 from dandi_mirror.files.opening import read_file
 from dandi_mirror.mirror.fetch.get import Download, GetPlan, GetResult, run
-from dandi_mirror.mirror.zarr.arrays import V3, Member, Survey, kind_of, may_cover, survey
+from dandi_mirror.mirror.zarr.arrays import V3, Member, Survey, may_cover, node_kind, survey
 from dandi_mirror.repo.annex.clone import Clone, Tracked
 from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.objects import FetchedContent
@@ -55,10 +55,10 @@ class ZarrClone:
 
     def survey(self, more: Iterable[tuple[str, bytes]] = ()) -> Survey:
         """What may be present now; ``more`` are contents of keys that are about to be placed."""
-        kinds = {key: kind_of(content) for key, content in more}
+        kinds = {key: node_kind(content) for key, content in more}
         for key in {file.key for file in self.files if file.path.rpartition("/")[2] == V3} - kinds.keys():
             if file := read_file(Path(self.clone.object_path(key)), LONGEST) if key else None:
-                kinds[key] = kind_of(file)
+                kinds[key] = node_kind(file)
         members = (Member(file.path, file.key) for file in self.files)
         return survey(members, self.clone.has, kinds, self.refused)
 

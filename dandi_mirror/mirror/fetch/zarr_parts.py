@@ -19,7 +19,7 @@ from dandi_mirror.files.target import InTheWay, TargetFolder
 from dandi_mirror.mirror.contents.files import Contents, VersionFile
 from dandi_mirror.mirror.fetch.download_plan import PARTIALS, DownloadPlan, DownloadResult, is_same
 from dandi_mirror.mirror.fetch.plain_files import download_files
-from dandi_mirror.mirror.zarr.arrays import V3, Kind, kind_of, may_cover
+from dandi_mirror.mirror.zarr.arrays import V3, ZarrNodeKind, may_cover, node_kind
 from dandi_mirror.repo.git.disk import bring_files_to_disk, bring_folders_to_disk
 
 STAGED = f"{PARTIALS}/metadata"
@@ -101,7 +101,7 @@ def _put(
 
 def _lacks(content: Path, file: VersionFile, around: Surroundings, missing: Set[str]) -> bool:
     """Whether a chunk that some metadata covers is not in its place; never for a group's, which covers nothing."""
-    if file.entry.rpartition("/")[2] == V3 and kind_of(read_file(content, LONGEST) or b"") is Kind.GROUP:
+    if file.entry.rpartition("/")[2] == V3 and node_kind(read_file(content, LONGEST) or b"") is ZarrNodeKind.GROUP:
         return False
     return any(
         other.path in missing or not is_same(other, around.target(other), by_time=True)

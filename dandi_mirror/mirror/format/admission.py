@@ -16,7 +16,7 @@ from dandi_mirror.archive.http.response import MissingRecord
 from dandi_mirror.archive.zarr_entry import LARGEST_OBJECT
 from dandi_mirror.digests import SHA256, ZARR_CHECKSUM, digest_in, is_sha256, is_zarr_record
 from dandi_mirror.mirror.format.annex_metadata import annex_fields
-from dandi_mirror.model import Asset, Finding, Instance, Kind, is_asset_id
+from dandi_mirror.model import Asset, Finding, FindingKind, Instance, is_asset_id
 from dandi_mirror.paths import refuse_path
 from dandi_mirror.repo.annex.keys import annex_key
 
@@ -93,7 +93,7 @@ def _climbs(path: str) -> bool:
 class Refusal:
     """An entry of a listing that gives no asset: the reason, and what can be kept of it."""
 
-    kind: Kind
+    kind: FindingKind
     path: str
     reason: str
     asset_id: str
@@ -115,15 +115,15 @@ def admit_entry(entry: object, hosts: ContentHosts) -> tuple[Asset, bytes] | Ref
     The asset's ``record`` is None until the caller stores the bytes.
     """
     if not isinstance(entry, dict):
-        return Refusal(Kind.REFUSED, "", "the row is not an object", "")
+        return Refusal(FindingKind.REFUSED, "", "the row is not an object", "")
     shown = shown_path(entry)
     asset_id, metadata = entry.get("asset_id"), entry.get("metadata")
     if not is_asset_id(asset_id):
-        return Refusal(Kind.REFUSED, shown, "the asset id is not a UUID of version 4", "")
+        return Refusal(FindingKind.REFUSED, shown, "the asset id is not a UUID of version 4", "")
     if isinstance(metadata, MissingRecord):
-        return Refusal(Kind.PENDING, shown, _UNREAD, asset_id)
+        return Refusal(FindingKind.PENDING, shown, _UNREAD, asset_id)
     if not isinstance(metadata, dict):
-        return Refusal(Kind.REFUSED, shown, _UNREADABLE, asset_id)
+        return Refusal(FindingKind.REFUSED, shown, _UNREADABLE, asset_id)
     return _admit_record(entry, metadata, hosts)
 
 
@@ -138,22 +138,24 @@ def _admit_record(
         record = canonical.dumps(canonical_record(entry, metadata))
     except canonical.TooDeep:
         # readers differ in how deep a record they can read: the reason must not
-        return Refusal(Kind.REFUSED, shown, _UNREADABLE, asset_id)
+        return Refusal(FindingKind.REFUSED, shown, _UNREADABLE, asset_id)
     except canonical.NotCanonical as error:
         reason = refuse_path(entry.get("path")) or reason or f"the record: {error}"
-        return Refusal(Kind.REFUSED, shown, reason, asset_id, size, sha256)
+        return Refusal(FindingKind.REFUSED, shown, reason, asset_id, size, sha256)
     if len(record) > LARGEST_RECORD:
-        return Refusal(Kind.REFUSED, shown, "the record is larger than 8 MiB", asset_id, size, sha256)
+        return Refusal(FindingKind.REFUSED, shown, "the record is larger than 8 MiB", asset_id, size, sha256)
     reason = refuse_path(entry.get("path")) or reason or _bad_zarr_id(entry)
     if reason or size is None:
         url = _content_url(metadata, hosts)
-        return Refusal(Kind.REFUSED, shown, str(reason), asset_id, size, sha256, record, url)
+        return Refusal(FindingKind.REFUSED, shown, str(reason), asset_id, size, sha256, record, url)
     if zarr is not None and not is_zarr_record(metadata):
-        return Refusal(Kind.PENDING, shown, "its record does not say yet that it is a Zarr", asset_id, size)
+        return Refusal(FindingKind.PENDING, shown, "its record does not say yet that it is a Zarr", asset_id, size)
     if zarr is not None:
         return _asset(entry, metadata, "", hosts, len(record)), record
     if sha256 is None:
-        return Refusal(Kind.PENDING, shown, "the archive has no SHA-256 for it yet", asset_id, size, None, record)
+        return Refusal(
+            FindingKind.PENDING, shown, "the archive has no SHA-256 for it yet", asset_id, size, None, record
+        )
     return _asset(entry, metadata, annex_key(size, sha256, shown), hosts, len(record)), record
 
 

@@ -16,7 +16,7 @@ from dandi_mirror import canonical
 from dandi_mirror.digests import ETAG, digest_in, is_zarr_record
 from dandi_mirror.mirror.format.admission import LARGEST_RECORD, Refusal, content_of, shown_path, zarr_size
 from dandi_mirror.mirror.format.records import LARGEST_PART, is_part
-from dandi_mirror.model import Kind, is_asset_id
+from dandi_mirror.model import FindingKind, is_asset_id
 from dandi_mirror.paths import refuse_path
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.reader import ObjectReader
@@ -72,7 +72,7 @@ def records(reader: ObjectReader, oids: Iterable[str]) -> Iterator[Record | Refu
 def admit(line: bytes) -> Record | Refusal:
     """Admit a line of a file of records, or refuse it."""
     if line in {_MISSING, _TOO_LARGE}:
-        return Refusal(Kind.REFUSED, "", line.decode(), "")
+        return Refusal(FindingKind.REFUSED, "", line.decode(), "")
     record = _object(line)
     path = record.get("path")
     too_large = "the record is larger than 8 MiB" if len(line) > LARGEST_RECORD else None
@@ -88,7 +88,7 @@ def refused_asset(name: str, content: bytes | None) -> Record | Refusal:
     record, asset_id = facts.get("record"), facts.get("asset_id")
     if isinstance(record, dict) and "metadata" in record:
         return _admit(record, None, name.removesuffix(".json"), b"")
-    return Refusal(Kind.REFUSED, shown_path(facts), _reason(facts), asset_id if is_asset_id(asset_id) else "")
+    return Refusal(FindingKind.REFUSED, shown_path(facts), _reason(facts), asset_id if is_asset_id(asset_id) else "")
 
 
 def refused_record(name: str, content: bytes) -> dict[str, object]:
@@ -105,7 +105,7 @@ def refusal_of(name: str, content: bytes | None) -> Refusal:
     size = record.get("size") if isinstance(record, dict) else None
     size = size if type(size) is int and size >= 0 else None
     path = shown_path(facts) if facts else name
-    return Refusal(Kind.REFUSED, path, _reason(facts), asset_id if is_asset_id(asset_id) else "", size)
+    return Refusal(FindingKind.REFUSED, path, _reason(facts), asset_id if is_asset_id(asset_id) else "", size)
 
 
 def records_in(reader: ObjectReader, name: str, oid: str) -> Iterator[Record | Refusal]:
@@ -137,12 +137,12 @@ def _admit(record: dict[str, object], refused: str | None, path: str, line: byte
     asset_id, metadata, created = record.get("asset_id"), record.get("metadata"), record.get("created")
     known = asset_id if is_asset_id(asset_id) else ""
     if not record or not isinstance(metadata, dict):
-        return Refusal(Kind.REFUSED, shown_path(record), _NO_RECORD, known)
+        return Refusal(FindingKind.REFUSED, shown_path(record), _NO_RECORD, known)
     is_zarr = is_zarr_record(metadata)
     size, sha256, reason = zarr_size(record) if is_zarr else content_of(record, metadata)
     reason = refused or reason or (None if known else "the asset id is not a UUID of version 4")
     if reason or size is None or (sha256 is None and not is_zarr):
-        return Refusal(Kind.REFUSED, shown_path(record), reason or "the record has no SHA-256", known, size)
+        return Refusal(FindingKind.REFUSED, shown_path(record), reason or "the record has no SHA-256", known, size)
     when = created if isinstance(created, str) else ""
     return Record(path, known, size, sha256 or "", metadata, when, line, is_zarr)
 

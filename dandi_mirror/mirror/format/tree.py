@@ -13,7 +13,7 @@ from dandi_mirror.mirror.format.admission import Refusal
 from dandi_mirror.mirror.format.record_spool import Spool
 from dandi_mirror.mirror.format.records import StoredRecord, record_files
 from dandi_mirror.mirror.format.unchanged_records import AS_BEFORE, UnchangedRecords
-from dandi_mirror.model import Asset, Instance, Kind, ListedVersion, SpoolHandle
+from dandi_mirror.model import Asset, FindingKind, Instance, ListedVersion, SpoolHandle
 from dandi_mirror.repo.annex.keys import annex_key, link_target
 from dandi_mirror.repo.git.stream import GITLINK, LINK, ExistingObject, Inline, NewFile, TreeEntry
 
@@ -194,7 +194,7 @@ def own_files(instance: Instance, dandiset: str, listing: Listing) -> dict[str, 
 
 
 def _add_refused(tree: VersionTree, refusal: Refusal) -> None:
-    if refusal.kind is not Kind.REFUSED or not refusal.asset_id:
+    if refusal.kind is not FindingKind.REFUSED or not refusal.asset_id:
         return
     name = f"{REFUSED}/{refusal.asset_id}"
     number = 1

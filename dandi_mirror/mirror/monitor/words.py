@@ -8,7 +8,7 @@ from enum import StrEnum
 from dandi_mirror.errors import IntegrityError, TemporaryError
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.state.remembered import RememberedDandiset, draft_of, entry_key
-from dandi_mirror.model import Finding, Kind, ListedDandiset
+from dandi_mirror.model import Finding, FindingKind, ListedDandiset
 
 
 class Word(StrEnum):
@@ -49,9 +49,9 @@ class Word(StrEnum):
     CURRENT = "up to date"
 
 
-_WAITING = {Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE, Kind.CONTENT}
-_REFUSED = {Kind.REFUSED, Kind.ZARR, Kind.URL}
-_ABSENT = {Kind.GONE: Word.GONE, Kind.FORBIDDEN: Word.FORBIDDEN, Kind.EMBARGOED: Word.EMBARGOED}
+_WAITING = {FindingKind.PENDING, FindingKind.TEXT, FindingKind.HELD, FindingKind.WORKTREE, FindingKind.CONTENT}
+_REFUSED = {FindingKind.REFUSED, FindingKind.ZARR, FindingKind.URL}
+_ABSENT = {FindingKind.GONE: Word.GONE, FindingKind.FORBIDDEN: Word.FORBIDDEN, FindingKind.EMBARGOED: Word.EMBARGOED}
 
 
 def word_of(
@@ -66,7 +66,7 @@ def word_of(
     ``entry`` is None if the archive was not asked; ``changed``: the archive lists other states of its Zarrs.
     """
     kinds = {finding.kind for finding in findings}
-    if Kind.ALARM in kinds:
+    if FindingKind.ALARM in kinds:
         return Word.ALARM
     if entry and not entry.is_open and not (last and _mirrored_as(last, entry)):
         return Word.EMBARGOED
@@ -88,7 +88,7 @@ def word_of(
         return Word.PENDING
     if kinds & _REFUSED:
         return Word.REFUSED
-    return Word.VANISHED if Kind.VANISHED in kinds else Word.CURRENT
+    return Word.VANISHED if FindingKind.VANISHED in kinds else Word.CURRENT
 
 
 def _mirrored_as(last: RememberedDandiset, entry: ListedDandiset) -> bool:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import orjson
 
-from dandi_mirror.model import ABSENT, Finding, Kind, ListedDandiset, is_dandiset_id, parse_time
+from dandi_mirror.model import ABSENT, Finding, FindingKind, ListedDandiset, is_dandiset_id, parse_time
 
 _PUBLISHED = re.compile(r'"published": ?\{"version": ?"([^"]*)"')
 """In an entry's key; within a string of JSON the quotes would be escaped.  Every run looks for it in every Dandiset."""
@@ -24,7 +24,7 @@ STORED_ENTRY = "row"
 _TEXTS = (STORED_ENTRY, "versions", "branch", "hosts", "registered", "content_hosts", "zarrs", "zarr_totals")
 _TOTALS = re.compile(r"[0-9]{1,18}(?: [0-9]{1,18}){4}", re.ASCII)
 _COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})?")
-_AGAIN = frozenset({Kind.PENDING, Kind.TEXT, Kind.HELD, Kind.WORKTREE, Kind.ZARR})
+_AGAIN = frozenset({FindingKind.PENDING, FindingKind.TEXT, FindingKind.HELD, FindingKind.WORKTREE, FindingKind.ZARR})
 """Kinds that another look may settle."""
 _LATEST = 253402300800
 """Seconds since 1970: the year 10000, which no time of a run reaches."""
@@ -257,7 +257,7 @@ def _findings(found: object) -> tuple[Finding, ...]:
 def _finding(facts: object) -> Finding:
     if not isinstance(facts, dict) or not all(isinstance(value, str) for value in facts.values()):
         raise TypeError("no finding")
-    return Finding(**facts | {"kind": Kind(facts.get("kind", ""))})
+    return Finding(**facts | {"kind": FindingKind(facts.get("kind", ""))})
 
 
 def _failure(found: object) -> Failure | None:

@@ -26,12 +26,14 @@ from dandi_mirror.mirror.sync.version_reader import VersionReader
 from dandi_mirror.mirror.sync.writer import BranchUpdate, VersionToTag
 from dandi_mirror.mirror.sync.zarrs import ZarrVersion, branch_modules, with_draft_states, with_published_states
 from dandi_mirror.mirror.zarr.gitmodules import gitmodules
-from dandi_mirror.model import DRAFT, Asset, Finding, Kind, ListedDandiset
+from dandi_mirror.model import DRAFT, Asset, Finding, FindingKind, ListedDandiset
 from dandi_mirror.repo.git.dataset import Tree
 
 LISTED_EVERY = 86400.0
 """Seconds; the whole listing of a draft that changes is read at least so often."""
-SETTLED = frozenset({Kind.URL, Kind.VANISHED, Kind.ALARM, Kind.WORKTREE, Kind.CONTENT})
+SETTLED = frozenset(
+    {FindingKind.URL, FindingKind.VANISHED, FindingKind.ALARM, FindingKind.WORKTREE, FindingKind.CONTENT}
+)
 """Kinds of findings of the last sync that say nothing about an asset's place in the tree."""
 
 
@@ -100,7 +102,7 @@ def _read_listings(
     choice, findings = VersionChoice(), list[Finding]()
     if sync.options.versions != "draft":
         listed, strange = sync.archive.versions(sync.dandiset)
-        findings += [Finding(name, "", Kind.REFUSED, f"a version called {name}") for name in strange]
+        findings += [Finding(name, "", FindingKind.REFUSED, f"a version called {name}") for name in strange]
         newest = entry.published.version if entry.published else ""
         choice = choose_versions(listed, newest, state.tags, state.version, sync.options)
     published = []
@@ -109,7 +111,7 @@ def _read_listings(
         if listing := reader.published(wanted, is_new=wanted.version not in state.tags):
             published.append(with_published_states(sync, listing))
         else:
-            findings.append(Finding(wanted.version, "", Kind.HELD, "not tagged: it waits for its DOI"))
+            findings.append(Finding(wanted.version, "", FindingKind.HELD, "not tagged: it waits for its DOI"))
     found = _Listings(entry, choice, tuple(published), None, (*findings, *choice.findings))
     return _with_draft(sync, state, found, reader, beside) if sync.options.branch == DRAFT else found
 
@@ -212,18 +214,18 @@ def _version_findings(version: ZarrVersion, texts: TextFiles, closed: bool) -> t
     """What is wrong with a published version, and how many of its assets keep it from being tagged."""
     name = version.listing.entry.version
     missing = list(_text_findings(version.listing, texts))
-    waiting = sum(refusal.kind is Kind.PENDING for refusal in version.listing.refusals) + len(missing)
+    waiting = sum(refusal.kind is FindingKind.PENDING for refusal in version.listing.refusals) + len(missing)
     findings = [*_listing_findings(version, closed), *missing]
     if waiting:
         reason = f"not tagged: {waiting} of its assets cannot be written yet"
-        findings.append(Finding(name, "", Kind.HELD, reason))
+        findings.append(Finding(name, "", FindingKind.HELD, reason))
     return findings, waiting
 
 
 def _text_findings(listing: Listing, texts: TextFiles) -> Iterator[Finding]:
     """Get the text files of a version; a finding for each that does not come."""
     for asset, reason in texts.fetch(listing):
-        yield Finding(listing.entry.version, asset.path, Kind.TEXT, reason, asset.asset_id)
+        yield Finding(listing.entry.version, asset.path, FindingKind.TEXT, reason, asset.asset_id)
 
 
 def _listing_findings(found: ZarrVersion, closed: bool) -> Iterator[Finding]:
@@ -233,7 +235,7 @@ def _listing_findings(found: ZarrVersion, closed: bool) -> Iterator[Finding]:
     yield from (refusal.finding(version) for refusal in listing.refusals)
     for asset in listing.assets.values():
         if asset.content_url is None and not closed:
-            yield Finding(version, asset.path, Kind.URL, no_url_reason(asset.unknown_host), asset.asset_id)
+            yield Finding(version, asset.path, FindingKind.URL, no_url_reason(asset.unknown_host), asset.asset_id)
 
 
 def no_url_reason(unknown_host: str) -> str:

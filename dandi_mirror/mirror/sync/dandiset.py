@@ -37,16 +37,16 @@ from dandi_mirror.mirror.state.remembered import (
 from dandi_mirror.mirror.sync.context import OutOfTime, SyncContext
 from dandi_mirror.mirror.sync.superdataset import register
 from dandi_mirror.mirror.sync.zarr_changes import changed_zarrs
-from dandi_mirror.model import ABSENT, Finding, Instance, Kind, ListedDandiset, Report
+from dandi_mirror.model import ABSENT, Finding, FindingKind, Instance, ListedDandiset, Report
 from dandi_mirror.repo.annex.setup import mark_as_set_up
 from dandi_mirror.repo.git import worktree
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
 from dandi_mirror.repo.git.lock import UnfinishedRun
 
 _ABSENT = {
-    Kind.GONE: "the archive does not have it any more (404); the mirror keeps what it has",
-    Kind.FORBIDDEN: "the archive does not show it any more (401, 403); the mirror keeps what it has",
-    Kind.EMBARGOED: "it is embargoed, and the run was started without --embargoed; the mirror keeps what it has",
+    FindingKind.GONE: "the archive does not have it any more (404); the mirror keeps what it has",
+    FindingKind.FORBIDDEN: "the archive does not show it any more (401, 403); the mirror keeps what it has",
+    FindingKind.EMBARGOED: "it is embargoed, and the run was started without --embargoed; the mirror keeps what it has",
 }
 
 
@@ -197,10 +197,12 @@ def _sync(archive: ArchiveClient, mirror: Mirror, task: Task) -> Report:
     except (NotFoundError, CredentialsError) as error:
         if not task.missing:
             raise
-        return _note_absence(mirror, task, then, Kind.GONE if isinstance(error, NotFoundError) else Kind.FORBIDDEN)
+        return _note_absence(
+            mirror, task, then, FindingKind.GONE if isinstance(error, NotFoundError) else FindingKind.FORBIDDEN
+        )
     if not entry.is_open and not options.embargoed:
         if task.missing:
-            return _note_absence(mirror, task, then, Kind.EMBARGOED)
+            return _note_absence(mirror, task, then, FindingKind.EMBARGOED)
         raise PartError(f"{dandiset} is embargoed ({entry.embargo_status}); to mirror it all the same, add --embargoed")
     found = nothing_to_do(mirror, entry, then, options, dandiset)
     if found and not (then and then.zarrs and changed_zarrs(archive, {dandiset: then.zarrs})):
@@ -249,7 +251,7 @@ def dropped_hosts(instance: Instance, options: Options, then: RememberedDandiset
     return frozenset(host for host in (then or NOTHING).content_hosts.split() if not hosts.admit(f"https://{host}/x"))
 
 
-def _note_absence(mirror: Mirror, task: Task, then: RememberedDandiset | None, kind: Kind) -> Report:
+def _note_absence(mirror: Mirror, task: Task, then: RememberedDandiset | None, kind: FindingKind) -> Report:
     """Keep everything, and report once why the archive does not give the Dandiset any more."""
     then = then or NOTHING
     options, finding = task.options, Finding("", "", kind, _ABSENT[kind])
@@ -288,5 +290,5 @@ def _scratch(mirror: Mirror, options: Options) -> Path | OwnPath:
 
 def _exit_code(findings: Iterable[Finding]) -> int:
     """The exit code of a run that did all it could; a version that the archive lost is reported and is no failure."""
-    kinds = {finding.kind for finding in findings} - {Kind.VANISHED}
-    return 7 if Kind.ALARM in kinds else 3 if kinds else 0
+    kinds = {finding.kind for finding in findings} - {FindingKind.VANISHED}
+    return 7 if FindingKind.ALARM in kinds else 3 if kinds else 0

@@ -10,7 +10,7 @@ from dandi_mirror.mirror.state.members import check_id
 from dandi_mirror.mirror.sync import messages
 from dandi_mirror.mirror.sync.context import SyncContext
 from dandi_mirror.mirror.sync.rewritten import alarm, kept_as
-from dandi_mirror.model import Finding, Kind, is_version_id
+from dandi_mirror.model import Finding, FindingKind, is_version_id
 from dandi_mirror.repo.git.dataset import ALARM, TAGS
 
 
@@ -55,12 +55,14 @@ def read_state(sync: SyncContext) -> DatasetState:
 
 def alarm_finding(dandiset: str, version: str) -> Finding:
     """The finding about a version whose tag differs from what the archive says now."""
-    return Finding(version, "", Kind.ALARM, alarm(dandiset, version))
+    return Finding(version, "", FindingKind.ALARM, alarm(dandiset, version))
 
 
 def _findings(sync: SyncContext, refs: Mapping[str, str], tags: Mapping[str, str]) -> Iterator[Finding]:
     for name in sorted(tags.keys() & sync.dataset.light_tags()):
-        yield Finding(name, "", Kind.ALARM, "a tag that no sync made has the name that this version's tag would have")
+        yield Finding(
+            name, "", FindingKind.ALARM, "a tag that no sync made has the name that this version's tag would have"
+        )
     if sync.options.mode != "verify":
         # an alarm stays until a verification finds that the archive and the tag agree again
         standing = {ref.removeprefix(ALARM) for ref in refs if ref.startswith(ALARM)}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from dandi_mirror.mirror.format.admission import Refusal
 from dandi_mirror.mirror.format.record_spool import Spool
-from dandi_mirror.model import Asset, Kind
+from dandi_mirror.model import Asset, FindingKind
 from dandi_mirror.paths import conflicts
 
 
@@ -67,7 +67,7 @@ class FoundAssets:
         if record is None:
             raise NotRead
         return Refusal(
-            Kind.REFUSED,
+            FindingKind.REFUSED,
             asset.path,
             reason,
             asset.asset_id,

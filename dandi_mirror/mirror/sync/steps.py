@@ -22,7 +22,7 @@ from dandi_mirror.mirror.sync.permissions import close_folder, open_folder
 from dandi_mirror.mirror.sync.rewritten import accept
 from dandi_mirror.mirror.sync.version_reader import unseen
 from dandi_mirror.mirror.sync.writer import BranchUpdate, Writer
-from dandi_mirror.model import DRAFT, Finding, Kind, ListedDandiset, Report
+from dandi_mirror.model import DRAFT, Finding, FindingKind, ListedDandiset, Report
 from dandi_mirror.repo.annex.journal import held_journal
 from dandi_mirror.repo.annex.setup import is_set_up, set_up_annex
 from dandi_mirror.repo.git import worktree
@@ -173,14 +173,14 @@ def _bring_work_tree(sync: SyncContext, state: DatasetState, archive: ArchiveSta
             beside.append(pool.submit(set_up_annex, dataset, description))
         try:
             kept = worktree.update_worktree(dataset, name, state.branch, left=worktree.OTHER[name])
-            findings += [Finding(name, path, Kind.WORKTREE, _edited(dataset, path)) for path in kept]
+            findings += [Finding(name, path, FindingKind.WORKTREE, _edited(dataset, path)) for path in kept]
         except worktree.WorktreeBlocked as blocked:
-            findings.append(Finding(name, "", Kind.WORKTREE, f"the work tree was left alone: {blocked}"))
+            findings.append(Finding(name, "", FindingKind.WORKTREE, f"the work tree was left alone: {blocked}"))
     for done in beside:
         done.result()
     if folds_names(dataset) and dataset.head_branch() == name:
         found = one_file_here(dataset, dataset.tree(commit))
-        findings += [Finding(name, path, Kind.WORKTREE, reason) for path, reason in found.items()]
+        findings += [Finding(name, path, FindingKind.WORKTREE, reason) for path, reason in found.items()]
     if dataset.head_branch() == name and not is_set_up(dataset):
         set_up_annex(dataset, description)
     return findings
@@ -197,7 +197,7 @@ def _store_cache(sync: SyncContext, archive: ArchiveState, commit: str) -> None:
         listing = archive.branch.listing
         listed = cache.listed() if listing.newest else time.time()
         # a text file that did not come is not in the tree as it should be: the next sync looks at the whole draft
-        entries = listing.entry.asset_count + sum(found.kind is Kind.TEXT for found in archive.findings)
+        entries = listing.entry.asset_count + sum(found.kind is FindingKind.TEXT for found in archive.findings)
         cache.store(cache_key(sync, commit), listing.assets, archive.cached, listed, entries)
 
 

@@ -9,7 +9,7 @@ from dandi_mirror.errors import IntegrityError, MirrorError
 from dandi_mirror.mirror.state.damage import superdataset_damage
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.remembered import Memory, RememberedDandiset, draft_of
-from dandi_mirror.model import Finding, Instance, Kind, Report, parse_time
+from dandi_mirror.model import Finding, FindingKind, Instance, Report, parse_time
 from dandi_mirror.repo.git.process import DamagedError, GitError
 from dandi_mirror.repo.git.superdataset import Member
 from dandi_mirror.repo.git.worktree import WorktreeBlocked
@@ -47,7 +47,7 @@ def register(instance: Instance, mirror: Mirror, memory: Memory | None = None, *
         return Report(SUPERDATASET, "error", why or str(error), exit_code)
     if not reason:
         return None
-    finding = Finding(SUPERDATASET, "", Kind.WORKTREE, f"the superdataset's work tree was left alone: {reason}")
+    finding = Finding(SUPERDATASET, "", FindingKind.WORKTREE, f"the superdataset's work tree was left alone: {reason}")
     return Report(SUPERDATASET, exit_code=3, findings=[finding], news=reason != memory.left_alone)
 
 

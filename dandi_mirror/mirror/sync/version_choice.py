@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dandi_mirror.mirror.state.options import Options
-from dandi_mirror.model import Finding, Kind, ListedVersion
+from dandi_mirror.model import Finding, FindingKind, ListedVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,13 @@ def _findings(
 ) -> Iterator[Finding]:
     names = {entry.version for entry in listed}
     for gone in sorted(set(tags) - names):
-        yield Finding(gone, "", Kind.VANISHED, "tagged here and no longer in the archive; the tag stays")
+        yield Finding(gone, "", FindingKind.VANISHED, "tagged here and no longer in the archive; the tag stays")
     if newest and newest not in {*tags, *names}:
         reason = "the archive calls it the newest version and does not list it among the versions"
-        yield Finding(newest, "", Kind.HELD, reason)
+        yield Finding(newest, "", FindingKind.HELD, reason)
     for entry in asked:
         if not entry.settled:
-            yield Finding(entry.version, "", Kind.HELD, f"the archive has not finished it ({entry.status})")
+            yield Finding(entry.version, "", FindingKind.HELD, f"the archive has not finished it ({entry.status})")
 
 
 def version_to_follow(settled: Iterable[ListedVersion], followed: str, ready: Collection[str]) -> str:

@@ -12,7 +12,7 @@ from dandi_mirror.mirror.sync.zarrs import ZarrVersion
 from dandi_mirror.mirror.zarr.annex_logs import Sources
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule
 from dandi_mirror.mirror.zarr.repository import ZarrRepositories
-from dandi_mirror.model import Finding, Kind
+from dandi_mirror.model import Finding, FindingKind
 from dandi_mirror.zarr_checksum import counts_of
 
 AT_ONCE = 2
@@ -60,5 +60,5 @@ def _write(sync: SyncContext, repositories: ZarrRepositories, version: ZarrVersi
         raise
     except MirrorError as error:
         reason = f"its repository was not written: {error}"
-        return Finding(version.listing.entry.version, zarr.path, Kind.PENDING, reason, asset.asset_id)
+        return Finding(version.listing.entry.version, zarr.path, FindingKind.PENDING, reason, asset.asset_id)
     return None

@@ -15,7 +15,7 @@ from dandi_mirror.mirror.state.remembered import ZarrTotals
 from dandi_mirror.mirror.sync.context import SyncContext
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule, gitmodules, read_gitmodules, refuse_module
 from dandi_mirror.mirror.zarr.state import State, StateBuilder
-from dandi_mirror.model import Asset, Finding, Kind
+from dandi_mirror.model import Asset, Finding, FindingKind
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.dataset import Tree as OldTree
 from dandi_mirror.repo.git.stream import GITLINK
@@ -147,11 +147,11 @@ def _with_states(sync: SyncContext, listing: Listing, wanted: _Wanted) -> ZarrVe
             assets[path] = asset
         elif reason := refuse_module(path):
             record = None if asset.record is None else sync.spool.get(asset.record)
-            refusals.append(Refusal(Kind.REFUSED, path, reason, asset.asset_id, asset.size, None, record))
+            refusals.append(Refusal(FindingKind.REFUSED, path, reason, asset.asset_id, asset.size, None, record))
         elif header := headers.get(path):
             assets[path] = replace(asset, size=header.state.size)
         else:
-            refusals.append(Refusal(Kind.PENDING, path, wanted.waiting[path], asset.asset_id, asset.size))
+            refusals.append(Refusal(FindingKind.PENDING, path, wanted.waiting[path], asset.asset_id, asset.size))
     held = {path: headers[path] for path in assets if path in headers}
     states = {path: header.state for path, header in held.items()}
     return ZarrVersion(
@@ -201,9 +201,11 @@ def _refused(manifests: Manifests, listing: Listing, states: Mapping[str, State]
             building.add(entry)
         version, asset_id = listing.entry.version, listing.assets[path].asset_id
         for name, reason in found[:NAMED]:
-            yield Finding(version, f"{path}/{name}", Kind.REFUSED, f"an entry of a Zarr: {reason}", asset_id)
+            yield Finding(version, f"{path}/{name}", FindingKind.REFUSED, f"an entry of a Zarr: {reason}", asset_id)
         if (more := len(found) - NAMED) > 0:
-            yield Finding(version, path, Kind.REFUSED, f"{more:,} more of its entries are not safe in git", asset_id)
+            yield Finding(
+                version, path, FindingKind.REFUSED, f"{more:,} more of its entries are not safe in git", asset_id
+            )
 
 
 def branch_modules(dataset: Dataset, old: OldTree, version: ZarrVersion, carried: Iterable[Carried]) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from dandi_mirror.mirror.format.admission import ContentHosts
 from dandi_mirror.mirror.format.log_changes import KeyLogs
-from dandi_mirror.mirror.verify.differences import Difference, Kind
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.repo.annex import logs
 from dandi_mirror.repo.git.dataset import ANNEX, Dataset, Tree
 from dandi_mirror.repo.git.reader import ObjectReader
@@ -32,7 +32,7 @@ def check_logs(
         for path, content in zip(group, reader.read([tree[path][1] for path in group]), strict=True):
             what = _what(path, content or b"", uses.get(keys.get(path, ""), set()), hosts)
             if what:
-                yield Difference(Kind.LOG, path, what)
+                yield Difference(DifferenceKind.LOG, path, what)
     yield from _check_remotes(tree, reader, hosts)
 
 
@@ -41,7 +41,7 @@ def _check_missing(tree: Tree, uses: Mapping[str, set[str]]) -> Iterator[Differe
         found = KeyLogs.of(key)
         for path, what in ((found.location, "the location log"), (found.urls, "the URL log")):
             if path not in tree:
-                yield Difference(Kind.LOG, path, f"{what} of a key is missing")
+                yield Difference(DifferenceKind.LOG, path, f"{what} of a key is missing")
 
 
 def _what(path: str, content: bytes, assets: set[str], hosts: ContentHosts) -> str:
@@ -75,4 +75,4 @@ def _check_remotes(tree: Tree, reader: ObjectReader, hosts: ContentHosts) -> Ite
     (content,) = reader.read([tree[name][1]]) if name in tree else (b"",)
     api = hosts.instance.api_url.partition("://")[2]
     if logs.api_of(content or b"") != api:
-        yield Difference(Kind.LOG, name, f"it does not name the remote of the archive's API, {api}")
+        yield Difference(DifferenceKind.LOG, name, f"it does not name the remote of the archive's API, {api}")

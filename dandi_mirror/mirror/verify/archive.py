@@ -12,9 +12,8 @@ from dandi_mirror.mirror.sync.dataset_state import DatasetState, read_state
 from dandi_mirror.mirror.sync.log_plan import plan_logs
 from dandi_mirror.mirror.sync.version_reader import unseen
 from dandi_mirror.mirror.sync.writer import VersionToTag, Writer
-from dandi_mirror.mirror.verify.differences import Difference, Kind, fixed_by_sync, repair_command
-from dandi_mirror.model import Finding, ListedDandiset
-from dandi_mirror.model import Kind as Found
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind, fixed_by_sync, repair_command
+from dandi_mirror.model import Finding, FindingKind, ListedDandiset
 from dandi_mirror.repo.annex.logs import Stamp
 from dandi_mirror.repo.git.dataset import ANNEX, TAGS
 from dandi_mirror.repo.git.object_ids import commit_id, tree_id
@@ -22,7 +21,7 @@ from dandi_mirror.repo.git.stream import object_id, tag_object
 
 _MOST = 20
 """Paths of a kind that are named one by one."""
-_TAGGED_FINDINGS = {Found.ALARM, Found.HELD}
+_TAGGED_FINDINGS = {FindingKind.ALARM, FindingKind.HELD}
 
 
 def check_with_archive(sync: SyncContext, entry: ListedDandiset) -> Iterator[Difference]:
@@ -52,7 +51,7 @@ def _check_version(sync: SyncContext, state: DatasetState, version: VersionToTag
     name, ref = version.name, f"{TAGS}{version.name}"
     if name not in state.tags:
         yield fixed_by_sync(
-            Kind.TAG, ref, "the archive has this version, but the mirror has no tag for it", _sync(sync)
+            DifferenceKind.TAG, ref, "the archive has this version, but the mirror has no tag for it", _sync(sync)
         )
         return
     entry, commit = version.listing.entry, version_commit(sync, version)
@@ -67,20 +66,24 @@ def _check_version(sync: SyncContext, state: DatasetState, version: VersionToTag
         what = f"the tag points to {now[:10]}, and the archive's answer gives {commit[:10]}"
     accept = f"dandi-mirror sync {sync.dandiset} --accept-changed {name}"
     repair = repair_command(sync.dandiset)
-    yield Difference(Kind.TAG, ref, what, f"if the archive has rewritten the version: {accept}; else {repair}")
+    yield Difference(
+        DifferenceKind.TAG, ref, what, f"if the archive has rewritten the version: {accept}; else {repair}"
+    )
 
 
 def _held(sync: SyncContext, findings: tuple[Finding, ...]) -> Iterator[Difference]:
     for finding in findings:
-        if finding.kind is Found.HELD:
-            yield fixed_by_sync(Kind.TAG, f"{TAGS}{finding.version}", finding.reason, _sync(sync))
+        if finding.kind is FindingKind.HELD:
+            yield fixed_by_sync(DifferenceKind.TAG, f"{TAGS}{finding.version}", finding.reason, _sync(sync))
 
 
 def _vanished(findings: tuple[Finding, ...]) -> Iterator[Difference]:
     for finding in findings:
-        if finding.kind is Found.VANISHED:
+        if finding.kind is FindingKind.VANISHED:
             what = "the archive does not list this version any more; the tag stays"
-            yield fixed_by_sync(Kind.TAG, f"{TAGS}{finding.version}", what, "none; ask the archive why it is gone")
+            yield fixed_by_sync(
+                DifferenceKind.TAG, f"{TAGS}{finding.version}", what, "none; ask the archive why it is gone"
+            )
 
 
 def _check_branch(sync: SyncContext, archive: ArchiveState) -> Iterator[Difference]:
@@ -91,11 +94,11 @@ def _check_branch(sync: SyncContext, archive: ArchiveState) -> Iterator[Differen
     named += [(path, "the archive has other content or another record") for path in plan.changed]
     named += [(path, "the archive does not have this file any more") for path in plan.gone]
     for path, what in islice(named, _MOST):
-        yield fixed_by_sync(Kind.DRAFT, path, what, _sync(sync))
+        yield fixed_by_sync(DifferenceKind.DRAFT, path, what, _sync(sync))
     if len(named) > _MOST:
-        yield fixed_by_sync(Kind.DRAFT, "", f"{len(named) - _MOST:,} more files differ", _sync(sync))
+        yield fixed_by_sync(DifferenceKind.DRAFT, "", f"{len(named) - _MOST:,} more files differ", _sync(sync))
     if not named:
-        yield fixed_by_sync(Kind.DRAFT, "", "the archive has other records of its files", _sync(sync))
+        yield fixed_by_sync(DifferenceKind.DRAFT, "", "the archive has other records of its files", _sync(sync))
 
 
 def _check_logs(sync: SyncContext, archive: ArchiveState) -> Iterator[Difference]:
@@ -105,7 +108,9 @@ def _check_logs(sync: SyncContext, archive: ArchiveState) -> Iterator[Difference
     writer = Writer(sync.instance, sync.dandiset, sync.dataset, closed=sync.closed, dropped_hosts=sync.dropped_hosts)
     changed = writer.logs_to_change(plan, sync.dataset.ref(ANNEX), Stamp.of(archive.entry.draft.modified))
     for path, _ in islice(changed, _MOST):
-        yield fixed_by_sync(Kind.LOG, path, "the archive has other URLs or metadata for the key", _verify(sync))
+        yield fixed_by_sync(
+            DifferenceKind.LOG, path, "the archive has other URLs or metadata for the key", _verify(sync)
+        )
 
 
 def _sync(sync: SyncContext) -> str:

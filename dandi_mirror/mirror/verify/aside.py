@@ -13,7 +13,7 @@ from pathlib import Path
 from dandi_mirror.errors import DiskError
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.verify.content import held_content
-from dandi_mirror.mirror.verify.differences import Difference, Kind
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo.annex.pointers import OBJECTS
 from dandi_mirror.repo.git.dataset import Dataset
@@ -53,13 +53,15 @@ def check_aside(mirror: Mirror, dandiset: str) -> Iterator[Difference]:
     """Content, and Zarrs, that a repair was going to move back into the dataset when it was cut off."""
     if is_lost(mirror, dandiset):
         where = folders_aside(mirror, dandiset)[0].relative_to(mirror.path)
-        yield Difference(Kind.OBJECTS, str(where), "a repair was cut off when it had set the dataset aside here")
+        yield Difference(
+            DifferenceKind.OBJECTS, str(where), "a repair was cut off when it had set the dataset aside here"
+        )
         return
     for folder in folders_aside(mirror, dandiset):
         count = sum(1 for _ in _moves(folder, Dataset(Path(mirror.folder(dandiset)))))
         if count:
             what = f"a repair was cut off before it moved {count:,} files or folders from here back into the dataset"
-            yield Difference(Kind.CONTENT, str(folder.relative_to(mirror.path)), what)
+            yield Difference(DifferenceKind.CONTENT, str(folder.relative_to(mirror.path)), what)
 
 
 def finish_replacement(mirror: Mirror, dandiset: str) -> None:

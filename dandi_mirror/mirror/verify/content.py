@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dandi_mirror.digests import Hasher, hasher
 from dandi_mirror.files.opening import open_regular, read_file
-from dandi_mirror.mirror.verify.differences import Difference, Kind
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.mirror.verify.sample import Window
 from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.journal import journal_name
@@ -51,7 +51,7 @@ def check_content(
     with ThreadPoolExecutor(threads, thread_name_prefix="content") as pool:
         for held, why in zip(chosen, pool.map(_why_wrong, chosen), strict=True):
             if why:
-                yield Difference(Kind.CONTENT, os.path.relpath(held.file, top), why)
+                yield Difference(DifferenceKind.CONTENT, os.path.relpath(held.file, top), why)
             told(size_of(held.key))
 
 
@@ -100,9 +100,11 @@ def check_locations(git_dir: Path, uuid: str, reader: ObjectReader, keys: Iterab
         waiting = read_file(git_dir / "annex" / "journal" / journal_name(path))
         said = present(waiting or log or b"").get(uuid, False)
         if said and key not in here:
-            yield Difference(Kind.CONTENT, key, "the location log says that its content is here, but it is not")
+            yield Difference(
+                DifferenceKind.CONTENT, key, "the location log says that its content is here, but it is not"
+            )
         elif key in here and not said:
-            yield Difference(Kind.CONTENT, key, "its content is here, but the location log does not say so")
+            yield Difference(DifferenceKind.CONTENT, key, "its content is here, but the location log does not say so")
 
 
 def uuid_of(dataset: Dataset) -> str:

@@ -23,7 +23,7 @@ from dandi_mirror.mirror.verify import content, repository, secrets
 from dandi_mirror.mirror.verify.annex_logs import check_logs
 from dandi_mirror.mirror.verify.archive import check_with_archive
 from dandi_mirror.mirror.verify.aside import check_aside
-from dandi_mirror.mirror.verify.differences import Difference, Kind, fixed_by_sync
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind, fixed_by_sync
 from dandi_mirror.mirror.verify.other_mirror import check_against
 from dandi_mirror.mirror.verify.permissions import check_permissions, check_zarr_permissions
 from dandi_mirror.mirror.verify.records import RecordsOfDataset
@@ -110,7 +110,7 @@ def verify_dataset(
     try:
         check_place(Path(chosen.mirror.folder(chosen.dandiset)))
     except NotAMember as error:
-        yield Difference(Kind.REFS, "", str(error), "move it away, and sync the Dandiset")
+        yield Difference(DifferenceKind.REFS, "", str(error), "move it away, and sync the Dandiset")
         return
     with chosen.mirror.look(chosen.dandiset) as killed:
         yield from check_aside(chosen.mirror, chosen.dandiset)
@@ -119,12 +119,12 @@ def verify_dataset(
         yield from repository.check_left_behind(chosen.dataset, chosen.dandiset, killed)
         yield from check_permissions(chosen.dataset)
         yield from secrets.check_settings(chosen.dataset, checks.keys)
-        if any(found.kind is not Kind.WORKTREE for found in damage):
+        if any(found.kind is not DifferenceKind.WORKTREE for found in damage):
             return  # what follows reads the objects
         try:
             yield from _verify_readable(chosen, checks, archive, entry)
         except DamagedError as error:
-            yield Difference(Kind.OBJECTS, "", error.why)
+            yield Difference(DifferenceKind.OBJECTS, "", error.why)
 
 
 def _verify_readable(
@@ -200,11 +200,11 @@ def _ask_archive(
         entry = entry or archive.dandiset(chosen.dandiset)
     except (NotFoundError, CredentialsError) as error:
         what = f"the archive does not show the Dandiset any more: {error}"
-        yield fixed_by_sync(Kind.DRAFT, "", what, "nothing; the mirror keeps what it has")
+        yield fixed_by_sync(DifferenceKind.DRAFT, "", what, "nothing; the mirror keeps what it has")
         return
     if not entry.is_open and not archive.session.has_token:
         what = "the Dandiset is embargoed, and no API key was given, so the archive was not asked for it"
-        yield fixed_by_sync(Kind.DRAFT, "", what, "dandi-mirror login, then verify again with --embargoed")
+        yield fixed_by_sync(DifferenceKind.DRAFT, "", what, "dandi-mirror login, then verify again with --embargoed")
         return
     options = replace(checks.options, mode="verify", versions=_versions(chosen, checks.options))
     with closing(Spool(Path(tempfile.gettempdir()))) as spool:
@@ -213,7 +213,7 @@ def _ask_archive(
             archive, chosen.mirror, chosen.dandiset, options, spool, closed, zarr_commits=zarrs, read_only=True
         )
         for found in check_with_archive(sync, entry):
-            if not (broken and found.kind is Kind.TAG):  # the repository's own checks have named it
+            if not (broken and found.kind is DifferenceKind.TAG):  # the repository's own checks have named it
                 yield found
 
 

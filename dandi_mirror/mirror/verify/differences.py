@@ -9,7 +9,7 @@ from enum import StrEnum
 from dandi_mirror.errors import IntegrityError, PartError
 
 
-class Kind(StrEnum):
+class DifferenceKind(StrEnum):
     """What a difference is about."""
 
     OBJECTS = "objects"
@@ -52,7 +52,7 @@ class Kind(StrEnum):
 class Difference:
     """One difference."""
 
-    kind: Kind
+    kind: DifferenceKind
     path: str
     """A file of the dataset, a ref, or a file of the mirror; print it with ``printable()``."""
     what: str
@@ -72,7 +72,7 @@ def repair_command(dandiset: str = "", *, content: bool = False) -> str:
     return " ".join(filter(None, ("dandi-mirror verify", dandiset, "--content 1" if content else "", "--repair")))
 
 
-def fixed_by_sync(kind: Kind, path: str, what: str, remedy: str) -> Difference:
+def fixed_by_sync(kind: DifferenceKind, path: str, what: str, remedy: str) -> Difference:
     """A difference that a sync fixes, or that needs nothing: the integrity of the mirror is not in question."""
     return Difference(kind, path, what, remedy, sync_fixes=True)
 

@@ -10,7 +10,7 @@ from dandi_mirror.errors import MirrorError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.state import last_sync, sqlite_cache
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.mirror.verify.differences import Difference, Kind, fixed_by_sync
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind, fixed_by_sync
 from dandi_mirror.mirror.verify.repository import check_files, check_objects
 from dandi_mirror.model import Instance, is_dandiset_id
 from dandi_mirror.repo.git.dataset import Dataset
@@ -26,7 +26,7 @@ def check_superdataset(mirror: Mirror, instance: Instance) -> Iterator[Differenc
     here = mirror.dandisets()
     if not dataset.exists():
         if here:
-            yield Difference(Kind.SUPERDATASET, ".git", "the superdataset is missing")
+            yield Difference(DifferenceKind.SUPERDATASET, ".git", "the superdataset is missing")
         return
     damage = [*check_files(dataset), *check_objects(dataset)]
     yield from damage
@@ -36,12 +36,14 @@ def check_superdataset(mirror: Mirror, instance: Instance) -> Iterator[Differenc
     for dandiset in here:
         branch = _branch(mirror, dandiset)
         if dandiset not in members:
-            yield fixed_by_sync(Kind.SUPERDATASET, dandiset, "it is not registered", _SYNC)
+            yield fixed_by_sync(DifferenceKind.SUPERDATASET, dandiset, "it is not registered", _SYNC)
         elif branch and members[dandiset] != branch:
             what = f"it is registered at {members[dandiset][:10]}, and its branch is at {branch[:10]}"
-            yield fixed_by_sync(Kind.SUPERDATASET, dandiset, what, _SYNC)
+            yield fixed_by_sync(DifferenceKind.SUPERDATASET, dandiset, what, _SYNC)
     for dandiset in sorted(name for name in members if is_dandiset_id(name) and name not in here):
-        yield fixed_by_sync(Kind.SUPERDATASET, dandiset, "it is registered, but not here", f"{_SYNC} {dandiset}")
+        yield fixed_by_sync(
+            DifferenceKind.SUPERDATASET, dandiset, "it is registered, but not here", f"{_SYNC} {dandiset}"
+        )
     yield from _check_modules(mirror, instance, members)
 
 
@@ -55,7 +57,7 @@ def _check_modules(mirror: Mirror, instance: Instance, members: dict[str, str]) 
         expected = (dandiset, f"./{dandiset}", str(instance.dataset_id(dandiset)))
         if found.get(dandiset) != expected:
             what = f"it does not describe {dandiset} as a sync does"
-            yield Difference(Kind.SUPERDATASET, ".gitmodules", what)
+            yield Difference(DifferenceKind.SUPERDATASET, ".gitmodules", what)
 
 
 def check_index(mirror: Mirror) -> Iterator[Difference]:
@@ -63,25 +65,27 @@ def check_index(mirror: Mirror) -> Iterator[Difference]:
     name = str(mirror.index)
     memory = mirror.index.read()
     if memory.spoilt:
-        yield fixed_by_sync(Kind.MEMORY, name, "the index cannot be read", _SYNC)
+        yield fixed_by_sync(DifferenceKind.MEMORY, name, "the index cannot be read", _SYNC)
         return
     for dandiset in mirror.dandisets():
         then, branch = memory.dandisets.get(dandiset), _branch(mirror, dandiset)
         if then is None:
-            yield fixed_by_sync(Kind.MEMORY, name, f"the index does not know {dandiset}", _SYNC)
+            yield fixed_by_sync(DifferenceKind.MEMORY, name, f"the index does not know {dandiset}", _SYNC)
         elif then.branch != branch and not then.failure:
             what = f"the index has {dandiset} at {then.branch[:10] or 'no commit'}, and its branch is at {branch[:10]}"
-            yield fixed_by_sync(Kind.MEMORY, name, what, _SYNC)
+            yield fixed_by_sync(DifferenceKind.MEMORY, name, what, _SYNC)
         elif not then.failure and last_sync.read(mirror.path / dandiset / ".git", dandiset) is None:
             what = "what it remembers of its last sync is lost; it is needed only if the index is lost, too"
             where = f"{dandiset}/.git/{last_sync.NAME}"
-            yield fixed_by_sync(Kind.MEMORY, where, what, f"{_SYNC} {dandiset} --mode force")
+            yield fixed_by_sync(DifferenceKind.MEMORY, where, what, f"{_SYNC} {dandiset} --mode force")
 
 
 def check_caches(mirror: Mirror) -> Iterator[Difference]:
     """SQLite files that can be made again, and that cannot be read."""
     for file, said in spoilt_caches(mirror):
-        yield fixed_by_sync(Kind.MEMORY, str(file), f"it cannot be read ({said}); it can be made again", f"rm {file}")
+        yield fixed_by_sync(
+            DifferenceKind.MEMORY, str(file), f"it cannot be read ({said}); it can be made again", f"rm {file}"
+        )
 
 
 def spoilt_caches(mirror: Mirror) -> Iterator[tuple[OwnPath, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dandi_mirror.errors import MirrorError
-from dandi_mirror.mirror.verify.differences import Difference, Kind, fixed_by_sync
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind, fixed_by_sync
 from dandi_mirror.model import is_version_id
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
 from dandi_mirror.repo.git.process import git
@@ -34,7 +34,7 @@ def check_against(dataset: Dataset, dandiset: str, other: str) -> Iterator[Diffe
     try:
         there = refs_there(dataset.path, place_of(other, dandiset))
     except MirrorError as error:
-        yield fixed_by_sync(Kind.MIRROR, other, f"it cannot be read: {error}", "look at the other mirror")
+        yield fixed_by_sync(DifferenceKind.MIRROR, other, f"it cannot be read: {error}", "look at the other mirror")
         return
     yield from compared(dataset.refs(), there, other)
 
@@ -48,10 +48,10 @@ def compared(here: Mapping[str, str], there: Mapping[str, str], other: str) -> I
     for version in sorted(ours.keys() & theirs.keys()):
         if ours[version] != theirs[version]:
             what = f"{other} has {theirs[version][:10]}, this mirror has {ours[version][:10]}"
-            yield Difference(Kind.MIRROR, TAGS + version, what, _ASK)
+            yield Difference(DifferenceKind.MIRROR, TAGS + version, what, _ASK)
     for version in sorted(theirs.keys() - ours.keys()):
         what = f"{other} has this version, this mirror does not"
-        yield fixed_by_sync(Kind.MIRROR, TAGS + version, what, "dandi-mirror sync")
+        yield fixed_by_sync(DifferenceKind.MIRROR, TAGS + version, what, "dandi-mirror sync")
 
 
 def _versions(refs: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from itertools import starmap
 from pathlib import Path
 
 from dandi_mirror.mirror.sync.permissions import is_embargoed, mode_of
-from dandi_mirror.mirror.verify.differences import Difference, Kind
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.repo.git.dataset import Dataset
 
 _EVERYBODY = stat.S_IROTH | stat.S_IXOTH
@@ -31,7 +31,7 @@ def check_zarr_permissions(dataset: Dataset, zarrs: Iterable[Path]) -> Iterator[
 
 def _difference(folder: Path, permissions: int) -> Difference:
     what, remedy = _WORDS[permissions]
-    return Difference(Kind.PERMISSIONS, str(folder), what, f"{remedy} {folder}")
+    return Difference(DifferenceKind.PERMISSIONS, str(folder), what, f"{remedy} {folder}")
 
 
 def restrict(dataset: Dataset, zarrs: Iterable[Path]) -> None:

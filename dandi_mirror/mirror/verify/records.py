@@ -11,7 +11,7 @@ from dandi_mirror.digests import ZARR_CHECKSUM, digest_in, sha256
 from dandi_mirror.mirror.format.record_reader import Record, records, refused_asset
 from dandi_mirror.mirror.format.records import is_asset_path, is_part
 from dandi_mirror.mirror.format.tree import REFUSED, Link, datalad_config, git_attributes, is_text
-from dandi_mirror.mirror.verify.differences import Difference, Kind
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.mirror.verify.zarr_states import ZarrsOfDataset
 from dandi_mirror.model import Instance
 from dandi_mirror.repo.annex.keys import annex_key
@@ -61,7 +61,7 @@ class RecordsOfDataset:
         own = {".datalad/config": datalad_config(instance, dandiset), ".gitattributes": git_attributes()}
         for path, content in own.items():
             if tree.get(path) != (FILE, blob_id(content)):
-                yield Difference(Kind.RECORD, f"{where}:{path}", "it is not as a sync writes it")
+                yield Difference(DifferenceKind.RECORD, f"{where}:{path}", "it is not as a sync writes it")
         recorded: dict[str, str | None] = {}
         for path, (_, oid) in tree.items():
             if is_part(path):
@@ -69,7 +69,7 @@ class RecordsOfDataset:
         yield from self._check_refused(tree, where)
         for path in tree:
             if is_asset_path(path) and path not in recorded:
-                yield Difference(Kind.RECORD, f"{where}:{path}", "the file has no record")
+                yield Difference(DifferenceKind.RECORD, f"{where}:{path}", "the file has no record")
         checksums = {path: checksum for path, checksum in recorded.items() if checksum}
         yield from self.zarrs.check(tree, self.reader, checksums, where)
 
@@ -78,11 +78,11 @@ class RecordsOfDataset:
     ) -> Iterator[Difference]:
         expected, unreadable = self._read(oid)
         for reason in unreadable:
-            yield Difference(Kind.RECORD, f"{where}:{name}", f"a record cannot be used: {reason}")
+            yield Difference(DifferenceKind.RECORD, f"{where}:{name}", f"a record cannot be used: {reason}")
         for record in expected:
             recorded[record.path] = record.zarr
             if why := self._why_not(tree, record):
-                yield Difference(Kind.RECORD, f"{where}:{record.path}", why)
+                yield Difference(DifferenceKind.RECORD, f"{where}:{record.path}", why)
 
     def _why_not(self, tree: Mapping[str, tuple[bytes, str]], record: Expected) -> str:
         mode, oid = tree.get(record.path, (b"", ""))
@@ -107,7 +107,7 @@ class RecordsOfDataset:
             key = annex_key(found.size, found.sha256, str(_path_in(content)))
             self.uses.setdefault(key, set()).add(found.asset_id)
             if tree.get(link) != (LINK, Link(key, link.count("/")).object_id()):
-                yield Difference(Kind.RECORD, f"{where}:{link}", _OTHER_KEY)
+                yield Difference(DifferenceKind.RECORD, f"{where}:{link}", _OTHER_KEY)
 
     def _read(self, oid: str) -> tuple[list[Expected], list[str]]:
         if oid not in self._files:

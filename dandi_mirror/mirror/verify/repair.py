@@ -22,7 +22,7 @@ from dandi_mirror.mirror.sync.superdataset import register
 from dandi_mirror.mirror.verify.aside import check_aside, finish_replacement
 from dandi_mirror.mirror.verify.content import uuid_of
 from dandi_mirror.mirror.verify.dataset import DatasetToVerify
-from dandi_mirror.mirror.verify.differences import Difference, Kind
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.mirror.verify.memories import spoilt_caches
 from dandi_mirror.mirror.verify.permissions import restrict
 from dandi_mirror.mirror.verify.repair_anew import AnewRepair, check_report
@@ -42,8 +42,12 @@ LOCK_AGE = 600.0
 """Seconds after which a lock file of git that nobody holds counts as left behind; a younger one may be a person's."""
 _NAMED = 3
 """Keys that a message names."""
-_FROM_ANEW = {Kind.OBJECTS, Kind.REFS, Kind.RECORD, Kind.TAG}
+_FROM_ANEW = {DifferenceKind.OBJECTS, DifferenceKind.REFS, DifferenceKind.RECORD, DifferenceKind.TAG}
 """Kinds for which the dataset is made anew, to take from it what is missing."""
+_OF_GIT = {DifferenceKind.OBJECTS, DifferenceKind.REFS, DifferenceKind.WORKTREE}
+_OF_ZARRS = {DifferenceKind.MANIFEST, DifferenceKind.ZARR}
+_NOT_OF_A_SYNC = {DifferenceKind.SECRET, DifferenceKind.MIRROR, DifferenceKind.CONTENT}
+"""Kinds that no sync can fix, not even after a repair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class DatasetRepair:
     def _anew(self) -> AnewRepair:
         return AnewRepair(self.archive, self.chosen, self.options, self._sources, self._zarrs)
 
-    def has(self, *kinds: Kind) -> bool:
+    def has(self, *kinds: DifferenceKind) -> bool:
         """Whether there is a difference of one of these kinds that no sync fixes."""
         return any(found.kind in kinds and not found.sync_fixes for found in self.found)
 
@@ -95,7 +99,7 @@ class DatasetRepair:
         """
         dandiset = self.chosen.dandiset
         trust.check(Repository(self.dataset.path, self.dataset.git_dir))
-        if self.has(Kind.PERMISSIONS):
+        if self.has(DifferenceKind.PERMISSIONS):
             title = f"withdraw the permissions of other users on {self.dataset.path}"
             yield Step(title, self._locked(lambda: restrict(self.dataset, self._zarrs.folders())))
         mirror = self.chosen.mirror
@@ -103,10 +107,10 @@ class DatasetRepair:
             title = "move back into the dataset what a repair that was cut off has left in .dandi-mirror/damaged"
             yield Step(title, self._locked(lambda: finish_replacement(mirror, dandiset)))
         zarrs = self._zarrs
-        if self.has(Kind.MANIFEST):
+        if self.has(DifferenceKind.MANIFEST):
             title = "set damaged manifests of Zarrs aside, and build those again that the archive cannot list any more"
             yield Step(title, self._locked(zarrs.restore_manifests))
-        if self.has(Kind.ZARR):
+        if self.has(DifferenceKind.ZARR):
             yield Step("set the damaged repositories of Zarrs aside", self._locked(zarrs.set_repositories_aside))
         if self._stale():
             yield Step("remove lock files that git left behind", self._locked(self._unlock))
@@ -115,18 +119,18 @@ class DatasetRepair:
                 f"build {dandiset} again beside it, and take the damaged parts from there",
                 self._locked(self._anew.repair),
             )
-        if self.has(Kind.WORKTREE, *_FROM_ANEW):
+        if self.has(DifferenceKind.WORKTREE, *_FROM_ANEW):
             yield Step("rebuild git's index", self._locked(self._index))
-        if self.has(Kind.LOG):
+        if self.has(DifferenceKind.LOG):
             yield Step(
                 "remove unreadable lines and the URLs of other hosts from git-annex's logs", self._locked(self._logs)
             )
-        if any(found.kind not in {Kind.SECRET, Kind.MIRROR, Kind.CONTENT} for found in self.found):
+        if any(found.kind not in _NOT_OF_A_SYNC for found in self.found):
             yield Step(f"sync {dandiset}, and compare every version", self._sync)
-        if self.has(Kind.ZARR):
+        if self.has(DifferenceKind.ZARR):
             title = "build the repositories of Zarrs again from the manifests"
             yield Step(title, self._locked(zarrs.write_repositories))
-        if self.has(Kind.CONTENT, *_FROM_ANEW):
+        if self.has(DifferenceKind.CONTENT, *_FROM_ANEW):
             yield Step(
                 "hash all content that is here, and get again what is damaged or lost", self._locked(self._content)
             )
@@ -156,7 +160,7 @@ class DatasetRepair:
 
     def _logs(self) -> None:
         hosts = ContentHosts(self.chosen.instance, self.options.hosts)
-        paths = [found.path for found in self.found if found.kind is Kind.LOG]
+        paths = [found.path for found in self.found if found.kind is DifferenceKind.LOG]
         restore_logs(self.dataset, paths, hosts, datetime.now(UTC))
 
     def _sync(self) -> None:
@@ -193,15 +197,15 @@ class MirrorRepair:
     def steps(self) -> Iterator[Step]:
         """What is going to be done, in this order."""
         mirror = self.chosen.mirror
-        if any(found.kind in {Kind.OBJECTS, Kind.REFS, Kind.WORKTREE} for found in self.found):
+        if any(found.kind in _OF_GIT for found in self.found):
             yield Step("set the damaged repository of the superdataset aside, in .dandi-mirror/damaged", self._aside)
         for file, _ in spoilt_caches(mirror):
             yield Step(f"remove {file}, which can be made again", file.unlink)
         if mirror.index.read().spoilt:
             yield Step(f"set the damaged {mirror.index} aside", mirror.index.set_aside)
-        if any(found.kind is Kind.MEMORY for found in self.found):
+        if any(found.kind is DifferenceKind.MEMORY for found in self.found):
             yield Step("read all Dandisets of the mirror again, so that it remembers them", self._sync_all)
-        if orphans := [found.path for found in self.found if found.kind in {Kind.MANIFEST, Kind.ZARR}]:
+        if orphans := [found.path for found in self.found if found.kind in _OF_ZARRS]:
             yield Step(
                 "set aside what no dataset names of Zarrs", lambda: [set_aside(mirror, name) for name in orphans]
             )

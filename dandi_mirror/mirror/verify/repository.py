@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from dandi_mirror.mirror.sync import messages
-from dandi_mirror.mirror.verify.differences import Difference, Kind, fixed_by_sync
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind, fixed_by_sync
 from dandi_mirror.model import is_version_id
 from dandi_mirror.repo.git.damage import why_damaged
 from dandi_mirror.repo.git.dataset import ANNEX, TAGS, TEMPORARY, Dataset
@@ -35,21 +35,26 @@ def check_objects(dataset: Dataset) -> Iterator[Difference]:
     found = list(dict.fromkeys(map(_difference, said)))
     yield from found[:_MOST_LINES]
     if len(found) > _MOST_LINES:
-        yield Difference(Kind.OBJECTS, "", f"{len(found) - _MOST_LINES:,} more lines of git fsck")
+        yield Difference(DifferenceKind.OBJECTS, "", f"{len(found) - _MOST_LINES:,} more lines of git fsck")
     if child.returncode and not found:
-        yield Difference(Kind.OBJECTS, "", f"git fsck ended with exit code {child.returncode} and no message")
+        yield Difference(DifferenceKind.OBJECTS, "", f"git fsck ended with exit code {child.returncode} and no message")
 
 
 def _difference(line: str) -> Difference:
     named = _NAMED.search(line)
-    kind = Kind.REFS if _OF_A_REF.match(line) else Kind.WORKTREE if _OF_THE_INDEX.search(line) else Kind.OBJECTS
-    return Difference(kind, named[1] if named else "", f"git fsck: {line}")
+    return Difference(_kind(line), named[1] if named else "", f"git fsck: {line}")
+
+
+def _kind(line: str) -> DifferenceKind:
+    if _OF_A_REF.match(line):
+        return DifferenceKind.REFS
+    return DifferenceKind.WORKTREE if _OF_THE_INDEX.search(line) else DifferenceKind.OBJECTS
 
 
 def check_files(dataset: Dataset) -> Iterator[Difference]:
     """What the files of the repository show without git: packs, refs and index that were cut off or lost."""
     if why := why_damaged(dataset.git_dir):
-        kind = Kind.WORKTREE if "index" in why.split(" ")[0] and "pack" not in why else Kind.OBJECTS
+        kind = DifferenceKind.WORKTREE if "index" in why.split(" ")[0] and "pack" not in why else DifferenceKind.OBJECTS
         yield Difference(kind, "", why)
 
 
@@ -57,14 +62,14 @@ def check_left_behind(dataset: Dataset, dandiset: str, killed: bool) -> Iterator
     """Lock files of git and temporary refs that no run holds; ``killed`` tells that the last run was."""
     sync = f"dandi-mirror sync {dandiset}"
     if killed:
-        yield fixed_by_sync(Kind.LOCK, "", "the last run was killed before it was done", sync)
+        yield fixed_by_sync(DifferenceKind.LOCK, "", "the last run was killed before it was done", sync)
     for lock in sorted(locks_in(dataset.git_dir)):
         path = str(lock.relative_to(dataset.path))
         remedy = sync if killed else f"if no git is at work there: rm {lock}"
-        yield Difference(Kind.LOCK, path, "a lock file of git that nobody holds", remedy, sync_fixes=killed)
+        yield Difference(DifferenceKind.LOCK, path, "a lock file of git that nobody holds", remedy, sync_fixes=killed)
     left = sorted(ref for ref in dataset.refs_in_files("refs/dandi-mirror/tmp") if ref.startswith(TEMPORARY))
     for ref in left:
-        yield fixed_by_sync(Kind.LOCK, ref, "a temporary ref that an interrupted run left", sync)
+        yield fixed_by_sync(DifferenceKind.LOCK, ref, "a temporary ref that an interrupted run left", sync)
 
 
 def check_refs(dataset: Dataset, branch: str, identifier: str) -> Iterator[Difference]:
@@ -75,32 +80,32 @@ def check_refs(dataset: Dataset, branch: str, identifier: str) -> Iterator[Diffe
     refs = dataset.refs()
     for name in (f"refs/heads/{branch}", ANNEX):
         if name not in refs:
-            yield Difference(Kind.REFS, name, "the branch is missing")
+            yield Difference(DifferenceKind.REFS, name, "the branch is missing")
     light = dataset.light_tags()
     tagged = {ref.removeprefix(TAGS) for ref in refs if is_version_id(ref.removeprefix(TAGS))}
     made = versions_in(dataset, branch) if f"refs/heads/{branch}" in refs else {}
     for version in sorted(tagged & light):
-        yield Difference(Kind.TAG, TAGS + version, "the tag is not annotated, so no sync made it")
+        yield Difference(DifferenceKind.TAG, TAGS + version, "the tag is not annotated, so no sync made it")
     for version in sorted(tagged - light):
         yield from _check_tag(dataset, version, made.get(version, ""), identifier)
     for version in sorted(made.keys() - tagged):
-        yield Difference(Kind.TAG, TAGS + version, "the branch contains this version, but its tag is lost")
+        yield Difference(DifferenceKind.TAG, TAGS + version, "the branch contains this version, but its tag is lost")
 
 
 def _check_tag(dataset: Dataset, version: str, made: str, identifier: str) -> Iterator[Difference]:
     commit, date = dataset.tagged(version)
     if made and commit != made:
         what = f"the tag was moved: it points to {commit[:10]}, and the branch contains {made[:10]} as this version"
-        yield Difference(Kind.TAG, TAGS + version, what)
+        yield Difference(DifferenceKind.TAG, TAGS + version, what)
         return
     raw = git(dataset.path, "cat-file", "commit", commit).decode(errors="replace")
     head, _, message = raw.partition("\n\n")
     fits = messages.version_of(message) == version and f"\nDandiset: {identifier}\n" in message
     if not fits or "\nparent " in head:
         what = f"the tag was moved: {commit[:10]} is not the commit of this version"
-        yield Difference(Kind.TAG, TAGS + version, what)
+        yield Difference(DifferenceKind.TAG, TAGS + version, what)
     elif date != dataset.seconds(commit):
-        yield Difference(Kind.TAG, TAGS + version, "the date of the tag is not that of its commit")
+        yield Difference(DifferenceKind.TAG, TAGS + version, "the date of the tag is not that of its commit")
 
 
 def versions_in(dataset: Dataset, branch: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from dandi_mirror.files.opening import open_regular, read_file
 from dandi_mirror.mirror.sync import messages
 from dandi_mirror.mirror.verify.aside import take_back
-from dandi_mirror.mirror.verify.differences import Kind
+from dandi_mirror.mirror.verify.differences import DifferenceKind
 from dandi_mirror.mirror.verify.repository import check_objects, versions_in
 from dandi_mirror.model import is_version_id
 from dandi_mirror.repo.git.dataset import ANNEX, TAGS, Dataset, RefChange
@@ -56,7 +56,7 @@ def has_all(dataset: Dataset, wanted: Iterable[str]) -> bool:
 
 def is_whole(dataset: Dataset) -> bool:
     """Whether all objects are there that the refs need."""
-    return not any(found.kind is not Kind.WORKTREE for found in check_objects(dataset))
+    return not any(found.kind is not DifferenceKind.WORKTREE for found in check_objects(dataset))
 
 
 def _damaged_loose(dataset: Dataset) -> Iterator[Path]:

@@ -12,7 +12,7 @@ from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.mirror.copies.repositories import Repository
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.verify.aside import ASIDE, content_moves, folders_aside, move_back
-from dandi_mirror.mirror.verify.differences import Difference, Kind
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.mirror.verify.restore_annex import restore_content
 from dandi_mirror.mirror.verify.restore_repository import move_into, uuid_in
 from dandi_mirror.mirror.verify.zarr_states import ZarrState
@@ -35,13 +35,13 @@ def bad_states(found: Iterable[Difference]) -> Iterator[ZarrState]:
     """The states whose manifests differ."""
     for difference in found:
         *_, zarr_id, checksum = ("", "", *difference.path.split("/"))
-        if difference.kind is Kind.MANIFEST and is_asset_id(zarr_id) and is_checksum(checksum):
+        if difference.kind is DifferenceKind.MANIFEST and is_asset_id(zarr_id) and is_checksum(checksum):
             yield ZarrState(zarr_id, checksum)
 
 
 def bad_repositories(found: Iterable[Difference]) -> list[str]:
     """The Zarrs whose repositories differ."""
-    names = {item.path.rpartition("/")[2].removesuffix(".git") for item in found if item.kind is Kind.ZARR}
+    names = {item.path.rpartition("/")[2].removesuffix(".git") for item in found if item.kind is DifferenceKind.ZARR}
     return sorted(filter(is_asset_id, names))
 
 

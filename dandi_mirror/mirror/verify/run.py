@@ -16,7 +16,7 @@ from dandi_mirror.mirror.state.verified import Verification
 from dandi_mirror.mirror.sync.superdataset import SUPERDATASET
 from dandi_mirror.mirror.verify import memories, secrets
 from dandi_mirror.mirror.verify.dataset import Checks, DatasetToVerify, verify_dataset
-from dandi_mirror.mirror.verify.differences import Difference, Kind, exit_code_of, repair_command
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind, exit_code_of, repair_command
 from dandi_mirror.mirror.verify.repair import DatasetRepair, MirrorRepair
 from dandi_mirror.mirror.verify.sample import Window
 from dandi_mirror.mirror.verify.zarr_manifests import check_orphans
@@ -46,7 +46,7 @@ class Verified:
     @property
     def repair(self) -> str:
         """What to type to repair it."""
-        content = any(found.kind is Kind.CONTENT for found in self.differences)
+        content = any(found.kind is DifferenceKind.CONTENT for found in self.differences)
         return repair_command("" if self.dandiset == SUPERDATASET else self.dandiset, content=content)
 
 

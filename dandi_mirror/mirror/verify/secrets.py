@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dandi_mirror.files.opening import read_file
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.mirror.verify.differences import Difference, Kind
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.process import start
 
@@ -35,7 +35,7 @@ def check_settings(dataset: Dataset, keys: Iterable[str]) -> Iterator[Difference
     logs = (file for file in sorted((dataset.git_dir / "logs").rglob("*")) if file.is_file())
     for file in (dataset.git_dir / "config", *logs):
         if what := secret_in(read_file(file) or b"", keys):
-            yield Difference(Kind.SECRET, str(file.relative_to(dataset.path)), f"it contains {what}", _REMEDY)
+            yield Difference(DifferenceKind.SECRET, str(file.relative_to(dataset.path)), f"it contains {what}", _REMEDY)
 
 
 def check_objects(dataset: Dataset, keys: Iterable[str]) -> Iterator[Difference]:
@@ -53,17 +53,17 @@ def check_objects(dataset: Dataset, keys: Iterable[str]) -> Iterator[Difference]
     if child.stderr:
         child.stderr.close()
     if found:
-        yield Difference(Kind.SECRET, "an object of git", f"it contains {found}", _REMEDY)
+        yield Difference(DifferenceKind.SECRET, "an object of git", f"it contains {found}", _REMEDY)
 
 
 def check_own_files(mirror: Mirror, keys: Iterable[str]) -> Iterator[Difference]:
     """Secrets in the settings of the mirror, in its logs, and in what it remembers."""
     for file in _own_files(mirror.own):
         if what := secret_in(file.read(), keys):
-            yield Difference(Kind.SECRET, str(file), f"it contains {what}", _REMEDY)
+            yield Difference(DifferenceKind.SECRET, str(file), f"it contains {what}", _REMEDY)
     settings = mirror.path / "dandi-mirror.toml"
     if what := secret_in(read_file(settings) or b"", keys):
-        yield Difference(Kind.SECRET, settings.name, f"it contains {what}", _REMEDY)
+        yield Difference(DifferenceKind.SECRET, settings.name, f"it contains {what}", _REMEDY)
 
 
 def _own_files(own: OwnPath) -> Iterator[OwnPath]:

@@ -15,7 +15,7 @@ from dandi_mirror.archive.http.session import Session
 from dandi_mirror.config import FILE
 from dandi_mirror.errors import MirrorError, NotFoundError, PartError, TemporaryError
 from dandi_mirror.mirror.format.admission import ContentHosts
-from dandi_mirror.mirror.verify.differences import Difference, Kind, fixed_by_sync
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind, fixed_by_sync
 from dandi_mirror.mirror.verify.sample import ALL, Window
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule
 from dandi_mirror.mirror.zarr.manifests import Manifests
@@ -104,7 +104,7 @@ def check_leaving(
             day = time.strftime("%Y-%m-%d", time.gmtime(until[one.key]))
             what = f"{one.key}: its last URL; no version names it any more, and the archive removes it about {day}"
             remedy = f"git -C {shlex.quote(str(folder))} annex get --key={one.key}, or rescue = true in {FILE}"
-        yield fixed_by_sync(Kind.URL, one.url, what, remedy)
+        yield fixed_by_sync(DifferenceKind.URL, one.url, what, remedy)
 
 
 def check_urls(
@@ -123,7 +123,7 @@ def check_urls(
             for one, why in zip(some, pool.map(lambda one: _why_wrong(session, one), some), strict=True):
                 told(1)
                 if why:
-                    yield Difference(Kind.URL, one.url, why + _last_words(session, one, here))
+                    yield Difference(DifferenceKind.URL, one.url, why + _last_words(session, one, here))
 
 
 def _last_words(session: Session, asked: Asked, here: Callable[[str], bool]) -> str:

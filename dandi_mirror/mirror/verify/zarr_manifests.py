@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dandi_mirror.errors import MirrorError, NotFoundError
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.mirror.verify.differences import Difference, Kind, fixed_by_sync
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind, fixed_by_sync
 from dandi_mirror.mirror.verify.sample import Window
 from dandi_mirror.mirror.verify.zarr_states import ZarrsOfDataset, ZarrState, named_states
 from dandi_mirror.mirror.zarr.manifests import FOLDER, Manifests
@@ -34,15 +34,17 @@ def check_manifests(manifests: Manifests, zarrs: ZarrsOfDataset, window: Window)
         try:
             found = manifests.verified(*state, entries=is_examined(state, window))
         except NotFoundError:
-            yield Difference(Kind.MANIFEST, state.manifest, "the manifest is missing")
+            yield Difference(DifferenceKind.MANIFEST, state.manifest, "the manifest is missing")
             continue
         except MirrorError as error:
-            yield Difference(Kind.MANIFEST, state.manifest, f"the manifest is damaged: {error.__cause__ or error}")
+            yield Difference(
+                DifferenceKind.MANIFEST, state.manifest, f"the manifest is damaged: {error.__cause__ or error}"
+            )
             continue
         for commit, where in zarrs.commits.get(state, {}).items():
             if commit != found.commit:
                 what = f"the gitlink is {commit[:10]}, and the manifest gives {found.commit[:10]}"
-                yield Difference(Kind.RECORD, where, what)
+                yield Difference(DifferenceKind.RECORD, where, what)
 
 
 def check_orphans(mirror: Mirror, now: float | None = None) -> Iterator[Difference]:
@@ -62,7 +64,7 @@ def check_orphans(mirror: Mirror, now: float | None = None) -> Iterator[Differen
     for path in here:
         name = str(path.relative_to(mirror.path))
         if name not in known:
-            kind = Kind.ZARR if name.endswith(".git") else Kind.MANIFEST
+            kind = DifferenceKind.ZARR if name.endswith(".git") else DifferenceKind.MANIFEST
             yield fixed_by_sync(kind, name, "no dataset names it", "")
 
 

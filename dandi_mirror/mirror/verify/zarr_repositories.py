@@ -11,7 +11,7 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.sync.zarr_repositories import is_wanted
 from dandi_mirror.mirror.verify.annex_logs import LINE
-from dandi_mirror.mirror.verify.differences import Difference, Kind, fixed_by_sync
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind, fixed_by_sync
 from dandi_mirror.mirror.verify.repository import check_files, check_objects
 from dandi_mirror.mirror.verify.restore_zarrs import check_zarr_aside
 from dandi_mirror.mirror.verify.sample import Window
@@ -48,21 +48,23 @@ class ZarrChecks:
         bases = bases_of(self.mirror, self.dandiset, self.hosts) if self.zarrs.states() else {}
         for zarr_id in sorted({state.zarr_id for state in self.zarrs.states()}):
             name, sync = repository_name(zarr_id), f"dandi-mirror sync {self.dandiset} --mode force"
-            yield from (Difference(Kind.ZARR, name, what) for what in check_zarr_aside(self.mirror, zarr_id))
+            yield from (Difference(DifferenceKind.ZARR, name, what) for what in check_zarr_aside(self.mirror, zarr_id))
             if not repositories.path(zarr_id).exists():
                 if zarr_id in wanted:
-                    yield fixed_by_sync(Kind.ZARR, name, "the repository of the Zarr is missing", sync)
+                    yield fixed_by_sync(DifferenceKind.ZARR, name, "the repository of the Zarr is missing", sync)
                 continue
             if not repositories.path(zarr_id).is_own_folder():
                 what = "a link, a file or another user's folder stands in the place of the repository of the Zarr"
-                yield Difference(Kind.ZARR, name, what)
+                yield Difference(DifferenceKind.ZARR, name, what)
                 continue
             behind = zarr_id in wanted and self._is_behind(repositories.dataset(zarr_id), newest[zarr_id])
             whole = zarr_id in wanted and not behind
             for what in self._check_one(repositories.dataset(zarr_id), zarr_id, bases.get(zarr_id), whole):
-                yield Difference(Kind.ZARR, name, what)
+                yield Difference(DifferenceKind.ZARR, name, what)
             if behind:
-                yield fixed_by_sync(Kind.ZARR, name, "its branch is not at the state that the dataset has", sync)
+                yield fixed_by_sync(
+                    DifferenceKind.ZARR, name, "its branch is not at the state that the dataset has", sync
+                )
 
     def _is_behind(self, dataset: Dataset, newest: ZarrState) -> bool:
         draft = dataset.ref(f"refs/heads/{BRANCH}")

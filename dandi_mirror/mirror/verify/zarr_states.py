@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dandi_mirror.mirror.verify.differences import Difference, Kind
+from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule, gitmodules, read_gitmodules
 from dandi_mirror.mirror.zarr.manifests import FOLDER
 from dandi_mirror.model import is_version_id
@@ -80,11 +80,11 @@ class ZarrsOfDataset:
         modules = {path: module for path, module in read_gitmodules(content or b"").items() if path in links}
         as_written = gitmodules(modules.values())
         if content != as_written or (MODULES in tree and tree[MODULES][0] != FILE) or links.keys() - modules.keys():
-            yield Difference(Kind.RECORD, f"{where}:{MODULES}", "it does not name the Zarrs as a sync does")
+            yield Difference(DifferenceKind.RECORD, f"{where}:{MODULES}", "it does not name the Zarrs as a sync does")
         for path, module in modules.items():
             state = ZarrState(module.zarr_id, module.checksum)
             self.commits.setdefault(state, {}).setdefault(links[path], f"{where}:{path}")
             if is_version_id(where) and checksums.get(path, module.checksum) != module.checksum:
-                yield Difference(Kind.RECORD, f"{where}:{path}", "its record names another state of the Zarr")
+                yield Difference(DifferenceKind.RECORD, f"{where}:{path}", "its record names another state of the Zarr")
         if not is_version_id(where):
             self.branch = tuple(modules.values())

@@ -23,7 +23,7 @@ CONSOLIDATED = ".zmetadata"
 _COVERING = frozenset({ARRAY, CONSOLIDATED, V3})
 
 
-class Kind(Enum):
+class ZarrNodeKind(Enum):
     """What the content of a ``zarr.json`` says."""
 
     ARRAY = "array"
@@ -74,15 +74,15 @@ class Survey:
         return [part for part in self.parts if part.is_array]
 
 
-def kind_of(content: bytes) -> Kind:
+def node_kind(content: bytes) -> ZarrNodeKind:
     """What a ``zarr.json`` describes; what cannot be read as a group counts as an array, which covers all below it."""
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
-        return Kind.ARRAY
+        return ZarrNodeKind.ARRAY
     if not isinstance(found, dict) or found.get("node_type") != "group":
-        return Kind.ARRAY
-    return Kind.GROUP if found.get("consolidated_metadata") is None else Kind.CONSOLIDATED
+        return ZarrNodeKind.ARRAY
+    return ZarrNodeKind.GROUP if found.get("consolidated_metadata") is None else ZarrNodeKind.CONSOLIDATED
 
 
 def may_cover(path: str) -> bool:
@@ -91,7 +91,10 @@ def may_cover(path: str) -> bool:
 
 
 def survey(
-    members: Iterable[Member], here: Callable[[str], bool], kinds: Mapping[str, Kind] | None = None, refused: int = 0
+    members: Iterable[Member],
+    here: Callable[[str], bool],
+    kinds: Mapping[str, ZarrNodeKind] | None = None,
+    refused: int = 0,
 ) -> Survey:
     """Decide what may be present.
 
@@ -113,8 +116,8 @@ def survey(
     return Survey(parts, {key: tuple(folders) for key, folders in held.items()}, covering)
 
 
-def _covers(path: str, key: str, kinds: Mapping[str, Kind]) -> bool:
-    return may_cover(path) and not (path.endswith(V3) and kinds.get(key) is Kind.GROUP)
+def _covers(path: str, key: str, kinds: Mapping[str, ZarrNodeKind]) -> bool:
+    return may_cover(path) and not (path.endswith(V3) and kinds.get(key) is ZarrNodeKind.GROUP)
 
 
 @dataclass(slots=True)
@@ -134,7 +137,7 @@ class _Walk:
     """One pass over the entries of a state."""
 
     def __init__(
-        self, covering: frozenset[str], here: Callable[[str], bool], kinds: Mapping[str, Kind], refused: int
+        self, covering: frozenset[str], here: Callable[[str], bool], kinds: Mapping[str, ZarrNodeKind], refused: int
     ) -> None:
         self._covering = covering
         self._here = here
@@ -181,4 +184,4 @@ class _Walk:
 
     def _is_array(self, folder: _Folder) -> bool:
         kind = self._kinds.get(folder.names[V3])
-        return not folder.has_parts if kind is None else kind is Kind.ARRAY
+        return not folder.has_parts if kind is None else kind is ZarrNodeKind.ARRAY
