@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from benchmarks.archive import entry
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.mirror.zarr.entries import entry_key
 from dandi_mirror.repo.git.process import child_environment, find_program
 
@@ -71,7 +71,7 @@ def record(folder: Path, count: int) -> float:
     return time.monotonic() - start
 
 
-def record_entries(folder: Path, entries: Sequence[Entry], urls: Callable[[str, Entry], list[str]]) -> float:
+def record_entries(folder: Path, entries: Sequence[ZarrEntry], urls: Callable[[str, ZarrEntry], list[str]]) -> float:
     """Record the entries of a Zarr in a new dataset at ``folder``, as for each new entry of a Zarr; seconds."""
     _make(folder, "MD5E")
     start = time.monotonic()

@@ -169,7 +169,7 @@ class _Bare:
 
 def _send(api_url: str, work: Path) -> None:
     from dandi_mirror.archive.http.session import Session
-    from dandi_mirror.upload.change.register import AssetChange, register
+    from dandi_mirror.upload.change.register import AssetChange, register_assets
     from dandi_mirror.upload.send.send_files import send_blobs
     from dandi_mirror.upload.send.types import Sent, SourceFile
 
@@ -183,7 +183,7 @@ def _send(api_url: str, work: Path) -> None:
                 record = {"path": sent.source.path, "schemaKey": "Asset", "encodingFormat": "application/octet-stream"}
                 yield AssetChange(record, sent.blob)
 
-        list(register(session, BARE, changes()))
+        list(register_assets(session, BARE, changes()))
 
 
 @contextmanager

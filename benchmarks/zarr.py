@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 
 from benchmarks.peer import record_entries
 from dandi_mirror.archive.bucket.page import Marker, read_page
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.mirror.zarr.annex_logs import NOW, Sources
 from dandi_mirror.mirror.zarr.entries import entry_key
 from dandi_mirror.mirror.zarr.manifests import Manifests
 from dandi_mirror.mirror.zarr.repository import ZarrRepositories
-from dandi_mirror.mirror.zarr.state import state_of
+from dandi_mirror.mirror.zarr.state import zarr_state_of
 from dandi_mirror.repo.annex.branch import import_logs
 from dandi_mirror.repo.annex.keys import hash_dir_lower, link_target
 from dandi_mirror.repo.git.importer import Importer
@@ -64,7 +64,7 @@ def timed(function: Callable[[], object]) -> Taken:
     return Taken(time.monotonic() - start, sum(os.times()[:4]) - before)
 
 
-def entries_of(count: int, seed: int = 1) -> list[Entry]:
+def entries_of(count: int, seed: int = 1) -> list[ZarrEntry]:
     """Entries with digests and versions as real ones look, sorted; every seventh has the content of another."""
     chance = random.Random(seed)
     paths = sorted(f"0/0/0/{n // 1089}/{n // 33 % 33}/{n % 33}" for n in range(count))
@@ -75,7 +75,7 @@ def entries_of(count: int, seed: int = 1) -> list[Entry]:
         at = 32 * (number % (len(digests) // 32))
         time = f"2022-06-27T{number // 9000 % 24:02}:{number // 150 % 60:02}:{number * 7919 % 53:02}Z"
         size = int(chance.gauss(506_000, 9_000))
-        found.append(Entry(path, size, digests[at : at + 32], versions[number * 32 : number * 32 + 32], time))
+        found.append(ZarrEntry(path, size, digests[at : at + 32], versions[number * 32 : number * 32 + 32], time))
     return found
 
 
@@ -98,7 +98,7 @@ def _quantile(share: float) -> int:
     return min(LARGEST, round(62_630 * math.pow((1 - share) / 0.1, -1 / 2.67)))
 
 
-def pages_of(zarr: str, entries: list[Entry]) -> list[bytes]:
+def pages_of(zarr: str, entries: list[ZarrEntry]) -> list[bytes]:
     """The entries as S3 lists them: XML, a thousand a page."""
     found = []
     for start in range(0, len(entries), _PAGE):
@@ -113,12 +113,12 @@ def pages_of(zarr: str, entries: list[Entry]) -> list[bytes]:
     return found
 
 
-def listed(zarr: str, pages: list[bytes]) -> Iterator[Entry]:
+def listed(zarr: str, pages: list[bytes]) -> Iterator[ZarrEntry]:
     """What a sync reads from these pages."""
     start = len(f"zarr/{zarr}/")
     for page in pages:
         for path, size, etag, version, modified in read_page(page, f"zarr/{zarr}/", Marker(), zarr).entries:
-            yield Entry(path[start:], size, etag, version, modified)
+            yield ZarrEntry(path[start:], size, etag, version, modified)
 
 
 def manifests(folder: Path, count: int) -> list[Row]:
@@ -126,7 +126,7 @@ def manifests(folder: Path, count: int) -> list[Row]:
     rows: list[Row] = [("", "seconds", "CPU", "entries/s of CPU", "bytes an entry", "")]
     entries = entries_of(ONE)
     pages = pages_of(ZARR, entries)
-    checksum = state_of(ZARR, entries).checksum
+    checksum = zarr_state_of(ZARR, entries).checksum
     store = Manifests(folder / "one")
 
     def one(name: str, function: Callable[[], object]) -> None:
@@ -135,7 +135,7 @@ def manifests(folder: Path, count: int) -> list[Row]:
 
     rows.append((f"one Zarr of {ONE:,} entries",))
     one("  listing read (XML of S3)", lambda: list(listed(ZARR, pages)))
-    one("  gitlink alone", lambda: state_of(ZARR, entries))
+    one("  gitlink alone", lambda: zarr_state_of(ZARR, entries))
     one("  listing to manifest and gitlink", lambda: store.add(ZARR, checksum, listed(ZARR, pages), "s3"))
     size = store.path(ZARR, checksum).path.stat().st_size
     rows[-1] = (*rows[-1], f"{size / ONE:.1f}")
@@ -149,7 +149,7 @@ def _population(folder: Path, count: int) -> list[Row]:
     for number, size in enumerate(sizes):
         entries = entries_of(size, number)
         zarr = f"{number:08x}{ZARR[8:]}"
-        pages, checksum = pages_of(zarr, entries), state_of(zarr, entries).checksum
+        pages, checksum = pages_of(zarr, entries), zarr_state_of(zarr, entries).checksum
         taken += timed(partial(store.add, zarr, checksum, listed(zarr, pages), "s3"))
         bytes_ += store.path(zarr, checksum).path.stat().st_size
     title = f"{len(sizes):,} Zarrs of {total:,} entries, median {sorted(sizes)[len(sizes) // 2]}"
@@ -179,14 +179,14 @@ def _most() -> int:
 def _list_large(folder: Path, count: int) -> None:
     """Add the manifest of entries that are made as they are asked for: all in one folder, the worst case."""
 
-    def made(number: int) -> Iterator[Entry]:
+    def made(number: int) -> Iterator[ZarrEntry]:
         for n in range(number):
             etag = md5(b"%d" % n, usedforsecurity=False).hexdigest()
-            yield Entry(f"c/{n:07}", n, etag, etag, "2022-06-27T23:08:13Z")
+            yield ZarrEntry(f"c/{n:07}", n, etag, etag, "2022-06-27T23:08:13Z")
 
-    Manifests(folder / "small").add(ZARR, state_of(ZARR, made(1000)).checksum, made(1000), "s3")
+    Manifests(folder / "small").add(ZARR, zarr_state_of(ZARR, made(1000)).checksum, made(1000), "s3")
     before = _most()
-    checksum = state_of(ZARR, made(count)).checksum
+    checksum = zarr_state_of(ZARR, made(count)).checksum
     taken = timed(lambda: Manifests(folder).add(ZARR, checksum, made(count), "s3"))
     print(taken.seconds, taken.cpu, _most() - before)
 
@@ -197,7 +197,7 @@ def _list_large(folder: Path, count: int) -> None:
 def repository(folder: Path, peer: int) -> list[Row]:
     """A repository of 37,481 entries with logs: by git-annex, by fast-import, as a pack written directly, and ours."""
     entries = entries_of(ONE)
-    checksum = state_of(ZARR, entries).checksum
+    checksum = zarr_state_of(ZARR, entries).checksum
     for n in range(TIMES):
         Manifests(folder / f"ours{n}").add(ZARR, checksum, entries, "s3")
     calls = timed(lambda: record_entries(folder / "peer", entries[:peer], SOURCES.urls))
@@ -228,7 +228,7 @@ def _bare(folder: Path) -> Path:
     return folder
 
 
-def _logs(entries: list[Entry]) -> dict[str, tuple[str, list[str]]]:
+def _logs(entries: list[ZarrEntry]) -> dict[str, tuple[str, list[str]]]:
     found: dict[str, tuple[str, list[str]]] = {}
     for entry in entries:
         key = entry_key(entry.path, entry.size, entry.etag)
@@ -236,7 +236,7 @@ def _logs(entries: list[Entry]) -> dict[str, tuple[str, list[str]]]:
     return found
 
 
-def _links_by_fast_import(folder: Path, entries: list[Entry]) -> None:
+def _links_by_fast_import(folder: Path, entries: list[ZarrEntry]) -> None:
     files = (
         (path, Inline(link_target(entry_key(path, size, etag), path.count("/")).encode(), LINK))
         for path, size, etag, _, _ in entries
@@ -245,7 +245,7 @@ def _links_by_fast_import(folder: Path, entries: list[Entry]) -> None:
         importer.commit(Commit("refs/heads/draft", NOW, "links\n"), [], files)
 
 
-def _logs_by_fast_import(folder: Path, entries: list[Entry]) -> None:
+def _logs_by_fast_import(folder: Path, entries: list[ZarrEntry]) -> None:
     location = SOURCES.location_log()
     logs = (
         log
@@ -256,7 +256,7 @@ def _logs_by_fast_import(folder: Path, entries: list[Entry]) -> None:
         import_logs(importer, Commit("refs/heads/git-annex", NOW, "update\n"), logs, {})
 
 
-def _directly(folder: Path, entries: list[Entry]) -> None:
+def _directly(folder: Path, entries: list[ZarrEntry]) -> None:
     """The same objects, from entries in memory, in nested dicts, without any check."""
     with tempfile.TemporaryFile() as file:
         pack = PackWriter(file)

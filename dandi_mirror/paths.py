@@ -15,7 +15,13 @@ LONGEST_COMPONENT = 255  # bytes: the limit of common file systems
 LONGEST_PATH = 1024  # bytes
 DEEPEST = 64  # folders
 
-_OWN_TOP = {".dandi", ".datalad", "dandiset.yaml"}
+DANDISET_YAML = "dandiset.yaml"
+"""The Dandiset's record, at the top of each version."""
+GITMODULES = ".gitmodules"
+"""git's list of submodules: in a superdataset the datasets, in a dataset the Zarrs."""
+REFUSED_FOLDER = ".dandi/refused"
+"""Where a version keeps the records, and the links, of assets whose paths or records are not safe in git."""
+_OWN_TOP = {".dandi", ".datalad", DANDISET_YAML}
 # never in a version's tree, but commands read them when somebody works in a clone of it
 _RESERVED_TOP = _OWN_TOP | {".dandi-mirror", ".dandi-mirror-download", "dandi-mirror.toml"}
 # The short names that Windows may give to git's own files; git treats them so on every system

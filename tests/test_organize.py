@@ -12,7 +12,7 @@ import h5py
 import pytest
 
 from dandi_mirror.repo.annex.adding import NotAdded, adding
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.lock import hold
 from dandi_mirror.upload.organize import organize, sources
 from dandi_mirror.upload.read.worker import Worker
@@ -210,10 +210,10 @@ def test_a_source_is_kept_when_git_annex_did_not_take_its_copy_in(
     # as if the rule came after it was looked at
     monkeypatch.setattr(organize, "ignored", lambda folder, paths: {})
     source = write_nwb(tmp_path / "lab.nwb", session="s2")
-    repository = Clone(clone.path)
+    repository = AnnexRepository(clone.path)
     repository.prepare()
     steps, _ = sources.plan(worker, [source], [], [])
-    (told,) = organize.carry_out(repository, worker, steps, sources.MOVE)
+    (told,) = organize.carry_out_steps(repository, worker, steps, sources.MOVE)
     assert told.exit_code == 3 and "git-annex did not add it; the source is kept" in told.message
     assert source.exists()
 

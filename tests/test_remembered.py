@@ -18,7 +18,7 @@ from dandi_mirror.mirror.format.admission import ContentHosts
 from dandi_mirror.mirror.state import last_sync
 from dandi_mirror.mirror.state.asset_cache import AssetCache
 from dandi_mirror.mirror.state.index import Index
-from dandi_mirror.mirror.state.remembered import Failure, Memory, RememberedDandiset, entry_key
+from dandi_mirror.mirror.state.remembered import Failure, Memory, RememberedDandiset, entry_fingerprint
 from dandi_mirror.model import Asset, Finding, FindingKind, Instance, ListedDandiset, ListedVersion
 from tests.conftest import MirrorOfTest
 
@@ -30,7 +30,9 @@ COMMIT = "a1" * 20
 def facts(dandiset: str, name: str = "A test") -> RememberedDandiset:
     entry = ListedDandiset(dandiset, "OPEN", ListedVersion("draft", name, 2, 3, "Valid", THEN, THEN), None)
     findings = (Finding("draft", "a\nb", FindingKind.REFUSED, "a reason", "an id"),)
-    return RememberedDandiset(entry_key(entry), "all", COMMIT, "https://h", findings, 12.5, content_hosts="a b:8000")
+    return RememberedDandiset(
+        entry_fingerprint(entry), "all", COMMIT, "https://h", findings, 12.5, content_hosts="a b:8000"
+    )
 
 
 ENTRY = json.loads(facts(ID).entry)

@@ -15,7 +15,7 @@ from dandi_mirror.embedded import Archive
 from dandi_mirror.mirror.fetch.download_plan import PARTIALS
 from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.model import ListedDandiset, ListedVersion, Report
-from dandi_mirror.upload.read.findings import one_line
+from dandi_mirror.upload.read.findings import short_message
 from tests.conftest import MirrorOfTest, run
 from tests.support.terminal import on_terminal
 
@@ -127,9 +127,9 @@ def test_one_file_is_one_file_and_yes_is_spelt_as_in_the_file(tmp_path: Path) ->
 
 
 def test_an_error_of_the_system_has_no_name_of_a_class() -> None:
-    assert one_line(OSError("unable to open file")) == "unable to open file"
-    assert one_line(ValueError("not an HDF5 file")) == "not an HDF5 file"
-    assert one_line(KeyError("x")) == "'x' (KeyError)"
+    assert short_message(OSError("unable to open file")) == "unable to open file"
+    assert short_message(ValueError("not an HDF5 file")) == "not an HDF5 file"
+    assert short_message(KeyError("x")) == "'x' (KeyError)"
 
 
 def test_an_empty_archive_suggests_what_it_can_do() -> None:

@@ -12,7 +12,7 @@ from dandi_mirror.archive.api.client import ArchiveClient as Client
 from dandi_mirror.archive.api.zarrs import api_entries, list_zarrs, zarr_state
 from dandi_mirror.archive.bucket.listing import BucketFolder, BucketLister, CannotList
 from dandi_mirror.archive.http.session import Session
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.embedded import Archive, Dandiset, Request, Server, Zarr, generated_zarr, generated_zarrs
 from dandi_mirror.embedded.bucket.contents import etag_of
 from dandi_mirror.embedded.bucket.own import Bucket
@@ -47,7 +47,7 @@ def folder(zarr: Zarr, server: Server) -> BucketFolder:
     return found
 
 
-def listed(lister: BucketLister, zarr: Zarr, server: Server, expected: int | None = None) -> list[Entry]:
+def listed(lister: BucketLister, zarr: Zarr, server: Server, expected: int | None = None) -> list[ZarrEntry]:
     return list(lister.entries(folder(zarr, server), len(zarr.files) if expected is None else expected))
 
 

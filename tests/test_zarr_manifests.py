@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 from zarr_checksum.tree import ZarrChecksumTree
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.errors import NotFoundError, TemporaryError
 from dandi_mirror.files.not_ours import NotOurs
 from dandi_mirror.mirror.zarr.entries import BadEntry, Disorder, in_order
-from dandi_mirror.mirror.zarr.manifest import BadManifest
+from dandi_mirror.mirror.zarr.manifest_format import BadManifest
 from dandi_mirror.mirror.zarr.manifests import ChecksumMismatch, Manifests
-from dandi_mirror.mirror.zarr.state import state_of
+from dandi_mirror.mirror.zarr.state import zarr_state_of
 from tests.conftest import run
 from tests.support.moments import killed_at
 from tests.support.zarr_entries import ZARR, real_looking
 
 SOME = list(real_looking(2500))
-STATE = state_of(ZARR, SOME)
+STATE = zarr_state_of(ZARR, SOME)
 SUM = STATE.checksum
 
 
@@ -60,7 +60,7 @@ def test_entries_that_do_not_have_the_checksum_leave_nothing(tmp_path: Path) -> 
 
 
 def test_a_listing_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
-    def broken() -> Iterator[Entry]:
+    def broken() -> Iterator[ZarrEntry]:
         yield from SOME[:2000]
         raise TemporaryError("the server went away")
 
@@ -116,7 +116,7 @@ def test_of_a_damaged_manifest_no_entry_is_read(tmp_path: Path, place: int) -> N
 def test_paths_that_the_archive_reads_as_others_count_for_the_checksum_only(tmp_path: Path) -> None:
     odd = ["a//b", "a/./-", "/0", "./x/y", "a//c/x", "z/", "//"]
     plain = ["a/b", "a/c/y", "a/c/x", "b", "x/z"]
-    entries = [Entry(path, number, f"{number:032x}") for number, path in enumerate([*odd, *plain])]
+    entries = [ZarrEntry(path, number, f"{number:032x}") for number, path in enumerate([*odd, *plain])]
     tree, prefix = ZarrChecksumTree(), f"zarr/{ZARR}/"
     as_s3 = sorted(entries, key=lambda entry: entry.path.encode())
     for entry in as_s3:
@@ -165,19 +165,19 @@ def test_killed_at_any_moment_there_is_the_whole_manifest_or_none(tmp_path: Path
 MEMORY = """
 import sys
 from pathlib import Path
-from dandi_mirror.mirror.zarr.entries import Entry
+from dandi_mirror.mirror.zarr.entries import ZarrEntry
 from dandi_mirror.mirror.zarr.manifests import Manifests
-from dandi_mirror.mirror.zarr.state import state_of
+from dandi_mirror.mirror.zarr.state import zarr_state_of
 
 def most():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) * 1024
 
 def entries(count):
     # all in one folder: the worst case
-    return (Entry(f"{number:07}", number, f"{number:032x}", f"v{number}") for number in range(count))
+    return (ZarrEntry(f"{number:07}", number, f"{number:032x}", f"v{number}") for number in range(count))
 
 def write(mirror, count):
-    checksum = state_of(ZARR, entries(count)).checksum
+    checksum = zarr_state_of(ZARR, entries(count)).checksum
     manifests = Manifests(Path(mirror))
     manifests.add(ZARR, checksum, entries(count), "s3")
     assert sum(1 for _ in manifests.read(ZARR, checksum)) == count

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from starlette.responses import Response
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.embedded import Archive, Dandiset, Request, Server, Zarr
 from dandi_mirror.embedded.bucket.contents import etag_of, size_of
 from dandi_mirror.mirror.zarr.annex_logs import Sources
 from dandi_mirror.mirror.zarr.manifests import Manifests
 from dandi_mirror.mirror.zarr.repository import ZarrRepositories
-from dandi_mirror.mirror.zarr.state import State, dataset_id
+from dandi_mirror.mirror.zarr.state import ZarrState, dataset_id
 from tests.conftest import run
 from tests.support.datalad import quiet
 from tests.support.zarr_repositories import check, git, refs
@@ -39,11 +39,11 @@ class Mirrored:
     def place(self) -> Path:
         return ZarrRepositories(self.path).path(self.zarr.zarr_id).path
 
-    def list(self) -> State:
+    def list(self) -> ZarrState:
         """Write the manifest of the Zarr as it is now."""
         files = self.zarr.files
         entries = [
-            Entry(path, size_of(content), etag_of(content), newest.version_id)
+            ZarrEntry(path, size_of(content), etag_of(content), newest.version_id)
             for path, content in files.items()
             if (newest := files.newest(path))
         ]

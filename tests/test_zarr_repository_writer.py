@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.errors import IntegrityError, MirrorError
 from dandi_mirror.mirror.zarr.annex_logs import Sources
 from dandi_mirror.mirror.zarr.entries import in_order
-from dandi_mirror.mirror.zarr.manifest import BadManifest
+from dandi_mirror.mirror.zarr.manifest_format import BadManifest
 from dandi_mirror.mirror.zarr.manifests import Manifests
 from dandi_mirror.mirror.zarr.repository import ZarrRepositories
-from dandi_mirror.mirror.zarr.state import State, state_of
+from dandi_mirror.mirror.zarr.state import ZarrState, zarr_state_of
 from tests.support.moments import killed_at
 from tests.support.zarr_entries import ZARR, real_looking
 from tests.support.zarr_repositories import check, git, refs
@@ -24,14 +24,14 @@ BASE = f"https://bucket.s3.amazonaws.com/zarr/{ZARR}/"
 ELSEWHERE = Sources(API, BASE)
 
 
-def with_manifests(mirror: Path, *states: list[Entry]) -> list[State]:
+def with_manifests(mirror: Path, *states: list[ZarrEntry]) -> list[ZarrState]:
     """A mirror with the manifests of these states."""
     manifests = Manifests(mirror)
-    return [manifests.add(ZARR, state_of(ZARR, entries).checksum, entries, "s3") for entries in states]
+    return [manifests.add(ZARR, zarr_state_of(ZARR, entries).checksum, entries, "s3") for entries in states]
 
 
 FIRST = list(real_looking(3000))
-SECOND = in_order([*FIRST[1:], Entry("new", 3, "1" * 32, "v"), FIRST[0]._replace(etag="2" * 32)])
+SECOND = in_order([*FIRST[1:], ZarrEntry("new", 3, "1" * 32, "v"), FIRST[0]._replace(etag="2" * 32)])
 
 
 def branch(repository: Path) -> str:
@@ -93,7 +93,7 @@ def test_a_damaged_manifest_gives_no_repository(tmp_path: Path) -> None:
     (state,) = with_manifests(tmp_path / "m", FIRST)
     manifests = Manifests(tmp_path / "m")
     other = Manifests(tmp_path / "n")
-    forged = state_of(ZARR, SECOND)
+    forged = zarr_state_of(ZARR, SECOND)
     other.add(ZARR, forged.checksum, SECOND, "s3")
     # a forged one: the header of one state, the entries of another
     header = manifests.path(ZARR, state.checksum).path.read_bytes()

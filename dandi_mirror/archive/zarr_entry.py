@@ -15,7 +15,7 @@ _ETAG = re.compile(r"[0-9a-f]{32}(?:-[0-9]{1,5})?")
 _TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?(?:Z|\+00:00)")
 
 
-class Entry(NamedTuple):
+class ZarrEntry(NamedTuple):
     """A file of a Zarr; a tuple, because a Zarr can have a million."""
 
     path: str
@@ -64,7 +64,7 @@ def check_etag(etag: object) -> str:
     return bare
 
 
-def check_time(time: object) -> str:
+def checked_time(time: object) -> str:
     """A time in whole seconds, in the form that both lists get here.
 
     Raises:

@@ -23,7 +23,7 @@ _URL = re.compile(r"https?://[^\s<>\"'`{}|\\^]+[^\s<>\"'`{}|\\^.,;:!?)\]]")
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class WebLink:
     """Text, and where it leads; without a link if ``url`` is empty."""
 
     text: str
@@ -34,7 +34,7 @@ class Link:
 class Contributor:
     """A person or an organisation."""
 
-    name: Link
+    name: WebLink
     roles: tuple[str, ...]
     affiliations: tuple[str, ...]
     award: str
@@ -48,18 +48,18 @@ class About:
     """A Dandiset's record, in the order in which a page shows it."""
 
     title: str
-    abstract: tuple[tuple[Link, ...], ...]
+    abstract: tuple[tuple[WebLink, ...], ...]
     """Paragraphs; each of pieces of text, of which some are links."""
     contributors: tuple[Contributor, ...]
-    licenses: tuple[Link, ...]
+    licenses: tuple[WebLink, ...]
     keywords: tuple[str, ...]
     species: tuple[str, ...]
     approaches: tuple[str, ...]
     techniques: tuple[str, ...]
     variables: tuple[str, ...]
-    studied: tuple[Link, ...]
+    studied: tuple[WebLink, ...]
     """Brain areas, disorders and the like."""
-    related: tuple[tuple[str, Link], ...]
+    related: tuple[tuple[str, WebLink], ...]
     """How, and what."""
     ethics: tuple[str, ...]
     acknowledgement: str
@@ -80,7 +80,7 @@ def about(record: Mapping[str, object]) -> About:
         approaches=_names(summary.get("approach")),
         techniques=_names(summary.get("measurementTechnique")),
         variables=_texts(summary.get("variableMeasured")) or _values(summary.get("variableMeasured")),
-        studied=tuple(Link(one_line(one.get("name")), http_url(one.get("identifier")))
+        studied=tuple(WebLink(one_line(one.get("name")), http_url(one.get("identifier")))
                       for one in _objects(record.get("about")) if one_line(one.get("name"))),
         related=tuple(_related(record.get("relatedResource"))),
         ethics=tuple(filter(None, (_ethics(one) for one in _objects(record.get("ethicsApproval"))))),
@@ -109,21 +109,21 @@ def http_url(value: object) -> str:
         return ""
 
 
-def paragraphs(value: object) -> tuple[tuple[Link, ...], ...]:
+def paragraphs(value: object) -> tuple[tuple[WebLink, ...], ...]:
     """The paragraphs of a long text, with its URLs as links."""
     text = value[:LONGEST] if isinstance(value, str) else ""
     found = (tuple(_pieces(one_line(part))) for part in _PARAGRAPH.split(text) if one_line(part))
     return tuple(found)
 
 
-def _pieces(text: str) -> Iterator[Link]:
+def _pieces(text: str) -> Iterator[WebLink]:
     end = 0
     for found in _URL.finditer(text):
         if url := http_url(found[0]):
-            yield Link(text[end : found.start()])
-            yield Link(url, url)
+            yield WebLink(text[end : found.start()])
+            yield WebLink(url, url)
             end = found.end()
-    yield Link(text[end:])
+    yield WebLink(text[end:])
 
 
 def _contributors(value: object) -> Iterator[Contributor]:
@@ -133,7 +133,7 @@ def _contributors(value: object) -> Iterator[Contributor]:
             is_orcid = isinstance(identifier, str) and _ORCID.fullmatch(identifier)
             url = f"https://orcid.org/{identifier}" if is_orcid else http_url(identifier) or http_url(one.get("url"))
             yield Contributor(
-                Link(name, url),
+                WebLink(name, url),
                 tuple(role.rpartition(":")[2] for role in _texts(one.get("roleName"))),
                 _names(one.get("affiliation")),
                 one_line(one.get("awardNumber")),
@@ -142,19 +142,21 @@ def _contributors(value: object) -> Iterator[Contributor]:
             )
 
 
-def _licenses(value: object) -> Iterator[Link]:
+def _licenses(value: object) -> Iterator[WebLink]:
     for text in _texts(value):
         found = _SPDX.fullmatch(text)
-        yield Link(found[1], f"https://spdx.org/licenses/{found[1]}.html") if found else Link(text, http_url(text))
+        yield (
+            WebLink(found[1], f"https://spdx.org/licenses/{found[1]}.html") if found else WebLink(text, http_url(text))
+        )
 
 
-def _related(value: object) -> Iterator[tuple[str, Link]]:
+def _related(value: object) -> Iterator[tuple[str, WebLink]]:
     for one in _objects(value):
         identifier, url = one_line(one.get("identifier")), http_url(one.get("url"))
         bare = identifier.removeprefix("doi:").removeprefix("https://doi.org/")
         url = url or (f"https://doi.org/{bare}" if _DOI.fullmatch(bare) else http_url(identifier))
         if text := one_line(one.get("name")) or identifier or url:
-            yield one_line(one.get("relation")).rpartition(":")[2], Link(text, url)
+            yield one_line(one.get("relation")).rpartition(":")[2], WebLink(text, url)
 
 
 def _ethics(one: Mapping[str, object]) -> str:

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from dandi_mirror.catalogue.listing import listing_of
+from dandi_mirror.catalogue.listing import file_scripts
 from dandi_mirror.catalogue.members import members
 from dandi_mirror.catalogue.pages import STATIC, Site, all_page, dandiset_page, feed, index_page, static_file
 from dandi_mirror.catalogue.previews import Previews, content_file, is_previewed, script_name
 from dandi_mirror.catalogue.reading import read_dandiset
 from dandi_mirror.catalogue.scripts import data_script, hashed_name
-from dandi_mirror.catalogue.state import NAME, State, program_digest, read_state, state_file
+from dandi_mirror.catalogue.state import NAME, CatalogueState, program_digest, read_state, state_file
 from dandi_mirror.catalogue.summary import Summary, search_document, summary_of
 from dandi_mirror.catalogue.values import DandisetFacts, Presence
 from dandi_mirror.errors import DiskError, LockedError, MirrorError, UsageError
@@ -119,7 +119,7 @@ class _Build:
         self.mirror, self.folder, self.site, self.database, self.tell = mirror, folder, site, database, tell
         self.previews = previews
         self.rendering = sha256(f"{program_digest()} {site}".encode()).hexdigest()[:16]
-        self.known = dict((read_state(folder.top) or State("", {})).dandisets)
+        self.known = dict((read_state(folder.top) or CatalogueState("", {})).dandisets)
         self.refs: dict[str, str] = dict(database.execute("SELECT id, refs FROM dandiset").fetchall())
         self.built = Built()
 
@@ -158,7 +158,7 @@ class _Build:
             if identifier in self.known:
                 self._remove(identifier)
             return False
-        listing = listing_of(facts.rows)
+        listing = file_scripts(facts.rows)
         summary = summary_of(facts, state, listing.scripts)
         folder = f"d/{identifier}"
         for name, content in listing.scripts.items():

@@ -22,7 +22,7 @@ MOST_SUBJECTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class FileScripts:
     """The scripts with a Dandiset's files, and what the page must know of them."""
 
     scripts: dict[str, bytes]
@@ -31,7 +31,7 @@ class Listing:
     """``parts``: the name of each and its first row; ``folders`` and ``subjects``: names of scripts."""
 
 
-def listing_of(rows: Sequence[FileRow]) -> Listing:
+def file_scripts(rows: Sequence[FileRow]) -> FileScripts:
     """The parts of sorted rows."""
     scripts: dict[str, bytes] = {}
 
@@ -50,7 +50,7 @@ def listing_of(rows: Sequence[FileRow]) -> Listing:
         "subjects": keep("subjects", subjects) if subjects else None,
         "moreSubjects": more,
     }
-    return Listing(scripts, index)
+    return FileScripts(scripts, index)
 
 
 def _part(rows: Sequence[FileRow]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dandi_mirror.catalogue.json_ld import json_ld
-from dandi_mirror.catalogue.listing import Listing
+from dandi_mirror.catalogue.listing import FileScripts
 from dandi_mirror.catalogue.previews import VERSION as PREVIEW
 from dandi_mirror.catalogue.scripts import json_text
 from dandi_mirror.catalogue.summary import Published, Summary, change_words, day
@@ -33,7 +33,7 @@ FEED = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class ShownArchive:
     """The archive whose mirror it is."""
 
     name: str
@@ -52,7 +52,7 @@ class Site:
     """What all pages share."""
 
     title: str
-    archive: Archive
+    archive: ShownArchive
     url: str = ""
     """Where the catalogue will be on the web, with a slash at the end; empty if unknown."""
     source: str = ""
@@ -63,7 +63,7 @@ class Site:
     """Whether there are previews of the NWB files whose content is here."""
 
 
-def dandiset_page(site: Site, facts: DandisetFacts, listing: Listing, summary: Summary) -> bytes:
+def dandiset_page(site: Site, facts: DandisetFacts, listing: FileScripts, summary: Summary) -> bytes:
     """The page of a Dandiset."""
     archive, shown = site.archive, facts.listed[0]
     there = f"{archive.web}/dandiset/{facts.identifier}/{shown}" if archive.web else ""

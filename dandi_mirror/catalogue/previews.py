@@ -23,7 +23,7 @@ import orjson
 from dandi_mirror.catalogue.scripts import data_script
 from dandi_mirror.errors import DiskError
 from dandi_mirror.files.own import OwnPath
-from dandi_mirror.repo.annex.clone import copies
+from dandi_mirror.repo.annex.repository import copies
 from dandi_mirror.upload.read.worker import FileError, Limits, Worker
 
 VERSION = 1

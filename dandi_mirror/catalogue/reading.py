@@ -15,12 +15,12 @@ from dandi_mirror.catalogue.rows import Count, IndexedAsset, IndexedVersion, Row
 from dandi_mirror.catalogue.values import Change, DandisetFacts, FileRow, Presence, Totals, Version
 from dandi_mirror.mirror.copies.repositories import present_keys
 from dandi_mirror.mirror.format.record_reader import dandiset_record
-from dandi_mirror.mirror.format.tree import REFUSED
 from dandi_mirror.mirror.history.citation import FORMS, Citation
 from dandi_mirror.mirror.search.index_rows import ZARR
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.zarr.gitmodules import read_gitmodules
 from dandi_mirror.model import is_version_id
+from dandi_mirror.paths import REFUSED_FOLDER
 from dandi_mirror.repo.annex.keys import annex_key
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.stream import FILE
@@ -117,7 +117,7 @@ def _files(rows: Rows, dataset: Dataset, listed: list[IndexedVersion]) -> list[F
 def _presence(asset: IndexedAsset, in_git: bool, keys: Collection[str]) -> Presence:
     if asset.kind == ZARR:
         return Presence.ZARR
-    if not asset.sha256 or asset.path.startswith(f"{REFUSED}/"):
+    if not asset.sha256 or asset.path.startswith(f"{REFUSED_FOLDER}/"):
         return Presence.REFUSED
     here = in_git or (bool(keys) and annex_key(asset.size, asset.sha256, asset.path) in keys)
     return Presence.HERE if here else Presence.AWAY

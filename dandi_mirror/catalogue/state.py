@@ -17,18 +17,18 @@ MADE_BY = "dandi-mirror catalogue"
 _LARGEST = 512 << 20
 
 
-class State(msgspec.Struct, frozen=True):
+class CatalogueState(msgspec.Struct, frozen=True):
     """A catalogue's Dandisets, as the last build left them."""
 
     made_by: str
     dandisets: dict[str, Summary]
 
 
-def read_state(top: Path) -> State | None:
+def read_state(top: Path) -> CatalogueState | None:
     """The state of the catalogue in a folder; None if there is none, or if it is damaged."""
     content = read_file(top / NAME, _LARGEST)
     try:
-        state = msgspec.json.decode(content or b"", type=State)
+        state = msgspec.json.decode(content or b"", type=CatalogueState)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return state if state.made_by == MADE_BY else None
@@ -36,7 +36,7 @@ def read_state(top: Path) -> State | None:
 
 def state_file(dandisets: Mapping[str, Summary]) -> bytes:
     """The content of the file."""
-    return msgspec.json.encode(State(MADE_BY, dict(sorted(dandisets.items()))))
+    return msgspec.json.encode(CatalogueState(MADE_BY, dict(sorted(dandisets.items()))))
 
 
 def program_digest() -> str:

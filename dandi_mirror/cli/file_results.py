@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dandi_mirror.cli import output, progress
+from dandi_mirror.paths import DANDISET_YAML
 from dandi_mirror.text import counted, human_size, printable
 
 if TYPE_CHECKING:
     from dandi_mirror.errors import MirrorError
 
-RECORD = "dandiset.yaml"
 SHOWN_FAILURES = 10
 """How many files that failed are named; the others are counted."""
 
@@ -40,7 +40,7 @@ class FileResults:
     def file(self, path: str, status: str, message: str, size: int, code: int, facts: Mapping[str, object]) -> None:
         """Print what became of one file, which people know by ``path``; ``facts`` are the rest of its record."""
         self.counts[status] += 1
-        self.records[status] += facts.get("file") == RECORD
+        self.records[status] += facts.get("file") == DANDISET_YAML
         self.codes.add(code)
         self.size += size if status == "ok" else 0
         if self.form == "json":
@@ -94,7 +94,7 @@ class FileResults:
         """The files that came, counted as `ls` counts them, and apart from them the records of Dandisets."""
         records = self.records["ok"]
         files = self.counts["ok"] - records
-        record = RECORD if records == 1 else f"{records:,} {RECORD}" if records else ""
+        record = DANDISET_YAML if records == 1 else f"{records:,} {DANDISET_YAML}" if records else ""
         return " and ".join(part for part in (counted(files, "file") if files else "", record) if part)
 
     def ended_by(self, error: MirrorError) -> None:

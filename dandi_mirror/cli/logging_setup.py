@@ -21,15 +21,15 @@ class _Lines(logging.Handler):
     """Writes like everything else, so that no line is glued to a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        from dandi_mirror.workflows.terminal import write
+        from dandi_mirror.workflows.terminal import write_out
 
         try:
-            write(self.format(record), err=True)
+            write_out(self.format(record), err=True)
         except Exception:
             self.handleError(record)
 
 
-def set_up(level: str) -> None:
+def log_to_stderr(level: str) -> None:
     """Log to stderr from this level on."""
     handler = _Lines()
     handler.setFormatter(_Plain("%(asctime)s %(levelname)s %(message)s"))

@@ -156,9 +156,9 @@ def _tell_of_waiting() -> None:
     if sys.stderr and sys.stderr.isatty():
         from dandi_mirror.archive.http.wait_messages import WAIT_MESSAGES
         from dandi_mirror.text import plain
-        from dandi_mirror.workflows.terminal import write
+        from dandi_mirror.workflows.terminal import write_out
 
-        WAIT_MESSAGES.listen(lambda line: write(f"dandi-mirror: {plain(line)}", err=True))
+        WAIT_MESSAGES.listen(lambda line: write_out(f"dandi-mirror: {plain(line)}", err=True))
 
 
 def _is_from_click(error: OSError) -> bool:
@@ -174,10 +174,10 @@ def _fail(message: str, code: int, by: str = "dandi-mirror: ") -> NoReturn:
     from dandi_mirror.cli.logging_setup import LOG
     from dandi_mirror.text import plain
     from dandi_mirror.workflows.hints import with_mirror
-    from dandi_mirror.workflows.terminal import write
+    from dandi_mirror.workflows.terminal import write_out
 
     LOG.debug("where it happened:", exc_info=True)
     with suppress(DiskError, BrokenPipeError):
-        write(f"{by}{plain(with_mirror(message))}", err=True)
+        write_out(f"{by}{plain(with_mirror(message))}", err=True)
     output_trouble()
     end(code)

@@ -140,9 +140,9 @@ def wait(what: str) -> Callable[[Command], Command]:
 
 def _set_log_level(context: click.Context, parameter: click.Parameter, level: str) -> None:
     if not context.resilient_parsing:
-        from dandi_mirror.cli.logging_setup import set_up
+        from dandi_mirror.cli.logging_setup import log_to_stderr
 
-        set_up(level)
+        log_to_stderr(level)
 
 
 log_level = click.option(

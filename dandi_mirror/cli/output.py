@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from dandi_mirror.model import Finding, FindingKind, ListedDandiset, Report
 from dandi_mirror.text import counted, human_size, printable
-from dandi_mirror.workflows.terminal import say, write
+from dandi_mirror.workflows.terminal import say, write_out
 
 __all__ = [
     "SHOWN_FINDINGS",
@@ -17,7 +17,7 @@ __all__ = [
     "print_summary",
     "report_line",
     "say",
-    "write",
+    "write_out",
 ]
 
 SHOWN_FINDINGS = 10
@@ -82,4 +82,4 @@ def print_change(action: str, dandiset: str, said: str, form: str, *, dry_run: b
 
 def print_json(record: object) -> None:
     """Print one JSON Line, in ASCII: JSON can escape every path."""
-    write(json.dumps(record, ensure_ascii=True))
+    write_out(json.dumps(record, ensure_ascii=True))

@@ -124,7 +124,7 @@ def live() -> Iterator[Display]:
 
 
 @contextmanager
-def steps(form: str) -> Iterator[tuple[Progress, Follow]]:
+def show_steps(form: str) -> Iterator[tuple[Progress, Follow]]:
     """Log each step if the log level asks for that; else show a live display on a terminal, and nothing elsewhere."""
     from logging import INFO
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dandi_mirror.workflows.zarr_changes import TwoStates, ZarrComparer
 
 
-def about(comparer: ZarrComparer, pair: Pair) -> str:
+def zarr_change_lines(comparer: ZarrComparer, pair: Pair) -> str:
     """Say what changed in a Zarr between two versions, or why that is not known; empty for a file."""
     if not pair.new.zarr or pair.old.checksum == pair.new.checksum:
         return ""
@@ -44,7 +44,9 @@ def _say_entry(change: EntryChange) -> None:
     output.say(f"  {change.kind:8}{size:>10}  {printable(change.path)}")
 
 
-def print_json(comparer: ZarrComparer, changes: Changes, folder: Path, common: dict[str, Any], *, each: bool) -> None:
+def print_zarr_records(
+    comparer: ZarrComparer, changes: Changes, folder: Path, common: dict[str, Any], *, each: bool
+) -> None:
     """Print a record for each file that changed, a Zarr's with what changed in it; with ``each`` also its entries."""
     from dandi_mirror.mirror.history.diff import Pair
 

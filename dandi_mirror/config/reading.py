@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dandi_mirror.config.siblings import read_siblings
-from dandi_mirror.config.table import SECTIONS, TABLE, VARIABLES, Settings, attribute, check
+from dandi_mirror.config.table import SECTIONS, TABLE, VARIABLES, Settings, attribute, check_setting
 from dandi_mirror.config.values import from_text, nearest
 from dandi_mirror.errors import UsageError
 
@@ -36,12 +36,12 @@ def settings_and_sources(mirror: Path, *, file: bool = True) -> tuple[Settings, 
         if key not in TABLE:
             raise UsageError(f"{path}: there is no setting {key!r}; {nearest(key, TABLE)}")
         where = f"{path}: {key}"
-        values[attribute(key)] = read_siblings(where, value) if key == "sibling" else check(where, key, value)
+        values[attribute(key)] = read_siblings(where, value) if key == "sibling" else check_setting(where, key, value)
         sources[key] = str(path)
     for key, variable in VARIABLES.items():
         if text := os.environ.get(variable, ""):
             value = from_text(variable, *TABLE[key], text)
-            values[attribute(key)] = check(variable, key, value)
+            values[attribute(key)] = check_setting(variable, key, value)
             sources[key] = variable
     return Settings(**values), sources
 

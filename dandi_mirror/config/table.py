@@ -173,7 +173,7 @@ type = "mirror"                            # another mirror: nothing is pushed t
         for name, value in flags.items():
             if value not in (None, ()):
                 key = name.replace("_", "-")
-                given[name] = check(f"--{key}", key, value)
+                given[name] = check_setting(f"--{key}", key, value)
         return replace(self, **given)
 
 
@@ -202,7 +202,7 @@ VARIABLES: Mapping[str, str] = {name: setting.variable for name, (_, setting) in
 """The environment variable of each setting, by its name in the file."""
 
 
-def check(where: str, key: str, value: object) -> object:
+def check_setting(where: str, key: str, value: object) -> object:
     """A value of the setting ``key``; ``where`` it stands begins the message of an error.
 
     Raises:

@@ -18,7 +18,7 @@ from dandi_mirror.archive.content import JOBS
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.interface.getting import bulk_get
 from dandi_mirror.mirror.locate.clones import clone_at
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 
 Get = Callable[..., list[dict[str, Any]]]
 NOTE = "from web..."
@@ -55,7 +55,7 @@ def _get(
 def _is_ours(path: Path) -> bool:
     """Whether a sync made the dataset; Zarrs are left to DataLad, as their arrays have an order of their own."""
     found = clone_at(str(path))
-    return found is not None and found.folder == path and bool(Clone(path).api())
+    return found is not None and found.folder == path and bool(AnnexRepository(path).api())
 
 
 def _came(path: Path, files: Sequence[str], jobs: int) -> tuple[list[dict[str, Any]], bool]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
 from dandi_mirror.export.version import ExportFile, ExportVersion
+from dandi_mirror.paths import DANDISET_YAML
 
 PAYLOAD = "data"
-RECORD = "dandiset.yaml"
 _ESCAPED = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 
 
@@ -17,7 +17,7 @@ def tag_files(version: ExportVersion, program: str, *, holey: bool) -> Iterator[
 
     The version must have no Zarr, which has no SHA-256.  The Dandiset's record is part of the payload.
     """
-    record = ExportFile(RECORD, len(version.yaml), sha256(version.yaml).hexdigest())
+    record = ExportFile(DANDISET_YAML, len(version.yaml), sha256(version.yaml).hexdigest())
     files = (record, *version.files)
     made = {
         "bagit.txt": b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n",

@@ -11,7 +11,7 @@ from dandi_mirror.export import FORMS
 from dandi_mirror.interface.getting import Collected
 from dandi_mirror.workflows.export import Exported, export_file, place_for
 from dandi_mirror.workflows.export_bag import export_bag
-from dandi_mirror.workflows.export_source import find
+from dandi_mirror.workflows.export_source import find_version
 
 
 def export(
@@ -23,7 +23,7 @@ def export(
         raise UsageError(f"{form}: no such format; there are {', '.join(FORMS)}")
     if payload and form != "bagit":
         raise UsageError("payload is for bagit only")
-    source = find(name, top, dataset, instance)
+    source = find_version(name, top, dataset, instance)
     path = place_for(source, form, Path(to) if to is not None else None, overwrite=overwrite)
     if form == "bagit":
         return export_bag(source, path, Collected(show), payload=payload, jobs=jobs)

@@ -21,7 +21,7 @@ from dandi_mirror.model import Report
 from dandi_mirror.workflows import naming, tokens
 from dandi_mirror.workflows.current_clone import api_here
 from dandi_mirror.workflows.search_index import refreshed
-from dandi_mirror.workflows.sync import check, select, synced
+from dandi_mirror.workflows.sync import check_options, select_dandisets, synced
 from dandi_mirror.workflows.watch import watched
 
 
@@ -94,8 +94,8 @@ class Mirror:
         flags: dict[str, Any] = {"instance": instance, "versions": versions, "include": (), "exclude": ()}
         settings = naming.settings_for(self.path, names, asks_mirrors=True, **flags)
         self._mirror.superdataset.check_folder()
-        selected = select(settings, self._mirror, names, False, flags)
-        check(selected, settings, (), None)
+        selected = select_dandisets(settings, self._mirror, names, False, flags)
+        check_options(selected, settings, (), None)
         pace = Pace(settings.jobs, "", settings.recheck_days, None)
         wanted = replace(Options.of(settings), progress=lambda dandiset, doing: None)
         with watched(self._mirror, settings, selected.words | {"mode": "timestamp"}, False) as watch:

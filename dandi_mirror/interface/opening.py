@@ -9,7 +9,7 @@ from dandi_mirror.addresses import Allowed, is_inside
 from dandi_mirror.archive.instances import api_url
 from dandi_mirror.errors import NotFoundError, UsageError
 from dandi_mirror.mirror.contents.files import VersionFile
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.dataset import Dataset
 
 BLOCK = 2**20
@@ -42,7 +42,7 @@ def _remote(dataset: Dataset, file: VersionFile, instance: str) -> BinaryIO:
             f"the content of {file.path} is not here; get it first, or install what reads it from the archive: "
             "pip install fsspec aiohttp"
         ) from None
-    clone = Clone(dataset.path)
+    clone = AnnexRepository(dataset.path)
     clone.read_config()
     allowed = Allowed.named(api_url(instance), frozenset(), clone.addresses)
     urls = [url for _, known in clone.facts([file.key] if file.key else []) for url in known.urls]

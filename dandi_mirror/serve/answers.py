@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 _YES, _NO = {"1", "t", "y", "yes", "true", "on"}, {"0", "f", "n", "no", "false", "off", ""}
 
 
-class Refused(Exception):
+class ErrorAnswer(Exception):
     """A request that gets an error: its status, and the text of ``detail``."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -26,9 +26,9 @@ class Refused(Exception):
         self.headers = headers
 
 
-def not_found() -> Refused:
+def not_found() -> ErrorAnswer:
     """What is asked for is not in the mirror, or not open."""
-    return Refused(404, "Not found.")
+    return ErrorAnswer(404, "Not found.")
 
 
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -40,12 +40,12 @@ def flag(request: Request, name: str, default: bool = False) -> bool:
     """A parameter that is true or false.
 
     Raises:
-        Refused: 400 for another word.
+        ErrorAnswer: 400 for another word.
     """
     word = request.query_params.get(name)
     if word is None or word.lower() in _YES | _NO:
         return default if not word else word.lower() in _YES
-    raise Refused(400, f"{name}: Must be a valid boolean.")
+    raise ErrorAnswer(400, f"{name}: Must be a valid boolean.")
 
 
 def page(
@@ -59,7 +59,7 @@ def page(
     """One page of a list; ``lazy`` as of assets: no count after the first page, and an empty page past the end.
 
     Raises:
-        Refused: 404 for a page that there is not.
+        ErrorAnswer: 404 for a page that there is not.
     """
     query = request.query_params
     size = _number(query.get("page_size"))
@@ -67,7 +67,7 @@ def page(
     pages = max(1, -(-len(entries) // size))
     number = pages if query.get("page") == "last" and not lazy else _number(query.get("page", "1"))
     if number < 1 or (number > pages and not lazy):
-        raise Refused(404, "Invalid page.")
+        raise ErrorAnswer(404, "Invalid page.")
     start = (number - 1) * size
     return json_response(
         {

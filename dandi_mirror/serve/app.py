@@ -16,10 +16,10 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import is_asset_id, is_dandiset_id
 from dandi_mirror.serve import git_files
 from dandi_mirror.serve.access import Tokens
-from dandi_mirror.serve.answers import Refused, json_response, not_found
+from dandi_mirror.serve.answers import ErrorAnswer, json_response, not_found
 from dandi_mirror.serve.assets import Assets
 from dandi_mirror.serve.dandisets import Dandisets
-from dandi_mirror.serve.dav import METHODS, PLACE, REFUSED, Dav
+from dandi_mirror.serve.dav import METHODS, PLACE, REFUSED_METHODS, Dav
 from dandi_mirror.serve.pages import Pages
 from dandi_mirror.serve.sending import Sender
 from dandi_mirror.serve.served import ServedMirror
@@ -75,7 +75,7 @@ class ServedApp:
         # as the archive does; dandi asks so for the entries of a Zarr
         routes += [Route(f"/api{path[:-1]}", _add_slash, methods=_READ) for path in table if path.endswith("/")]
         dav = Dav(ServedTree(served, zarrs), sender)
-        routes.append(Route(f"{PLACE}{{path:path}}", dav.answer, methods=[*METHODS, *REFUSED]))
+        routes.append(Route(f"{PLACE}{{path:path}}", dav.answer, methods=[*METHODS, *REFUSED_METHODS]))
         files = git_files.GitFiles(served, zarrs, sender)
         routes.append(Route(f"{git_files.PLACE}/{{path:path}}", _endpoint(files.answer), methods=_READ))
         if pages:
@@ -171,7 +171,7 @@ def _endpoint(answer: Answer) -> Callable[[Request], object]:
         try:
             _check(request)
             return answer(request)
-        except Refused as refused:
+        except ErrorAnswer as refused:
             return json_response({"detail": refused.detail}, refused.status, refused.headers)
         except MirrorError as error:
             return json_response({"detail": str(error)}, 500)

@@ -9,14 +9,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dandi_mirror.serve.answers import Refused, flag, json_response, not_found, page
-from dandi_mirror.serve.content import content_of, urls_of
+from dandi_mirror.serve.answers import ErrorAnswer, flag, json_response, not_found, page
+from dandi_mirror.serve.content import find_content, urls_of
 from dandi_mirror.serve.sending import Sender
 from dandi_mirror.serve.served import Json, ServedMirror
-from dandi_mirror.serve.versions import Child, Row, VersionAssets
+from dandi_mirror.serve.versions import Child, ServedAsset, VersionAssets
 from dandi_mirror.serve.zarrs import Zarrs
 
-ORDERS: dict[str, Callable[[Row], str]] = {
+ORDERS: dict[str, Callable[[ServedAsset], str]] = {
     "path": lambda row: row.path,
     "created": lambda row: row.created,
     "modified": lambda row: row.created,
@@ -48,16 +48,16 @@ class Assets:
             rows = [row for row in rows if row.path in assets.zarrs]
         order = query.get("order") or "created"
         if not (key := ORDERS.get(order.removeprefix("-"))):
-            raise Refused(400, f"order: Select a valid choice. {order} is not one of the available choices.")
+            raise ErrorAnswer(400, f"order: Select a valid choice. {order} is not one of the available choices.")
         rows = sorted(rows, key=key, reverse=order.startswith("-"))
         metadata = flag(request, "metadata")
         return page(request, self._url(request), rows, lambda some: self._entries(assets, some, metadata), lazy=True)
 
-    def _entries(self, assets: VersionAssets, rows: Sequence[Row], metadata: bool) -> list[Any]:
+    def _entries(self, assets: VersionAssets, rows: Sequence[ServedAsset], metadata: bool) -> list[Any]:
         urls = urls_of(assets, list(rows)) if metadata else {}
         return [self._entry(assets, row, urls if metadata else None) for row in rows]
 
-    def _entry(self, assets: VersionAssets, row: Row, urls: dict[str, tuple[str, ...]] | None) -> Json:
+    def _entry(self, assets: VersionAssets, row: ServedAsset, urls: dict[str, tuple[str, ...]] | None) -> Json:
         """The entry of an asset; with ``urls``, with its metadata.
 
         A mirror does not keep the ids of blobs: the asset's own stands for it.  Nor does it keep when an asset was last
@@ -72,7 +72,7 @@ class Assets:
         entry |= {"path": row.path, "size": row.size, "created": row.created, "modified": row.created}
         return entry if urls is None else entry | {"metadata": self._metadata(assets, row, urls)}
 
-    def _metadata(self, assets: VersionAssets, row: Row, urls: dict[str, tuple[str, ...]]) -> Json:
+    def _metadata(self, assets: VersionAssets, row: ServedAsset, urls: dict[str, tuple[str, ...]]) -> Json:
         metadata = assets.record(row).get("metadata")
         zarr = assets.zarrs.get(row.path)
         # dandifs reads the first URL that does not end with /download/: at the archive that of the bucket
@@ -105,11 +105,11 @@ class Assets:
         """``GET …/assets/{id}/download/``: the content."""
         how = request.query_params.get("content_disposition", "attachment")
         if how not in {"attachment", "inline"}:
-            raise Refused(400, f'content_disposition: "{how}" is not a valid choice.')
+            raise ErrorAnswer(400, f'content_disposition: "{how}" is not a valid choice.')
         assets, row = self._found(request)
         if row.path in assets.zarrs:
-            raise Refused(400, ZARR_CONTENT)
-        return self._sender.send(request, content_of(assets, row), row.path.rpartition("/")[2], how)
+            raise ErrorAnswer(400, ZARR_CONTENT)
+        return self._sender.send(request, find_content(assets, row), row.path.rpartition("/")[2], how)
 
     def paths(self, request: Request) -> Response:
         """``GET …/assets/paths/?path_prefix=``: one folder."""
@@ -117,7 +117,7 @@ class Assets:
         folder = request.query_params.get("path_prefix", "").strip("/")
         children = assets.children(folder)
         if children is None:
-            raise Refused(404, "Specified path not found.")
+            raise ErrorAnswer(404, "Specified path not found.")
         is_file = len(children) == 1 and children[0].path == folder
         children = [] if is_file else sorted(children, key=lambda child: child.path)
         return page(request, self._url(request), children, lambda some: [self._child(child) for child in some])
@@ -138,7 +138,7 @@ class Assets:
         exact = children[0].row if children and children[0].path == folder else None
         if children is None or (exact and path.endswith("/")):
             what = "Folder" if path.endswith("/") else "Folder or asset"
-            raise Refused(404, f"{what} not found at {folder}")
+            raise ErrorAnswer(404, f"{what} not found at {folder}")
         found = sorted(children, key=lambda child: child.path) if exact or flag(request, "children") else []
         if folder and not exact:
             found = [Child(folder, sum(c.files for c in children), sum(c.size for c in children), None), *found]
@@ -164,7 +164,7 @@ class Assets:
             return self.served.assets(identifier, oid)
         raise not_found()
 
-    def _found(self, request: Request) -> tuple[VersionAssets, Row]:
+    def _found(self, request: Request) -> tuple[VersionAssets, ServedAsset]:
         """The asset of the URL; a version in it must exist, and is looked into first."""
         asset_id = request.path_params["asset"]
         if "version" in request.path_params:

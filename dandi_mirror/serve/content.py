@@ -9,14 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.files.opening import open_regular
 from dandi_mirror.mirror.zarr.entries import entry_key, is_md5
 from dandi_mirror.mirror.zarr.repository import ZarrRepositories
-from dandi_mirror.repo.annex.clone import Clone, copies
 from dandi_mirror.repo.annex.keys import annex_key
+from dandi_mirror.repo.annex.repository import AnnexRepository, copies
 from dandi_mirror.serve.cache.cache import RemoteContent
-from dandi_mirror.serve.versions import Row, VersionAssets
+from dandi_mirror.serve.versions import ServedAsset, VersionAssets
 
 PIECE = 1 << 20
 """Bytes that are read from a file at a time."""
@@ -56,7 +56,7 @@ class Content:
             os.close(descriptor)
 
 
-def content_of(assets: VersionAssets, row: Row) -> Content:
+def find_content(assets: VersionAssets, row: ServedAsset) -> Content:
     """Where the content of an asset is."""
     if oid := assets.text(row):
         with assets.dataset.reader() as reader:
@@ -65,7 +65,7 @@ def content_of(assets: VersionAssets, row: Row) -> Content:
     if not row.sha256:
         return Content()
     key = annex_key(row.size, row.sha256, row.path)
-    if file := present(assets.dataset.git_dir, key, row.size):
+    if file := present_file(assets.dataset.git_dir, key, row.size):
         return Content(row.size, row.sha256, file)
 
     def urls() -> tuple[str, ...]:
@@ -76,20 +76,22 @@ def content_of(assets: VersionAssets, row: Row) -> Content:
     return Content(row.size, row.sha256, remote=RemoteContent(name, row.size, row.sha256, urls))
 
 
-def urls_of(assets: VersionAssets, rows: list[Row]) -> dict[str, tuple[str, ...]]:
+def urls_of(assets: VersionAssets, rows: list[ServedAsset]) -> dict[str, tuple[str, ...]]:
     """Where the archive has the content of each asset, by its id, as the git-annex branch records it."""
-    clone = Clone(assets.dataset.path)
+    clone = AnnexRepository(assets.dataset.path)
     clone.read_config()
     keys = {row.asset_id: annex_key(row.size, row.sha256, row.path) for row in rows if row.sha256}
     known = dict(clone.facts(dict.fromkeys(keys.values())))
     return {asset_id: known[key].urls for asset_id, key in keys.items() if key in known}
 
 
-def entry_content(repositories: ZarrRepositories, zarr_id: str, entry: Entry, urls: Callable[[], list[str]]) -> Content:
+def entry_content(
+    repositories: ZarrRepositories, zarr_id: str, entry: ZarrEntry, urls: Callable[[], list[str]]
+) -> Content:
     """Where the content of an entry of a Zarr is; ``urls`` are where the archive has it, the best one last."""
     key = entry_key(entry.path, entry.size, entry.etag)
     git_dir = repositories.dataset(zarr_id).git_dir
-    if file := present(git_dir, key, entry.size) if repositories.exists(zarr_id) else None:
+    if file := present_file(git_dir, key, entry.size) if repositories.exists(zarr_id) else None:
         return Content(entry.size, entry.etag, file)
     # an ETag of parts is no digest of the bytes, so another Zarr's object with the same one may differ
     digest = entry.etag if is_md5(entry.etag) else ""
@@ -98,7 +100,7 @@ def entry_content(repositories: ZarrRepositories, zarr_id: str, entry: Entry, ur
     return Content(entry.size, entry.etag, remote=remote)
 
 
-def present(git_dir: Path, key: str, size: int | None = None) -> Path | None:
+def present_file(git_dir: Path, key: str, size: int | None = None) -> Path | None:
     """The file with the content of a key, which is no link: that could lead to any file."""
     for place in copies(git_dir / "annex" / "objects", key):
         try:

@@ -14,14 +14,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from dandi_mirror.serve.answers import Refused
+from dandi_mirror.serve.answers import ErrorAnswer
 from dandi_mirror.serve.sending import Sender
 from dandi_mirror.serve.tree import ServedTree
 
 PLACE = "/dav"
 METHODS = ["GET", "HEAD", "OPTIONS", "PROPFIND"]
 """What is answered; wsgidav refuses the other methods of WebDAV as those of a read-only share."""
-REFUSED = ["PUT", "POST", "DELETE", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "PROPPATCH", "PATCH"]
+REFUSED_METHODS = ["PUT", "POST", "DELETE", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "PROPPATCH", "PATCH"]
 LONGEST = 1 << 16
 """Bytes of a request's body at most."""
 LACKING = "This server has no WebDAV; install it with: pip install wsgidav\n"
@@ -38,7 +38,7 @@ class Dav:
 
     async def answer(self, request: Request) -> Response:
         """Answer one request."""
-        if request.method in REFUSED:
+        if request.method in REFUSED_METHODS:
             return Response(status_code=405, headers={"allow": ", ".join(METHODS)})
         body = bytearray()
         async for piece in request.stream():
@@ -54,13 +54,13 @@ class Dav:
             if request.method == "PROPFIND" and request.headers.get("depth") not in {"0", "1"}:
                 return Response(_FINITE, 403, media_type="application/xml")  # it would list the whole archive
             return self._about(request, body)
-        except Refused as refused:
+        except ErrorAnswer as refused:
             return PlainTextResponse(f"{refused.detail}\n", refused.status, dict(refused.headers))
 
     def _file(self, request: Request) -> Response:
         node = self._tree.find(request.scope["path"].removeprefix(PLACE))
         if node is None:
-            raise Refused(404, "Not found.")
+            raise ErrorAnswer(404, "Not found.")
         if node.content is None:
             return PlainTextResponse(FOLDER, 405, {"allow": "OPTIONS, PROPFIND"})
         return self._sender.send(request, node.content(), node.name, "inline")

@@ -6,8 +6,8 @@ from typing import Any
 
 from wsgidav.dav_provider import DAVCollection, DAVNonCollection, DAVProvider
 
-from dandi_mirror.serve.answers import Refused
-from dandi_mirror.serve.tree import Node, ServedTree, seconds_of
+from dandi_mirror.serve.answers import ErrorAnswer
+from dandi_mirror.serve.tree import Node, ServedTree, made_seconds
 
 
 class TreeProvider(DAVProvider):
@@ -25,7 +25,7 @@ class TreeProvider(DAVProvider):
         """What is at a path."""
         try:
             node = self._tree.find(path)
-        except Refused:
+        except ErrorAnswer:
             return None
         return _resource(node, path, environ) if node else None
 
@@ -40,7 +40,7 @@ class _Folder(DAVCollection):
         self._node = node
 
     def get_last_modified(self) -> float | None:
-        return seconds_of(self._node)
+        return made_seconds(self._node)
 
     def get_member_list(self) -> list[_File | _Folder]:
         above = self.path.rstrip("/")
@@ -62,7 +62,7 @@ class _File(DAVNonCollection):
         """Nothing: the server sends the bytes itself."""
 
     def get_last_modified(self) -> float | None:
-        return seconds_of(self._node)
+        return made_seconds(self._node)
 
     def get_etag(self) -> str | None:
         return self._node.tag or None

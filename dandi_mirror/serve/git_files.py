@@ -24,8 +24,8 @@ from dandi_mirror.repo.git.dataset import ANNEX, Dataset
 from dandi_mirror.repo.git.process import git
 from dandi_mirror.repo.git.siblings import has_trailer
 from dandi_mirror.serve.access import sees_closed
-from dandi_mirror.serve.answers import Refused, not_found
-from dandi_mirror.serve.content import Content, present
+from dandi_mirror.serve.answers import ErrorAnswer, not_found
+from dandi_mirror.serve.content import Content, present_file
 from dandi_mirror.serve.sending import Sender
 from dandi_mirror.serve.served import ServedMirror
 from dandi_mirror.serve.zarrs import Zarrs
@@ -86,7 +86,7 @@ class GitFiles:
         """``GET /git/…``: a file of a repository.
 
         Raises:
-            Refused: 404, there is no such file, or it is not shown.
+            ErrorAnswer: 404, there is no such file, or it is not shown.
         """
         path = request.scope["path"].removeprefix(PLACE).lstrip("/")
         if found := _DATASET.fullmatch(path):
@@ -107,7 +107,7 @@ class GitFiles:
         }
         for ref in _BRANCHES & refs.keys():
             if not sees_closed() and self._began_closed(dataset, refs[ref]):
-                raise Refused(404, CLOSED)
+                raise ErrorAnswer(404, CLOSED)
         return _Repository(dataset, refs)
 
     def _zarr(self, first: str, second: str, zarr_id: str) -> _Repository:
@@ -144,7 +144,7 @@ class GitFiles:
         if _OBJECT.fullmatch(path):
             return self._sender.send(request, _content(repository.git_dir, path))
         key = _KEY.fullmatch(path)
-        file = present(repository.git_dir, key[1]) if key and key[1] == key[2] and is_key(key[1]) else None
+        file = present_file(repository.git_dir, key[1]) if key and key[1] == key[2] and is_key(key[1]) else None
         if key and file:
             return self._sender.send(request, Content(file.lstat().st_size, key[1], file))
         raise not_found()

@@ -21,7 +21,7 @@ from dandi_mirror.files.opening import read_file
 from dandi_mirror.mirror.search.index import opened, path_of
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.repo.annex.keys import annex_key
-from dandi_mirror.serve.answers import Refused, not_found
+from dandi_mirror.serve.answers import ErrorAnswer, not_found
 
 FOLDER = "catalogue"
 """The folder in a mirror's ``.dandi-mirror``."""
@@ -68,7 +68,7 @@ class Pages:
         """A page, or a part of one.
 
         Raises:
-            Refused: 404 for what is not a page, or not open.
+            ErrorAnswer: 404 for what is not a page, or not open.
         """
         path = str(request.path_params["path"]) or "index.html"
         path = f"{path}index.html" if path.endswith("/") else path
@@ -94,7 +94,7 @@ class Pages:
         if not self.previews or not file:
             raise not_found()
         if not self._looking.acquire(blocking=False):
-            raise Refused(503, "Other files are being looked into; ask again.")
+            raise ErrorAnswer(503, "Other files are being looked into; ask again.")
         try:
             content = self.previews.script(whole, file)
         finally:

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from dandi_mirror.errors import CredentialsError, MirrorError, NotFoundError, PartError, TemporaryError
-from dandi_mirror.serve.answers import Refused
+from dandi_mirror.serve.answers import ErrorAnswer
 from dandi_mirror.serve.cache.cache import BlockCache
 from dandi_mirror.serve.content import PIECE, Content
 
@@ -50,22 +50,22 @@ class Sender:
         """The answer to a request for content; ``name`` and ``how`` are of the file that a browser saves.
 
         Raises:
-            Refused: it is not here and cannot be fetched, or the part that is asked for does not exist.
+            ErrorAnswer: it is not here and cannot be fetched, or the part that is asked for does not exist.
         """
         size, remote = content.size, content.remote
         if not remote and content.file is None and content.data is None:
-            raise Refused(404, UNKNOWN)
+            raise ErrorAnswer(404, UNKNOWN)
         if remote and self._elsewhere is Elsewhere.REDIRECT:
             if not (urls := remote.urls()):
-                raise Refused(404, UNKNOWN)
+                raise ErrorAnswer(404, UNKNOWN)
             return RedirectResponse(urls[0], 302)
         headers = _headers(content, name, how)
         if headers.get("etag") and headers["etag"] in _tags(request.headers.get("if-none-match", "")):
             return Response(status_code=304, headers={"etag": headers["etag"]})
-        part = part_of(request, size, headers.get("etag", ""))
+        part = requested_part(request, size, headers.get("etag", ""))
         start, stop = part or (0, size)
         if remote and self.is_offline and not self._cache.holds(remote, start, stop):
-            raise Refused(404, ABSENT)
+            raise ErrorAnswer(404, ABSENT)
         headers |= {"content-range": f"bytes {start}-{stop - 1}/{size}"} if part else {}
         headers["content-length"] = str(stop - start)
         status = 206 if part else 200
@@ -82,9 +82,11 @@ class Pieces(Response):
         try:
             self._first = next(pieces, b"")
         except MirrorError as error:
-            raise Refused(next((code for kind, code in _STATUS if isinstance(error, kind)), 502), str(error)) from error
+            raise ErrorAnswer(
+                next((code for kind, code in _STATUS if isinstance(error, kind)), 502), str(error)
+            ) from error
         except OSError as error:
-            raise Refused(404, UNKNOWN) from error
+            raise ErrorAnswer(404, UNKNOWN) from error
         self._rest = pieces
         self._left = size - len(self._first)
         super().__init__(status_code=status, headers=headers)
@@ -124,11 +126,11 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def part_of(request: Request, size: int, tag: str) -> tuple[int, int] | None:
+def requested_part(request: Request, size: int, tag: str) -> tuple[int, int] | None:
     """The part of content that ``Range`` asks for; None for all of it, also where it asks for several parts.
 
     Raises:
-        Refused: 416 for a part beyond the end.
+        ErrorAnswer: 416 for a part beyond the end.
     """
     wanted = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
     condition = request.headers.get("if-range")
@@ -140,7 +142,7 @@ def part_of(request: Request, size: int, tag: str) -> tuple[int, int] | None:
     if first and last and int(last) < start:
         return None  # no range at all
     if start >= size or start >= stop:
-        raise Refused(416, "This part of the file does not exist.", {"content-range": f"bytes */{size}"})
+        raise ErrorAnswer(416, "This part of the file does not exist.", {"content-range": f"bytes */{size}"})
     return start, stop
 
 

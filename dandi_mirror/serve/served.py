@@ -21,7 +21,7 @@ from dandi_mirror.model import DRAFT, is_instance_name, is_version_id
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.files import FileStamp, stamp_of
 from dandi_mirror.serve.access import sees_closed
-from dandi_mirror.serve.versions import Row, VersionAssets, refused_totals
+from dandi_mirror.serve.versions import ServedAsset, VersionAssets, refused_totals
 
 KEPT = 8
 """Versions whose ids and paths stay in memory; each takes some 400 bytes an asset."""
@@ -119,7 +119,7 @@ class ServedMirror:
 
     # --- assets by their ids alone -------------------------------------------------------------------------------
 
-    def find(self, asset_id: str) -> tuple[str, VersionAssets, Row] | None:
+    def find(self, asset_id: str) -> tuple[str, VersionAssets, ServedAsset] | None:
         """An asset by its id: the Dandiset, a version that holds it, and its facts; None if none holds it.
 
         It is looked up in the versions in memory, then in all drafts, then in all versions: at worst that reads all

@@ -7,17 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule
 from dandi_mirror.model import is_dandiset_id
-from dandi_mirror.serve.content import Content, content_of
+from dandi_mirror.paths import DANDISET_YAML
+from dandi_mirror.serve.content import Content, find_content
 from dandi_mirror.serve.served import ServedMirror
 from dandi_mirror.serve.versions import Child, VersionAssets
 from dandi_mirror.serve.zarrs import Zarrs, entry_at
 from dandi_mirror.zarr_checksum import counts_of
 
-RECORD = "dandiset.yaml"
-"""The Dandiset's record, which stands at the top of each version."""
 _AFTER = "0"  # the letter after the slash: what sorts behind everything in a folder
 
 
@@ -80,7 +79,7 @@ class _Version:
     def find(self, path: str) -> Node | None:
         if not path:
             return Node(self._version, children=lambda: [*self._record(), *self._in(path)])
-        if path == RECORD:
+        if path == DANDISET_YAML:
             return next(self._record(), None)
         children = self._assets.children(path)
         if children and children[0].path == path:
@@ -101,12 +100,12 @@ class _Version:
         return child.row is None or child.path in self._assets.tree
 
     def _record(self) -> Iterator[Node]:
-        mode, oid = self._assets.tree.get(RECORD, (b"", ""))
+        mode, oid = self._assets.tree.get(DANDISET_YAML, (b"", ""))
         if mode == b"100644":
             with self._assets.dataset.reader() as reader:
                 (found,) = reader.read([oid])
             data = found or b""
-            yield Node(RECORD, "", len(data), oid, lambda: Content(len(data), oid, data=data))
+            yield Node(DANDISET_YAML, "", len(data), oid, lambda: Content(len(data), oid, data=data))
 
     def _node(self, child: Child) -> Node:
         name, row = child.path.rpartition("/")[2], child.row
@@ -116,7 +115,7 @@ class _Version:
             size = counts_of(module.checksum)[1]
             return Node(name, row.created, size, children=lambda: self._entries(module, ""))
         tag = row.sha256 or self._assets.text(row)
-        return Node(name, row.created, row.size, tag, lambda: content_of(self._assets, row))
+        return Node(name, row.created, row.size, tag, lambda: find_content(self._assets, row))
 
     def _entry(self, module: ZarrModule, path: str) -> Node | None:
         entries = self._zarrs.entries(module)
@@ -130,12 +129,12 @@ class _Version:
         found = _names_in(self._zarrs.entries(module), folder)
         return [self._file(module, entry) if entry else Node(name) for name, entry in found]
 
-    def _file(self, module: ZarrModule, entry: Entry) -> Node:
+    def _file(self, module: ZarrModule, entry: ZarrEntry) -> Node:
         name, when = entry.path.rpartition("/")[2], entry.modified or ""
         return Node(name, when, entry.size, entry.etag, lambda: self._zarrs.content(self._identifier, module, entry))
 
 
-def _names_in(entries: list[Entry], folder: str) -> Iterator[tuple[str, Entry | None]]:
+def _names_in(entries: list[ZarrEntry], folder: str) -> Iterator[tuple[str, ZarrEntry | None]]:
     """What is in a folder of a Zarr: names, with the entry of each file; does not go through the folders in it."""
     inside = f"{folder}/" if folder else ""
     place = _place(entries, inside)
@@ -147,11 +146,11 @@ def _names_in(entries: list[Entry], folder: str) -> Iterator[tuple[str, Entry | 
         place = _place(entries, f"{inside}{name}{_AFTER}") if slash and name else place + 1
 
 
-def _place(entries: list[Entry], path: str) -> int:
+def _place(entries: list[ZarrEntry], path: str) -> int:
     return bisect_left(entries, path.encode(), key=lambda entry: entry.path.encode())
 
 
-def seconds_of(node: Node) -> float | None:
+def made_seconds(node: Node) -> float | None:
     """When a file was made, in seconds since 1970; None if that is not known."""
     try:
         return datetime.fromisoformat(node.modified.replace("Z", "+00:00")).timestamp()

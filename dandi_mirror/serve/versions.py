@@ -15,13 +15,12 @@ import orjson
 from dandi_mirror.mirror.format.record_reader import Record, admit, lines, refused_record
 from dandi_mirror.mirror.format.records import is_part
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule, read_gitmodules
+from dandi_mirror.paths import REFUSED_FOLDER
 from dandi_mirror.repo.git.dataset import Dataset, Tree
 from dandi_mirror.repo.git.stream import GITLINK
 
-_REFUSED = ".dandi/refused/"
 
-
-class Row(NamedTuple):
+class ServedAsset(NamedTuple):
     """An asset of a version, and where its record is in the file of records."""
 
     path: str
@@ -44,7 +43,7 @@ class Child:
     """Assets in it."""
     size: int
     """Their bytes."""
-    row: Row | None
+    row: ServedAsset | None
     """The asset; None for a folder."""
 
 
@@ -72,13 +71,13 @@ class VersionAssets:
         self.rows = sorted(rows, key=lambda row: row.path)
         """By path."""
 
-    def _spool(self, found: Iterable[bytes]) -> Iterator[Row]:
+    def _spool(self, found: Iterable[bytes]) -> Iterator[ServedAsset]:
         for line in found:
             if isinstance(record := admit(line), Record):
                 created, sha256 = record.created, record.sha256
                 yield self._put(line, record.path, record.asset_id, record.size, created, sha256)
 
-    def _refused(self, files: Iterable[tuple[str, bytes]]) -> Iterator[Row]:
+    def _refused(self, files: Iterable[tuple[str, bytes]]) -> Iterator[ServedAsset]:
         """What the mirror refused and has the record of: another mirror is to refuse it, too."""
         for name, content in files:
             if record := refused_record(name, content):
@@ -92,28 +91,28 @@ class VersionAssets:
                     "",
                 )
 
-    def _put(self, line: bytes, path: str, asset_id: str, size: int, created: str, sha256: str) -> Row:
+    def _put(self, line: bytes, path: str, asset_id: str, size: int, created: str, sha256: str) -> ServedAsset:
         start = self._file.tell()
         self._file.write(line)
-        return Row(path, asset_id, size, created, sha256, start, len(line))
+        return ServedAsset(path, asset_id, size, created, sha256, start, len(line))
 
-    def record(self, row: Row) -> dict[str, object]:
+    def record(self, row: ServedAsset) -> dict[str, object]:
         """The record of an asset, as the mirror keeps it."""
         found = orjson.loads(os.pread(self._file.fileno(), row.length, row.start))
         assert isinstance(found, dict)
         return found
 
     @cached_property
-    def by_id(self) -> dict[str, Row]:
+    def by_id(self) -> dict[str, ServedAsset]:
         """The assets by their ids."""
         return {row.asset_id: row for row in self.rows}
 
-    def text(self, row: Row) -> str:
+    def text(self, row: ServedAsset) -> str:
         """The git object that holds an asset's bytes; empty if git does not hold them."""
         mode, oid = self._tree.get(row.path, (b"", ""))
         return oid if mode == b"100644" else ""
 
-    def below(self, prefix: str) -> list[Row]:
+    def below(self, prefix: str) -> list[ServedAsset]:
         """The assets whose paths begin with a text."""
         start = bisect_left(self.rows, prefix, key=lambda row: row.path)
         stop = bisect_left(self.rows, prefix + "\U0010ffff", key=lambda row: row.path)
@@ -146,7 +145,7 @@ class VersionAssets:
 
 def refused_totals(dataset: Dataset, oid: str) -> tuple[int, int]:
     """How many assets of a version the mirror refused and has the record of, and their bytes."""
-    tree = dataset.tree(oid, _REFUSED.rstrip("/"))
+    tree = dataset.tree(oid, REFUSED_FOLDER)
     names = [path for path in tree if _is_refusal(path)]
     with dataset.reader() as reader:
         contents = list(reader.read([tree[name][1] for name in names], instead=b""))
@@ -161,4 +160,4 @@ def _size(record: dict[str, object]) -> int:
 
 
 def _is_refusal(path: str) -> bool:
-    return path.startswith(_REFUSED) and path.endswith(".json")
+    return path.startswith(f"{REFUSED_FOLDER}/") and path.endswith(".json")

@@ -9,15 +9,15 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.mirror.locate.zarr_mirrors import all_sources
 from dandi_mirror.mirror.zarr.annex_logs import Sources
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule, read_gitmodules
 from dandi_mirror.mirror.zarr.repository import ZarrRepositories
 from dandi_mirror.model import DRAFT
-from dandi_mirror.repo.annex.clone import Clone
-from dandi_mirror.serve.answers import Refused, flag, json_response, not_found, page
+from dandi_mirror.repo.annex.repository import AnnexRepository
+from dandi_mirror.serve.answers import ErrorAnswer, flag, json_response, not_found, page
 from dandi_mirror.serve.content import Content, entry_content
 from dandi_mirror.serve.sending import Sender
 from dandi_mirror.serve.served import Json, ServedMirror
@@ -36,7 +36,7 @@ class Zarrs:
         self.api_url = api_url
         self._sender = sender
         self._hosts = hosts
-        self._entries: tuple[tuple[str, str], list[Entry]] = (("", ""), [])
+        self._entries: tuple[tuple[str, str], list[ZarrEntry]] = (("", ""), [])
         self._modules: dict[str, tuple[str, dict[str, ZarrModule]]] = {}
         """By Dandiset: the commit of its draft, and the Zarrs that this names."""
         self._sources: dict[str, tuple[str, Callable[[str], Sources]]] = {}
@@ -68,7 +68,7 @@ class Zarrs:
         limit = query.get("limit", "")
         most = int(limit) if limit.isdecimal() and 0 < int(limit) <= MOST_LISTED else MOST_LISTED
         start = bisect_right(entries, after.encode(), key=lambda entry: entry.path.encode()) if after else 0
-        found: list[Entry] = []
+        found: list[ZarrEntry] = []
         for entry in entries[start:]:
             if entry.path.startswith(prefix):
                 found.append(entry)
@@ -90,13 +90,13 @@ class Zarrs:
         return self._download(request, identifier, module, self.entries(module), request.path_params["path"])
 
     def _download(
-        self, request: Request, identifier: str, module: ZarrModule, entries: list[Entry], path: str
+        self, request: Request, identifier: str, module: ZarrModule, entries: list[ZarrEntry], path: str
     ) -> Response:
         if not (entry := entry_at(entries, path)):
             raise not_found()
         return self._sender.send(request, self.content(identifier, module, entry), path.rpartition("/")[2])
 
-    def content(self, identifier: str, module: ZarrModule, entry: Entry) -> Content:
+    def content(self, identifier: str, module: ZarrModule, entry: ZarrEntry) -> Content:
         """Where the content of an entry of a Dandiset's Zarr is."""
         zarr_id = module.zarr_id
 
@@ -114,16 +114,16 @@ class Zarrs:
         oid = self.served.versions(identifier).get(DRAFT, "")
         known = self._sources.get(identifier)
         if not known or known[0] != oid:
-            clone = Clone(self.served.mirror.dataset(identifier).path)
+            clone = AnnexRepository(self.served.mirror.dataset(identifier).path)
             clone.read_config()
             known = self._sources[identifier] = oid, all_sources(clone, self.served.mirror, identifier, self._hosts)
         return known[1]
 
-    def entries(self, module: ZarrModule) -> list[Entry]:
+    def entries(self, module: ZarrModule) -> list[ZarrEntry]:
         """The entries of a state; those of the last one stay in memory, because a list is read page by page.
 
         Raises:
-            Refused: 404, they cannot be read.
+            ErrorAnswer: 404, they cannot be read.
         """
         state = module.zarr_id, module.checksum
         known, entries = self._entries
@@ -132,7 +132,7 @@ class Zarrs:
         try:
             entries = list(self.served.mirror.manifests.entries(*state))
         except MirrorError as error:
-            raise Refused(404, f"the entries of this Zarr cannot be read here: {error}") from None
+            raise ErrorAnswer(404, f"the entries of this Zarr cannot be read here: {error}") from None
         self._entries = state, entries
         return entries
 
@@ -150,7 +150,7 @@ class Zarrs:
         """The Dandiset whose draft has a Zarr.
 
         Raises:
-            Refused: 404, none that is open has it.
+            ErrorAnswer: 404, none that is open has it.
         """
         return self._found_by(zarr_id)[0]
 
@@ -173,7 +173,7 @@ def _record(identifier: str, path: str, module: ZarrModule) -> Json:
     return record | {"checksum": module.checksum, "file_count": files, "size": size}
 
 
-def entry_at(entries: list[Entry], path: str) -> Entry | None:
+def entry_at(entries: list[ZarrEntry], path: str) -> ZarrEntry | None:
     """The entry at a path; those with odd paths are not in the order of their bytes."""
     place = bisect_left(entries, path.encode(), key=lambda entry: entry.path.encode())
     if place < len(entries) and entries[place].path == path:
@@ -181,6 +181,6 @@ def entry_at(entries: list[Entry], path: str) -> Entry | None:
     return next((entry for entry in entries if entry.path == path), None)
 
 
-def _file(entry: Entry) -> Json:
+def _file(entry: ZarrEntry) -> Json:
     modified = (entry.modified or "1970-01-01T00:00:00Z").replace("T", " ").replace("Z", "+00:00")
     return {"Key": entry.path, "LastModified": modified, "ETag": entry.etag, "Size": entry.size}

@@ -97,7 +97,7 @@ def belongs(path: str) -> bool:
     return not path.startswith(_OWN) and path != "dandiset.yaml"
 
 
-def select(root: Path, paths: Iterable[str], kinds: Kinds) -> ValidationTargets:
+def select_targets(root: Path, paths: Iterable[str], kinds: Kinds) -> ValidationTargets:
     """The files among ``paths`` that an upload would send, with the description of each BIDS dataset that they are in.
 
     ``kinds`` is made from all files below ``root``.
@@ -177,7 +177,7 @@ def bids_dataset(root: Path, path: str) -> str:
     return ""
 
 
-def check(
+def check_files(
     worker: Worker, root: Path, selection: ValidationTargets, heard: Callable[[Path], None] = lambda file: None
 ) -> Iterator[ValidationFinding]:
     """All findings, by path; ``heard`` is called after each file."""

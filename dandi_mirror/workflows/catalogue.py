@@ -9,7 +9,7 @@ from dandi_mirror.addresses import host_of
 from dandi_mirror.archive.instances import SITES, known_name
 from dandi_mirror.catalogue.about import http_url
 from dandi_mirror.catalogue.build import Built, Tell, build
-from dandi_mirror.catalogue.pages import Archive, Site
+from dandi_mirror.catalogue.pages import ShownArchive, Site
 from dandi_mirror.catalogue.previews import FOLDER, Previews
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.state.layout import Mirror
@@ -61,11 +61,13 @@ def site_of(
     return Site(title or f"Mirror of {archive.name}", archive, url, source.rstrip("/"), served, previews)
 
 
-def archive_of(mirror: Mirror) -> Archive:
+def archive_of(mirror: Mirror) -> ShownArchive:
     """The archive of a mirror, as pages name it."""
     api = http_url(mirror.archive())
     name = known_name(api) or ""
     host = next((host for host, known in SITES.items() if known == name), "")
     web = f"https://{host}" if name and ":" not in host else ""
     prefix = {"linc": "LINC", "ember-dandi": "EMBER-DANDI"}.get(name.partition("-s")[0], "DANDI")
-    return Archive(_TITLES.get(name) or name or (host_of(api) if api else "a DANDI archive"), api, web, name, prefix)
+    return ShownArchive(
+        _TITLES.get(name) or name or (host_of(api) if api else "a DANDI archive"), api, web, name, prefix
+    )

@@ -21,11 +21,11 @@ def citation(dataset: Dataset, dandiset: str, wanted: str) -> Citation:
     """
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.history.cited import cited
-    from dandi_mirror.mirror.locate.versions import state_of
+    from dandi_mirror.mirror.locate.versions import commit_of_version
 
     if not wanted:
         raise UsageError(f"{dandiset}: name the version to cite; {_have(dandiset, published(dataset))}")
-    state = state_of(dataset, dandiset, wanted)
+    state = commit_of_version(dataset, dandiset, wanted)
     return cited(dataset, state.commit, state.seconds)
 
 

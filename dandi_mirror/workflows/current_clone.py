@@ -45,9 +45,9 @@ def api_of_dataset(folder: Path) -> str:
     """Return the API that the dataset at a folder names as its archive; empty if it names none that counts."""
     from dandi_mirror.addresses import Allowed, is_inside
     from dandi_mirror.archive.instances import known_name
-    from dandi_mirror.repo.annex.clone import Clone
+    from dandi_mirror.repo.annex.repository import AnnexRepository
 
-    clone = Clone(folder)
+    clone = AnnexRepository(folder)
     api = clone.api()
     if not api or known_name(api):
         return api
@@ -66,9 +66,9 @@ def check_archive(clone: LocalDandiset) -> None:
 
     from dandi_mirror.addresses import private_host
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.repo.annex.clone import Clone
+    from dandi_mirror.repo.annex.repository import AnnexRepository
 
-    if api := Clone(clone.folder).recorded_api():
+    if api := AnnexRepository(clone.folder).recorded_api():
         reason = private_host(str(urlsplit(api).hostname))
         raise UsageError(
             f"{clone.folder} is a clone from the archive {api}; if you know that archive: -i {api}; {reason}"

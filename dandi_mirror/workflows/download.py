@@ -84,9 +84,9 @@ class DownloadRun:
 
     def _target(self, name: Name, contents: Contents) -> Callable[[VersionFile], Path]:
         """Return where each file of what a name means is put."""
-        from dandi_mirror.mirror.fetch.download_plan import targets
+        from dandi_mirror.mirror.fetch.download_plan import download_targets
 
-        return targets(name, contents, self.folder, preserve_tree=self.preserve_tree)
+        return download_targets(name, contents, self.folder, preserve_tree=self.preserve_tree)
 
     def _access(self, archive: str) -> TransferSettings:
         from dandi_mirror.addresses import Allowed
@@ -104,9 +104,10 @@ class DownloadRun:
         return name.whole or self.preserve_tree
 
     def _record(self, contents: Contents) -> None:
-        from dandi_mirror.mirror.fetch.plain_files import RECORD, put_record
+        from dandi_mirror.mirror.fetch.plain_files import put_record
+        from dandi_mirror.paths import DANDISET_YAML
 
-        place = f"{contents.dandiset}/{RECORD}"
+        place = f"{contents.dandiset}/{DANDISET_YAML}"
         done = put_record(contents.record, self.folder, place, self.existing, dry_run=self.results.dry_run)
         self._tell(done, contents)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dandi_mirror.archive.api.drafts import unembargo
+from dandi_mirror.archive.api.dandiset_changes import unembargo
 from dandi_mirror.errors import PartError
 from dandi_mirror.model import ListedDandiset
 from dandi_mirror.upload.change.waiting import until

@@ -11,12 +11,13 @@ from dandi_mirror.addresses import Allowed
 from dandi_mirror.archive.content.single import ByteCounter
 from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import DiskError, PartError
-from dandi_mirror.export.bag import PAYLOAD, RECORD, tag_files
+from dandi_mirror.export.bag import PAYLOAD, tag_files
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.files.target import TargetFolder
 from dandi_mirror.mirror.contents.links import urls
 from dandi_mirror.mirror.fetch.download_plan import PARTIALS, DownloadResult, plan_download
 from dandi_mirror.mirror.fetch.plain_files import download_files
+from dandi_mirror.paths import DANDISET_YAML
 from dandi_mirror.repo.git.disk import bring_files_to_disk, bring_folders_to_disk
 from dandi_mirror.workflows import tokens
 from dandi_mirror.workflows.export import NO_SHA256, PROGRAM, Exported
@@ -44,7 +45,7 @@ def export_bag(source: ExportSource, path: Path, results: Results, *, payload: b
             made.clear()
         made.make_folder()
         with TargetFolder(made.path) as folder:
-            folder.write(f"{PAYLOAD}/{RECORD}", version.yaml)
+            folder.write(f"{PAYLOAD}/{DANDISET_YAML}", version.yaml)
             if payload:
                 _bring(source, version, made.path / PAYLOAD, results, jobs)
             _finish(folder, version, holey=not payload)
@@ -57,7 +58,7 @@ def export_bag(source: ExportSource, path: Path, results: Results, *, payload: b
 
 
 def _finish(folder: TargetFolder, version: ExportVersion, *, holey: bool) -> None:
-    names = [f"{PAYLOAD}/{RECORD}"]
+    names = [f"{PAYLOAD}/{DANDISET_YAML}"]
     for name, content in tag_files(version, PROGRAM, holey=holey):
         folder.write(name, content)
         names.append(name)

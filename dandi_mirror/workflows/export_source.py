@@ -16,13 +16,13 @@ from dandi_mirror.mirror.contents.links import urls
 from dandi_mirror.mirror.contents.local import local_contents
 from dandi_mirror.mirror.contents.local_zarrs import LocalZarrs
 from dandi_mirror.mirror.copies.places import Knowledge, read_copies
-from dandi_mirror.mirror.copies.repositories import Repository
+from dandi_mirror.mirror.copies.repositories import MirrorRepository
 from dandi_mirror.mirror.format.admission import ContentHosts
 from dandi_mirror.mirror.format.record_reader import dandiset_record
 from dandi_mirror.mirror.history.cited import cited
-from dandi_mirror.mirror.locate.versions import dataset_of, state_of
+from dandi_mirror.mirror.locate.versions import commit_of_version, dataset_of
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.repo.annex.clone import Clone, copy_urls
+from dandi_mirror.repo.annex.repository import AnnexRepository, copy_urls
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.mirrors import is_http, place_of
 from dandi_mirror.workflows import naming
@@ -63,7 +63,7 @@ class ExportSource:
         return frozenset(self.settings.content_hosts)
 
 
-def find(name: Name, mirror_path: Path, folder: Path | None, instance: str | None) -> ExportSource:
+def find_version(name: Name, mirror_path: Path, folder: Path | None, instance: str | None) -> ExportSource:
     """Find the version that a name means, in the mirror, or in the clone at ``folder``.
 
     Raises:
@@ -75,11 +75,13 @@ def find(name: Name, mirror_path: Path, folder: Path | None, instance: str | Non
     contents = local_contents(name, mirror_path, folder)
     if not contents or not contents.dataset:
         if name.version:
-            state_of(Dataset(folder) if folder else dataset_of(mirror_path, name.dandiset), name.dandiset, name.version)
+            commit_of_version(
+                Dataset(folder) if folder else dataset_of(mirror_path, name.dandiset), name.dandiset, name.version
+            )
         raise UsageError(
             f"{name.dandiset} is not in {mirror_path}; mirror it: dandi-mirror sync {name.dandiset} -d DIR"
         )
-    clone = Clone(contents.dataset.path)
+    clone = AnnexRepository(contents.dataset.path)
     clone.read_config()
     allowed = Allowed.named(api_url(settings.instance), frozenset(settings.content_hosts), clone.addresses)
     return ExportSource(contents, contents.dataset, settings, mirror_path, allowed)
@@ -92,8 +94,8 @@ def describe(source: ExportSource) -> ExportVersion:
         PartError: no sync made this version.
     """
     contents, record = source.contents, dandiset_record(source.contents.record)
-    state = state_of(source.dataset, contents.dandiset, contents.version)
-    embargoed = _is_embargoed(record) or bool(Clone(source.dataset.path).closed_api())
+    state = commit_of_version(source.dataset, contents.dandiset, contents.version)
+    embargoed = _is_embargoed(record) or bool(AnnexRepository(source.dataset.path).closed_api())
     found: list[ExportFile] = []
     zarrs, left_out, pages = list[ExportFile](), list[LeftOut](), set[str]()
     known = urls(contents, source.content_hosts)
@@ -179,12 +181,12 @@ def _copies(source: ExportSource) -> Urls:
     if not others:
         return lambda key: []
     known = Knowledge.of(mirror, others, source.settings.prove_days)
-    copies = read_copies(known, Repository(dandiset))
+    copies = read_copies(known, MirrorRepository(dandiset))
     proved = [place for place in copies.elsewhere if place.counts]
 
-    def find(key: str) -> list[str]:
+    def find_version(key: str) -> list[str]:
         there = copies.locations.get(key, frozenset())
         names = [place.name for place in proved if place.uuid in there]
         return [copy_urls(place_of(others[name], dandiset), key)[0] for name in names]
 
-    return find
+    return find_version

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dandi_mirror.mirror.fetch.zarr_get import ZarrClone
     from dandi_mirror.mirror.fetch.zarr_install import WantedZarr
     from dandi_mirror.mirror.locate.targets import Target
-    from dandi_mirror.repo.annex.clone import Clone
+    from dandi_mirror.repo.annex.repository import AnnexRepository
     from dandi_mirror.workflows.results import Results
 
 
@@ -88,7 +88,7 @@ class ContentRun:
 
         from dandi_mirror.mirror.fetch.get import plan_get
         from dandi_mirror.mirror.locate.targets import make
-        from dandi_mirror.repo.annex.clone import Clone
+        from dandi_mirror.repo.annex.repository import AnnexRepository
         from dandi_mirror.repo.git.siblings import fetch_annex_branch, lacks_annex_branch
 
         new = place.source or place.member_of
@@ -98,7 +98,7 @@ class ContentRun:
         if new and make(place):
             how = f"cloned from {place.source} into" if place.source else "installed in"
             self._results.say(f"{place.dandiset} {how} {place.folder}")
-        clone = Clone(place.folder)
+        clone = AnnexRepository(place.folder)
         if lacking := lacks_annex_branch(clone.dataset):
             self._results.say(f"{clone.path} was cloned without {lacking}, which says where content is; it is fetched")
             if trouble := fetch_annex_branch(clone.dataset):
@@ -113,26 +113,26 @@ class ContentRun:
         for zarr in zarrs:
             self._zarr(clone, place, zarr)
 
-    def _zarrs(self, clone: Clone, place: Target) -> tuple[list[WantedZarr], list[str], bool]:
+    def _zarrs(self, clone: AnnexRepository, place: Target) -> tuple[list[WantedZarr], list[str], bool]:
         """The Zarrs that are named, the paths that are left, and whether the Zarrs are all that was named."""
         from dandi_mirror.mirror.fetch.zarr_install import wanted, zarrs_of
 
         zarrs, rest = wanted(zarrs_of(clone), place.paths)
         return zarrs, rest, bool(zarrs) and not rest
 
-    def _zarr(self, dataset: Clone, place: Target, wanted: WantedZarr) -> None:
+    def _zarr(self, dataset: AnnexRepository, place: Target, wanted: WantedZarr) -> None:
         """Get what was asked for of one Zarr; install it if it is not."""
         from dataclasses import replace
 
         from dandi_mirror.mirror.fetch.get import plan_get
         from dandi_mirror.mirror.fetch.zarr_get import ZarrClone, said
         from dandi_mirror.mirror.fetch.zarr_install import is_installed, state_of_folder
-        from dandi_mirror.repo.annex.clone import Clone
+        from dandi_mirror.repo.annex.repository import AnnexRepository
 
         path = wanted.module.path
         if not is_installed(dataset, wanted) and not self._install(dataset, place, wanted):
             return
-        clone = Clone(dataset.path / path)
+        clone = AnnexRepository(dataset.path / path)
         clone.prepare()
         if state_of_folder(clone) != wanted.commit:
             self._results.say(
@@ -146,7 +146,7 @@ class ContentRun:
         if zarr and not self._results.dry_run and (choice.missing or choice.here):
             self._results.say(f"{path}: {said(zarr)}")
 
-    def _install(self, dataset: Clone, place: Target, wanted: WantedZarr) -> bool:
+    def _install(self, dataset: AnnexRepository, place: Target, wanted: WantedZarr) -> bool:
         """Install a Zarr in a dataset; false if that failed, or a dry run only lists what would come."""
         from dandi_mirror.errors import DiskError, MirrorError
         from dandi_mirror.mirror.fetch.get import GetResult
@@ -169,7 +169,7 @@ class ContentRun:
         self._results.say(f"{path} installed")
         return True
 
-    def _do(self, clone: Clone, choice: GetPlan, zarr: ZarrClone | None = None) -> None:
+    def _do(self, clone: AnnexRepository, choice: GetPlan, zarr: ZarrClone | None = None) -> None:
         """Get what a plan says, or show it."""
         if self._results.dry_run:
             self._preview(clone.path, choice)
@@ -177,7 +177,7 @@ class ContentRun:
             self._bring(clone, choice, zarr)
         self._spend(choice)
 
-    def _say_what_is_checked_out(self, clone: Clone, place: Target) -> None:
+    def _say_what_is_checked_out(self, clone: AnnexRepository, place: Target) -> None:
         """Say that another version is checked out, so that some of the content that comes is not visible."""
         commit = place.commit(clone.dataset)
         if commit and not clone.dataset.has_checked_out(commit):
@@ -212,7 +212,7 @@ class ContentRun:
         """Say what would come from a clone that is not made: ask its mirror, if that is here, else the archive."""
         from dataclasses import replace
 
-        from dandi_mirror.mirror.fetch.preview import preview
+        from dandi_mirror.mirror.fetch.preview import preview_get
         from dandi_mirror.mirror.fetch.zarr_preview import source_zarrs
         from dandi_mirror.workflows import tokens
 
@@ -222,14 +222,14 @@ class ContentRun:
         source, zarrs = source_zarrs(place)
         if place.paths or not zarrs:
             selection = replace(self._selection, paths=tuple(place.paths))
-            choice = preview(place, selection, lambda look: tokens.asked(self._instance, None, look))
+            choice = preview_get(place, selection, lambda look: tokens.asked(self._instance, None, look))
             self._say_what_cannot_come(place.folder, choice)
             self._preview(place.folder, choice)
             self._spend(choice)
         for zarr in zarrs:
             self._preview_zarr(source, place.folder, place.dandiset, zarr)
 
-    def _preview_zarr(self, dataset: Clone, folder: Path, dandiset: str, zarr: WantedZarr) -> None:
+    def _preview_zarr(self, dataset: AnnexRepository, folder: Path, dandiset: str, zarr: WantedZarr) -> None:
         """Say what would come of a Zarr that is not installed; ``dataset`` will be, or is, at ``folder``."""
         from dandi_mirror.errors import MirrorError
         from dandi_mirror.mirror.fetch.get import GetResult
@@ -248,7 +248,7 @@ class ContentRun:
         self._preview(folder / path, choice)
         self._spend(choice)
 
-    def _bring(self, clone: Clone, choice: GetPlan, zarr: ZarrClone | None) -> None:
+    def _bring(self, clone: AnnexRepository, choice: GetPlan, zarr: ZarrClone | None) -> None:
         from dandi_mirror.addresses import Allowed
         from dandi_mirror.archive.content.single import ByteCounter
         from dandi_mirror.archive.instances import api_url

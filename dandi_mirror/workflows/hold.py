@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dandi_mirror.mirror.copies.shares import HoldResult, Share, ToHold, Where
     from dandi_mirror.mirror.copies.zarrs import RepositoryWriter, ZarrOfVersions
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.repo.annex.clone import Clone
+    from dandi_mirror.repo.annex.repository import AnnexRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,14 @@ class Pledge:
         access = copies.access(self.settings, self.siblings)
         yield from fetch_share(share, left, self._write, access, jobs, meter)
 
-    def _write(self, zarr: ZarrOfVersions) -> Clone:
+    def _write(self, zarr: ZarrOfVersions) -> AnnexRepository:
         """The repository of a Zarr, which is made if need be."""
         from dandi_mirror.mirror.copies.zarrs import RepositoryWriter
-        from dandi_mirror.repo.annex.clone import Clone
+        from dandi_mirror.repo.annex.repository import AnnexRepository
 
         dandiset = zarr.repository.dandiset
         if (known := self._writers.get(dandiset)) is None:
-            dataset = Clone(self.mirror.dataset(dandiset).path)
+            dataset = AnnexRepository(self.mirror.dataset(dandiset).path)
             hosts = frozenset(self.settings.content_hosts)
             known = self._writers[dandiset] = RepositoryWriter(self.mirror, dataset, dandiset, hosts)
         return known.write(zarr)

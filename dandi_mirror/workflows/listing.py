@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Listing:
+class ListedFiles:
     """What `ls` lists of one name."""
 
     found: Contents
@@ -34,7 +34,7 @@ class Listing:
     """What a person would not expect of this listing."""
 
 
-def look(text: str, path: Path, instance: str | None, *, recursive: bool, urls: bool) -> Listing:
+def list_files(text: str, path: Path, instance: str | None, *, recursive: bool, urls: bool) -> ListedFiles:
     """Find what a name means; ``path`` is the mirror; with ``urls`` also where the entries of Zarrs are.
 
     Raises:
@@ -53,7 +53,7 @@ def look(text: str, path: Path, instance: str | None, *, recursive: bool, urls: 
     settings = naming.settings_for(path, [name], current_clone.api_here(name, path, folder), instance=instance)
     found = local_contents(replace(name, instance=name.instance or instance), path, folder)
     hosts = ContentHosts.of_api(api_url(settings.instance), frozenset(settings.content_hosts))
-    listing = Listing(Contents("", "", "", []), [], hosts)
+    listing = ListedFiles(Contents("", "", "", []), [], hosts)
     zarrs = _zarrs(found, name, path, frozenset(settings.content_hosts)) if found else None
     if found and zarrs is None and (name.entry or name.state) and _has_zarrs(found):
         listing.remarks.append(

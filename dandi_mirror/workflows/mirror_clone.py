@@ -57,10 +57,10 @@ def _why(mirror: Mirror, api: str) -> str:
 
 def _recorded(mirror: Mirror, dandiset: str) -> tuple[str, str] | None:
     """Return a Dandiset with the API that its dataset records, wherever it leads; None if it records none."""
-    from dandi_mirror.repo.annex.clone import Clone
+    from dandi_mirror.repo.annex.repository import AnnexRepository
 
     try:
-        api = "" if mirror.is_strange(dandiset) else Clone(Path(mirror.folder(dandiset))).recorded_api()
+        api = "" if mirror.is_strange(dandiset) else AnnexRepository(Path(mirror.folder(dandiset))).recorded_api()
     except (MirrorError, OSError):
         return None  # a damaged one is found later
     return (dandiset, api) if api else None

@@ -141,10 +141,10 @@ def known(name: Name, mirror_path: Path, ask: Callable[[], Answer]) -> Answer:
 def _nearest(text: str, top: Path) -> str:
     """Find the most similar path in a clone, relative to the current folder."""
     from dandi_mirror.mirror.contents.selection import nearest
-    from dandi_mirror.repo.annex.clone import Clone
+    from dandi_mirror.repo.annex.repository import AnnexRepository
 
     wanted = os.path.relpath(Path.cwd().resolve() / text, top)
-    near = nearest(wanted, Clone(top).listing())
+    near = nearest(wanted, AnnexRepository(top).listing())
     return os.path.relpath(top / near, Path.cwd().resolve()) if near else ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from dandi_mirror.archive.api.client import ArchiveClient
-from dandi_mirror.archive.api.drafts import create_dandiset, draft_record, own_dandisets, record_schema
+from dandi_mirror.archive.api.dandiset_changes import create_dandiset, draft_record, own_dandisets, record_schema
 from dandi_mirror.config import Settings
 from dandi_mirror.errors import BadAnswerError, MirrorError, PartError
 from dandi_mirror.mirror.state.layout import Mirror
@@ -67,7 +67,7 @@ def namesakes(archive: ArchiveClient, new: NewDandiset) -> list[str]:
     return sorted(own_dandisets(archive.session, new.name))
 
 
-def register(archive: ArchiveClient, new: NewDandiset) -> ListedDandiset:
+def register_dandiset(archive: ArchiveClient, new: NewDandiset) -> ListedDandiset:
     """Register a Dandiset; it is there from then on.
 
     Raises:
@@ -77,7 +77,7 @@ def register(archive: ArchiveClient, new: NewDandiset) -> ListedDandiset:
     return create_dandiset(archive.session, new.name, new.metadata, new.query)
 
 
-def complete(
+def complete_dandiset(
     archive: ArchiveClient, mirror: Mirror, settings: Settings, new: NewDandiset, entry: ListedDandiset, doing: Progress
 ) -> Report:
     """Add the funder, unless the archive has done so, and make the dataset in the mirror.

@@ -43,9 +43,9 @@ class OrganizeRun:
 
     def plan(self, worker: Worker, sources: Iterable[Path], required: Sequence[str]) -> list[OrganizeStep]:
         """Decide what goes where, and tell which files stay where they are."""
-        from dandi_mirror.upload.organize.sources import find, plan
+        from dandi_mirror.upload.organize.sources import find_sources, plan
 
-        files, refused = find(sources, {self._root / path for path in self._tracked})
+        files, refused = find_sources(sources, {self._root / path for path in self._tracked})
         self._refuse(refused)
         with self._results.counting(len(files)) as count:
             steps, refused = plan(worker, files, self._tracked, required, lambda file: count(file.name))
@@ -70,7 +70,7 @@ class OrganizeRun:
         elif self._place and steps:
             with self._place.held():
                 self._place.clone.prepare()
-                yield from organize.carry_out(self._place.clone, worker, steps, self._mode)
+                yield from organize.carry_out_steps(self._place.clone, worker, steps, self._mode)
 
     def _refuse(self, refused: Iterable[RefusedFile]) -> None:
         from dandi_mirror.upload.organize.organize import Organized

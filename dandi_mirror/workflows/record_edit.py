@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dandi_mirror.archive.api.client import ArchiveClient
-from dandi_mirror.archive.api.drafts import DraftRecord, draft_record, record_schema, set_draft_record
+from dandi_mirror.archive.api.dandiset_changes import DraftRecord, draft_record, record_schema, set_draft_record
 from dandi_mirror.errors import BadAnswerError, PartError
 from dandi_mirror.mirror.format.record_reader import dandiset_record
 from dandi_mirror.mirror.history.diff import SUMMARY, FieldChange, field_changes

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dandi_mirror.mirror.copies.zarrs import ZarrOfVersions
     from dandi_mirror.mirror.fetch.get import GetResult
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.repo.annex.clone import Tracked
+    from dandi_mirror.repo.annex.repository import Tracked
     from dandi_mirror.workflows.results import Results
 
 

@@ -62,7 +62,7 @@ def is_local(listening: socket.socket) -> bool:
     return ipaddress.ip_address(str(listening.getsockname()[0]).partition("%")[0]).is_loopback
 
 
-def origin_of(listening: socket.socket, named: str = "") -> str:
+def server_origin(listening: socket.socket, named: str = "") -> str:
     """The address of a server: that which people ``named``, else the socket's."""
     host, port = listening.getsockname()[:2]
     return f"http://{named or _joined(str(host), port)}"
@@ -107,7 +107,7 @@ def serve(
         offline = elsewhere is Elsewhere.OFFLINE
         cache = stack.enter_context(closing(cache_of(mirror, settings, offline=offline, closed=tokens is not None)))
         previews = stack.enter_context(previews_of(mirror)) if can_preview() else None
-        origin, hosts = origin_of(listening, named[0] if named else ""), frozenset(settings.content_hosts)
+        origin, hosts = server_origin(listening, named[0] if named else ""), frozenset(settings.content_hosts)
         # a port that is another one at each start must not have all pages made again
         site = site_of(mirror, url=f"{origin}/" if named else "", served="/api", previews=bool(previews))
         pages = Pages(mirror, site, previews)

@@ -38,7 +38,7 @@ class Selected:
         return {"asked": self.ids or ("all" if self.everything else "mirrored")}
 
 
-def select(
+def select_dandisets(
     settings: Settings, mirror: Mirror, names: list[Name], everything: bool, flags: Mapping[str, object]
 ) -> Selected:
     """Find the Dandisets that somebody means.
@@ -53,7 +53,7 @@ def select(
     return Selected(ids, everything, naming.said(names), here)
 
 
-def check(selected: Selected, settings: Settings, accepted: tuple[str, ...], scheduler: str | None) -> None:
+def check_options(selected: Selected, settings: Settings, accepted: tuple[str, ...], scheduler: str | None) -> None:
     """See that the options fit what was selected.
 
     Raises:

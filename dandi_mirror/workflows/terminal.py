@@ -41,10 +41,10 @@ def say(text: str = "", *, err: bool = False) -> None:
     Raises:
         DiskError: the output cannot be written.
     """
-    write("\n".join(printable(line) for line in with_mirror(text).split("\n")), err=err)
+    write_out("\n".join(printable(line) for line in with_mirror(text).split("\n")), err=err)
 
 
-def write(text: str, *, err: bool = False) -> None:
+def write_out(text: str, *, err: bool = False) -> None:
     """Print text as it is; for JSON, for colours, and for what :func:`say` has escaped.
 
     Raises:

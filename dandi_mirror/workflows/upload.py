@@ -18,25 +18,26 @@ from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.sync import draft
 from dandi_mirror.mirror.sync.dandiset import repair_after_crash, sync_dandiset
 from dandi_mirror.model import DRAFT, ListedDandiset, Report
+from dandi_mirror.paths import DANDISET_YAML
 from dandi_mirror.repo.annex import reconcile
-from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.edits import read_edits
 from dandi_mirror.repo.annex.keys import annex_key
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git import worktree
 from dandi_mirror.repo.git.files import FileStamp
 from dandi_mirror.repo.git.ignored import ignored
-from dandi_mirror.upload.change.execute import StepOutcome, UploadContext, carry_out
-from dandi_mirror.upload.change.local_state import RECORD, read_local_state, refuse_unknown_names, with_known
+from dandi_mirror.upload.change.execute import StepOutcome, UploadContext, carry_out_plan
+from dandi_mirror.upload.change.local_state import read_local_state, refuse_unknown_names, with_known
 from dandi_mirror.upload.change.plan import Action, UploadStep, make_upload_plan
 from dandi_mirror.upload.change.waiting import until_known
-from dandi_mirror.upload.change.zarr_steps import LocalZarrs
+from dandi_mirror.upload.change.zarr_steps import ZarrsToUpload
 from dandi_mirror.upload.kinds import Kinds, in_zarrs, why_unasked
 from dandi_mirror.upload.read.worker import Worker, worthwhile
 from dandi_mirror.upload.send.types import SendMeter
 from dandi_mirror.upload.zarrs.notes import ZarrNotes
 from dandi_mirror.workflows.record_edit import send_edit
 from dandi_mirror.workflows.upload_plan import Planned
-from dandi_mirror.workflows.upload_record import read_record_edit, take_back
+from dandi_mirror.workflows.upload_record import read_record_edit, take_back_record
 from dandi_mirror.workflows.upload_request import UploadRequest
 from dandi_mirror.workflows.upload_zarrs import known_zarrs, renamed_zarrs, take_back_moves, with_entries
 
@@ -72,9 +73,9 @@ class Upload:
     """Processes that read files, if there are some already."""
 
     @property
-    def clone(self) -> Clone:
+    def clone(self) -> AnnexRepository:
         """The repository."""
-        return Clone(Path(self.mirror.folder(self.dandiset)))
+        return AnnexRepository(Path(self.mirror.folder(self.dandiset)))
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -123,12 +124,12 @@ class Upload:
 
     def _with_record(self, planned: Planned) -> Planned:
         """Add the change of the Dandiset's own record, or why it cannot be sent."""
-        if not planned.ours.record_edited or not self.wanted.selects(RECORD):
+        if not planned.ours.record_edited or not self.wanted.selects(DANDISET_YAML):
             return planned
         try:
             edit = read_record_edit(self.archive, planned.clone, self.dandiset, planned.base.commit)
         except PartError as error:
-            step = UploadStep(Action.REFUSED, RECORD, reason=str(error))
+            step = UploadStep(Action.REFUSED, DANDISET_YAML, reason=str(error))
             return replace(planned, plan=planned.plan.with_refused([step]))
         return replace(planned, record=edit)
 
@@ -177,7 +178,7 @@ class Upload:
             self.result.kept = reconcile.step_back(clone.dataset, DRAFT, base.commit)
         return self._sync(self.archive.dandiset(self.dandiset), meant=False)
 
-    def _checked_out(self) -> Clone:
+    def _checked_out(self) -> AnnexRepository:
         clone = self.clone
         clone.read_config()
         if clone.unlocked_only:
@@ -214,7 +215,7 @@ class Upload:
         if planned.record and not planned.record.is_idle:
             send_edit(self.archive, planned.record)
         with ExitStack() as stack:
-            for outcome in carry_out(self._work(planned, stack), planned.plan):
+            for outcome in carry_out_plan(self._work(planned, stack), planned.plan):
                 if outcome.status == "ok":
                     stays -= {outcome.step.old or outcome.step.path}
                 if outcome.asset_id and not outcome.step.zarr:
@@ -242,7 +243,7 @@ class Upload:
             self.wanted.validate,
             self.wanted.jobs,
             self.meter,
-            LocalZarrs(planned.ours.zarrs, planned.entries, self.wanted.wait),
+            ZarrsToUpload(planned.ours.zarrs, planned.entries, self.wanted.wait),
             self.doing,
         )
 
@@ -272,7 +273,7 @@ class Upload:
             reconcile.unstage(planned.clone.dataset, planned.base.commit, alike)
             take_back_moves(planned, stays)
             if planned.record:
-                take_back(planned.clone, planned.base.commit)
+                take_back_record(planned.clone, planned.base.commit)
             kept = reconcile.step_back(planned.clone.dataset, DRAFT, planned.base.commit)
             self.result.kept = kept or self.result.kept
         if planned.new:

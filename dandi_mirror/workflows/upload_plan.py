@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dandi_mirror.errors import UnsafePlan
 from dandi_mirror.mirror.sync import draft
 from dandi_mirror.model import DRAFT, ListedDandiset, RemoteFile
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.upload.change.local_state import LocalState
 from dandi_mirror.upload.change.plan import UploadPlan
 from dandi_mirror.upload.kinds import Kinds
@@ -20,7 +20,7 @@ from dandi_mirror.workflows.record_edit import RecordEdit
 class Planned:
     """A plan, and the facts that it was made from."""
 
-    clone: Clone
+    clone: AnnexRepository
     base: draft.SyncedDraft
     entry: ListedDandiset
     theirs: Mapping[str, RemoteFile]

@@ -9,8 +9,9 @@ from dataclasses import replace
 from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.mirror.sync.draft import SyncedDraft
 from dandi_mirror.model import RemoteFile
+from dandi_mirror.paths import GITMODULES
 from dandi_mirror.repo.annex import reconcile
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.dataset import Tree
 from dandi_mirror.repo.git.process import NO_FILTER, git
 from dandi_mirror.repo.git.stream import GITLINK
@@ -22,12 +23,11 @@ from dandi_mirror.upload.zarrs.plan import EntryChanges
 from dandi_mirror.workflows.upload_plan import Planned
 from dandi_mirror.workflows.upload_request import UploadRequest
 
-MODULES = ".gitmodules"
 _UNFINISHED = "unfinished"
 """Stands for the checksum of a Zarr that an upload from here has begun to change."""
 
 
-def renamed_zarrs(clone: Clone, base: SyncedDraft, ours: LocalState) -> dict[str, str]:
+def renamed_zarrs(clone: AnnexRepository, base: SyncedDraft, ours: LocalState) -> dict[str, str]:
     """Old path → new path of each mirrored Zarr that somebody has renamed: its gitlink (git mv), or its whole folder.
 
     Empty for one that somebody took out of git (git rm).  That an empty folder is gone does not mean that its Zarr is.
@@ -54,8 +54,8 @@ def take_back_moves(planned: Planned, stays: Container[str]) -> None:
     paths = {path for step in steps if (step.old or step.path) in planned.base.zarrs for path in (step.old, step.path)}
     if paths := paths - {""}:
         dataset, commit = planned.clone.dataset, planned.base.commit
-        reconcile.unstage(dataset, commit, [MODULES, *paths])
-        git(dataset.path, *NO_FILTER, "restore", "--source", commit, "--worktree", "--", MODULES)
+        reconcile.unstage(dataset, commit, [GITMODULES, *paths])
+        git(dataset.path, *NO_FILTER, "restore", "--source", commit, "--worktree", "--", GITMODULES)
 
 
 def _gitlinks(tree: Tree) -> dict[str, str]:

@@ -15,7 +15,7 @@ from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.files import absolute_path
 from dandi_mirror.repo.git.ignored import ignored
 from dandi_mirror.upload.kinds import Kinds
-from dandi_mirror.upload.validate import ValidationTargets, belongs, select
+from dandi_mirror.upload.validate import ValidationTargets, belongs, select_targets
 
 
 def select_files(paths: Iterable[Path], everything: bool) -> Iterable[tuple[Path, ValidationTargets, int]]:
@@ -40,7 +40,7 @@ def select_files(paths: Iterable[Path], everything: bool) -> Iterable[tuple[Path
         candidates = _changed(root) if root in clones and not everything else there
         chosen = [name for name in candidates if any(_is_in(name, folder) for folder in below)]
         passed = sum(belongs(name) and any(_is_in(name, folder) for folder in below) for name in {*there} - {*chosen})
-        selection = select(root, chosen, Kinds.of(there))
+        selection = select_targets(root, chosen, Kinds.of(there))
         if root in clones:
             selection.strange.update(ignored(root, filter(None, below)))
         yield root, selection, passed

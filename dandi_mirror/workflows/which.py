@@ -22,13 +22,15 @@ def identify(text: str) -> ContentIdentifier:
     path = Path(text)
     if not path.is_dir() or path.is_symlink() or not _is_zarr(path):
         return which.identify(text)
-    from dandi_mirror.repo.annex.clone import Clone
+    from dandi_mirror.repo.annex.repository import AnnexRepository
     from dandi_mirror.repo.git.git_folder import find_repository
     from dandi_mirror.upload.zarrs.local import read_zarr
 
     folder = path.absolute()
     around = find_repository(folder)
-    return which.ContentIdentifier(checksum=read_zarr(folder, Clone(around.top if around else folder)).checksum)
+    return which.ContentIdentifier(
+        checksum=read_zarr(folder, AnnexRepository(around.top if around else folder)).checksum
+    )
 
 
 def _is_zarr(folder: Path) -> bool:

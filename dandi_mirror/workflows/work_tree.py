@@ -15,7 +15,7 @@ from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.mirror.state.layout import mirror_of
 from dandi_mirror.mirror.sync.dandiset import repair_after_crash
 from dandi_mirror.model import DRAFT
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.files import absolute_path
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.upload.read.worker_process import Limits
@@ -31,7 +31,7 @@ class Working:
     """The dataset of a work tree."""
 
     dandiset: str
-    clone: Clone
+    clone: AnnexRepository
 
     @property
     def folder(self) -> Path:
@@ -61,7 +61,7 @@ def working(path: Path) -> Working:
     if found is None:
         where = "you are" if path == Path() else f"{path} is"
         raise UsageError(f"{where} not in a clone of a Dandiset; make one (datalad clone MIRROR/000123) and go there")
-    clone = Clone(found.folder)
+    clone = AnnexRepository(found.folder)
     clone.read_config()
     return Working(str(found.name.dandiset), clone)
 

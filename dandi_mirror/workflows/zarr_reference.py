@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dandi_mirror.repo.annex.clone import Clone
+    from dandi_mirror.repo.annex.repository import AnnexRepository
 
 
 def write_reference(text: str, file: Path | None, mirror_path: Path) -> None:
@@ -42,13 +42,13 @@ def write_reference(text: str, file: Path | None, mirror_path: Path) -> None:
         raise DiskError.of(file, error) from error
 
 
-def _find(text: str, mirror_path: Path) -> tuple[Clone, str, str, frozenset[str]]:
+def _find(text: str, mirror_path: Path) -> tuple[AnnexRepository, str, str, frozenset[str]]:
     """The dataset, its Dandiset, the path in it, and the hosts of the settings."""
     from dandi_mirror.archive.instances import instance_name
     from dandi_mirror.errors import NotFoundError
     from dandi_mirror.mirror.locate.targets import read_targets
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.repo.annex.clone import Clone
+    from dandi_mirror.repo.annex.repository import AnnexRepository
     from dandi_mirror.workflows.naming import read_file, settings_for
 
     names = []
@@ -72,4 +72,4 @@ def _find(text: str, mirror_path: Path) -> tuple[Clone, str, str, frozenset[str]
             f"{mirror_path} does not have {dandiset}; name a mirror that has it: -d DIR; or make one: "
             f"dandi-mirror sync {dandiset} -d DIR"
         )
-    return Clone(folder), dandiset, "".join(target.paths[:1]).strip("/"), hosts
+    return AnnexRepository(folder), dandiset, "".join(target.paths[:1]).strip("/"), hosts

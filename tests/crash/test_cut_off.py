@@ -13,7 +13,7 @@ import pytest
 from dandi_mirror.embedded import Archive, Dandiset
 from dandi_mirror.errors import DiskError, LockedError
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.repo.annex.setup import restore_branch
+from dandi_mirror.repo.annex.initialise_in_mirror import restore_branch
 from dandi_mirror.repo.git import garbage, lock, process, worktree
 from dandi_mirror.repo.git.dataset import ANNEX, CHECKED_OUT, EMPTY_TREE
 from dandi_mirror.repo.git.process import GitError

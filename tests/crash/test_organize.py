@@ -24,7 +24,7 @@ CONTENTS = {"sub-m1/sub-m1_ses-s1.nwb": b"one" * 5000, "sub-m1/sub-m1_ses-s2.nwb
 _PROGRAM = """
 import sys
 from pathlib import Path
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import Clone
 from dandi_mirror.upload.organize.naming import OrganizeStep
 from dandi_mirror.upload.organize.organize import carry_out
 

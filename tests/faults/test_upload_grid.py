@@ -18,7 +18,7 @@ from dandi_mirror.archive.http.session import Session
 from dandi_mirror.digests import dandi_etag
 from dandi_mirror.embedded import Archive, serve
 from dandi_mirror.errors import MirrorError
-from dandi_mirror.upload.change.register import AssetChange, Unregistered, register
+from dandi_mirror.upload.change.register import AssetChange, Unregistered, register_assets
 from dandi_mirror.upload.send.send_files import send_blobs
 from dandi_mirror.upload.send.types import Sent, SourceFile, Unsent
 from tests.support import kinds
@@ -171,7 +171,7 @@ class Place:
                 if isinstance(sent, Unsent):
                     return sent.error
                 assert isinstance(sent, Sent)
-                [done] = register(session, DANDISET, [AssetChange(_metadata(), sent.blob)])
+                [done] = register_assets(session, DANDISET, [AssetChange(_metadata(), sent.blob)])
                 return done.error if isinstance(done, Unregistered) else None
         except MirrorError as error:
             return error

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from dandi_mirror.embedded import Request
 from dandi_mirror.repo.annex import objects
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from tests.conftest import MirrorOfTest, run
 from tests.support.get_clones import SIZE, asked, clone_of, here
 from tests.support.getting import get
@@ -58,7 +58,7 @@ def test_what_git_annex_has_noted_and_not_committed_is_kept(synced: MirrorOfTest
     other = "11111111-2222-3333-4444-555555555555"
     run("git", "-c", "annex.alwayscommit=false", "annex", "setpresentkey", key, other, "1", cwd=clone)
     assert list((clone / ".git" / "annex" / "journal").iterdir())
-    found = Clone(clone)
+    found = AnnexRepository(clone)
     found.read_config()
     objects.record(found, [key])
     said = run("git", "annex", "whereis", "sub-b", cwd=clone).stdout

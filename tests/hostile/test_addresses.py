@@ -23,8 +23,8 @@ from dandi_mirror.archive.names import Name
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.embedded import serve as serve_archive
 from dandi_mirror.errors import MirrorError, PartError, UsageError
-from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.logs import WEB, api_remote, embargo_remote
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from tests.conftest import IMPATIENT, run
 from tests.support.hostile_clone import CONTENT, ID, hostile_clone
 from tests.support.remote import retrieve
@@ -144,7 +144,7 @@ def test_no_command_asks_an_api_on_this_machine_that_a_clone_names(
 ) -> None:
     api = inner.api_url.replace("127.0.0.1", host)
     clone = hostile_clone(tmp_path, url=f"{api}/assets/{ID}/download/", remotes=[api_remote(api)], name="DEV")
-    assert Clone(clone).api() == ""
+    assert AnnexRepository(clone).api() == ""
     done = run("dandi-mirror", *command, cwd=clone, code=None, env={token_variable(inner.api_url): "a" * 40})
     assert "Traceback" not in done.stderr
     assert inner.requests == []
@@ -162,7 +162,7 @@ def test_the_same_commands_ask_it_where_git_annex_may(tmp_path: Path, inner: Ser
 
 def test_an_api_on_this_machine_counts_where_git_annex_may_ask_it(tmp_path: Path, inner: Server) -> None:
     clone = hostile_clone(tmp_path, url="https://h.example/x", remotes=[api_remote(inner.api_url)])
-    assert Clone(clone).api() == inner.api_url
+    assert AnnexRepository(clone).api() == inner.api_url
 
 
 # --- through a proxy ------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from dandi_mirror.embedded import Archive
 from dandi_mirror.errors import PartError
 from dandi_mirror.mirror.fetch.zarr_install import WantedZarr, install_zarr
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.git_folder import UntrustedRepository
 from tests.conftest import MirrorOfTest, run
 from tests.hostile.repositories.listening import Listener, listening
@@ -64,17 +64,17 @@ def test_a_member_is_installed_from_beside_the_clones_origin(clone: Path, mirror
 
 
 @pytest.fixture
-def wanted(archive: Archive, mirror: MirrorOfTest, tmp_path: Path) -> tuple[Clone, WantedZarr]:
+def wanted(archive: Archive, mirror: MirrorOfTest, tmp_path: Path) -> tuple[AnnexRepository, WantedZarr]:
     """A clone of a dataset, and the Zarr in it that somebody wants."""
     zarr = a_zarr(seed(archive), ZARR)
     mirror.sync()
     made = mirror.git_clone(tmp_path / "clone")
     commit = run("git", "-C", str(made), "rev-parse", f"HEAD:{ZARR}").stdout.strip()
-    return Clone(made), WantedZarr(ZarrModule(ZARR, str(zarr.zarr_id), str(zarr.checksum)), commit)
+    return AnnexRepository(made), WantedZarr(ZarrModule(ZARR, str(zarr.zarr_id), str(zarr.checksum)), commit)
 
 
 def test_a_zarrs_repository_that_came_with_the_git_folder_starts_no_program(
-    wanted: tuple[Clone, WantedZarr], mirror: MirrorOfTest, tmp_path: Path
+    wanted: tuple[AnnexRepository, WantedZarr], mirror: MirrorOfTest, tmp_path: Path
 ) -> None:
     clone, zarr = wanted
     kept, ran = clone.git_dir / "modules" / ZARR, tmp_path / "ran"
@@ -88,7 +88,7 @@ def test_a_zarrs_repository_that_came_with_the_git_folder_starts_no_program(
 
 @pytest.mark.parametrize("place", ["sub-0", ".git/modules", ".git/modules/sub-0"])
 def test_a_zarr_is_not_installed_through_a_link(
-    place: str, wanted: tuple[Clone, WantedZarr], mirror: MirrorOfTest, tmp_path: Path
+    place: str, wanted: tuple[AnnexRepository, WantedZarr], mirror: MirrorOfTest, tmp_path: Path
 ) -> None:
     clone, zarr = wanted
     victim = tmp_path / "victim"
@@ -104,7 +104,7 @@ def test_a_zarr_is_not_installed_through_a_link(
 
 
 def test_a_setting_of_a_clone_starts_no_program_when_a_zarr_is_installed(
-    wanted: tuple[Clone, WantedZarr], mirror: MirrorOfTest, tmp_path: Path
+    wanted: tuple[AnnexRepository, WantedZarr], mirror: MirrorOfTest, tmp_path: Path
 ) -> None:
     clone, zarr = wanted
     ran = tmp_path / "ran"
@@ -115,7 +115,7 @@ def test_a_setting_of_a_clone_starts_no_program_when_a_zarr_is_installed(
 
 
 def test_a_reference_file_is_not_written_through_a_link(
-    wanted: tuple[Clone, WantedZarr], mirror: MirrorOfTest, tmp_path: Path
+    wanted: tuple[AnnexRepository, WantedZarr], mirror: MirrorOfTest, tmp_path: Path
 ) -> None:
     clone, secret = wanted[0], tmp_path / "secret"
     secret.write_text("mine")

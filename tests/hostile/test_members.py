@@ -12,7 +12,7 @@ import pytest
 
 from dandi_mirror.embedded import Archive
 from dandi_mirror.mirror.monitor.status import status_of, words
-from dandi_mirror.mirror.monitor.words import Word
+from dandi_mirror.mirror.monitor.status_word import StatusWord
 from dandi_mirror.mirror.search.index import update_index
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.repo.git.git_folder import find_repository
@@ -99,7 +99,7 @@ def test_a_sync_writes_into_no_other_repository(
     assert f"mv {member} {member}.away" in report.message
     # it keeps nobody from the others
     there = Mirror(held.path)
-    assert status_of(there, "000888", None).word in {Word.FAILED, Word.MISSING}
+    assert status_of(there, "000888", None).word in {StatusWord.FAILED, StatusWord.MISSING}
     assert update_index(there, lambda dandiset, doing: None).updated == ["000123"]
     assert held.sync("000123", mode="force").exit_code == 0
     assert words(there)["up to date"] == 1

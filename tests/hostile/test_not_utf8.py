@@ -12,7 +12,7 @@ import pytest
 
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.mirror.format.records import path_digest
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.dataset import TEMPORARY, Dataset
 from dandi_mirror.repo.git.git_folder import UntrustedRepository
 from dandi_mirror.repo.git.stream import quote
@@ -120,7 +120,7 @@ def test_a_pipe_in_the_place_of_a_file_of_git_s_is_not_read_by_us_either(clone: 
     dataset = Dataset(clone)
     assert dataset.ref("refs/heads/none") is None
     with pytest.raises(UntrustedRepository, match=f"{name} is a pipe"):
-        Clone(clone).api()
+        AnnexRepository(clone).api()
 
 
 @pytest.mark.parametrize("variables", [LATIN_1, LEGACY], ids=["terminal", "locale"])

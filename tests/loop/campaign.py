@@ -19,7 +19,7 @@ from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Dandiset, Server, serve
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.mirror.state.layout import mirror_of
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.workflows.upload import Upload
 from dandi_mirror.workflows.upload_request import UploadRequest
@@ -156,7 +156,7 @@ class Loop:
             yield f"{self.bytes_sent:,} bytes were sent, and all that was ever written are {most:,}"
 
     def _undroppable(self) -> Iterator[str]:
-        clone = Clone(self.folder)
+        clone = AnnexRepository(self.folder)
         clone.read_config()
         keys = {file.key: file.path for file in clone.tracked(clone.listing())}
         for key, facts in clone.facts(keys):

@@ -14,8 +14,8 @@ from dandi_mirror.mirror.format.admission import (
     Refusal,
     admit_entry,
     canonical_record,
-    content_of,
     shown_path,
+    size_and_digest,
     zarr_size,
 )
 from dandi_mirror.model import Asset, FindingKind, Instance
@@ -155,10 +155,10 @@ def test_a_path_is_refused_before_a_record_that_cannot_be_written() -> None:
 
 
 def test_sizes_and_digests_are_what_their_types_say() -> None:
-    assert content_of({"size": 0}, {}) == (0, None, None)
-    assert content_of({"size": 5 * 2**40}, {"digest": {"dandi:sha2-256": SHA}}) == (5 * 2**40, SHA, None)
+    assert size_and_digest({"size": 0}, {}) == (0, None, None)
+    assert size_and_digest({"size": 5 * 2**40}, {"digest": {"dandi:sha2-256": SHA}}) == (5 * 2**40, SHA, None)
     for size, about in ((5 * 2**40 + 1, {}), (1, {"contentSize": True}), (None, {}), (5.0, {})):
-        assert content_of({"size": size}, about)[:2] == (None, None)  # type: ignore[arg-type]
+        assert size_and_digest({"size": size}, about)[:2] == (None, None)  # type: ignore[arg-type]
     assert [zarr_size({"size": size})[0] for size in (0, 5, -1, True, None)] == [0, 5, None, None, None]
     assert [shown_path({"path": path}) for path in ("a", 5, None)] == ["a", "", ""]
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dandi_mirror.catalogue.about import about, http_url
-from dandi_mirror.catalogue.listing import PART, listing_of
+from dandi_mirror.catalogue.listing import PART, file_scripts
 from dandi_mirror.catalogue.rows import IndexedAsset, changes_between
 from dandi_mirror.catalogue.scripts import data_script, json_text
 from dandi_mirror.catalogue.values import FileRow, Presence
@@ -85,7 +85,7 @@ def test_each_folder_has_the_rows_of_its_files_and_counts_them_by_version(
         (FileRow(path, "", size, "", "", "[]", Presence.HERE, bits) for path, bits, size in files),
         key=lambda row: row.path.split("/"),
     )
-    listing = listing_of(rows)
+    listing = file_scripts(rows)
     value = _value(listing.scripts[listing.index["folders"]])
     folders = {folder[0]: folder for folder in value["folders"]}
     assert len(folders) == len(value["folders"])

@@ -15,7 +15,7 @@ from dandi_mirror.mirror.format.log_changes import (
     say_the_same,
     uses_by_key,
 )
-from dandi_mirror.mirror.format.tree import ExtraKeyUse, Link
+from dandi_mirror.mirror.format.tree import AnnexLink, ExtraKeyUse
 from dandi_mirror.mirror.sync.plan import plan_sync
 from dandi_mirror.model import Instance
 from dandi_mirror.repo.annex.logs import WEB, Stamp
@@ -23,19 +23,19 @@ from dandi_mirror.repo.annex.logs import WEB, Stamp
 pytestmark = pytest.mark.quick
 
 
-def link(number: int, depth: int = 0) -> Link:
-    return Link(f"SHA256E-s1--{number:064x}.nwb", depth)
+def link(number: int, depth: int = 0) -> AnnexLink:
+    return AnnexLink(f"SHA256E-s1--{number:064x}.nwb", depth)
 
 
-def tree(*numbers: int, folder: str = "") -> dict[str, Link]:
+def tree(*numbers: int, folder: str = "") -> dict[str, AnnexLink]:
     return {f"{folder}{number:03}.nwb": link(number, folder.count("/")) for number in numbers}
 
 
-def listed(entries: dict[str, Link]) -> dict[str, tuple[bytes, str]]:
+def listed(entries: dict[str, AnnexLink]) -> dict[str, tuple[bytes, str]]:
     return {path: (entry.mode, entry.object_id()) for path, entry in entries.items()}
 
 
-def is_refused(old: dict[str, Link], new: dict[str, Link]) -> bool:
+def is_refused(old: dict[str, AnnexLink], new: dict[str, AnnexLink]) -> bool:
     try:
         plan_sync(listed(old), new).check("000123")
     except UnsafePlan:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dandi_mirror.mirror.state.remembered import entry_key, published_in
+from dandi_mirror.mirror.state.remembered import entry_fingerprint, published_in
 from dandi_mirror.model import ListedDandiset, ListedVersion
 
 pytestmark = pytest.mark.quick
@@ -28,7 +28,7 @@ def version(version_id: str, name: str) -> ListedVersion:
 @example("\ud800", '"published": {"version": "0.111111.1111"}', "0.220126.1852")
 def test_the_newest_published_version_is_read_whatever_the_names_are(draft: str, published: str, newest: str) -> None:
     entry = ListedDandiset("000004", "OPEN", version("draft", draft), version(newest, published) if newest else None)
-    assert published_in(entry_key(entry)) == newest
+    assert published_in(entry_fingerprint(entry)) == newest
 
 
 def test_nothing_remembered_has_no_published_version() -> None:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from dandi_mirror.mirror.format.annex_metadata import annex_fields
 from dandi_mirror.repo.annex import logs
+from dandi_mirror.repo.annex.initialise_in_mirror import initialise_in_mirror
 from dandi_mirror.repo.annex.keys import annex_key, hash_dir_lower
 from dandi_mirror.repo.annex.logs import WEB, Stamp
-from dandi_mirror.repo.annex.setup import set_up_annex
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.stream import Commit, Inline
 from tests.conftest import run
@@ -55,7 +55,7 @@ def annex(tmp_path: Path) -> Dataset:
     """A repository that git-annex is set up in."""
     dataset = Dataset(tmp_path / "annex")
     dataset.create("main")
-    set_up_annex(dataset, "test")
+    initialise_in_mirror(dataset, "test")
     return dataset
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dandi_mirror.upload.organize.naming import fields_in_use, is_url, nameable, refuse_name, steps
+from dandi_mirror.upload.organize.naming import fields_in_use, is_url, nameable, naming_steps, refuse_name
 
 pytestmark = pytest.mark.quick
 
@@ -40,7 +40,7 @@ def test_hostile_names_are_refuse_name(path: str) -> None:
 
 @given(st.dictionaries(TEXT.map(lambda name: f"/lab/{name}"), TEXT.map(lambda name: f"sub-{name}/x.nwb"), max_size=6))
 def test_every_file_goes_somewhere_of_its_own_or_is_refused_with_a_reason(names: dict[str, str]) -> None:
-    made, refused = steps([facts(path) for path in names], names)
+    made, refused = naming_steps([facts(path) for path in names], names)
     assert {str(step.source) for step in made} | {str(one.source) for one in refused} == {
         str(Path(path)) for path in names
     }
@@ -50,7 +50,7 @@ def test_every_file_goes_somewhere_of_its_own_or_is_refused_with_a_reason(names:
 
 
 def test_two_names_that_differ_in_case_alone_are_both_refused() -> None:
-    made, refused = steps(
+    made, refused = naming_steps(
         [facts("/a"), facts("/b"), facts("/c")], {"/a": "sub-X/x.nwb", "/b": "sub-x/x.nwb", "/c": "y.nwb"}
     )
     assert [step.target for step in made] == ["y.nwb"]
@@ -69,7 +69,7 @@ def test_files_without_a_subject_and_twins_have_no_name() -> None:
 
 def test_media_files_are_named_as_dandi_does_and_urls_stay() -> None:
     references = ("films/left.MP4", "https:/example.org/x.mp4", "../right.avi")
-    (step,), _ = steps([facts("/lab/a.nwb", media=references)], {"/lab/a.nwb": "sub-1/sub-1_image.nwb"})
+    (step,), _ = naming_steps([facts("/lab/a.nwb", media=references)], {"/lab/a.nwb": "sub-1/sub-1_image.nwb"})
     assert [(str(one.source), one.target) for one in step.media] == [
         ("/lab/films/left.MP4", "sub-1/sub-1_image/0-1_external_file_0.mp4"),
         ("/lab/../right.avi", "sub-1/sub-1_image/0-1_external_file_2.avi"),
@@ -99,14 +99,14 @@ def test_only_twins_that_differ_in_nothing_but_path_and_media_have_no_name_of_th
 
 def test_the_file_of_a_reference_is_the_one_that_was_found_for_it() -> None:
     media = facts("/lab/a.nwb", media=("raw\\v.MP4", "w.avi"), found={"raw\\v.MP4": "raw/v.MP4"})
-    ((step,), _) = steps([media], {"/lab/a.nwb": "sub-1/a.nwb"})
+    ((step,), _) = naming_steps([media], {"/lab/a.nwb": "sub-1/a.nwb"})
     assert [(str(one.source), one.target) for one in step.media] == [
         ("/lab/raw/v.MP4", "sub-1/a/0-1_external_file_0.mp4"), ("/lab/w.avi", "sub-1/a/0-1_external_file_1.avi"),
     ]  # fmt: skip
 
 
 def test_a_file_whose_media_are_all_elsewhere_is_not_written_again() -> None:
-    ((step,), _) = steps([facts("/a.nwb", media=("https://h/v.mp4",))], {"/a.nwb": "sub-1/a.nwb"})
+    ((step,), _) = naming_steps([facts("/a.nwb", media=("https://h/v.mp4",))], {"/a.nwb": "sub-1/a.nwb"})
     assert (step.media, step.references) == ((), ())
 
 

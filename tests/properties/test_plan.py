@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dandi_mirror.errors import UnsafePlan
 from dandi_mirror.mirror.format.records import is_asset_path
-from dandi_mirror.mirror.format.tree import Link
+from dandi_mirror.mirror.format.tree import AnnexLink
 from dandi_mirror.mirror.sync.plan import SyncPlan, carried_paths, plan_refs, plan_sync, versions_to_merge
 from dandi_mirror.paths import conflicts
 from dandi_mirror.repo.git.dataset import ALARM, ANNEX, TEMPORARY, Dataset, RefChange
@@ -127,8 +127,8 @@ def test_when_all_go_and_one_comes_it_is_no_outage_but_of_many_it_is_asked_all_t
         check(plan_sync(old, {"new": ExistingObject("2" * 40)}), refused)
 
 
-def link(number: int, depth: int) -> Link:
-    return Link(f"SHA256E-s{number}--{number:064x}.nwb", depth)
+def link(number: int, depth: int) -> AnnexLink:
+    return AnnexLink(f"SHA256E-s{number}--{number:064x}.nwb", depth)
 
 
 @pytest.mark.parametrize(("gone", "moved", "refused"), [(21, 0, True), (21, 1, False), (22, 1, True), (30, 10, False)])

@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dandi_mirror.mirror.format.record_spool import Spool
-from dandi_mirror.mirror.format.records import LARGEST_PART, RecordFile, StoredRecord, is_part, part_of, record_files
+from dandi_mirror.mirror.format.records import (
+    LARGEST_PART,
+    RecordFile,
+    StoredRecord,
+    is_part,
+    record_files,
+    record_part_of,
+)
 from tests.support.values import QUICK
 
 pytestmark = pytest.mark.quick
@@ -47,7 +54,7 @@ def check(parts: dict[str, RecordFile], paths: set[str]) -> None:
         assert len(content) <= LARGEST_PART or len(lines) == 1
         held = [line["path"] for line in lines]
         assert held == sorted(held, key=str.encode)
-        assert all(part_of(path, parts) == name for path in held)
+        assert all(record_part_of(path, parts) == name for path in held)
         found += held
     assert sorted(found) == sorted(paths)
 

@@ -14,9 +14,9 @@ import pytest
 from dandi_mirror.mirror.format.admission import Refusal
 from dandi_mirror.mirror.format.record_spool import Spool
 from dandi_mirror.mirror.format.tree import (
+    AnnexLink,
     Carried,
     ExtraKeyUse,
-    Link,
     Listing,
     VersionTree,
     dandiset_yaml,
@@ -73,7 +73,7 @@ def test_a_version_has_its_own_files_and_its_assets_and_their_records(spool: Spo
     assert entries[".datalad/config"] == Inline(datalad_config(DANDI, "000123"))
     assert entries[".gitattributes"] == Inline(git_attributes())
     assert entries["sub-1/a.json"] == Inline(b"{}\n")
-    assert entries["sub-1/b.nwb"] == Link(data.key, 1)
+    assert entries["sub-1/b.nwb"] == AnnexLink(data.key, 1)
     assert tree.annexed == [data]
     assert entries[".dandi/assets.jsonl"].content() == b'{"path": "sub-1/a.json"}\n{"path": "sub-1/b.nwb"}\n'  # type: ignore[attr-defined]
 
@@ -82,12 +82,12 @@ def test_a_text_file_whose_content_did_not_come_is_a_link(spool: Spool) -> None:
     text = asset(spool, "a.json")
     for texts in ({}, {"0" * 64: Inline(b"other")}):
         tree = tree_of(spool, text, texts=texts)
-        assert tree.entries["a.json"] == Link(text.key, 0) and tree.annexed == [text]
+        assert tree.entries["a.json"] == AnnexLink(text.key, 0) and tree.annexed == [text]
 
 
 def test_a_file_that_is_no_text_is_a_link_though_a_text_has_its_content(spool: Spool) -> None:
     data = asset(spool, "a.nwb")
-    assert tree_of(spool, data, texts={SHA: Inline(b"{}\n")}).entries["a.nwb"] == Link(data.key, 0)
+    assert tree_of(spool, data, texts={SHA: Inline(b"{}\n")}).entries["a.nwb"] == AnnexLink(data.key, 0)
 
 
 def test_a_zarr_is_the_commit_of_its_state_and_has_a_record_but_no_key(spool: Spool) -> None:
@@ -114,7 +114,7 @@ def test_a_refused_asset_stands_by_its_id_with_its_content_and_the_reason(spool:
     top = ".dandi/refused/an id"
     refused = [top, *(f"{top}{end}.json" for end in ("", "-2", "-3"))]
     assert tree.entries.keys() == {".dandi/assets.jsonl", *OWN, *refused}
-    assert tree.entries[top] == Link(key, 2)
+    assert tree.entries[top] == AnnexLink(key, 2)
     assert tree.entries[f"{top}.json"] == Inline(refused_record(refusal))
     assert tree.annexed == [ExtraKeyUse(key, "an id", "https://h/x", ())]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dandi_mirror.mirror.zarr.arrays import V3, Member, ZarrNodeKind, Survey, may_cover, node_kind, survey
+from dandi_mirror.mirror.zarr.arrays import V3, KeyedEntry, Survey, ZarrNodeKind, may_cover, node_kind, survey
 
 np = pytest.importorskip("numpy")
 zarr = pytest.importorskip("zarr")
@@ -25,9 +25,9 @@ def key(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()
 
 
-def members(files: Mapping[str, bytes]) -> list[Member]:
+def members(files: Mapping[str, bytes]) -> list[KeyedEntry]:
     """The entries of a Zarr in S3's order."""
-    return [Member(path, key(files[path])) for path in sorted(files, key=str.encode)]
+    return [KeyedEntry(path, key(files[path])) for path in sorted(files, key=str.encode)]
 
 
 def made(zarr_format: int, consolidated: bool) -> dict[str, bytes]:
@@ -178,7 +178,7 @@ def test_an_entry_that_no_repository_can_have_holds_consolidated_metadata() -> N
 
 
 def test_content_that_is_a_chunk_and_metadata_is_never_first() -> None:
-    files = [Member("a/.zarray", "A"), Member("a/0", "B"), Member("b/.zarray", "B"), Member("b/0", "C")]
+    files = [KeyedEntry("a/.zarray", "A"), KeyedEntry("a/0", "B"), KeyedEntry("b/.zarray", "B"), KeyedEntry("b/0", "C")]
     found = survey(files, lambda _: True)
     assert found.held == {"A": ("a",)}
 

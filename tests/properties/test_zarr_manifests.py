@@ -13,9 +13,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.mirror.zarr.entries import BadEntry
-from dandi_mirror.mirror.zarr.manifest import (
+from dandi_mirror.mirror.zarr.manifest_format import (
     BLOCK,
     BadManifest,
     BodyWriter,
@@ -25,7 +25,7 @@ from dandi_mirror.mirror.zarr.manifest import (
     read_header,
     verify,
 )
-from dandi_mirror.mirror.zarr.state import state_of
+from dandi_mirror.mirror.zarr.state import zarr_state_of
 from tests.support.values import QUICK
 from tests.support.zarr_entries import ENTRIES, ZARR, real_looking
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.quick
 A = f"{10:032x}"
 
 
-def body_of(entries: list[Entry]) -> bytes:
+def body_of(entries: list[ZarrEntry]) -> bytes:
     """What a manifest of these entries has behind its header."""
     file = io.BytesIO()
     writer = BodyWriter(file)
@@ -44,10 +44,10 @@ def body_of(entries: list[Entry]) -> bytes:
     return file.getvalue()
 
 
-def manifest_of(entries: list[Entry], packed: bytes | None = None, /, **facts: Any) -> bytes:
+def manifest_of(entries: list[ZarrEntry], packed: bytes | None = None, /, **facts: Any) -> bytes:
     """A whole manifest; with another body or other facts in its header, a forged one."""
     body = body_of(entries) if packed is None else packed
-    header = header_bytes(Header(state_of(ZARR, entries), "s3", sha256(body).hexdigest()))
+    header = header_bytes(Header(zarr_state_of(ZARR, entries), "s3", sha256(body).hexdigest()))
     if facts:
         line = orjson.dumps(orjson.loads(header[8:]) | facts, option=orjson.OPT_SORT_KEYS)
         header = header[:4] + len(line).to_bytes(4, "little") + line
@@ -60,21 +60,21 @@ def blocks(*columns: Any) -> bytes:
     return packed
 
 
-SOME = [Entry("a", 1, A, "v.1", "2024-01-02T03:04:05Z"), Entry("b", 2, f"{A}-3", None, None)]
+SOME = [ZarrEntry("a", 1, A, "v.1", "2024-01-02T03:04:05Z"), ZarrEntry("b", 2, f"{A}-3", None, None)]
 COLUMNS = [["a", "b"], [1, 2], f"{A} {A}-3", "v.1 ", "2024-01-02T03:04:05Z "]
 
 
-def check(manifest: bytes, entries: list[Entry] = SOME) -> None:
+def check(manifest: bytes, entries: list[ZarrEntry] = SOME) -> None:
     """Read a manifest whole, as the state of these entries."""
-    verify(io.BytesIO(manifest), ZARR, state_of(ZARR, entries).checksum)
+    verify(io.BytesIO(manifest), ZARR, zarr_state_of(ZARR, entries).checksum)
 
 
 @given(ENTRIES)
 @QUICK
-def test_every_entry_is_read_as_it_was_written(entries: list[Entry]) -> None:
+def test_every_entry_is_read_as_it_was_written(entries: list[ZarrEntry]) -> None:
     file = io.BytesIO(manifest_of(entries))
-    header, start = verify(file, ZARR, state_of(ZARR, entries).checksum)
-    assert header.state == state_of(ZARR, entries)
+    header, start = verify(file, ZARR, zarr_state_of(ZARR, entries).checksum)
+    assert header.state == zarr_state_of(ZARR, entries)
     file.seek(start)
     assert list(decode(file)) == entries
     file.seek(0)
@@ -104,16 +104,16 @@ def test_the_same_entries_give_the_same_bytes_of_a_header() -> None:
 @pytest.mark.parametrize(
     "entry",
     [
-        Entry("\ud800", 1, A),
-        Entry("a", 1, A, "a b"),
-        Entry("a", 1, A, 'a"'),
-        Entry("a", 1, A, "v", "yesterday"),
-        Entry("a" * 1025, 1, A),
+        ZarrEntry("\ud800", 1, A),
+        ZarrEntry("a", 1, A, "a b"),
+        ZarrEntry("a", 1, A, 'a"'),
+        ZarrEntry("a", 1, A, "v", "yesterday"),
+        ZarrEntry("a" * 1025, 1, A),
     ],
 )
-def test_what_a_manifest_cannot_hold_is_an_error_when_it_is_written(entry: Entry) -> None:
+def test_what_a_manifest_cannot_hold_is_an_error_when_it_is_written(entry: ZarrEntry) -> None:
     with pytest.raises(BadEntry):
-        body_of([Entry("0", 1, A), entry])
+        body_of([ZarrEntry("0", 1, A), entry])
 
 
 @given(st.integers(0, 10_000), st.binary(min_size=1, max_size=3))
@@ -188,7 +188,7 @@ def test_a_header_that_lies_is_not_believed(facts: dict[str, Any]) -> None:
 
 def test_a_manifest_is_not_read_as_that_of_another_zarr() -> None:
     with pytest.raises(BadManifest, match="another state"):
-        verify(io.BytesIO(manifest_of(SOME)), ZARR.replace("0", "1"), state_of(ZARR, SOME).checksum)
+        verify(io.BytesIO(manifest_of(SOME)), ZARR.replace("0", "1"), zarr_state_of(ZARR, SOME).checksum)
 
 
 def _bomb(piece: bytes, times: int) -> bytes:

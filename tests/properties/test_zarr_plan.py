@@ -18,7 +18,7 @@ from dandi_mirror.upload.change.local_state import LocalState
 from dandi_mirror.upload.change.plan import Action, LocalFile, UploadPlan, make_upload_plan
 from dandi_mirror.upload.zarrs.local import LocalEntry
 from dandi_mirror.upload.zarrs.notes import ZarrNotes
-from dandi_mirror.upload.zarrs.plan import BATCH, BATCH_BYTES, EntryChanges, batches, compare
+from dandi_mirror.upload.zarrs.plan import BATCH, BATCH_BYTES, EntryChanges, batches, plan_entries
 from dandi_mirror.workflows.upload_request import UploadRequest
 from dandi_mirror.workflows.upload_zarrs import known_zarrs
 from dandi_mirror.zarr_checksum import zarr_checksum
@@ -55,7 +55,7 @@ def test_after_the_changes_the_archive_has_what_is_here_and_never_a_file_in_the_
     ours: Zarr, theirs: Zarr
 ) -> None:
     local, there = here(ours), listed(theirs)
-    changes = compare(local, there)
+    changes = plan_entries(local, there)
     for path in changes.first:
         del there[path]
     assert not conflicts([*there, *(local[number].path for number in changes.put)])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dandi_mirror import digests
 from dandi_mirror.archive.http.session import Session
-from dandi_mirror.upload.change.register import AssetChange, Registered, register
+from dandi_mirror.upload.change.register import AssetChange, Registered, register_assets
 from dandi_mirror.upload.send.send_files import send_blobs
 from dandi_mirror.upload.send.types import Sent, SourceFile
 from tests.support.sending import DANDISET, PATIENCE, SMALL_PART, TOKEN
@@ -32,7 +32,7 @@ def main(api_url: str, folder: Path) -> None:
                 made.append(AssetChange(metadata, done.blob))
             return made
 
-        for registered in register(session, DANDISET, changes()):
+        for registered in register_assets(session, DANDISET, changes()):
             assert isinstance(registered, Registered), registered
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from hypothesis import strategies as st
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.mirror.zarr.entries import in_order
 from tests.support.values import COMPONENTS, PATHS
 
@@ -33,15 +33,15 @@ NAMES = (st.sampled_from("abc") | st.text("ab-./0", min_size=1, max_size=4) | PA
 """Few letters, so that files and folders of one name come about; and the names that something reads in its own way."""
 
 ENTRIES = st.lists(
-    st.builds(Entry, NAMES, SIZES, ETAGS, VERSION_IDS, TIMES), unique_by=lambda entry: entry.path, max_size=25
+    st.builds(ZarrEntry, NAMES, SIZES, ETAGS, VERSION_IDS, TIMES), unique_by=lambda entry: entry.path, max_size=25
 ).map(in_order)
 
 
-def real_looking(count: int, seed: int = 1) -> Iterator[Entry]:
+def real_looking(count: int, seed: int = 1) -> Iterator[ZarrEntry]:
     """Chunks as S3 lists them: sorted, some of equal content, each with a version of its own."""
     chance = random.Random(seed)
     contents = [hashlib.md5(b"%d %d" % (seed, number)).hexdigest() for number in range(count * 17 // 20 + 1)]
     for path in sorted(f"0/0/0/{n // 1089}/{n // 33 % 33}/{n % 33}" for n in range(count)):
         time = f"2022-06-27T23:{chance.randrange(60):02}:{chance.randrange(60):02}Z"
         version = "".join(chance.choices(_LETTERS, k=32))
-        yield Entry(path, int(chance.gauss(506_000, 9_000)), chance.choice(contents), version, time)
+        yield ZarrEntry(path, int(chance.gauss(506_000, 9_000)), chance.choice(contents), version, time)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.embedded import Archive, Server, Zarr
 from dandi_mirror.embedded.bucket.contents import etag_of, size_of
 from dandi_mirror.embedded.bucket.own import Bucket
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.zarr.gitmodules import read_gitmodules
-from dandi_mirror.mirror.zarr.state import state_of
+from dandi_mirror.mirror.zarr.state import zarr_state_of
 from tests.conftest import MirrorOfTest
 from tests.support import reading
 
@@ -20,8 +20,8 @@ FILES = 3
 
 def commit_of(zarr: Zarr) -> str:
     """The commit of a Zarr's state as it is at S3 now."""
-    entries = [Entry(path, size_of(content), etag_of(content)) for path, content in zarr.files.items()]
-    return state_of(zarr.zarr_id, entries).commit
+    entries = [ZarrEntry(path, size_of(content), etag_of(content)) for path, content in zarr.files.items()]
+    return zarr_state_of(zarr.zarr_id, entries).commit
 
 
 def own_bucket(archive: Archive) -> Bucket:

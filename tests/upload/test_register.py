@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from starlette.responses import Response
 
-from dandi_mirror.archive.api.drafts import (
+from dandi_mirror.archive.api.dandiset_changes import (
     asset_at,
     create_dandiset,
     delete_dandiset,
@@ -18,7 +18,7 @@ from dandi_mirror.archive.http.retrying_client import RequestRefused
 from dandi_mirror.embedded import Archive, Dandiset, Server
 from dandi_mirror.embedded.serving.app import Request
 from dandi_mirror.errors import CredentialsError
-from dandi_mirror.upload.change.register import AssetChange, AssetRemoval, Registered, Unregistered, register
+from dandi_mirror.upload.change.register import AssetChange, AssetRemoval, Registered, Unregistered, register_assets
 from tests.support.sending import DANDISET, Desk, asked
 
 METADATA = {"schemaKey": "Asset", "schemaVersion": "0.7.0", "encodingFormat": "text/plain"}
@@ -50,7 +50,7 @@ class Draft:
         return AssetRemoval(self.id(path), path)
 
     def change(self, *changes: AssetChange | AssetRemoval) -> dict[str, Registered | Unregistered]:
-        return {done.change.path: done for done in register(self.desk.session, DANDISET, changes)}
+        return {done.change.path: done for done in register_assets(self.desk.session, DANDISET, changes)}
 
     def made(self, *changes: AssetChange | AssetRemoval) -> dict[str, str]:
         """Path and content of all that the draft then has; every change was made."""
@@ -146,7 +146,7 @@ def test_who_may_not_change_it_is_told_once(desk: Desk, server: Server, archive:
     changes = [draft.add(f"a{number}", "A") for number in range(50)]
     dandiset.owners = ["somebody@nil.nil"]
     with pytest.raises(CredentialsError, match="you do not have permission to change it"):
-        list(register(desk.session, DANDISET, changes, jobs=2))
+        list(register_assets(desk.session, DANDISET, changes, jobs=2))
     assert asked(server).count(f"POST /dandisets/{DANDISET}/versions/draft/assets/") < 10
 
 

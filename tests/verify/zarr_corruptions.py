@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from dandi_mirror.archive.zarr_entry import Entry
-from dandi_mirror.mirror.zarr.manifest import Header, header_bytes, read_header
+from dandi_mirror.archive.zarr_entry import ZarrEntry
+from dandi_mirror.mirror.zarr.manifest_format import Header, header_bytes, read_header
 from dandi_mirror.mirror.zarr.manifests import Manifests
 from tests.support.damaging import Corruption, blob, commit, flip, git, log_paths, write
 from tests.verify.zarr_record_corruptions import (
@@ -77,7 +77,7 @@ def write_other_entries_into_a_manifest(folder: Path, chance: random.Random) -> 
         state = read_header(opened).state
     elsewhere = Manifests(folder.parent / "elsewhere")
     count, size = state.entries, state.size
-    entries = [Entry(f"a{number}", size if number == 0 else 0, f"{number:032x}") for number in range(count)]
+    entries = [ZarrEntry(f"a{number}", size if number == 0 else 0, f"{number:032x}") for number in range(count)]
     other = elsewhere.add(state.zarr_id, _checksum(state.zarr_id, entries), entries, "api")
     made = elsewhere.path(state.zarr_id, other.checksum).path
     with made.open("rb") as opened:
@@ -87,10 +87,10 @@ def write_other_entries_into_a_manifest(folder: Path, chance: random.Random) -> 
     shutil.rmtree(folder.parent / "elsewhere")
 
 
-def _checksum(zarr_id: str, entries: list[Entry]) -> str:
-    from dandi_mirror.mirror.zarr.state import state_of
+def _checksum(zarr_id: str, entries: list[ZarrEntry]) -> str:
+    from dandi_mirror.mirror.zarr.state import zarr_state_of
 
-    return state_of(zarr_id, entries).checksum
+    return zarr_state_of(zarr_id, entries).checksum
 
 
 def swap_two_entries_of_a_manifest(folder: Path, chance: random.Random) -> None:

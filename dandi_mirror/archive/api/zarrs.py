@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dandi_mirror.archive.api import client
 from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.archive.api.entries import json_object
-from dandi_mirror.archive.zarr_entry import MOST_ENTRIES, Entry, check_etag, check_key, check_size, check_time
+from dandi_mirror.archive.zarr_entry import MOST_ENTRIES, ZarrEntry, check_etag, check_key, check_size, checked_time
 from dandi_mirror.errors import BadAnswerError
 from dandi_mirror.model import is_asset_id
 from dandi_mirror.zarr_checksum import counts_of, is_checksum
@@ -120,7 +120,7 @@ def zarr_state(archive: ArchiveClient, zarr_id: str) -> ListedZarr:
     return row
 
 
-def api_entries(archive: ArchiveClient, zarr_id: str, prefix: str = "") -> Iterator[Entry]:
+def api_entries(archive: ArchiveClient, zarr_id: str, prefix: str = "") -> Iterator[ZarrEntry]:
     """The files of a Zarr whose paths begin with ``prefix``, as the API lists them, in the order of their paths.
 
     They come without versions of the bucket.
@@ -151,10 +151,10 @@ def api_entries(archive: ArchiveClient, zarr_id: str, prefix: str = "") -> Itera
     raise BadAnswerError(f"{path}: its list of pages does not end")
 
 
-def _entry(row: object, path: str) -> Entry:
+def _entry(row: object, path: str) -> ZarrEntry:
     facts = json_object(row, path)
     try:
         key, size, etag = check_key(facts.get("Key")), check_size(facts.get("Size")), check_etag(facts.get("ETag"))
-        return Entry(key, size, etag, None, check_time(facts.get("LastModified")))
+        return ZarrEntry(key, size, etag, None, checked_time(facts.get("LastModified")))
     except ValueError as error:
         raise BadAnswerError(f"{path}: {error}") from None

@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 from dandi_mirror.archive.bucket.page import Marker, NotAListing, VersionsPage, read_page
 from dandi_mirror.archive.http.session import Session
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.errors import BadAnswerError, CredentialsError, PartError
 
 AT_ONCE = 16
@@ -80,7 +80,7 @@ class BucketLister:
         """Make no further requests."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def entries(self, folder: BucketFolder, expected: int) -> Iterator[Entry]:
+    def entries(self, folder: BucketFolder, expected: int) -> Iterator[ZarrEntry]:
         """The files in a folder, in the order of their keys; ``expected`` is about how many there are.
 
         Raises:
@@ -119,17 +119,17 @@ class BucketLister:
         except NotAListing:
             return self._page(folder, Marker())  # half a response, perhaps
 
-    def _all(self, folder: BucketFolder, first: VersionsPage, expected: int) -> Iterator[Entry]:
+    def _all(self, folder: BucketFolder, first: VersionsPage, expected: int) -> Iterator[ZarrEntry]:
         if not first.following:
             yield from first.entries
             return
         with self._in_ranges if expected > 1000 * PAGES_EACH else nullcontext():
             yield from self._in_parts(folder, first, self._ends(folder, expected))
 
-    def _in_parts(self, folder: BucketFolder, first: VersionsPage, ends: list[str]) -> Iterator[Entry]:
+    def _in_parts(self, folder: BucketFolder, first: VersionsPage, ends: list[str]) -> Iterator[ZarrEntry]:
         starts = pairwise(["", *ends, ""])
         ranges = [self._range(folder, start, end, None if start else first) for start, end in starts]
-        waiting: list[tuple[Future[list[list[Entry]]], Iterator[list[Entry]]]] = []
+        waiting: list[tuple[Future[list[list[ZarrEntry]]], Iterator[list[ZarrEntry]]]] = []
         following = iter(ranges)
         try:
             waiting += [self._begun(pages) for pages in islice(following, self._at_once)]
@@ -144,10 +144,14 @@ class BucketLister:
             for ahead, _ in waiting:
                 ahead.cancel()
 
-    def _begun(self, pages: Iterator[list[Entry]]) -> tuple[Future[list[list[Entry]]], Iterator[list[Entry]]]:
+    def _begun(
+        self, pages: Iterator[list[ZarrEntry]]
+    ) -> tuple[Future[list[list[ZarrEntry]]], Iterator[list[ZarrEntry]]]:
         return self._pool.submit(lambda: list(islice(pages, READ_AHEAD))), pages
 
-    def _range(self, folder: BucketFolder, start: str, end: str, first: VersionsPage | None) -> Iterator[list[Entry]]:
+    def _range(
+        self, folder: BucketFolder, start: str, end: str, first: VersionsPage | None
+    ) -> Iterator[list[ZarrEntry]]:
         """The files with keys after ``start`` up to ``end`` (empty: no limit), page by page."""
         after: Marker | None = Marker(start)
         last = ""

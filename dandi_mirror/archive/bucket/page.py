@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element, ParseError, XMLParser, fromstring
 
-from dandi_mirror.archive.zarr_entry import Entry, check_etag, check_key, check_size, check_time
+from dandi_mirror.archive.zarr_entry import ZarrEntry, check_etag, check_key, check_size, checked_time
 from dandi_mirror.errors import BadAnswerError
 
 _ROOT = "ListVersionsResult"
@@ -47,7 +47,7 @@ class Marker:
 class VersionsPage:
     """One page."""
 
-    entries: list[Entry]
+    entries: list[ZarrEntry]
     """The current versions, each with its whole key as path; older versions and deleted keys are left out."""
     folders: list[str]
     """Common prefixes, if the request had a delimiter."""
@@ -125,11 +125,11 @@ def _other_rows(root: Element, space: str) -> Iterator[_Row]:
         if row.tag == f"{space}Version":
             etag = check_etag(fields.get("ETag"))
             check_size(int(size) if _SIZE.fullmatch(size) else size)
-        time = check_time(fields.get("LastModified"))[:-1]
+        time = checked_time(fields.get("LastModified"))[:-1]
         yield fields.get("Key", ""), version_id, fields.get("IsLatest", ""), time, etag, size
 
 
-def _entries(rows: Iterable[_Row], prefix: str, last: str, decode: _Decode) -> Iterator[Entry]:
+def _entries(rows: Iterable[_Row], prefix: str, last: str, decode: _Decode) -> Iterator[ZarrEntry]:
     """The current versions; checks that the keys are in order, and that each has one current version at most."""
     current = None
     for raw, version_id, latest, time, etag, size in rows:
@@ -143,7 +143,9 @@ def _entries(rows: Iterable[_Row], prefix: str, last: str, decode: _Decode) -> I
             raise ValueError(f"two current versions of {key!a:.200}")
         current = key
         if etag:
-            yield Entry(key, check_size(int(size)), etag, None if version_id == _NO_VERSION else version_id, f"{time}Z")
+            yield ZarrEntry(
+                key, check_size(int(size)), etag, None if version_id == _NO_VERSION else version_id, f"{time}Z"
+            )
 
 
 def _following(facts: dict[str, str], after: Marker, decode: _Decode) -> Marker | None:

@@ -9,7 +9,7 @@ from collections import deque
 from dandi_mirror.archive.content import partials
 from dandi_mirror.archive.content.downloader import RangeIgnored
 from dandi_mirror.archive.content.partials import Stretches
-from dandi_mirror.archive.content.single import DownloadOutcome, FileDownloader, Item, write
+from dandi_mirror.archive.content.single import DownloadOutcome, FileDownloader, Item, write_at
 from dandi_mirror.archive.content.sources import ContentUrls
 from dandi_mirror.digests import hasher
 from dandi_mirror.errors import DiskError, MirrorError
@@ -36,7 +36,7 @@ class _Part:
         return self._worker.view
 
     def put(self, count: int) -> None:
-        write(self._descriptor, self._worker.view[:count], self.position)
+        write_at(self._descriptor, self._worker.view[:count], self.position)
         self.position += count
         self._worker.meter[0] += count
 

@@ -154,7 +154,7 @@ class _Whole:
 
     def put(self, count: int) -> None:
         piece = self._worker.view[:count]
-        write(self._descriptor, piece, self.position)
+        write_at(self._descriptor, piece, self.position)
         self.digest.update(piece)
         self.position += count
         self._worker.meter[0] += count
@@ -213,7 +213,7 @@ def wrong_bytes(item: Item) -> PartError:
     return PartError(f"the downloaded bytes do not match its {what}")
 
 
-def write(descriptor: int, piece: memoryview, position: int) -> None:
+def write_at(descriptor: int, piece: memoryview, position: int) -> None:
     """Write all of a piece at a position of a file."""
     while piece:
         count = os.pwrite(descriptor, piece, position)

@@ -51,7 +51,7 @@ def build_command(
       dandi-mirror catalogue build pages -d dandi
       dandi-mirror catalogue build /srv/www/dandi -d dandi --url https://data.example.org/dandi/
     """
-    from dandi_mirror.cli.progress import steps
+    from dandi_mirror.cli.progress import show_steps
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.text import counted, plain
     from dandi_mirror.workflows.catalogue import build_catalogue, site_of
@@ -61,7 +61,7 @@ def build_command(
     mirror = Mirror(mirror_path.absolute())
     if not mirror.dandisets():
         raise no_dandiset(mirror_path, "dandi-mirror ls . lists its files")
-    with steps("text") as (tell, _):
+    with show_steps("text") as (tell, _):
         site = site_of(mirror, title=title, url=url, source=source, previews=previews)
         built = build_catalogue(mirror, folder, tell, site, embargoed=embargoed)
     for name, why in sorted(built.failed.items()):

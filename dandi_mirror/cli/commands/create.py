@@ -88,7 +88,7 @@ def command(
     """
     from dandi_mirror.archive.api.client import ArchiveClient
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.workflows.new_dandiset import complete, errors_of, register
+    from dandi_mirror.workflows.new_dandiset import complete_dandiset, errors_of, register_dandiset
 
     said = {"name": name, "description": description, "license": [LICENSES[one] for one in licenses]}
     record = _record(said, contributors, assignments, file)
@@ -104,9 +104,9 @@ def command(
             return _end_unsent(new, errors, output)
         if not yes:
             _check_title(archive, new)
-        entry = register(archive, new)
-        with progress.steps(output) as (doing, _):
-            report = complete(archive, mirror, settings, new, entry, doing)
+        entry = register_dandiset(archive, new)
+        with progress.show_steps(output) as (doing, _):
+            report = complete_dandiset(archive, mirror, settings, new, entry, doing)
     _print(report, mirror, new.embargo, output)
     return report.exit_code
 

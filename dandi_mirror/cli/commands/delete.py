@@ -36,7 +36,7 @@ def command(
       dandi-mirror delete 000123 -n                          show what would be deleted
       dandi-mirror delete 000123 --name 'Units of mouse 7'
     """
-    from dandi_mirror.archive.api.drafts import delete_dandiset
+    from dandi_mirror.archive.api.dandiset_changes import delete_dandiset
     from dandi_mirror.errors import PartError, UsageError
     from dandi_mirror.workflows.own_dandiset import own_dandiset
 

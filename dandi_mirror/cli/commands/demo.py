@@ -30,12 +30,12 @@ def command(keep: Path | None) -> None:
     """
     from dandi_mirror.demo.run import next_steps, run_demo
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.workflows.terminal import write
+    from dandi_mirror.workflows.terminal import write_out
 
     if keep is not None and keep.exists():
         raise UsageError(f"{keep} exists already; name a new folder")
-    count = run_demo(keep, write)
-    write(f"\nThe demo checked {count} claims (✓), and all of them hold on this machine.")
+    count = run_demo(keep, write_out)
+    write_out(f"\nThe demo checked {count} claims (✓), and all of them hold on this machine.")
     if keep:
-        write(f"Its datasets are in {keep}: mirror, paper and other-lab.")
-    write(next_steps(keep).rstrip("\n"))
+        write_out(f"Its datasets are in {keep}: mirror, paper and other-lab.")
+    write_out(next_steps(keep).rstrip("\n"))

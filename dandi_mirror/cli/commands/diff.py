@@ -61,13 +61,13 @@ def _versions(versions: str, mirror_path: Path, form: str, recursive: bool) -> i
     code = PartError.exit_code if refused else 0
     ends = {"from": old.name if old else "", "to": new.name}
     if form == "json":
-        zarr_output.print_json(zarrs, found, dataset.path, {"dandiset": dandiset} | ends, each=recursive)
+        zarr_output.print_zarr_records(zarrs, found, dataset.path, {"dandiset": dandiset} | ends, each=recursive)
         place = {"path": str(dataset.path), "type": "dataset", "refds": str(mirror_path.absolute())}
         end = {"action": "summary", **place, "status": "error" if code else "ok", "exit_code": code}
         print_json(end | {"dandiset": dandiset} | ends | words.summary(found))
         return code
     heading = f"{dandiset}  {ends['from'] or 'nothing'} → {ends['to']}"
-    about = partial(zarr_output.about, zarrs)
+    about = partial(zarr_output.zarr_change_lines, zarrs)
     for line in words.markdown(found, heading, about) if form == "markdown" else (heading, *words.text(found, about)):
         say(line)
     if recursive:

@@ -14,7 +14,7 @@ from dandi_mirror.cli import options, output
 from dandi_mirror.workflows import terminal
 
 if TYPE_CHECKING:
-    from dandi_mirror.archive.api.drafts import DraftRecord
+    from dandi_mirror.archive.api.dandiset_changes import DraftRecord
     from dandi_mirror.model import Report
     from dandi_mirror.workflows.own_dandiset import OwnDandiset
     from dandi_mirror.workflows.record_edit import RecordEdit
@@ -65,7 +65,7 @@ def command(
       dandi-mirror edit 000123 --set 'keywords=[mouse, hippocampus]' -n
       dandi-mirror edit 000123 --from paper.json                      the record of a DOI
     """
-    from dandi_mirror.archive.api.drafts import draft_record
+    from dandi_mirror.archive.api.dandiset_changes import draft_record
     from dandi_mirror.errors import UsageError
     from dandi_mirror.upload.record.fields import assign, read_assignment
     from dandi_mirror.workflows.own_dandiset import own_dandiset

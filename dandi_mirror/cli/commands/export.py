@@ -69,14 +69,14 @@ def command(
     from dandi_mirror.workflows import naming
     from dandi_mirror.workflows.export import export_file, place_for
     from dandi_mirror.workflows.export_bag import export_bag
-    from dandi_mirror.workflows.export_source import find
+    from dandi_mirror.workflows.export_source import find_version
 
     if payload and form != "bagit":
         raise UsageError("--payload is for a bag only: --as bagit")
     if place == "-" and (form == "bagit" or output == "json"):
         raise UsageError("a bag is a folder; name it: -o DIR" if form == "bagit" else "-o - prints the export alone")
     name, folder = naming.read_place(version, offline=True, mirror_path=mirror_path)
-    source = find(name, mirror_path.absolute(), folder, instance)
+    source = find_version(name, mirror_path.absolute(), folder, instance)
     if place == "-":
         return _end(export_file(source, form, None), form, output)
     path = place_for(source, form, Path(place) if place else None, overwrite=overwrite)

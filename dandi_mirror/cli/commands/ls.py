@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dandi_mirror.cli import options, output
-from dandi_mirror.cli.ls_output import Urls, print_table, records, version_of
+from dandi_mirror.cli.ls_output import Urls, listed_version, print_table, records
 from dandi_mirror.text import printable
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.workflows.listing import Listing
+    from dandi_mirror.workflows.listing import ListedFiles
 
 
 @click.command("ls")
@@ -53,7 +53,7 @@ def command(
     from dandi_mirror.errors import MirrorError, exit_code
     from dandi_mirror.mirror.locate.clones import clone_at
     from dandi_mirror.mirror.state.layout import mirror_at
-    from dandi_mirror.workflows.listing import look
+    from dandi_mirror.workflows.listing import list_files
 
     codes, collected = set[int](), list[dict[str, Any]]()
     emit = output.print_json if form == "json" else collected.append
@@ -63,7 +63,7 @@ def command(
             _each(_mirrored(mirror, form), emit)
             continue
         try:
-            listing = look(text, mirror_path.absolute(), instance, recursive=recursive, urls=links)
+            listing = list_files(text, mirror_path.absolute(), instance, recursive=recursive, urls=links)
         except MirrorError as error:
             if len(names) == 1:
                 raise
@@ -86,7 +86,7 @@ def _each(records: Iterable[dict[str, Any]], emit: Callable[[dict[str, Any]], ob
         emit(record)
 
 
-def _show(listing: Listing, form: str, emit: Callable[[dict[str, Any]], object], *, links: bool) -> None:
+def _show(listing: ListedFiles, form: str, emit: Callable[[dict[str, Any]], object], *, links: bool) -> None:
     """Print what a name means, or give its records."""
     found = _links(listing) if links else {}
     urls: Urls = lambda file: found.get(file.path, {})  # noqa: E731
@@ -96,7 +96,7 @@ def _show(listing: Listing, form: str, emit: Callable[[dict[str, Any]], object],
         _each(records(listing.found, listing.entries, urls), emit)
 
 
-def _links(listing: Listing) -> dict[str, dict[str, str]]:
+def _links(listing: ListedFiles) -> dict[str, dict[str, str]]:
     """Find the links of each listed file, by its path."""
     from dataclasses import replace
 
@@ -136,7 +136,7 @@ def _mirrored(mirror: Mirror, form: str) -> Iterator[dict[str, Any]]:
         yield place | {"status": "ok", "message": "", "dandiset": dandiset} | facts
 
 
-def _remark(text: str, listing: Listing, mirror_path: Path) -> set[int]:
+def _remark(text: str, listing: ListedFiles, mirror_path: Path) -> set[int]:
     """Say on stderr what a person would not expect of a listing; give the exit codes that follow from it."""
     from dandi_mirror.cli.change_output import unmade
     from dandi_mirror.errors import PartError
@@ -149,5 +149,5 @@ def _remark(text: str, listing: Listing, mirror_path: Path) -> set[int]:
         output.say(f"{text}: {printable(remark)}", err=True)
     number = sum(not file.by_sync for file in found.files)
     if number:
-        output.say(f"{version_of(found)} has {unmade(number)}, marked as refused; no command uses them", err=True)
+        output.say(f"{listed_version(found)} has {unmade(number)}, marked as refused; no command uses them", err=True)
     return {PartError.exit_code} if number else set()

@@ -76,7 +76,7 @@ def command(
     settings = naming.settings_for(mirror_path, [name], "", clone, asks_mirrors=not clone, instance=instance)
     mirror = mirror_of(clone.folder, identifier) if clone else Mirror(mirror_path.absolute())
     with publication(settings, mirror, name, identifier) as draft:
-        with progress.steps(output) as (doing, _):
+        with progress.show_steps(output) as (doing, _):
             entry, reasons = draft.check(wait, doing)
         _print_reasons(identifier, reasons, output)
         if reasons or dry_run:
@@ -89,7 +89,7 @@ def command(
         if not yes:
             question = f"publish {identifier} ({draft_line(entry)})? Nobody can undo it"
             terminal.confirm(question, f"{identifier} was not published")
-        with progress.steps(output) as (doing, _):
+        with progress.show_steps(output) as (doing, _):
             version, report = draft.publish(entry, wait, notes, doing)
     return _print(draft, version, report, output)
 

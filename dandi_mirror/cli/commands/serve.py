@@ -57,7 +57,7 @@ def command(
     from dandi_mirror.serve.sending import Elsewhere
     from dandi_mirror.workflows.current_clone import no_dandiset
     from dandi_mirror.workflows.naming import settings_for
-    from dandi_mirror.workflows.serving import is_local, listen, origin_of, serve
+    from dandi_mirror.workflows.serving import is_local, listen, serve, server_origin
     from dandi_mirror.workflows.terminal import say
 
     if offline and redirect:
@@ -72,7 +72,7 @@ def command(
     except OSError as error:
         raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from error
     with listening:
-        origin = origin_of(listening, names[0] if names else "")
+        origin = server_origin(listening, names[0] if names else "")
         say(f"{origin}/api")
         say(f"pages for a browser: {origin}/", err=True)
         if not is_local(listening):

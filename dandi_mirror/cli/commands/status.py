@@ -60,7 +60,7 @@ def command(
     """
     from dandi_mirror.cli.output import print_summary
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.mirror.monitor.words import Word
+    from dandi_mirror.mirror.monitor.status_word import StatusWord
     from dandi_mirror.mirror.state.layout import Mirror
 
     if everything and (dandisets or offline):
@@ -78,7 +78,9 @@ def command(
         for status in found:
             _print(status, mirror.path, output)
     # a Dandiset that nobody named may be missing
-    code = max((status.exit_code for status in found if not everything or status.word is not Word.MISSING), default=0)
+    code = max(
+        (status.exit_code for status in found if not everything or status.word is not StatusWord.MISSING), default=0
+    )
     if output == "json":
         print_summary(code, dandisets=len(found))
     return code
@@ -160,7 +162,7 @@ def _zarr_counts(status: Status) -> str:
 
 def _print(status: object, path: Path, form: str) -> None:
     from dandi_mirror.mirror.monitor.status import Status
-    from dandi_mirror.mirror.monitor.words import Word
+    from dandi_mirror.mirror.monitor.status_word import StatusWord
 
     assert isinstance(status, Status)
     if form == "json":
@@ -176,7 +178,7 @@ def _print(status: object, path: Path, form: str) -> None:
     details += [f"{status.unversioned:,} of them without the bucket's versions"] if status.unversioned else []
     details += [f"{status.edits} local edit{'' if status.edits == 1 else 's'}"] if status.edits else []
     line = f"{status.dandiset}  {_coloured(status)}"
-    output.write(line if status.word is Word.MISSING else f"{line}  {', '.join(details)}")
+    output.write(line if status.word is StatusWord.MISSING else f"{line}  {', '.join(details)}")
     if status.failure:
         when = f"the last sync, at {status.failed}, said: " if status.failed else ""
         output.say(f"  {when}{printable(status.failure)}")

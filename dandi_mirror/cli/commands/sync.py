@@ -84,20 +84,20 @@ def command(
     end_by_signals()
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.mirror.state.options import Options, Pace
-    from dandi_mirror.workflows.sync import check, select, synced
+    from dandi_mirror.workflows.sync import check_options, select_dandisets, synced
     from dandi_mirror.workflows.watch import watched
 
     deadline = _deadline(time_limit)
     names, mirror = naming.read_names(dandisets), Mirror(mirror_path.absolute())
     settings = naming.settings_for(mirror_path, names, needed=True, asks_mirrors=True, **flags)
     mirror.superdataset.check_folder()
-    selected = select(settings, mirror, names, everything, flags)
-    check(selected, settings, accepted, scheduler)
+    selected = select_dandisets(settings, mirror, names, everything, flags)
+    check_options(selected, settings, accepted, scheduler)
     pace = Pace(settings.jobs, scheduler or "", settings.recheck_days, deadline)
     with watched(mirror, settings, selected.words | {"mode": mode}, dry_run) as watch:
         # before the progress: a person may be asked for it
         token = tokens.needed(settings.instance) if settings.embargoed else tokens.given(settings.instance)
-        with progress.steps(output) as (told, follow):
+        with progress.show_steps(output) as (told, follow):
             wanted = replace(
                 Options.of(settings), mode=mode, dry_run=dry_run, allow_deletes=allow_deletes,
                 accepted=frozenset(accepted), progress=told,

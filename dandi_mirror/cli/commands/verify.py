@@ -100,7 +100,7 @@ def command(
     deadline = None if time_limit is None else time.monotonic() + time_limit
     mirror, names = Mirror(mirror_path.absolute()), naming.read_names(dandisets, offline=offline)
     settings = naming.settings_for(mirror_path, names, asks_mirrors=not offline, **flags)
-    with progress.steps(output) as (told, _):
+    with progress.show_steps(output) as (told, _):
         wanted = replace(Options.of(settings), mode="verify", progress=told)
         keys = known_keys(settings)
         checks = Checks(wanted, archive=not offline, urls=urls, content=content, against=against, keys=keys)

@@ -34,7 +34,7 @@ def command(version: str, folder: Path, mirror_path: Path, output: str) -> int:
     """
     from dandi_mirror.cli.output import print_json, print_summary
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.mirror.locate.versions import state_of, states
+    from dandi_mirror.mirror.locate.versions import commit_of_version, states
     from dandi_mirror.workflows.terminal import say
     from dandi_mirror.workflows.version_ranges import read_versions
 
@@ -42,7 +42,7 @@ def command(version: str, folder: Path, mirror_path: Path, output: str) -> int:
     if not name:
         names = ", ".join(f"{dandiset}@{state.name}" for state in reversed(states(dataset)))
         raise UsageError(f"{version}: name a version; there are {names or 'none yet'}")
-    state, mirror = state_of(dataset, dandiset, name), mirror_path.absolute()
+    state, mirror = commit_of_version(dataset, dandiset, name), mirror_path.absolute()
     is_new = _check_out(dataset, state, folder, mirror if dataset.path.parent == mirror else dataset.path)
     if output == "json":
         where = {"action": "worktree", "path": str(folder.absolute()), "type": "dataset", "refds": str(dataset.path)}

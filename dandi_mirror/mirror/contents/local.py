@@ -12,17 +12,17 @@ from dandi_mirror.mirror.contents.files import Contents, VersionFile, file_of, f
 from dandi_mirror.mirror.contents.matching import matching_files
 from dandi_mirror.mirror.format import record_reader
 from dandi_mirror.mirror.format.record_reader import dandiset_record, refusal_of
-from dandi_mirror.mirror.format.records import is_asset_path, is_part, part_of
+from dandi_mirror.mirror.format.records import is_asset_path, is_part, record_part_of
 from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.zarr.gitmodules import read_gitmodules
 from dandi_mirror.model import DRAFT, FindingKind, is_version_id
-from dandi_mirror.repo.annex.clone import copies
+from dandi_mirror.paths import REFUSED_FOLDER
+from dandi_mirror.repo.annex.repository import copies
 from dandi_mirror.repo.git.dataset import Dataset, Tree
 from dandi_mirror.repo.git.reader import ObjectReader
 from dandi_mirror.repo.git.stream import FILE, GITLINK
 
-REFUSED = ".dandi/refused/"
 _UNHELD = {FindingKind.PENDING, FindingKind.ZARR}
 
 
@@ -46,7 +46,11 @@ def local_contents(name: Name, path: Path, folder: Path | None = None) -> Conten
         if not _is_of(name.instance, record):
             return None
         files = [file_of_record(record) for record in record_reader.records(reader, _parts(name, tree))]
-        refused = {path: oid for path, (_, oid) in tree.items() if path.startswith(REFUSED) and path.endswith(".json")}
+        refused = {
+            path: oid
+            for path, (_, oid) in tree.items()
+            if path.startswith(f"{REFUSED_FOLDER}/") and path.endswith(".json")
+        }
         kept = zip(refused, reader.read(list(refused.values()), instead=b""), strict=True)
         files += [file_of(refusal_of(*facts)) for facts in kept]
         files = list(_with_states(files, reader, commit, tree))
@@ -80,7 +84,7 @@ def _parts(name: Name, tree: Tree) -> list[str]:
     parts = {path: oid for path, (_, oid) in tree.items() if is_part(path)}
     if name.whole or name.asset:
         return list(parts.values())
-    needed = {part_of(path, parts) for path in name.chosen(filter(is_asset_path, tree))}
+    needed = {record_part_of(path, parts) for path in name.chosen(filter(is_asset_path, tree))}
     return [oid for path, oid in parts.items() if path in needed]
 
 

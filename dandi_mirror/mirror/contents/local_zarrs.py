@@ -8,15 +8,15 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.errors import MirrorError, NotFoundError
 from dandi_mirror.mirror.contents.files import VersionFile
 from dandi_mirror.mirror.locate.zarr_mirrors import all_sources, manifests_of
 from dandi_mirror.mirror.zarr.annex_logs import Sources
 from dandi_mirror.mirror.zarr.entries import BadEntry, Disorder, entry_key, entry_of, in_order, refuse_entry
-from dandi_mirror.mirror.zarr.state import state_of
+from dandi_mirror.mirror.zarr.state import zarr_state_of
 from dandi_mirror.model import FindingKind
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
 
 
@@ -25,12 +25,12 @@ class LocalZarrs:
 
     def __init__(self, dataset: Dataset, dandiset: str, named: Path, hosts: frozenset[str] = frozenset()) -> None:
         """``named`` is a mirror to look in, too; ``hosts`` are those of the settings at which content may be."""
-        self._clone = Clone(dataset.path)
+        self._clone = AnnexRepository(dataset.path)
         self._clone.read_config()
         self._dandiset = dandiset
         self._manifests = list(manifests_of(self._clone, dandiset, named))
         self._hosts = hosts
-        self._read: dict[tuple[str, str], list[Entry]] = {}
+        self._read: dict[tuple[str, str], list[ZarrEntry]] = {}
         self._sources: list[Callable[[str], Sources]] | None = None
 
     def knows(self, zarr: VersionFile) -> bool:
@@ -39,8 +39,8 @@ class LocalZarrs:
             return False
         return any(some.has(zarr.zarr, zarr.checksum) for some, _ in self._manifests) or bool(self._of_repository(zarr))
 
-    def entries(self, zarr: VersionFile) -> Iterable[Entry]:
-        """Return the entries of a Zarr's state, verified by its checksum, in the order of :func:`.place`.
+    def entries(self, zarr: VersionFile) -> Iterable[ZarrEntry]:
+        """Return the entries of a Zarr's state, verified by its checksum, in the order of :func:`.entry_order`.
 
         Raises:
             NotFoundError: no manifest on this machine has the state.
@@ -80,28 +80,28 @@ class LocalZarrs:
             return zarr
         return replace(zarr, present=sum(present(entry) is not None for entry in self.entries(zarr)))
 
-    def _present(self, zarr: VersionFile) -> Callable[[Entry], Path | None] | None:
+    def _present(self, zarr: VersionFile) -> Callable[[ZarrEntry], Path | None] | None:
         """Return what finds the content of an entry; None if the Zarr is not installed."""
         inside = self._installed(zarr)
         if inside is None:
             return None
 
-        def find(entry: Entry) -> Path | None:
+        def find(entry: ZarrEntry) -> Path | None:
             place = inside.object_path(entry_key(entry.path, entry.size, entry.etag))
             return Path(place) if os.path.exists(place) else None  # noqa: PTH110
 
         return find
 
-    def _installed(self, zarr: VersionFile) -> Clone | None:
+    def _installed(self, zarr: VersionFile) -> AnnexRepository | None:
         folder = self._clone.path / zarr.path
         if not os.path.lexists(folder / ".git"):
             return None
         # what is wrong with one Zarr's folder does not keep the others from being listed
         with suppress(MirrorError, OSError):
-            return Clone(folder)
+            return AnnexRepository(folder)
         return None
 
-    def _of_repository(self, zarr: VersionFile) -> list[Entry]:
+    def _of_repository(self, zarr: VersionFile) -> list[ZarrEntry]:
         """Return the entries of a state that an installed Zarr has, if they have its checksum; else nothing."""
         inside, state = self._installed(zarr), (zarr.zarr, zarr.checksum)
         if inside and state not in self._read:
@@ -118,7 +118,7 @@ class LocalZarrs:
         return next((sources for sources in found if sources.base), found[0])
 
 
-def _tagged(inside: Clone, zarr: VersionFile) -> list[Entry]:
+def _tagged(inside: AnnexRepository, zarr: VersionFile) -> list[ZarrEntry]:
     """Return the entries of a state from the repository of its Zarr, which may be anybody's; nothing if they differ."""
     commit = inside.dataset.ref(TAGS + zarr.checksum)
     tracked = inside.tracked(inside.listing(commit)) if commit else []
@@ -126,8 +126,8 @@ def _tagged(inside: Clone, zarr: VersionFile) -> list[Entry]:
     return found if _has_checksum(zarr, found) else []
 
 
-def _has_checksum(zarr: VersionFile, entries: list[Entry]) -> bool:
+def _has_checksum(zarr: VersionFile, entries: list[ZarrEntry]) -> bool:
     try:
-        return state_of(zarr.zarr, entries).checksum == zarr.checksum
+        return zarr_state_of(zarr.zarr, entries).checksum == zarr.checksum
     except (BadEntry, Disorder):
         return False

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.archive.api.zarrs import COMPLETE, api_entries, zarr_state
 from dandi_mirror.archive.names import Name
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.errors import NotFoundError, PartError
 from dandi_mirror.mirror.contents.files import VersionFile
 from dandi_mirror.paths import conflicts, refuse_path
@@ -57,7 +57,7 @@ def checked(zarr: VersionFile, files: Iterable[VersionFile]) -> list[VersionFile
     return sorted(found, key=lambda file: file.path)
 
 
-def _file(zarr: VersionFile, entry: Entry) -> VersionFile:
+def _file(zarr: VersionFile, entry: ZarrEntry) -> VersionFile:
     """Return the file of an entry of the list."""
     path = f"{zarr.path}/{entry.path}"
     url = f"{zarr.url.rstrip('/')}/{quote(entry.path)}" if zarr.url else None

@@ -13,7 +13,7 @@ from dandi_mirror.digests import hasher
 from dandi_mirror.errors import IntegrityError, MirrorError, PartError, TemporaryError
 from dandi_mirror.mirror.copies.places import LIAR, RepositoryCopies
 from dandi_mirror.mirror.copies.ranges import LARGEST, Absent, RangeReader
-from dandi_mirror.mirror.copies.repositories import Repository
+from dandi_mirror.mirror.copies.repositories import MirrorRepository
 from dandi_mirror.mirror.copies.zarrs import claimed_repositories
 from dandi_mirror.mirror.state.copies import KnownCopies, Proof
 from dandi_mirror.mirror.state.layout import Mirror
@@ -35,7 +35,7 @@ def challenges_needed(share: float = LIAR, missed: float = MISSED) -> int:
     return math.ceil(math.log(missed) / math.log(1 - share))
 
 
-Claim = tuple[Repository, str]
+Claim = tuple[MirrorRepository, str]
 """A key in a repository."""
 
 
@@ -78,7 +78,7 @@ def _challenge(
     known = mirror.copies.read()
     claims, struck = _claims(mirror, dandisets, sibling, known)
     found.claims = len(claims)
-    looks: dict[Repository, Look] = {}
+    looks: dict[MirrorRepository, Look] = {}
     right: list[Claim] = []
     for repository, key in [*struck, *_CHANCE.sample(claims, min(count, len(claims)))]:
         try:
@@ -121,7 +121,7 @@ def _claims(
 class Look:
     """Looks at claims about the content of one repository."""
 
-    def __init__(self, mirror: Mirror, repository: Repository, reader: RangeReader) -> None:
+    def __init__(self, mirror: Mirror, repository: MirrorRepository, reader: RangeReader) -> None:
         self._place = repository.place
         self._clone = repository.clone(mirror)
         self._reader = reader
@@ -167,7 +167,7 @@ def _remember(
 ) -> None:
     """Remember what was proved, and take wrong claims out of the location logs."""
     found.proved = not found.wrong and found.asked >= needed
-    by_repository: dict[Repository, dict[str, str]] = {}
+    by_repository: dict[MirrorRepository, dict[str, str]] = {}
     for (repository, key), why in found.wrong.items():
         by_repository.setdefault(repository, {})[key] = why
     for repository, wrong in by_repository.items():
@@ -178,7 +178,7 @@ def _remember(
         mirror.copies.put_proof(sibling.name, Proof(time.time(), found.asked, len(found.wrong), found.claims))
 
 
-def strike(mirror: Mirror, repository: Repository, uuid: str, wrong: Mapping[str, str]) -> None:
+def strike(mirror: Mirror, repository: MirrorRepository, uuid: str, wrong: Mapping[str, str]) -> None:
     """Take wrong claims (key → why) out of the location logs, and do not believe them until they are proved."""
     with mirror.lock(repository.dandiset):
         clone = repository.clone(mirror)
@@ -210,7 +210,9 @@ class Prover:
         self._reader = reader
         self._away: set[str] = set()
 
-    def proved(self, repository: Repository, copies: RepositoryCopies, keys: Iterable[str], needed: int) -> list[str]:
+    def proved(
+        self, repository: MirrorRepository, copies: RepositoryCopies, keys: Iterable[str], needed: int
+    ) -> list[str]:
         """The keys of which at least ``needed`` mirrors have just shown a random range; wrong claims are struck."""
         look, found = Look(self._mirror, repository, self._reader), []
         wrong: dict[str, dict[str, str]] = {}

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from dandi_mirror.config import Sibling
 from dandi_mirror.errors import IntegrityError, MirrorError, NotFoundError, PartError, TemporaryError
-from dandi_mirror.mirror.copies.repositories import Repository
+from dandi_mirror.mirror.copies.repositories import MirrorRepository
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.locations import Places, is_uuid, read_locations
 from dandi_mirror.repo.annex.log_writer import record_presence
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git import mirrors
 from dandi_mirror.repo.git.dataset import ANNEX
 from dandi_mirror.repo.git.process import git
@@ -73,7 +73,7 @@ def why_not_its_own(uuid: str, others: Mapping[str, str]) -> str:
 
 
 def fetch_repository(
-    mirror: Mirror, sibling: Sibling, repository: Repository, read_url: ReadUrl, result: FetchedClaims
+    mirror: Mirror, sibling: Sibling, repository: MirrorRepository, read_url: ReadUrl, result: FetchedClaims
 ) -> bool:
     """Fetch what a mirror says it has of one repository; whether it has that repository.  Only under the lock."""
     clone = repository.clone(mirror)
@@ -111,7 +111,7 @@ def had(ours: Places, uuid: str) -> list[str]:
     return [key for key, places in ours.items() if uuid in places]
 
 
-def own_uuid(clone: Clone, sibling: Sibling, repository: Repository, read_url: ReadUrl) -> str | None:
+def own_uuid(clone: AnnexRepository, sibling: Sibling, repository: MirrorRepository, read_url: ReadUrl) -> str | None:
     """What a mirror says is the UUID of its repository; None if it does not have that repository."""
     if not mirrors.is_http(sibling):
         return mirrors.uuid_there(clone.dataset, sibling, repository.place)
@@ -126,14 +126,14 @@ def own_uuid(clone: Clone, sibling: Sibling, repository: Repository, read_url: R
     return mirrors.uuid_of_config(clone.dataset, config)
 
 
-def _ours(clone: Clone) -> dict[str, str]:
+def _ours(clone: AnnexRepository) -> dict[str, str]:
     """UUIDs that are no other mirror's: this repository's, and those of the remotes that ask the archive."""
     remotes = clone.logs(["remote.log"])["remote.log"].decode(errors="replace").splitlines()
     special = {line.partition(" ")[0]: "a remote that asks the archive" for line in remotes if line}
     return special | {clone.uuid: "this mirror"}
 
 
-def add_wanted(clone: Clone) -> None:
+def add_wanted(clone: AnnexRepository) -> None:
     """Tell git-annex that this repository wants what it has, and nothing else: ``hold`` decides what it has.
 
     So ``git annex get --auto``, ``drop --auto`` and ``sync --content`` leave the pledge alone.

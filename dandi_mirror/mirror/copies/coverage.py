@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.mirror.copies.leaving import NOTHING, Leaving, leaving
 from dandi_mirror.mirror.copies.places import Knowledge, read_copies
-from dandi_mirror.mirror.copies.repositories import Repository
+from dandi_mirror.mirror.copies.repositories import MirrorRepository
 from dandi_mirror.mirror.copies.table import Amount, CoverageRow, Place, tabulate
 from dandi_mirror.mirror.copies.versions import commits_of, contents_of_versions, keys_of_versions
 from dandi_mirror.mirror.copies.zarrs import copies_of_zarr, count_zarr, zarrs_of_versions
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ def coverage(
 
 
 def _coverage(known: Knowledge, dandiset: str) -> Coverage:
-    found = read_copies(known, Repository(dandiset))
+    found = read_copies(known, MirrorRepository(dandiset))
     contents = contents_of_versions(found.dataset, commits_of(found.dataset))
     rows = tabulate(keys_of_versions(contents), found.locations, found.places, found.archives)
-    places, dataset = {place.name: place for place in found.places}, Clone(found.dataset.path)
+    places, dataset = {place.name: place for place in found.places}, AnnexRepository(found.dataset.path)
     for zarr in zarrs_of_versions(dandiset, contents):
         copies = copies_of_zarr(known, dataset, zarr)
         counted: dict[frozenset[str], CoverageRow] = {}

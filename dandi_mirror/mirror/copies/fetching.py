@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterable, Iterator
 from dandi_mirror.config import Sibling
 from dandi_mirror.errors import MirrorError, PartError, TemporaryError
 from dandi_mirror.mirror.copies.claims import FetchedClaims, ReadUrl, fetch_repository, had, own_uuid
-from dandi_mirror.mirror.copies.repositories import Repository
+from dandi_mirror.mirror.copies.repositories import MirrorRepository
 from dandi_mirror.mirror.copies.zarrs import RepositoryWriter, ZarrOfVersions, zarrs_of_dataset
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.sync.dandiset import failed, repair_after_crash
-from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.locations import read_locations
 from dandi_mirror.repo.annex.log_writer import record_presence
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git import mirrors
 from dandi_mirror.repo.git.dataset import ANNEX
 
@@ -40,7 +40,7 @@ def fetch_claims(
                     if killed:
                         dataset = mirror.dataset(dandiset)
                         repair_after_crash(dataset, dataset.head_branch(), killed)
-                    if fetch_repository(mirror, sibling, Repository(dandiset), read_url, result):
+                    if fetch_repository(mirror, sibling, MirrorRepository(dandiset), read_url, result):
                         _fetch_zarrs(mirror, sibling, read_url, hosts, result)
             except MirrorError as error:
                 # it was tried for minutes; the other datasets would take as long each
@@ -59,7 +59,7 @@ def _fetch_zarrs(
         PartError: some failed.
     """
     dandiset = result.dandiset
-    dataset = Clone(mirror.dataset(dandiset).path)
+    dataset = AnnexRepository(mirror.dataset(dandiset).path)
     zarrs = zarrs_of_dataset(dandiset, dataset.dataset)
     there = _zarrs_there(sibling, zarrs)
     known, writing, failures = mirror.copies.read(), RepositoryWriter(mirror, dataset, dandiset, hosts), []
@@ -85,12 +85,12 @@ def _zarrs_there(sibling: Sibling, zarrs: Collection[ZarrOfVersions]) -> frozens
     return mirrors.zarrs_there(sibling, [(zarr.repository.name, zarr.repository.place) for zarr in zarrs])
 
 
-def _is_there(dataset: Clone, sibling: Sibling, repository: Repository, read_url: ReadUrl) -> bool:
+def _is_there(dataset: AnnexRepository, sibling: Sibling, repository: MirrorRepository, read_url: ReadUrl) -> bool:
     """Whether a mirror behind a web server has a repository of a Zarr that git-annex knows."""
     return bool(own_uuid(dataset, sibling, repository, read_url))
 
 
-def _forget(mirror: Mirror, sibling: Sibling, repository: Repository, result: FetchedClaims) -> None:
+def _forget(mirror: Mirror, sibling: Sibling, repository: MirrorRepository, result: FetchedClaims) -> None:
     """Note that a mirror no longer has content of a Zarr."""
     uuid = mirror.copies.read().uuids[sibling.name, repository.name]
     if repository.exists(mirror):

@@ -12,7 +12,7 @@ from dandi_mirror.mirror.contents.selection import meets
 from dandi_mirror.mirror.copies.claims import add_wanted
 from dandi_mirror.mirror.copies.places import Knowledge, RepositoryCopies, read_copies
 from dandi_mirror.mirror.copies.planner import HoldKey, plan_hold
-from dandi_mirror.mirror.copies.repositories import Repository, held_size, present_keys
+from dandi_mirror.mirror.copies.repositories import MirrorRepository, held_size, present_keys
 from dandi_mirror.mirror.copies.shares import LEAST, WANTED, HoldResult, Share, ToHold, Where, fetched, name_of, path_of
 from dandi_mirror.mirror.copies.table import copies_of
 from dandi_mirror.mirror.copies.versions import VersionContents, commits_of, contents_of_versions
@@ -25,12 +25,12 @@ from dandi_mirror.mirror.copies.zarr_holding import (
     zarrs_that_meet,
 )
 from dandi_mirror.mirror.copies.zarrs import zarrs_of_versions
-from dandi_mirror.mirror.fetch.get import Download, GetPlan, run
+from dandi_mirror.mirror.fetch.get import Download, GetPlan, run_download
 from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.annex import content
-from dandi_mirror.repo.annex.clone import Clone, Tracked
 from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.locations import read_numcopies, wanted_expression
+from dandi_mirror.repo.annex.repository import AnnexRepository, Tracked
 from dandi_mirror.repo.git.dataset import ANNEX
 from dandi_mirror.text import redacted
 
@@ -56,7 +56,7 @@ def plan_share(
 
 def _to_hold(known: Knowledge, dandiset: str, where: Where) -> Iterator[ToHold]:
     """The dataset of a Dandiset, and the repositories of its Zarrs."""
-    copies = read_copies(known, Repository(dandiset))
+    copies = read_copies(known, MirrorRepository(dandiset))
     commits = commits_of(copies.dataset)
     contents = contents_of_versions(copies.dataset, commits)
     draft = _year(copies.dataset.seconds(commits[DRAFT])) if DRAFT in commits else 9999
@@ -77,7 +77,7 @@ def _dataset_to_hold(
     years: Mapping[str, int],
     where: Where,
 ) -> ToHold:
-    clone = Clone(copies.dataset.path)
+    clone = AnnexRepository(copies.dataset.path)
     clone.prepare()
     paths: dict[str, str] = {}
     first: dict[str, str] = {}
@@ -103,14 +103,16 @@ def _dataset_to_hold(
         for key in sorted({*paths, *here})
     )
     numcopies = read_numcopies(copies.dataset, branch)
-    return ToHold(Repository(dandiset), clone, copies, paths, keys, numcopies, wanted)
+    return ToHold(MirrorRepository(dandiset), clone, copies, paths, keys, numcopies, wanted)
 
 
 def _year(seconds: int) -> int:
     return time.gmtime(seconds).tm_year
 
 
-def _fetchable(clone: Clone, commits: dict[str, str], paths: dict[str, str], where: Where, wanted: str) -> set[str]:
+def _fetchable(
+    clone: AnnexRepository, commits: dict[str, str], paths: dict[str, str], where: Where, wanted: str
+) -> set[str]:
     """The keys that may be fetched: those that ``where`` means, and that git-annex wants here if a person said so."""
     found = set(paths)
     if where:
@@ -167,5 +169,5 @@ def fetch_share(
         if held.wanted == "" and (missing or any(key.here for key in held.keys)):
             add_wanted(held.clone)
         work = Download(held.clone, GetPlan(missing=missing), access)
-        for got in run(work, access, jobs, meter) if missing else ():
+        for got in run_download(work, access, jobs, meter) if missing else ():
             yield fetched(held, got.path, got)

@@ -15,9 +15,9 @@ from dandi_mirror.mirror.copies.versions import commits_of, files_of_versions
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.remembered import draft_of
 from dandi_mirror.model import DRAFT, parse_time
-from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.pointers import LONGEST_POINTER, key_in
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.process import git
 from dandi_mirror.repo.git.stream import LINK
@@ -78,7 +78,7 @@ def _leaving(mirror: Mirror, dandiset: str, now: float) -> Leaving:
     with dataset.reader() as reader:
         contents = reader.read(list(removed), LONGEST_POINTER, b"")
         keys = {key_in(LINK, content or b""): when for content, when in zip(contents, removed.values(), strict=True)}
-    clone = Clone(dataset.path)
+    clone = AnnexRepository(dataset.path)
     gone = {key: when for key, when in keys.items() if key and key not in named and not clone.has(key)}
     known = {key for key, facts in clone.facts(gone) if facts.urls}
     ends = {key: when + DAYS * _DAY for key, when in gone.items() if key in known}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dandi_mirror.mirror.copies.repositories import Repository
+from dandi_mirror.mirror.copies.repositories import MirrorRepository
 from dandi_mirror.mirror.copies.table import Place
 from dandi_mirror.mirror.state.copies import KnownCopies
 from dandi_mirror.mirror.state.layout import Mirror
@@ -59,12 +59,12 @@ class Knowledge:
         """What a mirror knows now."""
         return cls(mirror, tuple(siblings), mirror.copies.read(), prove_days, time.time())
 
-    def is_claimed(self, repository: Repository) -> bool:
+    def is_claimed(self, repository: MirrorRepository) -> bool:
         """Whether another mirror is known to have this repository."""
         return any((name, repository.name) in self.copies.uuids for name in self.siblings)
 
 
-def read_copies(known: Knowledge, repository: Repository) -> RepositoryCopies:
+def read_copies(known: Knowledge, repository: MirrorRepository) -> RepositoryCopies:
     """Read where the content of a repository is.
 
     Raises:

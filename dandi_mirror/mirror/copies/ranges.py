@@ -12,9 +12,9 @@ from dandi_mirror.archive.content.sources import ContentUrls, TransferSettings, 
 from dandi_mirror.config import Sibling
 from dandi_mirror.errors import MirrorError, NotFoundError, PartError
 from dandi_mirror.files.opening import open_regular
-from dandi_mirror.repo.annex.clone import Clone, copies, copy_urls
 from dandi_mirror.repo.annex.keys import hash_dir_lower, hash_dir_mixed, size_of
-from dandi_mirror.repo.annex.pointers import OBJECTS
+from dandi_mirror.repo.annex.pointers import OBJECTS_IN_GIT_DIR
+from dandi_mirror.repo.annex.repository import AnnexRepository, copies, copy_urls
 from dandi_mirror.repo.git.mirrors import git_dir_in_script, git_dir_there, is_http, place_of
 from dandi_mirror.repo.git.siblings import run_at
 
@@ -62,9 +62,9 @@ class RangeReader:
         """Close all connections."""
         self._downloader.close()
 
-    def here(self, clone: Clone, key: str, begin: int, length: int) -> bytes | None:
+    def here(self, clone: AnnexRepository, key: str, begin: int, length: int) -> bytes | None:
         """The range of content in this repository; None if it is not here."""
-        for file in copies(clone.git_dir / OBJECTS, key):
+        for file in copies(clone.git_dir / OBJECTS_IN_GIT_DIR, key):
             if (found := _of_file(file, begin, length)) is not None:
                 return found
         return None
@@ -110,7 +110,7 @@ class RangeReader:
 def _of_folder(git_dir: Path, key: str, begin: int, length: int) -> bytes:
     if not git_dir.is_dir():
         raise PartError(f"{git_dir} is not there")
-    for file in copies(git_dir / OBJECTS, key):
+    for file in copies(git_dir / OBJECTS_IN_GIT_DIR, key):
         if (found := _of_file(file, begin, length)) is not None:
             return found
     raise Absent(_MISSING)
@@ -129,7 +129,7 @@ def _of_file(file: Path, begin: int, length: int) -> bytes | None:
 def _by_ssh(sibling: Sibling, place: str, key: str, begin: int, length: int) -> bytes:
     name, git_dir = shlex.quote(key), git_dir_in_script(place)
     files = " ".join(
-        f"{git_dir}/{OBJECTS}{folder}/{name}/{name}" for folder in (hash_dir_mixed(key), hash_dir_lower(key))
+        f"{git_dir}/{OBJECTS_IN_GIT_DIR}{folder}/{name}/{name}" for folder in (hash_dir_mixed(key), hash_dir_lower(key))
     )
     script = (
         f'[ -d {git_dir} ] || exit 4; for file in {files}; do [ -f "$file" ] && '

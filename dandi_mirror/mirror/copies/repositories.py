@@ -17,16 +17,16 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.zarr.manifests import FOLDER
 from dandi_mirror.mirror.zarr.repository import ZarrRepositories, repository_name
 from dandi_mirror.model import is_asset_id
-from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.keys import is_key
-from dandi_mirror.repo.annex.pointers import OBJECTS
+from dandi_mirror.repo.annex.pointers import OBJECTS_IN_GIT_DIR
+from dandi_mirror.repo.annex.repository import AnnexRepository
 
 _MODULES = "modules"
 """The folder of git in which the repositories of installed Zarrs are."""
 
 
 @dataclass(frozen=True, slots=True)
-class Repository:
+class MirrorRepository:
     """One repository of a mirror, here or in another mirror."""
 
     dandiset: str
@@ -43,16 +43,16 @@ class Repository:
         """Where a mirror has it, relative to its top."""
         return repository_name(self.zarr_id) if self.zarr_id else self.dandiset
 
-    def clone(self, mirror: Mirror) -> Clone:
+    def clone(self, mirror: Mirror) -> AnnexRepository:
         """The repository in a mirror; see :meth:`exists`.
 
         Raises:
             NotAMember: another repository is at the path of the dataset.
         """
         if not self.zarr_id:
-            return Clone(mirror.dataset(self.dandiset).path)
+            return AnnexRepository(mirror.dataset(self.dandiset).path)
         dataset = ZarrRepositories(mirror.path).dataset(self.zarr_id)
-        return Clone(dataset.path, dataset)
+        return AnnexRepository(dataset.path, dataset)
 
     def exists(self, mirror: Mirror) -> bool:
         """Whether a mirror has it; a link in its place does not count."""
@@ -62,13 +62,13 @@ class Repository:
 
     def has_content(self, mirror: Mirror) -> bool:
         """Whether git-annex has, or had, content in it; starts no git."""
-        return self.exists(mirror) and (self.clone(mirror).git_dir / OBJECTS).is_dir()
+        return self.exists(mirror) and (self.clone(mirror).git_dir / OBJECTS_IN_GIT_DIR).is_dir()
 
 
 def present_keys(git_dir: Path) -> dict[str, int]:
     """The keys whose content is in a repository, with the bytes of the files."""
     found = {}
-    for folder, _, names in os.walk(git_dir / OBJECTS):
+    for folder, _, names in os.walk(git_dir / OBJECTS_IN_GIT_DIR):
         for name in names:
             if Path(folder).name == name and is_key(name):
                 with suppress(FileNotFoundError):  # dropped meanwhile
@@ -76,7 +76,7 @@ def present_keys(git_dir: Path) -> dict[str, int]:
     return found
 
 
-def installed_git_dir(dataset: Clone, path: str) -> Path:
+def installed_git_dir(dataset: AnnexRepository, path: str) -> Path:
     """The git folder of a Zarr that is, or was, installed in a dataset."""
     return dataset.git_dir / _MODULES / path
 

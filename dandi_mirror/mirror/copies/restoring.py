@@ -9,13 +9,13 @@ from dandi_mirror.archive.content.single import ByteCounter
 from dandi_mirror.archive.content.sources import TransferSettings
 from dandi_mirror.archive.name_parts import no_version
 from dandi_mirror.errors import UsageError
-from dandi_mirror.mirror.copies.repositories import Repository, installed_git_dir, present_keys
+from dandi_mirror.mirror.copies.repositories import MirrorRepository, installed_git_dir, present_keys
 from dandi_mirror.mirror.copies.versions import commits_of, contents_of_versions
 from dandi_mirror.mirror.copies.zarrs import ZarrOfVersions
-from dandi_mirror.mirror.fetch.get import Download, GetPlan, GetResult, run
+from dandi_mirror.mirror.fetch.get import Download, GetPlan, GetResult, run_download
 from dandi_mirror.mirror.fetch.zarr_get import MetadataLast, ZarrClone, get_zarr
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.repo.annex.clone import Clone, KeyLocations, Tracked
+from dandi_mirror.repo.annex.repository import AnnexRepository, KeyLocations, Tracked
 from dandi_mirror.repo.git.dataset import TAGS
 
 
@@ -46,7 +46,7 @@ class _MetadataFromMirrors(MetadataLast, FromMirrors):
 class RestorePlan:
     """What a version lacks here."""
 
-    clone: Clone
+    clone: AnnexRepository
     choice: GetPlan
     zarrs: tuple[ZarrOfVersions, ...]
     """The Zarrs of the version, also those that are here."""
@@ -58,7 +58,7 @@ def plan_restore(mirror: Mirror, dandiset: str, version: str) -> RestorePlan:
     Raises:
         UsageError: the mirror has no such version.
     """
-    clone = Clone(mirror.dataset(dandiset).path)
+    clone = AnnexRepository(mirror.dataset(dandiset).path)
     clone.prepare()
     commits = commits_of(clone.dataset)
     if version not in commits:
@@ -73,13 +73,13 @@ def plan_restore(mirror: Mirror, dandiset: str, version: str) -> RestorePlan:
         missing=[file for file in tracked if not has[file.key]], here=[file for file in tracked if has[file.key]]
     )
     zarrs = tuple(
-        ZarrOfVersions(Repository(dandiset, module.zarr_id), path, {version: module.checksum})
+        ZarrOfVersions(MirrorRepository(dandiset, module.zarr_id), path, {version: module.checksum})
         for path, module in sorted(found.zarrs.items())
     )
     return RestorePlan(clone, choice, zarrs)
 
 
-def missing_entries(mirror: Mirror, dataset: Clone, zarr: ZarrOfVersions) -> list[Tracked]:
+def missing_entries(mirror: Mirror, dataset: AnnexRepository, zarr: ZarrOfVersions) -> list[Tracked]:
     """The entries of a Zarr that are not here: neither in its repository nor where it is installed in the dataset.
 
     Raises:
@@ -93,7 +93,12 @@ def missing_entries(mirror: Mirror, dataset: Clone, zarr: ZarrOfVersions) -> lis
 
 
 def restore(
-    clone: Clone, choice: GetPlan, access: TransferSettings, uuids: Collection[str], jobs: int, meter: ByteCounter
+    clone: AnnexRepository,
+    choice: GetPlan,
+    access: TransferSettings,
+    uuids: Collection[str],
+    jobs: int,
+    meter: ByteCounter,
 ) -> Iterator[GetResult]:
     """Bring what a version lacks from the mirrors with these UUIDs; each byte is checked against the key.
 
@@ -103,11 +108,11 @@ def restore(
     clone.read_config()
     work = FromMirrors(clone, choice, access)
     work.only(uuids)
-    yield from run(work, access, jobs, meter)
+    yield from run_download(work, access, jobs, meter)
 
 
 def restore_zarr(
-    clone: Clone,
+    clone: AnnexRepository,
     zarr: ZarrOfVersions,
     missing: Collection[Tracked],
     access: TransferSettings,
@@ -125,12 +130,12 @@ def restore_zarr(
     if state is None:
         return
 
-    def chunks(clone: Clone, choice: GetPlan, access: TransferSettings) -> Download:
+    def chunks(clone: AnnexRepository, choice: GetPlan, access: TransferSettings) -> Download:
         work = FromMirrors(clone, choice, access)
         work.only(uuids)
         return work
 
-    def metadata(clone: Clone, choice: GetPlan, access: TransferSettings) -> Download:
+    def metadata(clone: AnnexRepository, choice: GetPlan, access: TransferSettings) -> Download:
         work = _MetadataFromMirrors(clone, choice, access)
         work.only(uuids)
         return work

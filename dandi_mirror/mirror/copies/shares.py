@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from dandi_mirror.mirror.copies.places import RepositoryCopies
 from dandi_mirror.mirror.copies.planner import HoldKey, HoldPlan
-from dandi_mirror.mirror.copies.repositories import Repository
+from dandi_mirror.mirror.copies.repositories import MirrorRepository
 from dandi_mirror.mirror.copies.zarrs import ZarrOfVersions
 from dandi_mirror.mirror.fetch.get import GetResult
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 
 LEAST = 2
 """Copies that have to be elsewhere before anything is given up, also where git-annex asks for fewer."""
@@ -23,8 +23,8 @@ Where = tuple[tuple[str, tuple[str, ...]], ...]
 class ToHold:
     """One repository with what the planner has to know of it."""
 
-    repository: Repository
-    clone: Clone
+    repository: MirrorRepository
+    clone: AnnexRepository
     copies: RepositoryCopies
     paths: Mapping[str, str]
     """A path of each key that a version has."""

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule, read_gitmodules
 from dandi_mirror.model import DRAFT, is_version_id
+from dandi_mirror.paths import GITMODULES
 from dandi_mirror.repo.annex.pointers import LONGEST_POINTER, key_in
 from dandi_mirror.repo.git.dataset import Dataset, Tree
 from dandi_mirror.repo.git.reader import ObjectReader
 from dandi_mirror.repo.git.stream import GITLINK, LINK
-
-_MODULES = ".gitmodules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +53,9 @@ def _links(tree: Tree) -> Iterator[tuple[str, str]]:
 
 
 def _zarrs(tree: Tree, reader: ObjectReader) -> dict[str, ZarrModule]:
-    if _MODULES not in tree:
+    if GITMODULES not in tree:
         return {}
-    (content,) = reader.read([tree[_MODULES][1]])
+    (content,) = reader.read([tree[GITMODULES][1]])
     modules = read_gitmodules(content or b"")
     return {path: module for path, module in modules.items() if path in tree and tree[path][0] == GITLINK}
 

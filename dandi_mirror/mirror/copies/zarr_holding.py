@@ -24,15 +24,15 @@ from dandi_mirror.mirror.format.annex_metadata import annex_fields
 from dandi_mirror.mirror.format.record_reader import Record, records_at
 from dandi_mirror.mirror.zarr.arrays import may_cover
 from dandi_mirror.model import DRAFT
-from dandi_mirror.repo.annex.clone import Clone, Tracked
 from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.locations import read_numcopies, wanted_expression
 from dandi_mirror.repo.annex.logs import WEB
+from dandi_mirror.repo.annex.repository import AnnexRepository, Tracked
 from dandi_mirror.repo.git.dataset import ANNEX, TAGS, Dataset
 from dandi_mirror.repo.git.process import git
 from dandi_mirror.zarr_checksum import counts_of
 
-WriteZarr = Callable[[ZarrOfVersions], Clone]
+WriteZarr = Callable[[ZarrOfVersions], AnnexRepository]
 """Writes the repository of a Zarr if need be."""
 _HERE = "here"
 _MISSING = "missing"
@@ -98,7 +98,7 @@ def _fewest(copies: RepositoryCopies, keys: Iterable[str]) -> int:
     return min(copies_of(those, copies.elsewhere) for those in holders)
 
 
-def wanted_keys(clone: Clone, commits: Iterable[str]) -> set[str]:
+def wanted_keys(clone: AnnexRepository, commits: Iterable[str]) -> set[str]:
     """The keys of commits that git-annex wants here, by the expression that a person has set."""
     asked = ("annex", "find", "--want-get", "--not", "--in=here", "--format=${key}\\n")
     listed = [git(clone.path, *asked, f"--branch={commit}") for commit in commits]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dandi_mirror.mirror.copies.places import HERE, Knowledge, RepositoryCopies, read_copies
-from dandi_mirror.mirror.copies.repositories import Repository, installed_git_dir, present_keys
+from dandi_mirror.mirror.copies.repositories import MirrorRepository, installed_git_dir, present_keys
 from dandi_mirror.mirror.copies.table import ALL_VERSIONS, Amount, CoverageRow, Place
 from dandi_mirror.mirror.copies.versions import VersionContents, commits_of, contents_of_versions
 from dandi_mirror.mirror.locate.zarr_mirrors import all_sources
@@ -20,9 +20,9 @@ from dandi_mirror.mirror.zarr.annex_logs import Sources, annexed
 from dandi_mirror.mirror.zarr.manifests import Manifests
 from dandi_mirror.mirror.zarr.repository import ZarrRepositories
 from dandi_mirror.model import is_asset_id
-from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.logs import WEB
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
 from dandi_mirror.zarr_checksum import counts_of
 
@@ -33,7 +33,7 @@ _ARCHIVE = frozenset({WEB})
 class ZarrOfVersions:
     """A Zarr, with the state that each version has."""
 
-    repository: Repository
+    repository: MirrorRepository
     path: str = ""
     """In the newest version that has it."""
     states: dict[str, str] = field(default_factory=dict)
@@ -68,7 +68,7 @@ def zarrs_of_versions(dandiset: str, contents: Mapping[str, VersionContents]) ->
     found: dict[str, ZarrOfVersions] = {}
     for version, content in contents.items():
         for path, module in content.zarrs.items():
-            zarr = found.setdefault(module.zarr_id, ZarrOfVersions(Repository(dandiset, module.zarr_id)))
+            zarr = found.setdefault(module.zarr_id, ZarrOfVersions(MirrorRepository(dandiset, module.zarr_id)))
             zarr.path = path
             zarr.states[version] = module.checksum
     return [found[zarr_id] for zarr_id in sorted(found)]
@@ -85,18 +85,18 @@ def zarrs_of_dataset(dandiset: str, dataset: Dataset) -> list[ZarrOfVersions]:
 
 def claimed_repositories(
     mirror: Mirror, dandisets: Iterable[str], sibling: str, known: KnownCopies
-) -> Iterator[Repository]:
+) -> Iterator[MirrorRepository]:
     """The repositories of these Dandisets and of their Zarrs that another mirror is known to have."""
     names = {name for (who, name) in known.uuids if who == sibling}
     some_zarrs = any(map(is_asset_id, names))
     for dandiset in dandisets:
         if dandiset in names:
-            yield Repository(dandiset)
+            yield MirrorRepository(dandiset)
         zarrs = zarrs_of_dataset(dandiset, mirror.dataset(dandiset)) if some_zarrs else ()
         yield from (zarr.repository for zarr in zarrs if zarr.repository.name in names)
 
 
-def copies_of_zarr(known: Knowledge, dataset: Clone, zarr: ZarrOfVersions) -> RepositoryCopies | None:
+def copies_of_zarr(known: Knowledge, dataset: AnnexRepository, zarr: ZarrOfVersions) -> RepositoryCopies | None:
     """What is known of copies of a Zarr; None if nobody but the archive has content of it.
 
     Content of the Zarr that is installed in the ``dataset`` is here, too.
@@ -114,7 +114,7 @@ def copies_of_zarr(known: Knowledge, dataset: Clone, zarr: ZarrOfVersions) -> Re
     return _with_installed(found, installed) if installed else found
 
 
-def _installed_only(dataset: Clone, keys: Collection[str]) -> RepositoryCopies:
+def _installed_only(dataset: AnnexRepository, keys: Collection[str]) -> RepositoryCopies:
     locations = {key: _ARCHIVE | {HERE} for key in keys}
     return RepositoryCopies(dataset.dataset, HERE, locations, (Place(HERE, HERE),), _ARCHIVE)
 
@@ -159,14 +159,14 @@ def _count_refused(row: CoverageRow, rest: Amount) -> None:
 class RepositoryWriter:
     """Writes the repositories of a Dandiset's Zarrs where they are needed: a sync writes those of small Zarrs only."""
 
-    def __init__(self, mirror: Mirror, dataset: Clone, dandiset: str, hosts: frozenset[str]) -> None:
+    def __init__(self, mirror: Mirror, dataset: AnnexRepository, dandiset: str, hosts: frozenset[str]) -> None:
         """``hosts`` are those of the settings at which content may be."""
         self._mirror = mirror
         self._repositories = ZarrRepositories(mirror.path)
         self._where = (dataset, mirror, dandiset, hosts)
         self._sources: Callable[[str], Sources] | None = None
 
-    def write(self, zarr: ZarrOfVersions) -> Clone:
+    def write(self, zarr: ZarrOfVersions) -> AnnexRepository:
         """The repository of a Zarr, with the states that versions have; it is not read by others under an embargo.
 
         Raises:

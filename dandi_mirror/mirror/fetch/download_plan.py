@@ -78,7 +78,7 @@ def plan_download(
     ``taken`` maps the paths that earlier files of the same command go to, to their digests; this plan adds its own.
     """
     plan, unfinished = DownloadPlan(), (folder / PARTIALS).is_dir()
-    target = targets(name, contents, folder, preserve_tree=preserve_tree)
+    target = download_targets(name, contents, folder, preserve_tree=preserve_tree)
     clash = conflicts(file.path for file in contents.files if not file.state or file.state is FindingKind.ZARR)
     twins = _twins({*taken, *map(target, contents.files)}, folder)
     for file in contents.files:
@@ -97,7 +97,7 @@ def plan_download(
     return plan
 
 
-def targets(
+def download_targets(
     name: Name, contents: Contents, folder: Path, *, preserve_tree: bool = False
 ) -> Callable[[VersionFile], Path]:
     """Return where each file of what a name means is put below ``folder``."""
@@ -192,7 +192,7 @@ def is_same(file: VersionFile, path: Path, *, by_time: bool) -> bool:
         found = path.stat()
         if found.st_size != file.size or not stat.S_ISREG(found.st_mode):
             return False  # reading a pipe might never end
-        if by_time and (time := seconds_of(file)) is not None:
+        if by_time and (time := modified_seconds(file)) is not None:
             return abs(found.st_mtime - time) <= SAME_TIME
         with path.open("rb") as stream:
             computed = hasher(file.digest, file.size)
@@ -205,7 +205,7 @@ def is_same(file: VersionFile, path: Path, *, by_time: bool) -> bool:
         raise DiskError.of(path, error) from error
 
 
-def seconds_of(file: VersionFile) -> float | None:
+def modified_seconds(file: VersionFile) -> float | None:
     """Return when the content was last changed, in seconds since 1970; None if unknown."""
     try:
         return parse_time(file.time).timestamp()

@@ -21,10 +21,10 @@ from dandi_mirror.archive.http.environment import refuse_request
 from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.mirror.contents.selection import FileSelection, meets, nearest, pick_within, select
 from dandi_mirror.repo.annex import content, objects, settings
-from dandi_mirror.repo.annex.clone import Clone, KeyLocations, Tracked, copies, copy_urls
 from dandi_mirror.repo.annex.content import AnnexedFile
 from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.logs import embargo_remote
+from dandi_mirror.repo.annex.repository import AnnexRepository, KeyLocations, Tracked, copies, copy_urls
 from dandi_mirror.repo.git.stream import GITLINK
 from dandi_mirror.text import redacted
 
@@ -80,7 +80,7 @@ class GetPlan:
         return sum({file.key: size_of(file.key) for file in self.missing}.values())
 
 
-def plan_get(clone: Clone, selection: FileSelection, commit: str | None = None) -> GetPlan:
+def plan_get(clone: AnnexRepository, selection: FileSelection, commit: str | None = None) -> GetPlan:
     """Decide which files of a commit, or of the index, a selection needs."""
     listing = {path: entry for path, entry in clone.listing(commit).items() if entry[0] != GITLINK}
     chosen, nothing = select(listing, selection.paths or (".",))
@@ -120,17 +120,17 @@ def _unmet(where: Iterable[tuple[str, tuple[str, ...]]], known: Iterable[Iterabl
 
 
 def get_content(
-    clone: Clone, choice: GetPlan, access: TransferSettings, jobs: int, meter: ByteCounter
+    clone: AnnexRepository, choice: GetPlan, access: TransferSettings, jobs: int, meter: ByteCounter
 ) -> Iterator[GetResult]:
     """Download what a plan needs; yield each file when it is on disk and recorded, or has failed.
 
     Raises:
         DiskError: the disk is full or not writable; all complete files were yielded before.
     """
-    yield from run(Download(clone, choice, access), access, jobs, meter)
+    yield from run_download(Download(clone, choice, access), access, jobs, meter)
 
 
-def run(work: Download, access: TransferSettings, jobs: int, meter: ByteCounter) -> Iterator[GetResult]:
+def run_download(work: Download, access: TransferSettings, jobs: int, meter: ByteCounter) -> Iterator[GetResult]:
     """Do a download; raises as :func:`get_content`."""
     yield from work.mend()
     if not work.choice.missing:
@@ -154,7 +154,7 @@ def run(work: Download, access: TransferSettings, jobs: int, meter: ByteCounter)
 class Download:
     """The state of one download into a clone."""
 
-    def __init__(self, clone: Clone, choice: GetPlan, access: TransferSettings) -> None:
+    def __init__(self, clone: AnnexRepository, choice: GetPlan, access: TransferSettings) -> None:
         self.clone = clone
         # the special remote would ask the API for the same content again
         self._same_source = {embargo_remote(access.api_url)[0]}
@@ -256,7 +256,7 @@ class Download:
         """Move complete files to git-annex's objects."""
         arrived, self.arrived = self.arrived, []
         try:
-            objects.place(self.clone, arrived)
+            objects.place_content(self.clone, arrived)
         except BaseException:
             # some of them may have been moved
             arrived = [content for content in arrived if self.clone.has(content.key)]

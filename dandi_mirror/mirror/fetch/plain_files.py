@@ -21,11 +21,10 @@ from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.files.opening import new_file, read_file
 from dandi_mirror.files.target import InTheWay, TargetFolder
 from dandi_mirror.mirror.contents.files import Contents, VersionFile
-from dandi_mirror.mirror.fetch.download_plan import PARTIALS, DownloadPlan, DownloadResult, seconds_of
+from dandi_mirror.mirror.fetch.download_plan import PARTIALS, DownloadPlan, DownloadResult, modified_seconds
 from dandi_mirror.mirror.format.tree import LARGEST_TEXT
+from dandi_mirror.paths import DANDISET_YAML
 from dandi_mirror.repo.git.disk import bring_files_to_disk, bring_folders_to_disk
-
-RECORD = "dandiset.yaml"
 
 
 def download_files(
@@ -114,7 +113,7 @@ def _put(members: list[tuple[VersionFile, Path]], digest: str, below: TargetFold
         try:
             if number < len(members):
                 source = _copy(partial, f"{partial}.{number}", below)
-            if (time := seconds_of(file)) is not None:
+            if (time := modified_seconds(file)) is not None:
                 with below.place(source) as (name, folder):
                     os.utime(name, (time, time), dir_fd=folder, follow_symlinks=False)
             below.move(source, str(path.relative_to(below.top)))
@@ -151,7 +150,7 @@ def _failed(file: VersionFile, path: Path, error: MirrorError) -> DownloadResult
 def put_record(content: bytes, folder: Path, place: str, existing: str, *, dry_run: bool = False) -> DownloadResult:
     """Write a Dandiset's record to a path below a folder, unless it is there already, or this is a dry run."""
     path = folder / place
-    file = VersionFile(RECORD, len(content), "", sha256(content).hexdigest())
+    file = VersionFile(DANDISET_YAML, len(content), "", sha256(content).hexdigest())
     try:
         if os.path.lexists(path):
             if existing == "skip" or read_file(path) == content:

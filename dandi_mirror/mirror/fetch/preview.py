@@ -16,11 +16,11 @@ from dandi_mirror.mirror.contents.selection import FileSelection, pick_within, s
 from dandi_mirror.mirror.fetch.get import GetPlan, plan_get
 from dandi_mirror.mirror.locate.targets import Target
 from dandi_mirror.model import DRAFT
-from dandi_mirror.repo.annex.clone import Clone, Tracked
 from dandi_mirror.repo.annex.content import AnnexedFile
+from dandi_mirror.repo.annex.repository import AnnexRepository, Tracked
 
 
-def preview(
+def preview_get(
     place: Target, selection: FileSelection, ask: Callable[[Callable[[ArchiveClient], Contents]], Contents]
 ) -> GetPlan:
     """Return what a ``get`` into a new clone would download, by the mirror to clone, else by the archive.
@@ -31,7 +31,7 @@ def preview(
         UsageError: the selection has conditions on metadata, which only a clone can answer.
     """
     version, ref = place.version or DRAFT, ref_of(place)
-    source = Clone(Path(place.source))
+    source = AnnexRepository(Path(place.source))
     if place.source and source.dataset.exists() and source.dataset.ref(ref):
         source.read_config()
         choice = plan_get(source, selection, f"{ref}^{{commit}}")
@@ -67,7 +67,7 @@ def check_room(places: Iterable[Target], selection: FileSelection) -> None:
     for place in places:
         if place.source or place.member_of:
             continue
-        clone = Clone(place.folder)
+        clone = AnnexRepository(place.folder)
         clone.prepare()
         size = plan_get(clone, replace(selection, paths=tuple(place.paths)), None).size if place.version is None else 0
         disk = os.stat(place.folder).st_dev  # noqa: PTH116

@@ -13,18 +13,18 @@ from dandi_mirror.archive.content.single import ByteCounter, DownloadOutcome
 from dandi_mirror.archive.content.sources import TransferSettings
 from dandi_mirror.errors import PartError
 from dandi_mirror.files.opening import read_file
-from dandi_mirror.mirror.fetch.get import Download, GetPlan, GetResult, run
-from dandi_mirror.mirror.zarr.arrays import V3, Member, Survey, may_cover, node_kind, survey
-from dandi_mirror.repo.annex.clone import Clone, Tracked
+from dandi_mirror.mirror.fetch.get import Download, GetPlan, GetResult, run_download
+from dandi_mirror.mirror.zarr.arrays import V3, KeyedEntry, Survey, may_cover, node_kind, survey
 from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.objects import FetchedContent
+from dandi_mirror.repo.annex.repository import AnnexRepository, Tracked
 from dandi_mirror.zarr_checksum import counts_of
 
 CHECKSUM = ".dandi/zarr-checksum"
 """The file by which a repository is known as that of a Zarr."""
-LONGEST = 1 << 24
+LONGEST_ZARR_JSON = 1 << 24
 """Bytes of a ``zarr.json`` that is read; a longer one counts as that of an array."""
-Start = Callable[[Clone, GetPlan, TransferSettings], Download]
+Start = Callable[[AnnexRepository, GetPlan, TransferSettings], Download]
 """Makes a download."""
 _ABOVE = frozenset({".zgroup", ".zattrs", V3})
 
@@ -33,13 +33,13 @@ _ABOVE = frozenset({".zgroup", ".zattrs", V3})
 class ZarrClone:
     """The repository of a Zarr, with one of its states."""
 
-    clone: Clone
+    clone: AnnexRepository
     files: tuple[Tracked, ...]
     refused: int
     """Entries that the state has and the repository has not."""
 
     @classmethod
-    def of(cls, clone: Clone, commit: str | None = None) -> ZarrClone | None:
+    def of(cls, clone: AnnexRepository, commit: str | None = None) -> ZarrClone | None:
         """Read a state, or that which is checked out; None if this is no repository of a Zarr."""
         listing = clone.listing(commit)
         if CHECKSUM not in listing:
@@ -57,9 +57,9 @@ class ZarrClone:
         """What may be present now; ``more`` are contents of keys that are about to be placed."""
         kinds = {key: node_kind(content) for key, content in more}
         for key in {file.key for file in self.files if file.path.rpartition("/")[2] == V3} - kinds.keys():
-            if file := read_file(Path(self.clone.object_path(key)), LONGEST) if key else None:
+            if file := read_file(Path(self.clone.object_path(key)), LONGEST_ZARR_JSON) if key else None:
                 kinds[key] = node_kind(file)
-        members = (Member(file.path, file.key) for file in self.files)
+        members = (KeyedEntry(file.path, file.key) for file in self.files)
         return survey(members, self.clone.has, kinds, self.refused)
 
     def above(self, chosen: Iterable[str]) -> list[Tracked]:
@@ -92,12 +92,12 @@ def get_zarr(
     wanted = [*above, *choice.missing]
     first = replace(choice, missing=[file for file in wanted if file.key not in last])
     chunks, metadata = kinds or (Download, MetadataLast)
-    yield from run(chunks(zarr.clone, first, access), access, jobs, meter)
+    yield from run_download(chunks(zarr.clone, first, access), access, jobs, meter)
     second = replace(choice, missing=[file for file in wanted if file.key in last], here=[])
     work = metadata(zarr.clone, second, access)
     assert isinstance(work, MetadataLast)
     work.zarr = zarr
-    for got in run(work, access, jobs, meter):
+    for got in run_download(work, access, jobs, meter):
         if got.path in asked or got.status != "impossible":
             yield got
 
@@ -108,7 +108,7 @@ class MetadataLast(Download):
     zarr: ZarrClone
     """Set before the download begins."""
 
-    def __init__(self, clone: Clone, choice: GetPlan, access: TransferSettings) -> None:
+    def __init__(self, clone: AnnexRepository, choice: GetPlan, access: TransferSettings) -> None:
         super().__init__(clone, choice, access)
         self._held: dict[str, tuple[str, ...]] = {}
 
@@ -121,7 +121,7 @@ class MetadataLast(Download):
 
     def place(self) -> None:
         """Move what may be present to git-annex's objects; the rest stays where it was fetched, for another run."""
-        more = [(content.key, read_file(content.file, LONGEST) or b"") for content in self.arrived]
+        more = [(content.key, read_file(content.file, LONGEST_ZARR_JSON) or b"") for content in self.arrived]
         held = self.zarr.survey(more).held if more else {}
         self._held |= {key: folders for key, folders in held.items() if key in self.files}
         self.arrived = [content for content in self.arrived if content.key not in held]

@@ -12,15 +12,14 @@ from pathlib import Path
 from dandi_mirror.archive.names import split_entry
 from dandi_mirror.errors import PartError
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule, read_gitmodules
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.paths import GITMODULES
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git import trust
 from dandi_mirror.repo.git.dataset import TAGS
 from dandi_mirror.repo.git.git_folder import Repository
 from dandi_mirror.repo.git.lock import turn
 from dandi_mirror.repo.git.process import git
 from dandi_mirror.repo.git.stream import GITLINK
-
-MODULES = ".gitmodules"
 
 
 @dataclass(slots=True)
@@ -34,13 +33,13 @@ class WantedZarr:
     """Relative to the Zarr; ``.`` is all of it."""
 
 
-def zarrs_of(clone: Clone, commit: str | None = None) -> dict[str, WantedZarr]:
+def zarrs_of(clone: AnnexRepository, commit: str | None = None) -> dict[str, WantedZarr]:
     """The Zarrs of a commit, or of the state that is checked out, by path."""
     listing = clone.listing(commit)
-    if MODULES not in listing:
+    if GITMODULES not in listing:
         return {}
     with clone.dataset.reader() as reader:
-        (content,) = reader.read([listing[MODULES][1]])
+        (content,) = reader.read([listing[GITMODULES][1]])
     known = read_gitmodules(content or b"")
     links = {path: oid for path, (mode, oid) in listing.items() if mode == GITLINK}
     return {path: WantedZarr(known[path], oid) for path, oid in links.items() if path in known}
@@ -64,17 +63,17 @@ def wanted(zarrs: dict[str, WantedZarr], texts: Iterable[str]) -> tuple[list[Wan
     return list(found.values()), rest
 
 
-def is_installed(clone: Clone, zarr: WantedZarr) -> bool:
+def is_installed(clone: AnnexRepository, zarr: WantedZarr) -> bool:
     """Whether the repository of a Zarr is in its folder."""
     return os.path.lexists(clone.path / zarr.module.path / ".git")
 
 
-def state_of_folder(zarr: Clone) -> str:
+def state_of_folder(zarr: AnnexRepository) -> str:
     """The commit that an installed Zarr has checked out."""
     return git(zarr.path, "rev-parse", "HEAD").decode().strip()
 
 
-def install_zarr(clone: Clone, zarr: WantedZarr, dandiset: str, named: Path, hosts: frozenset[str]) -> None:
+def install_zarr(clone: AnnexRepository, zarr: WantedZarr, dandiset: str, named: Path, hosts: frozenset[str]) -> None:
     """Install a Zarr in a dataset, with its repository from a mirror on this machine.
 
     ``named`` is a mirror to look in; ``hosts`` are those of the settings at which content may be.
@@ -97,7 +96,7 @@ def install_zarr(clone: Clone, zarr: WantedZarr, dandiset: str, named: Path, hos
             "submodule", "--quiet", "update", "--init", "--", zarr.module.path, remotes=True)  # fmt: skip
 
 
-def _check_places(clone: Clone, path: str) -> None:
+def _check_places(clone: AnnexRepository, path: str) -> None:
     """Check that git would put the Zarr's repository and files into the clone, and use no repository of somebody else.
 
     Raises:
@@ -111,7 +110,7 @@ def _check_places(clone: Clone, path: str) -> None:
         trust.check(Repository(clone.path / path, kept))
 
 
-def _repository(clone: Clone, zarr: WantedZarr, dandiset: str, named: Path, hosts: frozenset[str]) -> Path:
+def _repository(clone: AnnexRepository, zarr: WantedZarr, dandiset: str, named: Path, hosts: frozenset[str]) -> Path:
     """The repository of a Zarr in a mirror on this machine; it is written if need be."""
     # late: each get looks for Zarrs, and most find none
     from dandi_mirror.mirror.locate.zarr_mirrors import mirrors_of, sources_of

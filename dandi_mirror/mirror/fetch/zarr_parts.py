@@ -24,7 +24,7 @@ from dandi_mirror.repo.git.disk import bring_files_to_disk, bring_folders_to_dis
 
 STAGED = f"{PARTIALS}/metadata"
 """The folder of metadata that came and is not in its place yet."""
-LONGEST = 1 << 24
+LONGEST_ZARR_JSON = 1 << 24
 """Bytes of a ``zarr.json`` that is read; a longer one counts as that of an array."""
 _WAITS = "it comes when all chunks that it covers are here: until then, they would be read as fill values"
 
@@ -101,7 +101,10 @@ def _put(
 
 def _lacks(content: Path, file: VersionFile, around: Surroundings, missing: Set[str]) -> bool:
     """Whether a chunk that some metadata covers is not in its place; never for a group's, which covers nothing."""
-    if file.entry.rpartition("/")[2] == V3 and node_kind(read_file(content, LONGEST) or b"") is ZarrNodeKind.GROUP:
+    if (
+        file.entry.rpartition("/")[2] == V3
+        and node_kind(read_file(content, LONGEST_ZARR_JSON) or b"") is ZarrNodeKind.GROUP
+    ):
         return False
     return any(
         other.path in missing or not is_same(other, around.target(other), by_time=True)

@@ -12,14 +12,14 @@ from dandi_mirror.mirror.fetch.zarr_install import WantedZarr, no_mirror, wanted
 from dandi_mirror.mirror.locate.targets import Target
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.zarr.entries import entry_key, refuse_entry
-from dandi_mirror.repo.annex.clone import Clone, Tracked
 from dandi_mirror.repo.annex.content import AnnexedFile
 from dandi_mirror.repo.annex.keys import size_of
+from dandi_mirror.repo.annex.repository import AnnexRepository, Tracked
 
 
-def source_zarrs(place: Target) -> tuple[Clone, list[WantedZarr]]:
+def source_zarrs(place: Target) -> tuple[AnnexRepository, list[WantedZarr]]:
     """The dataset from which a clone would be made, if it is here, and the Zarrs that are named; leaves other paths."""
-    source = Clone(Path(place.source))
+    source = AnnexRepository(Path(place.source))
     ref = ref_of(place)
     if not place.source or not source.dataset.exists() or not source.dataset.ref(ref):
         return source, []

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.errors import NotFoundError, PartError
 from dandi_mirror.mirror.fetch.zarr_install import zarrs_of
 from dandi_mirror.mirror.locate.zarr_mirrors import mirrors_of, sources_of
 from dandi_mirror.mirror.zarr.entries import entry_key
 from dandi_mirror.mirror.zarr.reference import reference_file
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 
 
 def zarr_reference(
-    clone: Clone, path: str, state: str, dandiset: str, named: Path, hosts: frozenset[str]
+    clone: AnnexRepository, path: str, state: str, dandiset: str, named: Path, hosts: frozenset[str]
 ) -> Iterator[str]:
     """The reference file of a Zarr in a dataset, in pieces.
 
@@ -42,12 +42,12 @@ def zarr_reference(
     if sources.embargoed:
         raise PartError(f"{path} is embargoed: fsspec sends no API key; get it, and open the folder")
     entries = mirror.manifests.read
-    inside = Clone(clone.path / path)
+    inside = AnnexRepository(clone.path / path)
     # fsspec opens a file of URLs, or one of paths, without more settings than the other
     if inside.dataset.exists() and all(inside.has(_key(entry)) for entry in entries(zarr_id, checksum)):
         return reference_file(entries(zarr_id, checksum), lambda entry: inside.object_path(_key(entry)))
     return reference_file(entries(zarr_id, checksum), lambda entry: sources.urls(zarr_id, entry)[-1])
 
 
-def _key(entry: Entry) -> str:
+def _key(entry: ZarrEntry) -> str:
     return entry_key(entry.path, entry.size, entry.etag)

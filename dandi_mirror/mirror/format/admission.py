@@ -133,7 +133,7 @@ def _admit_record(
     """Admit an entry that has a valid asset id and a record."""
     shown, asset_id = shown_path(entry), entry["asset_id"]
     zarr = entry.get("zarr")
-    size, sha256, reason = content_of(entry, metadata) if zarr is None else zarr_size(entry)
+    size, sha256, reason = size_and_digest(entry, metadata) if zarr is None else zarr_size(entry)
     try:
         record = canonical.dumps(canonical_record(entry, metadata))
     except canonical.TooDeep:
@@ -198,7 +198,7 @@ def shown_path(entry: dict[str, object]) -> str:
     return path if isinstance(path, str) else ""
 
 
-def content_of(entry: dict[str, object], metadata: dict[str, object]) -> tuple[int | None, str | None, str | None]:
+def size_and_digest(entry: dict[str, object], metadata: dict[str, object]) -> tuple[int | None, str | None, str | None]:
     """The size and digest for an asset's key, and what is wrong with either."""
     size = entry.get("size")
     # JSON's true is an int to Python

@@ -14,7 +14,7 @@ import orjson
 
 from dandi_mirror import canonical
 from dandi_mirror.digests import ETAG, digest_in, is_zarr_record
-from dandi_mirror.mirror.format.admission import LARGEST_RECORD, Refusal, content_of, shown_path, zarr_size
+from dandi_mirror.mirror.format.admission import LARGEST_RECORD, Refusal, shown_path, size_and_digest, zarr_size
 from dandi_mirror.mirror.format.records import LARGEST_PART, is_part
 from dandi_mirror.model import FindingKind, is_asset_id
 from dandi_mirror.paths import refuse_path
@@ -139,7 +139,7 @@ def _admit(record: dict[str, object], refused: str | None, path: str, line: byte
     if not record or not isinstance(metadata, dict):
         return Refusal(FindingKind.REFUSED, shown_path(record), _NO_RECORD, known)
     is_zarr = is_zarr_record(metadata)
-    size, sha256, reason = zarr_size(record) if is_zarr else content_of(record, metadata)
+    size, sha256, reason = zarr_size(record) if is_zarr else size_and_digest(record, metadata)
     reason = refused or reason or (None if known else "the asset id is not a UUID of version 4")
     if reason or size is None or (sha256 is None and not is_zarr):
         return Refusal(FindingKind.REFUSED, shown_path(record), reason or "the record has no SHA-256", known, size)

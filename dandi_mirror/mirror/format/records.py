@@ -102,7 +102,7 @@ def _number(placed: tuple[int, StoredRecord]) -> int:
     return placed[0]
 
 
-def part_of(path: str, parts: Container[str]) -> str | None:
+def record_part_of(path: str, parts: Container[str]) -> str | None:
     """Which of the parts of a tree may hold the record of ``path``."""
     digest = path_digest(path)
     names = [TOP, *(f"{TOP}/{'/'.join(digest[:depth])}" for depth in range(1, _DEEPEST + 1))]

@@ -14,11 +14,11 @@ from dandi_mirror.mirror.format.record_spool import Spool
 from dandi_mirror.mirror.format.records import StoredRecord, record_files
 from dandi_mirror.mirror.format.unchanged_records import AS_BEFORE, UnchangedRecords
 from dandi_mirror.model import Asset, FindingKind, Instance, ListedVersion, SpoolHandle
+from dandi_mirror.paths import REFUSED_FOLDER
 from dandi_mirror.repo.annex.keys import annex_key, link_target
 from dandi_mirror.repo.git.stream import GITLINK, LINK, ExistingObject, Inline, NewFile, TreeEntry
 
 FORMAT = 1
-REFUSED = ".dandi/refused"
 
 LARGEST_TEXT = 1024 * 1024  # bytes
 _TEXT_SUFFIXES = (".bval", ".bvec", ".cff", ".csv", ".json", ".md", ".rst", ".tsv", ".txt", ".yaml", ".yml")
@@ -78,7 +78,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Link(NewFile):
+class AnnexLink(NewFile):
     """An annexed file: a symbolic link to the place of its content in git-annex."""
 
     key: str
@@ -175,7 +175,7 @@ def version_tree(
             tree.entries[path] = text
         else:
             stays = kept is not None and asset.record is None and path in kept
-            tree.entries[path] = AS_BEFORE if stays else Link(asset.key, path.count("/"))
+            tree.entries[path] = AS_BEFORE if stays else AnnexLink(asset.key, path.count("/"))
             tree.annexed.append(asset)
         records.append(StoredRecord(path, asset.record, asset.record_length))
     tree.entries.update(kept.files(records) if kept else record_files(spool, records))
@@ -196,16 +196,16 @@ def own_files(instance: Instance, dandiset: str, listing: Listing) -> dict[str, 
 def _add_refused(tree: VersionTree, refusal: Refusal) -> None:
     if refusal.kind is not FindingKind.REFUSED or not refusal.asset_id:
         return
-    name = f"{REFUSED}/{refusal.asset_id}"
+    name = f"{REFUSED_FOLDER}/{refusal.asset_id}"
     number = 1
     while f"{name}.json" in tree.entries:
         # several entries of the listing have this id: each gets a file
         number += 1
-        name = f"{REFUSED}/{refusal.asset_id}-{number}"
+        name = f"{REFUSED_FOLDER}/{refusal.asset_id}-{number}"
     tree.entries[f"{name}.json"] = Inline(refused_record(refusal))
     if refusal.size is not None and refusal.sha256 is not None:
         key = annex_key(refusal.size, refusal.sha256, refusal.path)
-        tree.entries[name] = Link(key, name.count("/"))
+        tree.entries[name] = AnnexLink(key, name.count("/"))
         tree.annexed.append(ExtraKeyUse(key, refusal.asset_id, refusal.content_url, ()))
 
 

@@ -14,7 +14,7 @@ from dandi_mirror.mirror.format.records import (
     in_order,
     is_asset_path,
     is_part,
-    part_of,
+    record_part_of,
     record_parts,
 )
 from dandi_mirror.repo.git.dataset import Dataset
@@ -61,7 +61,7 @@ class UnchangedRecords:
 
     def _parts_of(self, paths: Iterable[str]) -> set[str]:
         """The old parts that may have the records of these paths."""
-        return {part for path in paths if (part := part_of(path, self._old))}
+        return {part for path in paths if (part := record_part_of(path, self._old))}
 
     def records(self, paths: Iterable[str]) -> Iterator[Admitted]:
         """The records of these paths in the old tree."""

@@ -86,7 +86,7 @@ class Changes:
         return bool(self.counts() or self.dandiset)
 
 
-def compare(
+def compare_records(
     old: Iterable[bytes],
     new: Iterable[bytes],
     changes: Changes,

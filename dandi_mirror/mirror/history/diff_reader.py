@@ -12,7 +12,7 @@ from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.format.record_reader import dandiset_record, lines
 from dandi_mirror.mirror.format.records import TOP
 from dandi_mirror.mirror.history.compared import VersionTotals, Zarrs, part_totals
-from dandi_mirror.mirror.history.diff import SUMMARY, Changes, add_states, compare, field_changes, pair_renamed
+from dandi_mirror.mirror.history.diff import SUMMARY, Changes, add_states, compare_records, field_changes, pair_renamed
 from dandi_mirror.mirror.state.part_totals import PartTotals, PartTotalsFile
 from dandi_mirror.mirror.zarr.gitmodules import read_gitmodules
 from dandi_mirror.repo.git.dataset import Dataset
@@ -81,7 +81,7 @@ class Comparer:
         parts, record, zarrs = self._parts(state), self._record(state), self._zarrs(state)
         changes = Changes(before=before.totals, after=before.totals.copy())
         for old, new in _groups(before.parts, parts):
-            compare(lines(self._reader, old), lines(self._reader, new), changes, (before.zarrs, zarrs))
+            compare_records(lines(self._reader, old), lines(self._reader, new), changes, (before.zarrs, zarrs))
         add_states(changes, before.zarrs, zarrs)
         pair_renamed(changes)
         changes.dandiset = field_changes(before.record, record, SUMMARY) if before.record else ()

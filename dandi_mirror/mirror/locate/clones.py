@@ -10,9 +10,9 @@ from pathlib import Path
 from dandi_mirror.archive.names import Name, parse
 from dandi_mirror.errors import UsageError
 from dandi_mirror.files.opening import read_file
+from dandi_mirror.paths import DANDISET_YAML
 from dandi_mirror.repo.git.files import absolute_path
 
-RECORD = "dandiset.yaml"
 _ZARR = ".dandi/zarr-checksum"
 """A repository with this file is that of a Zarr; the Dandiset is the one around it."""
 # the id at the top level, as a mirror writes it and as other programs do
@@ -42,7 +42,7 @@ def clone_at(text: str) -> LocalDandiset | None:
     if top is None:
         return None
     try:
-        found = _ID.search((read_file(top / RECORD) or b"").decode(errors="replace"))
+        found = _ID.search((read_file(top / DANDISET_YAML) or b"").decode(errors="replace"))
         name = parse(found[1]) if found else None
     except UsageError:
         return None

@@ -14,7 +14,7 @@ from dandi_mirror.archive.name_parts import WrongVersion, no_version
 from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import MirrorError, PartError, TemporaryError, UsageError
 from dandi_mirror.mirror.locate.clones import clone_at
-from dandi_mirror.mirror.locate.versions import state_of, states
+from dandi_mirror.mirror.locate.versions import commit_of_version, states
 from dandi_mirror.mirror.state.layout import Mirror, mirror_at
 from dandi_mirror.model import DRAFT, is_version_id
 from dandi_mirror.repo.git.checkouts import make_clone
@@ -172,7 +172,7 @@ def _named(name: Name, mirror: Mirror, instance: str) -> Target:
         raise _taken(folder, dandiset)
     if has:
         if name.version:
-            state_of(mirror.dataset(dandiset), dandiset, name.version)
+            commit_of_version(mirror.dataset(dandiset), dandiset, name.version)
         return Target(folder, dandiset, name.version, str(mirror.path.resolve() / dandiset))
     lacking = mirror.path if mirror.dandisets() else None
     return Target(folder, dandiset, name.version, _official(name, instance), lacking=lacking)

@@ -34,7 +34,7 @@ def dataset_of(path: Path, dandiset: str) -> Dataset:
     raise UsageError(f"{dandiset} is not in {path}; mirror it first: dandi-mirror sync {dandiset} -d {path}")
 
 
-def state_of(dataset: Dataset, dandiset: str, name: str) -> Revision:
+def commit_of_version(dataset: Dataset, dandiset: str, name: str) -> Revision:
     """The commit of a version, of ``draft``, or of a commit's id.
 
     Raises:
@@ -70,8 +70,8 @@ def range_of(dataset: Dataset, dandiset: str, typed: str) -> tuple[Revision | No
     there = states(dataset)
     if not there:
         raise UsageError(f"{dandiset} has no version in {dataset.path}; run dandi-mirror sync {dandiset}")
-    end = state_of(dataset, dandiset, new) if new else there[-1]
+    end = commit_of_version(dataset, dandiset, new) if new else there[-1]
     if old:
-        return state_of(dataset, dandiset, old), end
+        return commit_of_version(dataset, dandiset, old), end
     before = [state for state in there if state.seconds <= end.seconds and state != end and state.name != DRAFT]
     return (before[-1] if before else None), end

@@ -11,10 +11,10 @@ from dandi_mirror.mirror.format.admission import ContentHosts
 from dandi_mirror.mirror.state.layout import Mirror, mirror_of
 from dandi_mirror.mirror.zarr.annex_logs import Sources
 from dandi_mirror.mirror.zarr.manifests import Manifests
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 
 
-def manifests_of(clone: Clone, dandiset: str, named: Path) -> Iterator[tuple[Manifests, Mirror]]:
+def manifests_of(clone: AnnexRepository, dandiset: str, named: Path) -> Iterator[tuple[Manifests, Mirror]]:
     """The manifests that may have the states of a dataset's Zarrs, each with its mirror; first those of its own."""
     if (own := mirror_of(clone.path, dandiset)).alone:
         yield own.manifests, own
@@ -22,7 +22,7 @@ def manifests_of(clone: Clone, dandiset: str, named: Path) -> Iterator[tuple[Man
         yield mirror.manifests, mirror
 
 
-def mirrors_of(clone: Clone, dandiset: str, named: Path) -> Iterator[Mirror]:
+def mirrors_of(clone: AnnexRepository, dandiset: str, named: Path) -> Iterator[Mirror]:
     """The mirrors that may have a Zarr of a dataset: its own, that which was named, and that it was cloned from."""
     if not (own := mirror_of(clone.path, dandiset)).alone:
         yield own
@@ -44,12 +44,14 @@ def _on_disk(url: str, folder: Path) -> Path | None:
     return Path(os.path.realpath(folder / url)) if url else None
 
 
-def sources_of(clone: Clone, mirror: Mirror, dandiset: str, zarr_id: str, hosts: frozenset[str]) -> Sources:
+def sources_of(clone: AnnexRepository, mirror: Mirror, dandiset: str, zarr_id: str, hosts: frozenset[str]) -> Sources:
     """Where the content of a Zarr is, by what the mirror remembers of its asset."""
     return all_sources(clone, mirror, dandiset, hosts)(zarr_id)
 
 
-def all_sources(clone: Clone, mirror: Mirror, dandiset: str, hosts: frozenset[str]) -> Callable[[str], Sources]:
+def all_sources(
+    clone: AnnexRepository, mirror: Mirror, dandiset: str, hosts: frozenset[str]
+) -> Callable[[str], Sources]:
     """Where the content of each Zarr is, by its id; reads what the mirror remembers only once."""
     closed = clone.closed_api()
     api = closed or clone.api()

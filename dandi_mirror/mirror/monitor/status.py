@@ -11,7 +11,7 @@ from functools import reduce
 from dandi_mirror.errors import CredentialsError, IntegrityError, MirrorError, NotFoundError, TemporaryError
 from dandi_mirror.mirror.copies.leaving import leaving
 from dandi_mirror.mirror.fetch.scheduled import missing_content
-from dandi_mirror.mirror.monitor.words import Word, word_of
+from dandi_mirror.mirror.monitor.status_word import StatusWord, status_word
 from dandi_mirror.mirror.state.damage import damage_of
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.members import NotAMember
@@ -28,8 +28,22 @@ Ask = Callable[[str], ListedDandiset]
 
 _AT_ONCE = 8
 """Dandisets that are read at the same time: each waits for git."""
-_HARMLESS = {Word.CURRENT, Word.BEHIND, Word.RENAMED, Word.UNEMBARGOED, Word.VANISHED, Word.LEFT_OUT}
-_NOT_OFFLINE = {Word.MISSING, Word.LEFT_OUT, Word.BEHIND, Word.RENAMED, Word.EMPTIED, Word.UNEMBARGOED}
+_HARMLESS = {
+    StatusWord.CURRENT,
+    StatusWord.BEHIND,
+    StatusWord.RENAMED,
+    StatusWord.UNEMBARGOED,
+    StatusWord.VANISHED,
+    StatusWord.LEFT_OUT,
+}
+_NOT_OFFLINE = {
+    StatusWord.MISSING,
+    StatusWord.LEFT_OUT,
+    StatusWord.BEHIND,
+    StatusWord.RENAMED,
+    StatusWord.EMPTIED,
+    StatusWord.UNEMBARGOED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +51,7 @@ class Status:
     """The status of one Dandiset, with details."""
 
     dandiset: str
-    word: Word
+    word: StatusWord
     versions: int = 0
     """Number of published versions that are tagged."""
     commit: str = ""
@@ -76,7 +90,7 @@ class Status:
     @property
     def exit_code(self) -> int:
         """The exit code of a sync that finds the same; a Dandiset that is behind is not a failure."""
-        if self.word in {Word.ALARM, Word.DAMAGED}:
+        if self.word in {StatusWord.ALARM, StatusWord.DAMAGED}:
             return IntegrityError.exit_code
         return 0 if self.word in _HARMLESS else 3
 
@@ -97,22 +111,22 @@ def status_of(
     try:
         dataset = mirror.dataset(dandiset)
     except NotAMember as error:
-        return Status(dandiset, Word.FAILED, failure=str(error))
+        return Status(dandiset, StatusWord.FAILED, failure=str(error))
     if not dataset.exists():
-        return Status(dandiset, Word.MISSING)
+        return Status(dandiset, StatusWord.MISSING)
     if why := damage_of(mirror, dandiset):
-        return Status(dandiset, Word.DAMAGED, failure=why)
+        return Status(dandiset, StatusWord.DAMAGED, failure=why)
     try:
         state = _git_state(dataset, last)
     except (MirrorError, OSError, ValueError) as error:
         # one that cannot be read does not hide the others
         if why := damage_of(mirror, dandiset, error):
-            return Status(dandiset, Word.DAMAGED, failure=why)
-        return Status(dandiset, Word.FAILED, failure=str(error))
+            return Status(dandiset, StatusWord.DAMAGED, failure=why)
+        return Status(dandiset, StatusWord.FAILED, failure=str(error))
     compared = _compared(state, last, _findings(mirror, dandiset, last), dandiset, ask, dandiset in changed)
     damage = (mirror.verifications.damaged() if damaged is None else damaged).get(dandiset)
-    if damage and compared.word is not Word.ALARM:
-        compared = replace(compared, word=Word.DAMAGED, failure=_damage(dandiset, damage), failed="")
+    if damage and compared.word is not StatusWord.ALARM:
+        compared = replace(compared, word=StatusWord.DAMAGED, failure=_damage(dandiset, damage), failed="")
     going = leaving(mirror, dandiset)
     compared = replace(compared, leaving=len(going.until), leaving_size=going.size, leaving_day=going.day)
     return _with_zarrs(compared, last) if last else compared
@@ -164,13 +178,13 @@ def _compared(
     try:
         entry = ask(dandiset) if ask else None
     except NotFoundError:
-        word = Word.GONE
+        word = StatusWord.GONE
     except CredentialsError:
-        word = Word.FORBIDDEN
+        word = StatusWord.FORBIDDEN
     failure = last.failure if last else None
     return Status(
         dandiset,
-        word or word_of(last, findings, entry, state.branch, changed),
+        word or status_word(last, findings, entry, state.branch, changed),
         state.versions,
         state.branch,
         spell_time(entry.draft.modified) if entry else "",
@@ -201,9 +215,9 @@ def status_of_all(
                 return status_of(mirror, dandiset, listed, changed, damaged)
             except TemporaryError:
                 # one that the archive does not answer for does not hide the others
-                return replace(status_of(mirror, dandiset, None, (), damaged), word=Word.UNANSWERED)
+                return replace(status_of(mirror, dandiset, None, (), damaged), word=StatusWord.UNANSWERED)
         entry = entries[dandiset]
-        word = Word.MISSING if rules.take(dandiset, entry.draft.name if entry else None) else Word.LEFT_OUT
+        word = StatusWord.MISSING if rules.take(dandiset, entry.draft.name if entry else None) else StatusWord.LEFT_OUT
         if entry is None:
             return Status(dandiset, word)
         return Status(
@@ -217,16 +231,16 @@ def status_of_all(
 
 def words(mirror: Mirror) -> dict[str, int]:
     """Count a mirror's Dandisets by status, as the last sync left them; starts no git."""
-    counts = {str(word): 0 for word in Word if word not in _NOT_OFFLINE}
+    counts = {str(word): 0 for word in StatusWord if word not in _NOT_OFFLINE}
     memory, damaged = mirror.index.read().dandisets, mirror.verifications.damaged()
     for dandiset in mirror.dandisets():
         if mirror.is_strange(dandiset):
-            counts[Word.FAILED] += 1
+            counts[StatusWord.FAILED] += 1
             continue
         last = memory.get(dandiset)
         findings = _findings(mirror, dandiset, last)
-        word = word_of(last, findings, None, _branch(mirror.dataset(dandiset), last))
-        counts[Word.DAMAGED if dandiset in damaged and word is not Word.ALARM else word] += 1
+        word = status_word(last, findings, None, _branch(mirror.dataset(dandiset), last))
+        counts[StatusWord.DAMAGED if dandiset in damaged and word is not StatusWord.ALARM else word] += 1
     return counts
 
 

@@ -134,7 +134,7 @@ def _push_changes(push: PushRun, part: str, local: dict[str, str], note: Mapping
         siblings.clear_stale(dataset, sibling, part, push.killed)
     if part:
         _check_history(dataset, local)
-    if not siblings.is_set_up(dataset, sibling):
+    if not siblings.is_sibling_set_up(dataset, sibling):
         _check_may_go(push, part, local)
         _set_up(push, part, local)
         note = {}
@@ -228,7 +228,7 @@ def _set_up(push: PushRun, part: str, local: Mapping[str, str]) -> None:
             repair_after_crash(dataset, Options(versions=then.versions).branch if then else branch, killed)
         elif killed:
             mirror.superdataset.clear_stale(killed)
-        siblings.set_up(dataset, push.sibling, part, branch)
+        siblings.set_up_sibling(dataset, push.sibling, part, branch)
 
 
 # --- what may be pushed ---------------------------------------------------------------------------------------

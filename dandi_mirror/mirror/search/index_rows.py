@@ -14,9 +14,9 @@ from dandi_mirror.mirror.format.admission import Refusal
 from dandi_mirror.mirror.format.annex_metadata import annex_fields, session_of
 from dandi_mirror.mirror.format.record_reader import Record
 from dandi_mirror.mirror.format.records import TOP
-from dandi_mirror.mirror.format.tree import REFUSED
 from dandi_mirror.mirror.sync.messages import one_line
 from dandi_mirror.mirror.zarr.gitmodules import read_gitmodules
+from dandi_mirror.paths import REFUSED_FOLDER
 from dandi_mirror.repo.git import history
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.history import Revision
@@ -79,7 +79,7 @@ class DandisetRows:
 
     def _add_version(self, state: Revision, reader: ObjectReader) -> None:
         """Add a version; files of records that are indexed already are not read."""
-        tree = self._dataset.tree(state.commit, f"{TOP}.jsonl", TOP, REFUSED)
+        tree = self._dataset.tree(state.commit, f"{TOP}.jsonl", TOP, REFUSED_FOLDER)
         wanted = {oid: path for path, (_, oid) in tree.items() if path.endswith((".jsonl", ".json"))}
         old = "SELECT number FROM version WHERE dandiset = ? AND name = ?"
         # first, because SQLite reuses the number of the last row

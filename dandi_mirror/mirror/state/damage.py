@@ -55,7 +55,7 @@ def _bad_modules(folder: Path, why: str) -> str:
     return f"git does not accept its .gitmodules ({why}); put back the one that the last sync wrote: {put_back}"
 
 
-def check_superdataset(mirror: Mirror, dataset_id: str) -> None:
+def refuse_other_folder(mirror: Mirror, dataset_id: str) -> None:
     """Refuse a folder that is something else than a mirror of the archive; see :meth:`.Mirror.check_archive`.
 
     Raises:

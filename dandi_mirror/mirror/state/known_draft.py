@@ -58,7 +58,7 @@ class DraftTotals(msgspec.Struct):
                 totals.without_url += times * (asset.content_url is None)
                 totals.strange_times += times * (TIME.fullmatch(asset.modified) is None)
                 if url := asset.content_url:
-                    hosts[origin_of(url)] += times
+                    hosts[content_origin(url)] += times
                 for field, value in asset.fields:
                     if field == "subject":
                         subjects[value] += times
@@ -78,7 +78,7 @@ class DraftTotals(msgspec.Struct):
             return None
 
 
-def origin_of(url: str) -> str:
+def content_origin(url: str) -> str:
     """Scheme and host of an admitted content URL."""
     return url[: url.index("/", len("https://"))]
 

@@ -34,7 +34,7 @@ class RememberedDandiset(NamedTuple):
     """What the last complete sync of one Dandiset saw and left; a tuple, because thousands are made on every run."""
 
     entry: str
-    """What the archive listed for the Dandiset then, as :func:`entry_key` writes it."""
+    """What the archive listed for the Dandiset then, as :func:`entry_fingerprint` writes it."""
     versions: str
     """Which versions the run was to mirror: ``all``, ``published``, ``latest``, ``draft``."""
     branch: str
@@ -143,7 +143,7 @@ class RememberedDraft:
     """Of the Dandiset."""
 
 
-def entry_key(entry: ListedDandiset) -> str:
+def entry_fingerprint(entry: ListedDandiset) -> str:
     """Everything in which two listings of a Dandiset can differ, as one string."""
     try:
         return orjson.dumps(entry, option=orjson.OPT_UTC_Z).decode()
@@ -153,7 +153,7 @@ def entry_key(entry: ListedDandiset) -> str:
 
 
 def says(unread: Mapping[str, object] | None, entry: str) -> bool:
-    """Whether an unchecked listing of a Dandiset is, to the letter, one that :func:`entry_key` has written."""
+    """Whether an unchecked listing of a Dandiset is, to the letter, one that :func:`entry_fingerprint` has written."""
     try:
         return bool(unread) and orjson.dumps(unread).decode() == entry
     except TypeError:
@@ -166,13 +166,13 @@ def hosts_key(hosts: frozenset[str]) -> str:
 
 
 def published_in(entry: str) -> str:
-    """The newest published version in a string of :func:`entry_key`; empty if there is none."""
+    """The newest published version in a string of :func:`entry_fingerprint`; empty if there is none."""
     found = _PUBLISHED.search(entry)
     return found[1] if found else ""
 
 
 def draft_of(entry: str) -> RememberedDraft:
-    """The draft in a string of :func:`entry_key`; of an empty string, nothing."""
+    """The draft in a string of :func:`entry_fingerprint`; of an empty string, nothing."""
     if not entry:
         return RememberedDraft("", 0, "")
     facts = json.loads(entry)

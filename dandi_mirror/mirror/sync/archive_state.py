@@ -11,7 +11,7 @@ from itertools import chain
 from dandi_mirror import __version__
 from dandi_mirror.mirror.format.tree import FORMAT, Listing, version_tree
 from dandi_mirror.mirror.format.unchanged_records import UnchangedRecords
-from dandi_mirror.mirror.state.known_draft import DraftAssets, origin_of
+from dandi_mirror.mirror.state.known_draft import DraftAssets, content_origin
 from dandi_mirror.mirror.state.remembered import hosts_key
 from dandi_mirror.mirror.sync import messages
 from dandi_mirror.mirror.sync.branch_delta import Larger, branch_delta, only_changed
@@ -261,11 +261,11 @@ def _branch_update(
     unchanged = UnchangedRecords(sync.dataset, old, sync.spool) if cached else None
     modules = branch_modules(sync.dataset, old, version, carried)
     tree = version_tree(sync.instance, sync.dandiset, listing, texts.entries, sync.spool, carried, unchanged, modules)
-    counts = messages.Counts.of(chain(listing.assets.values(), carried))
+    counts = messages.VersionCounts.of(chain(listing.assets.values(), carried))
     return BranchUpdate(sync.options.branch, state.branch, listing, tree, old, plan_sync(old, tree.entries), counts)
 
 
 def registered_hosts(listings: Iterable[Listing]) -> str:
     """The origins of the content URLs of some listings, as one string."""
     urls = (asset.content_url for listing in listings for asset in listing.assets.values())
-    return " ".join(sorted({origin_of(url) for url in urls if url}))
+    return " ".join(sorted({content_origin(url) for url in urls if url}))

@@ -19,11 +19,11 @@ from dandi_mirror.mirror.format.records import (
     in_order,
     is_asset_path,
     is_part,
-    part_of,
+    record_part_of,
 )
-from dandi_mirror.mirror.format.tree import KeyUse, Link, Listing, VersionTree, is_text, own_files
+from dandi_mirror.mirror.format.tree import AnnexLink, KeyUse, Listing, VersionTree, is_text, own_files
 from dandi_mirror.mirror.state.known_draft import DraftAssets
-from dandi_mirror.mirror.sync.messages import Counts
+from dandi_mirror.mirror.sync.messages import VersionCounts
 from dandi_mirror.mirror.sync.plan import SyncPlan, differing
 from dandi_mirror.mirror.sync.text_files import TextFiles
 from dandi_mirror.mirror.sync.writer import BranchUpdate
@@ -55,7 +55,7 @@ def branch_delta(
     new: dict[str, TreeEntry] = own_files(instance, dandiset, listing)
     for path, asset in assets.changed.items():
         text = texts.entries.get(asset.sha256) if is_text(path, asset.size) else None
-        new[path] = Link(asset.key, path.count("/")) if text is None else text
+        new[path] = AnnexLink(asset.key, path.count("/")) if text is None else text
     new |= _parts(dataset, spool, base, old, assets)
     files = differing(old, new)
     names = [path for path, _ in files if is_asset_path(path)]
@@ -63,7 +63,7 @@ def branch_delta(
         (), files, tuple(path for path in names if path not in old), tuple(path for path in names if path in old), old
     )
     totals = assets.totals
-    counts = Counts(totals.files, len(totals.subjects), totals.size)
+    counts = VersionCounts(totals.files, len(totals.subjects), totals.size)
     return BranchUpdate("draft", base, listing, VersionTree(new, _uses(assets, texts)), old, plan, counts)
 
 
@@ -87,7 +87,7 @@ def _parts(dataset: Dataset, spool: Spool, base: str, old: Tree, assets: DraftAs
     """The files of records that change; these are the same files, unless one becomes too large or too small."""
     touched: dict[str, list[Asset]] = {}
     for asset in assets.changed.values():
-        if not (part := part_of(asset.path, old)):
+        if not (part := record_part_of(asset.path, old)):
             raise Larger
         touched.setdefault(part, []).append(asset)
     before = {asset.path for asset in assets.replaced}

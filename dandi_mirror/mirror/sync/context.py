@@ -73,7 +73,7 @@ class SyncContext:
         self.options.progress(self.dandiset, doing)
 
 
-def check_time(sync: SyncContext) -> None:
+def check_time_limit(sync: SyncContext) -> None:
     """Stop at the time limit.
 
     Raises:

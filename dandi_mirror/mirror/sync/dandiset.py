@@ -23,22 +23,22 @@ from dandi_mirror.errors import (
     TemporaryError,
 )
 from dandi_mirror.files.own import OwnPath
-from dandi_mirror.mirror.state.damage import check_superdataset, damage_of
+from dandi_mirror.mirror.state.damage import damage_of, refuse_other_folder
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.state.remembered import (
     NOTHING,
     Failure,
     RememberedDandiset,
-    entry_key,
+    entry_fingerprint,
     hosts_key,
     published_in,
 )
 from dandi_mirror.mirror.sync.context import OutOfTime, SyncContext
-from dandi_mirror.mirror.sync.superdataset import register
+from dandi_mirror.mirror.sync.superdataset import register_in_superdataset
 from dandi_mirror.mirror.sync.zarr_changes import changed_zarrs
 from dandi_mirror.model import ABSENT, Finding, FindingKind, Instance, ListedDandiset, Report
-from dandi_mirror.repo.annex.setup import mark_as_set_up
+from dandi_mirror.repo.annex.initialise_in_mirror import mark_as_initialised
 from dandi_mirror.repo.git import worktree
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
 from dandi_mirror.repo.git.lock import UnfinishedRun
@@ -72,9 +72,9 @@ def sync_dandiset(
     A clone that is a mirror alone has no superdataset, and uses git-annex with the person's own settings.
     """
     if mirror.alone:
-        mark_as_set_up(mirror.dataset(dandiset))
+        mark_as_initialised(mirror.dataset(dandiset))
     report = sync_one(archive, mirror, Task(dandiset, options, entry))
-    trouble = None if options.dry_run or mirror.alone else register(archive.instance, mirror)
+    trouble = None if options.dry_run or mirror.alone else register_in_superdataset(archive.instance, mirror)
     return with_trouble(report, trouble) if trouble else report
 
 
@@ -165,7 +165,7 @@ def nothing_to_do(
     mirror: Mirror, entry: ListedDandiset, then: RememberedDandiset | None, options: Options, dandiset: str
 ) -> Report | None:
     """The report of a Dandiset that is as the last complete sync left it; None if there may be something to do."""
-    if then is None or then.absent or then.entry != entry_key(entry):
+    if then is None or then.absent or then.entry != entry_fingerprint(entry):
         return None
     return unchanged_report(mirror, then, options, dandiset)
 
@@ -211,7 +211,7 @@ def _sync(archive: ArchiveClient, mirror: Mirror, task: Task) -> Report:
             raise IntegrityError(why)
         return found
     if not mirror.alone:
-        check_superdataset(mirror, str(archive.instance.dataset_id()))
+        refuse_other_folder(mirror, str(archive.instance.dataset_id()))
     options = replace(options, mode=needed_mode(options, then))
     dropped = dropped_hosts(archive.instance, options, then)
     # late: all that writes a dataset takes a quarter of the time of the imports, and most runs have nothing to do

@@ -50,7 +50,7 @@ def read_state(sync: SyncContext) -> DatasetState:
     tags = {ref.removeprefix(TAGS): oid for ref, oid in refs.items() if is_version_id(ref.removeprefix(TAGS))}
     accepted = {name: kept_as(refs, sync.dandiset, name) for name in sorted(sync.options.accepted)}
     said = "; ".join(f"{name} is tagged anew, its old tag is {kept}" for name, kept in accepted.items())
-    return DatasetState(branch, tags, messages.version_of(message), tuple(_findings(sync, refs, tags)), said)
+    return DatasetState(branch, tags, messages.version_in_message(message), tuple(_findings(sync, refs, tags)), said)
 
 
 def alarm_finding(dandiset: str, version: str) -> Finding:

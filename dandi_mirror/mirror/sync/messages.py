@@ -14,7 +14,7 @@ _BLANKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class VersionCounts:
     """How much a version has: files, subjects, bytes."""
 
     files: int
@@ -23,7 +23,7 @@ class Counts:
     """Bytes."""
 
     @classmethod
-    def of(cls, assets: Iterable[Asset | Carried]) -> Counts:
+    def of(cls, assets: Iterable[Asset | Carried]) -> VersionCounts:
         """The counts of some assets."""
         files = size = 0
         pairs: set[tuple[str, str]] = set()
@@ -42,12 +42,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def version_commit(instance: Instance, dandiset: str, listing: Listing) -> str:
+def version_message(instance: Instance, dandiset: str, listing: Listing) -> str:
     """The message of a published version's commit."""
     identifier = f"{instance.identifier(dandiset)}/{listing.entry.version}"
     return _message(
         f"{identifier}: {one_line(listing.metadata.get('name'))}",
-        f"{Counts.of(listing.assets.values())}.",
+        f"{VersionCounts.of(listing.assets.values())}.",
         {
             "Dandiset": instance.identifier(dandiset),
             "Dandi-Version": listing.entry.version,
@@ -71,7 +71,7 @@ def branch_commit(
     instance: Instance,
     dandiset: str,
     listing: Listing,
-    counts: Counts,
+    counts: VersionCounts,
     plan: SyncPlan,
     new: Iterable[str],
     *,
@@ -103,7 +103,7 @@ TRAILER = "\nMirror-Format: "
 """In every commit that a sync makes on a branch, and in no other."""
 
 
-def version_of(message: str) -> str:
+def version_in_message(message: str) -> str:
     """The version in the trailer of a sync's commit; empty for other commits."""
     _, _, rest = message.partition("\nDandi-Version: ")
     return rest.partition("\n")[0]

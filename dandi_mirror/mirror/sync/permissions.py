@@ -29,7 +29,7 @@ def close_folder(folder: Path) -> None:
             folder.chmod(mode_of(folder) & ~stat.S_IRWXO)
 
 
-def open_folder(folder: Path, like: Path) -> None:
+def open_to_others(folder: Path, like: Path) -> None:
     """Give a dataset's folder back to other users, as far as the folder ``like`` is theirs."""
     with suppress(OSError):
         if mode := mode_of(folder):
@@ -42,7 +42,7 @@ def set_zarr_permissions(mirror: Path, zarr_id: str, *, closed: bool) -> None:
         if closed:
             close_folder(folder)
         elif mode_of(folder) and not mode_of(folder) & stat.S_IRWXO:
-            open_folder(folder, mirror)
+            open_to_others(folder, mirror)
 
 
 def zarr_folders(mirror: Path, zarr_id: str) -> list[Path]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from dandi_mirror.errors import UnsafePlan
 from dandi_mirror.mirror.format.records import is_asset_path
-from dandi_mirror.mirror.format.tree import Link
+from dandi_mirror.mirror.format.tree import AnnexLink
 from dandi_mirror.mirror.format.unchanged_records import AS_BEFORE
 from dandi_mirror.model import is_version_id
 from dandi_mirror.paths import conflicts
@@ -53,7 +53,7 @@ class SyncPlan:
         """The paths of removed assets whose key, or state of a Zarr, the plan puts at a new path."""
         added = set(self.added)
         zarrs = {entry.object_id() for path, entry in self.files if path in added and entry.mode == GITLINK}
-        links = [entry for path, entry in self.files if path in added and isinstance(entry, Link)]
+        links = [entry for path, entry in self.files if path in added and isinstance(entry, AnnexLink)]
         gone = {path: self.old[path][1] for path in self.gone}
         # a link's content depends on its depth in the tree, so each is compared at every depth of a removed one
         depths = {path.count("/") for path in gone}

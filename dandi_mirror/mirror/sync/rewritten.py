@@ -41,7 +41,7 @@ def kept_as(refs: Mapping[str, str], dandiset: str, version: str) -> str:
     return next(name for n in count(1) if TAGS + (name := f"{version}{SUPERSEDED}{n}") not in refs)
 
 
-def accept(dataset: Dataset, instance: Instance, dandiset: str, version: str) -> str:
+def accept_rewritten(dataset: Dataset, instance: Instance, dandiset: str, version: str) -> str:
     """Tag a version anew, as the last verification found it in the archive, and keep its old tag; return the new id.
 
     This does not ask the archive: the user accepts what the user could look at.  Only under the dataset's lock.

@@ -12,14 +12,14 @@ from operator import itemgetter
 from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.archive.api.entries import DandisetListing
 from dandi_mirror.errors import TemporaryError
-from dandi_mirror.mirror.state.damage import check_superdataset
+from dandi_mirror.mirror.state.damage import refuse_other_folder
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options, Pace
 from dandi_mirror.mirror.state.remembered import Memory, says
 from dandi_mirror.mirror.sync.dandiset import Task, deferred, nothing_to_do, unchanged_report, without_collection
 from dandi_mirror.mirror.sync.executors import executor, portable
 from dandi_mirror.mirror.sync.recheck import due
-from dandi_mirror.mirror.sync.superdataset import SUPERDATASET, is_registered, register
+from dandi_mirror.mirror.sync.superdataset import SUPERDATASET, is_registered, register_in_superdataset
 from dandi_mirror.mirror.sync.zarr_changes import changed_zarrs
 from dandi_mirror.model import Report
 
@@ -93,7 +93,7 @@ def sync_many(
     with without_collection():
         settled, tasks = _divide(archive, mirror, dandisets, options, listed.entries if listed else None, pace, here)
     if any(pace.scheduler or task.entry for task in tasks) or not is_registered(mirror, here.memory):
-        check_superdataset(mirror, str(archive.instance.dataset_id()))
+        refuse_other_folder(mirror, str(archive.instance.dataset_id()))
     if tasks:
         mirror.check_disk()  # also in a dry run, which says what a run would do
     if not options.dry_run:
@@ -101,7 +101,9 @@ def sync_many(
     with _at_work(archive, mirror, tasks, pace) as futures:
         for dandiset in dandisets:
             yield settled.get(dandiset) or _outcome(dandiset, futures[dandiset], pace)
-    if not options.dry_run and (trouble := register(archive.instance, mirror, None if tasks else here.memory)):
+    if not options.dry_run and (
+        trouble := register_in_superdataset(archive.instance, mirror, None if tasks else here.memory)
+    ):
         yield trouble
 
 

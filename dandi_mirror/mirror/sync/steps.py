@@ -12,19 +12,19 @@ from dataclasses import replace
 from dandi_mirror.errors import TemporaryError
 from dandi_mirror.mirror.format.record_reader import lines
 from dandi_mirror.mirror.format.records import is_part
-from dandi_mirror.mirror.state.remembered import Failure, RememberedDandiset, draft_of, entry_key, hosts_key
+from dandi_mirror.mirror.state.remembered import Failure, RememberedDandiset, draft_of, entry_fingerprint, hosts_key
 from dandi_mirror.mirror.sync.archive_state import ArchiveState, cache_key, read_archive
 from dandi_mirror.mirror.sync.context import SyncContext
 from dandi_mirror.mirror.sync.dataset_state import DatasetState, alarm_finding, read_state
 from dandi_mirror.mirror.sync.eager_logs import LARGE, EagerLogs, eager_logs
 from dandi_mirror.mirror.sync.log_plan import LogPlan, RecordChanges, plan_logs, record_changes
-from dandi_mirror.mirror.sync.permissions import close_folder, open_folder
-from dandi_mirror.mirror.sync.rewritten import accept
+from dandi_mirror.mirror.sync.permissions import close_folder, open_to_others
+from dandi_mirror.mirror.sync.rewritten import accept_rewritten
 from dandi_mirror.mirror.sync.version_reader import unseen
 from dandi_mirror.mirror.sync.writer import BranchUpdate, Writer
 from dandi_mirror.model import DRAFT, Finding, FindingKind, ListedDandiset, Report
+from dandi_mirror.repo.annex.initialise_in_mirror import initialise_in_mirror, is_initialised_in_mirror
 from dandi_mirror.repo.annex.journal import held_journal
-from dandi_mirror.repo.annex.setup import is_set_up, set_up_annex
 from dandi_mirror.repo.git import worktree
 from dandi_mirror.repo.git.dataset import ANNEX, Dataset
 from dandi_mirror.repo.git.folding import folds_names, one_file_here
@@ -123,7 +123,7 @@ def _write(
         )  # fmt: skip
         alarms = writer.write(tags, archive.versions, archive.branch, log_plan, archive.entry.draft.modified, eager)
     if was_closed and not sync.mirror.alone:
-        open_folder(dataset.path, sync.mirror.path)
+        open_to_others(dataset.path, sync.mirror.path)
     return [alarm_finding(sync.dandiset, version) for version in alarms]
 
 
@@ -132,7 +132,7 @@ def _accept(sync: SyncContext) -> dict[str, str]:
     if sync.options.accepted:
         failure = Failure(TemporaryError.exit_code, "cut off while tagging anew")
         sync.mirror.remember_failure(sync.dandiset, failure)
-    return {name: accept(sync.dataset, sync.instance, sync.dandiset, name) for name in sync.options.accepted}
+    return {name: accept_rewritten(sync.dataset, sync.instance, sync.dandiset, name) for name in sync.options.accepted}
 
 
 def _log_plan(dataset: Dataset, archive: ArchiveState, whole: bool) -> LogPlan:
@@ -169,8 +169,8 @@ def _bring_work_tree(sync: SyncContext, state: DatasetState, archive: ArchiveSta
     with ThreadPoolExecutor(2, thread_name_prefix="beside") as pool:
         beside = [pool.submit(_store_cache, sync, archive, commit)]
         # while git writes a first work tree, git-annex has as much to do with its branch
-        if dataset.head_branch() == name and not is_set_up(dataset):
-            beside.append(pool.submit(set_up_annex, dataset, description))
+        if dataset.head_branch() == name and not is_initialised_in_mirror(dataset):
+            beside.append(pool.submit(initialise_in_mirror, dataset, description))
         try:
             kept = worktree.update_worktree(dataset, name, state.branch, left=worktree.OTHER[name])
             findings += [Finding(name, path, FindingKind.WORKTREE, _edited(dataset, path)) for path in kept]
@@ -181,8 +181,8 @@ def _bring_work_tree(sync: SyncContext, state: DatasetState, archive: ArchiveSta
     if folds_names(dataset) and dataset.head_branch() == name:
         found = one_file_here(dataset, dataset.tree(commit))
         findings += [Finding(name, path, FindingKind.WORKTREE, reason) for path, reason in found.items()]
-    if dataset.head_branch() == name and not is_set_up(dataset):
-        set_up_annex(dataset, description)
+    if dataset.head_branch() == name and not is_initialised_in_mirror(dataset):
+        initialise_in_mirror(dataset, description)
     return findings
 
 
@@ -207,7 +207,7 @@ def _remember(sync: SyncContext, archive: ArchiveState, report: Report, then: Re
     verified = then.verified if then and not in_full else 0.0
     zarrs = archive.zarrs
     facts = RememberedDandiset(
-        entry_key(archive.entry), sync.options.versions, report.commit, archive.hosts,
+        entry_fingerprint(archive.entry), sync.options.versions, report.commit, archive.hosts,
         tuple(report.findings), verified or time.time(), content_hosts=hosts_key(sync.options.hosts),
         zarrs=zarrs.key if zarrs else "", zarr_totals=zarrs.totals.as_text() if zarrs else "",
     )  # fmt: skip

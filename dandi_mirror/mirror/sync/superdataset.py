@@ -11,7 +11,7 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.remembered import Memory, RememberedDandiset, draft_of
 from dandi_mirror.model import Finding, FindingKind, Instance, Report, parse_time
 from dandi_mirror.repo.git.process import DamagedError, GitError
-from dandi_mirror.repo.git.superdataset import Member
+from dandi_mirror.repo.git.superdataset import RegisteredDataset
 from dandi_mirror.repo.git.worktree import WorktreeBlocked
 
 SUPERDATASET = "superdataset"
@@ -29,7 +29,9 @@ def is_registered(mirror: Mirror, memory: Memory) -> bool:
     return as_left and all(then.registered == then.branch for then in members)
 
 
-def register(instance: Instance, mirror: Mirror, memory: Memory | None = None, *, anew: bool = False) -> Report | None:
+def register_in_superdataset(
+    instance: Instance, mirror: Mirror, memory: Memory | None = None, *, anew: bool = False
+) -> Report | None:
     """Commit what has moved to the superdataset; return a report of what went wrong, or None.
 
     If a run was killed before this, the next one does it: the index has the commit of each Dandiset, and the one that
@@ -69,7 +71,7 @@ def _register(instance: Instance, mirror: Mirror, *, anew: bool) -> str:
             and mirror.dataset(dandiset).exists()
         }
         members = {
-            dandiset: Member(dandiset, str(instance.dataset_id(dandiset)), then.branch)
+            dandiset: RegisteredDataset(dandiset, str(instance.dataset_id(dandiset)), then.branch)
             for dandiset, then in moved.items()
         }
         dates = [parse_time(modified) for then in moved.values() if (modified := draft_of(then.entry).modified)]

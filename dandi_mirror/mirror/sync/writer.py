@@ -63,7 +63,7 @@ class BranchUpdate:
     tree: VersionTree
     old: OldTree
     plan: SyncPlan
-    counts: messages.Counts
+    counts: messages.VersionCounts
     """Of its tree."""
 
     @property
@@ -143,7 +143,7 @@ class Writer:
 
     def _import_version(self, importer: Importer, version: VersionToTag) -> None:
         entry = version.listing.entry
-        message = messages.version_commit(self._instance, self._dandiset, version.listing)
+        message = messages.version_message(self._instance, self._dandiset, version.listing)
         commit = Commit(version.ref, entry.created, message)
         importer.commit(commit, (), sorted(version.tree.entries.items(), key=lambda item: item[0]))
 

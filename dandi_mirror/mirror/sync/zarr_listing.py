@@ -13,10 +13,10 @@ from threading import Lock
 
 from dandi_mirror.archive.api.zarrs import ListedZarr, api_entries, zarr_state
 from dandi_mirror.archive.bucket.listing import AT_ONCE, BucketFolder, BucketLister, CannotList
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.errors import BadAnswerError, DiskError, MirrorError
 from dandi_mirror.mirror.state.options import Progress
-from dandi_mirror.mirror.sync.context import SyncContext, check_time
+from dandi_mirror.mirror.sync.context import SyncContext, check_time_limit
 from dandi_mirror.mirror.zarr.entries import BadEntry, Disorder
 from dandi_mirror.mirror.zarr.manifests import ChecksumMismatch
 
@@ -108,7 +108,7 @@ class ZarrLister:
         entries = self._watched(api_entries(self._sync.archive, zarr.zarr_id))
         self._manifests.add(zarr.zarr_id, zarr.checksum, entries, "api")
 
-    def _watched(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+    def _watched(self, entries: Iterable[ZarrEntry]) -> Iterator[ZarrEntry]:
         """The entries; counts them, and stops when the time is over."""
         count = 0
         for entry in entries:
@@ -117,7 +117,7 @@ class ZarrLister:
             if count == EVERY:
                 self._progress.add(entries=count)
                 count = 0
-                check_time(self._sync)
+                check_time_limit(self._sync)
         self._progress.add(entries=count)
 
 
@@ -141,7 +141,7 @@ def list_new(
             for done in as_completed(begun):
                 found[begun[done]] = done.result()
                 progress.add(zarrs=1)
-                check_time(sync)
+                check_time_limit(sync)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

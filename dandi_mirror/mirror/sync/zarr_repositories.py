@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.mirror.state.options import Options
-from dandi_mirror.mirror.sync.context import SyncContext, check_time
+from dandi_mirror.mirror.sync.context import SyncContext, check_time_limit
 from dandi_mirror.mirror.sync.permissions import set_zarr_permissions
 from dandi_mirror.mirror.sync.zarrs import ZarrVersion
 from dandi_mirror.mirror.zarr.annex_logs import Sources
@@ -51,7 +51,7 @@ def is_wanted(options: Options, zarr: ZarrModule) -> bool:
 
 
 def _write(sync: SyncContext, repositories: ZarrRepositories, version: ZarrVersion, zarr: ZarrModule) -> Finding | None:
-    check_time(sync)
+    check_time_limit(sync)
     asset = version.listing.assets[zarr.path]
     base = f"{asset.content_url.rstrip('/')}/" if asset.content_url else None
     try:

@@ -14,7 +14,7 @@ from dandi_mirror.mirror.state.known_draft import DraftAssets
 from dandi_mirror.mirror.state.remembered import ZarrTotals
 from dandi_mirror.mirror.sync.context import SyncContext
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule, gitmodules, read_gitmodules, refuse_module
-from dandi_mirror.mirror.zarr.state import State, StateBuilder
+from dandi_mirror.mirror.zarr.state import StateBuilder, ZarrState
 from dandi_mirror.model import Asset, Finding, FindingKind
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.dataset import Tree as OldTree
@@ -23,7 +23,7 @@ from dandi_mirror.zarr_checksum import counts_of, is_checksum
 
 if TYPE_CHECKING:
     # what lists Zarrs and reads their manifests takes a sixth of the time of all imports, and most Dandisets have none
-    from dandi_mirror.mirror.zarr.manifest import Header
+    from dandi_mirror.mirror.zarr.manifest_format import Header
     from dandi_mirror.mirror.zarr.manifests import Manifests
 
 NAMED = 20
@@ -175,22 +175,22 @@ def _totals(held: Iterable[Header], pending: int) -> ZarrTotals:
 
 def _headers(sync: SyncContext, wanted: _Wanted) -> Iterator[tuple[str, Header]]:
     """The header of each state's manifest, by path."""
-    from dandi_mirror.mirror.zarr.manifest import Header
+    from dandi_mirror.mirror.zarr.manifest_format import Header
 
     for path, (zarr_id, checksum) in wanted.states.items():
         if commit := sync.zarr_commits.get((zarr_id, checksum)):
-            yield path, Header(State(zarr_id, checksum, commit, *counts_of(checksum), 0), "s3", "")
+            yield path, Header(ZarrState(zarr_id, checksum, commit, *counts_of(checksum), 0), "s3", "")
             continue
         try:
             if not sync.lists_zarrs and not sync.mirror.manifests.has(zarr_id, checksum):
-                yield path, Header(State(zarr_id, checksum, _UNKNOWN, 0, 0, 0), "s3", "")
+                yield path, Header(ZarrState(zarr_id, checksum, _UNKNOWN, 0, 0, 0), "s3", "")
             else:
                 yield path, sync.mirror.manifests.header(zarr_id, checksum)
         except MirrorError as error:
             wanted.waiting[path] = str(error)
 
 
-def _refused(manifests: Manifests, listing: Listing, states: Mapping[str, State]) -> Iterator[Finding]:
+def _refused(manifests: Manifests, listing: Listing, states: Mapping[str, ZarrState]) -> Iterator[Finding]:
     """The entries that count for a Zarr's checksum and may not reach git."""
     for path, state in states.items():
         if not state.refused:

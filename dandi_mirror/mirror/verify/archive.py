@@ -43,7 +43,7 @@ def check_with_archive(sync: SyncContext, entry: ListedDandiset) -> Iterator[Dif
 def version_commit(sync: SyncContext, version: VersionToTag) -> str:
     """The commit that the archive's answer gives for a published version."""
     files = {path: (entry.mode, entry.object_id()) for path, entry in version.tree.entries.items()}
-    message = messages.version_commit(sync.instance, sync.dandiset, version.listing)
+    message = messages.version_message(sync.instance, sync.dandiset, version.listing)
     return commit_id(tree_id(files), version.listing.entry.created, message)
 
 

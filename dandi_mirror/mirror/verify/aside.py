@@ -15,7 +15,7 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.verify.content import held_content
 from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.model import is_dandiset_id
-from dandi_mirror.repo.annex.pointers import OBJECTS
+from dandi_mirror.repo.annex.pointers import OBJECTS_IN_GIT_DIR
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.files import git_dir_of
 from dandi_mirror.repo.git.process import git
@@ -75,12 +75,12 @@ def finish_replacement(mirror: Mirror, dandiset: str) -> None:
         if is_lost(mirror, dandiset):
             folders_aside(mirror, dandiset)[0].rename(place)
         for folder in folders_aside(mirror, dandiset):
-            take_back(folder, Dataset(place))
+            take_back_content(folder, Dataset(place))
     except OSError as error:
         raise DiskError.of(place, error) from error
 
 
-def take_back(aside: Path, dataset: Dataset) -> None:
+def take_back_content(aside: Path, dataset: Dataset) -> None:
     """Move content and installed Zarrs from a dataset that was set aside into the one in its place.
 
     It may be cut off at any time, and is then repeated.
@@ -123,9 +123,9 @@ def _is_installed(folder: Path) -> bool:
 
 def content_moves(there: Path, here: Path) -> Iterator[tuple[Path, Path]]:
     """The folders of keys that one repository has and another has not; all of them in one, if it has none."""
-    if (there / OBJECTS).is_dir() and not (here / OBJECTS).exists():
+    if (there / OBJECTS_IN_GIT_DIR).is_dir() and not (here / OBJECTS_IN_GIT_DIR).exists():
         if any(held_content(there)):
-            yield there / OBJECTS, here / OBJECTS
+            yield there / OBJECTS_IN_GIT_DIR, here / OBJECTS_IN_GIT_DIR
         return
     for held in held_content(there):
         folder = held.file.parent

@@ -13,11 +13,11 @@ from dandi_mirror.digests import Hasher, hasher
 from dandi_mirror.files.opening import open_regular, read_file
 from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.mirror.verify.sample import Window
-from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.journal import journal_name
 from dandi_mirror.repo.annex.keys import digest_of, hash_dir_lower, size_of
 from dandi_mirror.repo.annex.logs import location_path, present
-from dandi_mirror.repo.annex.pointers import OBJECTS
+from dandi_mirror.repo.annex.pointers import OBJECTS_IN_GIT_DIR
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.dataset import ANNEX, Dataset
 from dandi_mirror.repo.git.reader import ObjectReader
 
@@ -34,7 +34,7 @@ class Held:
 
 def held_content(git_dir: Path) -> Iterator[Held]:
     """The content that git-annex has in a repository, in the order of its folders."""
-    for folder, _, names in os.walk(git_dir / OBJECTS):
+    for folder, _, names in os.walk(git_dir / OBJECTS_IN_GIT_DIR):
         for name in names:
             if Path(folder).name == name:
                 yield Held(name, Path(folder, name))
@@ -55,7 +55,7 @@ def check_content(
             told(size_of(held.key))
 
 
-def is_whole(held: Held) -> bool:
+def is_content_whole(held: Held) -> bool:
     """Whether content is the key's."""
     return not _why_wrong(held)
 
@@ -109,6 +109,6 @@ def check_locations(git_dir: Path, uuid: str, reader: ObjectReader, keys: Iterab
 
 def uuid_of(dataset: Dataset) -> str:
     """The UUID of the repository; empty if git-annex is not initialised there."""
-    clone = Clone(dataset.path, dataset)
+    clone = AnnexRepository(dataset.path, dataset)
     clone.read_config()
     return clone.uuid

@@ -34,7 +34,7 @@ from dandi_mirror.mirror.verify.zarr_manifests import check_manifests
 from dandi_mirror.mirror.verify.zarr_repositories import ZarrChecks, bases_of
 from dandi_mirror.mirror.verify.zarr_states import ZarrsOfDataset, named_states
 from dandi_mirror.model import Instance, ListedDandiset, is_version_id
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
 from dandi_mirror.repo.git.process import DamagedError
 from dandi_mirror.repo.git.reader import ObjectReader
@@ -133,7 +133,7 @@ def _verify_readable(
     dataset, identifier = chosen.dataset, chosen.instance.identifier(chosen.dandiset)
     refs = [*repository.check_refs(dataset, chosen.branch, identifier)]
     yield from refs
-    yield from secrets.check_objects(dataset, checks.keys)
+    yield from secrets.check_objects_for_secrets(dataset, checks.keys)
     hosts = ContentHosts(chosen.instance, checks.options.hosts)
     with dataset.reader() as reader:
         found = RecordsOfDataset(dataset, reader)
@@ -160,7 +160,7 @@ def _verify_urls(
     bases = bases_of(chosen.mirror, chosen.dandiset, hosts) if found.zarrs.branch else {}
     of_zarrs = urls_of_zarrs(chosen.mirror.manifests, found.zarrs.branch, bases, chosen.urls)
     of_files = urls_of_keys(reader, found.etags, hosts, chosen.urls)
-    yield from check_urls(session, chain(of_files, of_zarrs), Clone(chosen.dataset.path).has)
+    yield from check_urls(session, chain(of_files, of_zarrs), AnnexRepository(chosen.dataset.path).has)
     until = leaving(chosen.mirror, chosen.dandiset).until
     yield from check_leaving(session, urls_of_leaving(reader, until, hosts), until, chosen.dataset.path)
 

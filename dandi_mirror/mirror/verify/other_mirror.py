@@ -24,7 +24,7 @@ def refs_there(folder: Path, place: str) -> dict[str, str]:
     return {name: oid for oid, _, name in (line.partition("\t") for line in listing.splitlines())}
 
 
-def place_of(other: str, dandiset: str) -> str:
+def dataset_of_mirror(other: str, dandiset: str) -> str:
     """Where another mirror has a Dandiset's dataset; ``other`` is its path or URL."""
     return f"{other.rstrip('/')}/{dandiset}" if "://" not in other else f"{other.rstrip('/')}/{dandiset}/.git"
 
@@ -32,7 +32,7 @@ def place_of(other: str, dandiset: str) -> str:
 def check_against(dataset: Dataset, dandiset: str, other: str) -> Iterator[Difference]:
     """The published versions of which another mirror has another tag; and whether its branch is at the same commit."""
     try:
-        there = refs_there(dataset.path, place_of(other, dandiset))
+        there = refs_there(dataset.path, dataset_of_mirror(other, dandiset))
     except MirrorError as error:
         yield fixed_by_sync(DifferenceKind.MIRROR, other, f"it cannot be read: {error}", "look at the other mirror")
         return

@@ -10,10 +10,11 @@ import orjson
 from dandi_mirror.digests import ZARR_CHECKSUM, digest_in, sha256
 from dandi_mirror.mirror.format.record_reader import Record, records, refused_asset
 from dandi_mirror.mirror.format.records import is_asset_path, is_part
-from dandi_mirror.mirror.format.tree import REFUSED, Link, datalad_config, git_attributes, is_text
+from dandi_mirror.mirror.format.tree import AnnexLink, datalad_config, git_attributes, is_text
 from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.mirror.verify.zarr_states import ZarrsOfDataset
 from dandi_mirror.model import Instance
+from dandi_mirror.paths import REFUSED_FOLDER
 from dandi_mirror.repo.annex.keys import annex_key
 from dandi_mirror.repo.git.dataset import Dataset, Tree
 from dandi_mirror.repo.git.reader import ObjectReader
@@ -98,7 +99,7 @@ class RecordsOfDataset:
         return "" if self._digest(oid) == record.sha256 else "the text does not have the SHA-256 of its record"
 
     def _check_refused(self, tree: Tree, where: str) -> Iterator[Difference]:
-        names = [path for path in tree if path.startswith(f"{REFUSED}/") and path.endswith(".json")]
+        names = [path for path in tree if path.startswith(f"{REFUSED_FOLDER}/") and path.endswith(".json")]
         for name, content in zip(names, self.reader.read([tree[name][1] for name in names]), strict=True):
             found = refused_asset(name, content)
             link = name.removesuffix(".json")
@@ -106,7 +107,7 @@ class RecordsOfDataset:
                 continue
             key = annex_key(found.size, found.sha256, str(_path_in(content)))
             self.uses.setdefault(key, set()).add(found.asset_id)
-            if tree.get(link) != (LINK, Link(key, link.count("/")).object_id()):
+            if tree.get(link) != (LINK, AnnexLink(key, link.count("/")).object_id()):
                 yield Difference(DifferenceKind.RECORD, f"{where}:{link}", _OTHER_KEY)
 
     def _read(self, oid: str) -> tuple[list[Expected], list[str]]:
@@ -117,7 +118,7 @@ class RecordsOfDataset:
                     expected.append(Expected(found.path, "", found.asset_id, "", "", False, _checksum(found)))
                 elif isinstance(found, Record):
                     key = annex_key(found.size, found.sha256, found.path)
-                    link = Link(key, found.path.count("/")).object_id()
+                    link = AnnexLink(key, found.path.count("/")).object_id()
                     text = is_text(found.path, found.size)
                     expected.append(Expected(found.path, key, found.asset_id, found.sha256, link, text))
                     if not text:

@@ -18,7 +18,7 @@ from dandi_mirror.errors import CredentialsError, NotFoundError, PartError
 from dandi_mirror.mirror.format.admission import ContentHosts
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.sync.dandiset import Task, sync_one
-from dandi_mirror.mirror.sync.superdataset import register
+from dandi_mirror.mirror.sync.superdataset import register_in_superdataset
 from dandi_mirror.mirror.verify.aside import check_aside, finish_replacement
 from dandi_mirror.mirror.verify.content import uuid_of
 from dandi_mirror.mirror.verify.dataset import DatasetToVerify
@@ -222,5 +222,5 @@ class MirrorRepair:
             check_report(sync_one(self.archive, self.chosen.mirror, task))
 
     def _register(self) -> None:
-        if trouble := register(self.archive.instance, self.chosen.mirror, anew=True):
+        if trouble := register_in_superdataset(self.archive.instance, self.chosen.mirror, anew=True):
             check_report(trouble)

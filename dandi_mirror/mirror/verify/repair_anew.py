@@ -16,14 +16,14 @@ from dandi_mirror.mirror.verify.dataset import DatasetToVerify
 from dandi_mirror.mirror.verify.repair_zarrs import ZarrRepair
 from dandi_mirror.mirror.verify.restore_repository import (
     has_all,
-    is_whole,
+    has_all_objects,
     replace_dataset,
     restore_objects,
     restore_refs,
 )
 from dandi_mirror.mirror.verify.sibling_sources import SiblingSources
 from dandi_mirror.model import Report
-from dandi_mirror.repo.annex.setup import set_up_annex
+from dandi_mirror.repo.annex.initialise_in_mirror import initialise_in_mirror
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
 
 
@@ -87,7 +87,7 @@ class AnewRepair:
                 "missing; the dataset stays as it is"
             )
         replace_dataset(self.dataset, anew, self.chosen.mirror.own.path / "damaged")
-        set_up_annex(self.dataset, f"mirror of {self.chosen.instance.identifier(self.chosen.dandiset)}")
+        initialise_in_mirror(self.dataset, f"mirror of {self.chosen.instance.identifier(self.chosen.dandiset)}")
 
     def _is_restored(self, anew: Dataset | None, siblings: Iterator[Dataset]) -> bool:
         branch, remembered = self.chosen.branch if self.dataset.exists() else "draft", self._remembered()
@@ -104,7 +104,7 @@ class AnewRepair:
             for theirs in asked or siblings:
                 # of a sibling only tags of commits that the branch here contains
                 restore_refs(self.dataset, theirs, branch, remembered, _tags(theirs), believed=False)
-        return is_whole(self.dataset)
+        return has_all_objects(self.dataset)
 
     def _remembered(self) -> tuple[str, ...]:
         """The commits at which the mirror last saw the branch, the best first."""

@@ -28,11 +28,11 @@ from dandi_mirror.mirror.verify.restore_zarrs import (
 from dandi_mirror.mirror.verify.sibling_sources import SiblingSources
 from dandi_mirror.mirror.verify.zarr_content import folders_of_zarrs, held_zarrs, installed_zarrs
 from dandi_mirror.mirror.verify.zarr_repositories import bases_of
-from dandi_mirror.mirror.verify.zarr_states import ZarrState
+from dandi_mirror.mirror.verify.zarr_states import NamedZarrState
 from dandi_mirror.mirror.zarr.annex_logs import Sources
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule
 from dandi_mirror.mirror.zarr.repository import repository_name
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.dataset import Dataset
 
 
@@ -58,7 +58,7 @@ class ZarrRepair:
         return folders_of_zarrs(self.chosen.mirror, self._modules())
 
     def _modules(self) -> list[ZarrModule]:
-        return [zarr.module for zarr in zarrs_of(Clone(self.chosen.dataset.path)).values()]
+        return [zarr.module for zarr in zarrs_of(AnnexRepository(self.chosen.dataset.path)).values()]
 
     def restore_manifests(self) -> None:
         """Set bad manifests aside; make those again that a sync cannot list, because the archive has other states."""
@@ -67,7 +67,7 @@ class ZarrRepair:
             if not self._is_listed(state) and not restore_manifest(self.chosen.mirror, state):
                 self.sources.give_manifest(self.chosen.mirror, state)
 
-    def _is_listed(self, state: ZarrState) -> bool:
+    def _is_listed(self, state: NamedZarrState) -> bool:
         try:
             return zarr_state(self.archive, state.zarr_id).checksum == state.checksum
         except NotFoundError:

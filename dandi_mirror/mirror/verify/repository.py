@@ -100,7 +100,7 @@ def _check_tag(dataset: Dataset, version: str, made: str, identifier: str) -> It
         return
     raw = git(dataset.path, "cat-file", "commit", commit).decode(errors="replace")
     head, _, message = raw.partition("\n\n")
-    fits = messages.version_of(message) == version and f"\nDandiset: {identifier}\n" in message
+    fits = messages.version_in_message(message) == version and f"\nDandiset: {identifier}\n" in message
     if not fits or "\nparent " in head:
         what = f"the tag was moved: {commit[:10]} is not the commit of this version"
         yield Difference(DifferenceKind.TAG, TAGS + version, what)
@@ -114,6 +114,6 @@ def versions_in(dataset: Dataset, branch: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for entry in listing.decode(errors="replace").split("\x01"):
         commit, _, message = entry.strip("\n").partition("\x00")
-        if is_version_id(version := messages.version_of(message)):
+        if is_version_id(version := messages.version_in_message(message)):
             found[version] = commit
     return found

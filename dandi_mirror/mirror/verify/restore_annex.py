@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dandi_mirror.mirror.format.admission import ContentHosts
 from dandi_mirror.mirror.verify.annex_logs import LINE
-from dandi_mirror.mirror.verify.content import held_content, is_whole
+from dandi_mirror.mirror.verify.content import held_content, is_content_whole
 from dandi_mirror.repo.annex import content, logs
 from dandi_mirror.repo.annex.branch import import_logs
 from dandi_mirror.repo.annex.logs import Stamp
@@ -67,7 +67,7 @@ def restore_content(dataset: Dataset, uuid: str) -> list[str]:
     """
     here, bad = set[str](), set[str]()
     for held in list(held_content(dataset.git_dir)):
-        if is_whole(held):
+        if is_content_whole(held):
             here.add(held.key)
         else:
             _take_away(dataset, held.file)

@@ -16,16 +16,16 @@ from typing import BinaryIO
 
 from dandi_mirror.files.opening import open_regular, read_file
 from dandi_mirror.mirror.sync import messages
-from dandi_mirror.mirror.verify.aside import take_back
+from dandi_mirror.mirror.verify.aside import take_back_content
 from dandi_mirror.mirror.verify.differences import DifferenceKind
 from dandi_mirror.mirror.verify.repository import check_objects, versions_in
 from dandi_mirror.model import is_version_id
 from dandi_mirror.repo.git.dataset import ANNEX, TAGS, Dataset, RefChange
 from dandi_mirror.repo.git.process import git, start
 
-KEPT = "refs/dandi-mirror/before-repair/"
+BEFORE_REPAIR = "refs/dandi-mirror/before-repair/"
 """Prefix of refs for what a repair has replaced, so that a person can still look at it."""
-ASIDE = "dandi-mirror-damaged"
+DAMAGED_OBJECTS = "dandi-mirror-damaged"
 """The folder below ``.git`` for damaged packs and objects."""
 _OBJECT = re.compile(r"[0-9a-f]{38}")
 
@@ -35,7 +35,7 @@ _OBJECT = re.compile(r"[0-9a-f]{38}")
 
 def restore_objects(damaged: Dataset, anew: Dataset | None) -> None:
     """Take damaged objects out, and put those of ``anew`` beside the others; git computed the hash of each there."""
-    aside = damaged.git_dir / ASIDE
+    aside = damaged.git_dir / DAMAGED_OBJECTS
     aside.mkdir(exist_ok=True)
     for file in _damaged_loose(damaged):
         move_into(aside, file)
@@ -54,7 +54,7 @@ def has_all(dataset: Dataset, wanted: Iterable[str]) -> bool:
     return not names or _runs(dataset.path, "rev-list", "--objects", "--quiet", *names, "--")
 
 
-def is_whole(dataset: Dataset) -> bool:
+def has_all_objects(dataset: Dataset) -> bool:
     """Whether all objects are there that the refs need."""
     return not any(found.kind is not DifferenceKind.WORKTREE for found in check_objects(dataset))
 
@@ -196,7 +196,7 @@ def _set(dataset: Dataset, refs: dict[str, str], ref: str, oid: str) -> None:
         (dataset.git_dir / ref).unlink(missing_ok=True)
         dataset.move_refs([RefChange(ref, oid, None)] if dataset.ref(ref) is None else [])
         return
-    kept = f"{KEPT}{ref.removeprefix('refs/')}"
+    kept = f"{BEFORE_REPAIR}{ref.removeprefix('refs/')}"
     keep = [RefChange(kept, old, None)] if old and dataset.ref(kept) is None else []
     dataset.move_refs([RefChange(ref, oid, old), *keep])
 
@@ -215,7 +215,7 @@ def replace_dataset(damaged: Dataset, anew: Dataset, folder: Path) -> None:
     aside = move_into(folder, damaged.path)
     # content is moved only into the dataset at its place: the next repair clears where the new one was made
     anew.path.rename(damaged.path)
-    take_back(aside, Dataset(damaged.path))
+    take_back_content(aside, Dataset(damaged.path))
 
 
 def uuid_in(git_dir: Path) -> str:

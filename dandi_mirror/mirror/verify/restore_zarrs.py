@@ -7,22 +7,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.errors import DiskError, MirrorError
-from dandi_mirror.mirror.copies.repositories import Repository
+from dandi_mirror.mirror.copies.repositories import MirrorRepository
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.verify.aside import ASIDE, content_moves, folders_aside, move_back
 from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.mirror.verify.restore_annex import restore_content
 from dandi_mirror.mirror.verify.restore_repository import move_into, uuid_in
-from dandi_mirror.mirror.verify.zarr_states import ZarrState
+from dandi_mirror.mirror.verify.zarr_states import NamedZarrState
 from dandi_mirror.mirror.zarr.annex_logs import Sources
 from dandi_mirror.mirror.zarr.entries import BadEntry, Disorder, entry_of
 from dandi_mirror.mirror.zarr.repository import ZarrRepositories, repository_name
 from dandi_mirror.model import is_asset_id
 from dandi_mirror.repo.annex.keys import hash_dir_lower
 from dandi_mirror.repo.annex.logs import present, url_path
-from dandi_mirror.repo.annex.pointers import OBJECTS
+from dandi_mirror.repo.annex.pointers import OBJECTS_IN_GIT_DIR
 from dandi_mirror.repo.git.dataset import ANNEX, TAGS, Dataset
 from dandi_mirror.repo.git.process import git
 from dandi_mirror.repo.git.stream import LINK
@@ -31,12 +31,12 @@ from dandi_mirror.zarr_checksum import is_checksum
 _OWN = (".dandi/", ".datalad/", ".gitattributes")
 
 
-def bad_states(found: Iterable[Difference]) -> Iterator[ZarrState]:
+def bad_states(found: Iterable[Difference]) -> Iterator[NamedZarrState]:
     """The states whose manifests differ."""
     for difference in found:
         *_, zarr_id, checksum = ("", "", *difference.path.split("/"))
         if difference.kind is DifferenceKind.MANIFEST and is_asset_id(zarr_id) and is_checksum(checksum):
-            yield ZarrState(zarr_id, checksum)
+            yield NamedZarrState(zarr_id, checksum)
 
 
 def bad_repositories(found: Iterable[Difference]) -> list[str]:
@@ -61,7 +61,7 @@ def _name_aside(name: str) -> str:
     return name.removeprefix("zarr/").replace("/", "-")
 
 
-def restore_manifest(mirror: Mirror, state: ZarrState) -> bool:
+def restore_manifest(mirror: Mirror, state: NamedZarrState) -> bool:
     """Make a manifest from the repository of its Zarr, if that gives the checksum; whether it did.
 
     Most states can be listed again, and then the manifest has more: the times.  An older one cannot.
@@ -80,7 +80,7 @@ def restore_manifest(mirror: Mirror, state: ZarrState) -> bool:
     return True
 
 
-def _entries(dataset: Dataset, zarr_id: str, checksum: str) -> Iterator[Entry]:
+def _entries(dataset: Dataset, zarr_id: str, checksum: str) -> Iterator[ZarrEntry]:
     """The entries of a state, as the links and the URL logs of a repository have them."""
     tree = {path: oid for path, (mode, oid) in dataset.tree(TAGS + checksum).items() if mode == LINK}
     with dataset.reader() as reader:
@@ -113,8 +113,8 @@ def restore_repository(mirror: Mirror, zarr_id: str, newest: str, sources: Sourc
             git(made, "config", "annex.uuid", uuid)
         for source, target in list(content_moves(aside, made)):
             move_back(source, target)
-    if (made / OBJECTS).is_dir():
-        clone = Repository("", zarr_id).clone(mirror)
+    if (made / OBJECTS_IN_GIT_DIR).is_dir():
+        clone = MirrorRepository("", zarr_id).clone(mirror)
         clone.prepare()
         restore_content(clone.dataset, clone.uuid)
 

@@ -38,7 +38,7 @@ def check_settings(dataset: Dataset, keys: Iterable[str]) -> Iterator[Difference
             yield Difference(DifferenceKind.SECRET, str(file.relative_to(dataset.path)), f"it contains {what}", _REMEDY)
 
 
-def check_objects(dataset: Dataset, keys: Iterable[str]) -> Iterator[Difference]:
+def check_objects_for_secrets(dataset: Dataset, keys: Iterable[str]) -> Iterator[Difference]:
     """Secrets in the objects of a repository, through one ``git cat-file``."""
     child = start(dataset.path, ("cat-file", "--batch", "--batch-all-objects", "--buffer", "--unordered"))
     assert child.stdin and child.stdout

@@ -10,8 +10,8 @@ from pathlib import Path
 from dandi_mirror.config import HOSTS, Sibling
 from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.mirror.verify.content import Held, is_whole
-from dandi_mirror.mirror.verify.zarr_states import ZarrState
+from dandi_mirror.mirror.verify.content import Held, is_content_whole
+from dandi_mirror.mirror.verify.zarr_states import NamedZarrState
 from dandi_mirror.mirror.zarr.manifests import Manifests
 from dandi_mirror.repo.annex.keys import digest_of, hash_dir_lower, hash_dir_mixed, is_key
 from dandi_mirror.repo.git.dataset import Dataset
@@ -61,7 +61,7 @@ class SiblingSources:
         """Siblings on this machine."""
         yield from (Path(sibling.url) for sibling in self.siblings if sibling.url.startswith("/"))
 
-    def give_manifest(self, mirror: Mirror, state: ZarrState) -> bool:
+    def give_manifest(self, mirror: Mirror, state: NamedZarrState) -> bool:
         """Take the manifest of a state from a mirror on this machine, if its entries give the checksum."""
         for folder in self._folders():
             theirs = Manifests(folder)
@@ -99,13 +99,13 @@ class SiblingSources:
             yield where / "annex/objects" / hash_dir_lower(key) / key / key
 
     def _copy(self, dataset: Dataset, key: str, file: Path) -> bool:
-        if not file.is_file() or file.is_symlink() or not is_whole(Held(key, file)):
+        if not file.is_file() or file.is_symlink() or not is_content_whole(Held(key, file)):
             return False
         room = dataset.git_dir / "annex" / "tmp" / f"{key}.sibling"
         try:
             room.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, room)
-            if not is_whole(Held(key, room)):
+            if not is_content_whole(Held(key, room)):
                 return False
             git(dataset.path, "annex", "setkey", key, str(room))
         except OSError as error:

@@ -11,7 +11,7 @@ from dandi_mirror.errors import MirrorError, NotFoundError
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind, fixed_by_sync
 from dandi_mirror.mirror.verify.sample import Window
-from dandi_mirror.mirror.verify.zarr_states import ZarrsOfDataset, ZarrState, named_states
+from dandi_mirror.mirror.verify.zarr_states import NamedZarrState, ZarrsOfDataset, named_states
 from dandi_mirror.mirror.zarr.manifests import FOLDER, Manifests
 from dandi_mirror.mirror.zarr.repository import repository_name
 from dandi_mirror.model import is_asset_id
@@ -23,7 +23,7 @@ ORPHANED = 86_400.0
 """Seconds after which a manifest counts as left behind: a sync writes it before the commit that names it."""
 
 
-def is_examined(state: ZarrState, window: Window) -> bool:
+def is_examined(state: NamedZarrState, window: Window) -> bool:
     """Whether what follows from the entries of a state is computed; that takes a minute for millions of them."""
     return counts_of(state.checksum)[0] <= SMALL or window.has(state.manifest)
 

@@ -16,10 +16,10 @@ from dandi_mirror.mirror.verify.repository import check_files, check_objects
 from dandi_mirror.mirror.verify.restore_zarrs import check_zarr_aside
 from dandi_mirror.mirror.verify.sample import Window
 from dandi_mirror.mirror.verify.zarr_manifests import is_examined
-from dandi_mirror.mirror.verify.zarr_states import ZarrsOfDataset, ZarrState
+from dandi_mirror.mirror.verify.zarr_states import NamedZarrState, ZarrsOfDataset
 from dandi_mirror.mirror.zarr.annex_logs import AT_ONCE, Sources, annexed, log_folder
 from dandi_mirror.mirror.zarr.repository import BRANCH, ZarrRepositories, repository_name
-from dandi_mirror.mirror.zarr.state import State
+from dandi_mirror.mirror.zarr.state import ZarrState
 from dandi_mirror.repo.annex import logs
 from dandi_mirror.repo.annex.logs import location_path, present, url_path
 from dandi_mirror.repo.git.dataset import ANNEX, TAGS, Dataset
@@ -66,7 +66,7 @@ class ZarrChecks:
                     DifferenceKind.ZARR, name, "its branch is not at the state that the dataset has", sync
                 )
 
-    def _is_behind(self, dataset: Dataset, newest: ZarrState) -> bool:
+    def _is_behind(self, dataset: Dataset, newest: NamedZarrState) -> bool:
         draft = dataset.ref(f"refs/heads/{BRANCH}")
         return bool(draft) and draft not in self.zarrs.commits[newest]
 
@@ -87,7 +87,7 @@ class ZarrChecks:
             with dataset.reader() as reader:
                 yield from self._check_logs(reader, tagged, base)
 
-    def _states(self, zarr_id: str) -> Iterator[tuple[str, State]]:
+    def _states(self, zarr_id: str) -> Iterator[tuple[str, ZarrState]]:
         """The states of which there is a manifest that can be read."""
         for checksum in self.mirror.manifests.states(zarr_id):
             try:
@@ -102,13 +102,13 @@ class ZarrChecks:
 
     # --- logs ---------------------------------------------------------------------------------------------------
 
-    def _check_logs(self, reader: ObjectReader, states: Iterable[State], base: str | None) -> Iterator[str]:
+    def _check_logs(self, reader: ObjectReader, states: Iterable[ZarrState], base: str | None) -> Iterator[str]:
         (remotes,) = reader.read([f"{ANNEX}:remote.log"])
         if logs.api_of(remotes or b"") != self.hosts.instance.api_url.partition("://")[2]:
             yield "remote.log does not name the remote of the archive's API"
         count = 0
         for state in states:
-            if not is_examined(ZarrState(state.zarr_id, state.checksum), self.window):
+            if not is_examined(NamedZarrState(state.zarr_id, state.checksum), self.window):
                 continue
             for path, what in self._check_state(reader, state, Sources(self.hosts.instance.api_url, base)):
                 count += 1
@@ -117,7 +117,7 @@ class ZarrChecks:
         if count > _MOST:
             yield f"{count - _MOST:,} more of its logs differ"
 
-    def _check_state(self, reader: ObjectReader, state: State, sources: Sources) -> Iterator[tuple[str, str]]:
+    def _check_state(self, reader: ObjectReader, state: ZarrState, sources: Sources) -> Iterator[tuple[str, str]]:
         parts = state.entries // AT_ONCE + 1
         for part in range(parts):
             try:
@@ -126,7 +126,7 @@ class ZarrChecks:
                 return  # another check names the manifest
             yield from self._compare(reader, urls)
 
-    def _urls(self, state: State, sources: Sources, part: int, parts: int) -> Mapping[str, tuple[str, list[str]]]:
+    def _urls(self, state: ZarrState, sources: Sources, part: int, parts: int) -> Mapping[str, tuple[str, list[str]]]:
         """For each key of one of ``parts``: the folder of its logs, and the URLs that it must have."""
         found: dict[str, tuple[str, list[str]]] = {}
         for digest, key, entry in annexed(self.mirror.manifests.entries(state.zarr_id, state.checksum)):

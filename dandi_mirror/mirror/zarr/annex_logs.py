@@ -12,7 +12,7 @@ from hashlib import md5
 from itertools import groupby
 from urllib.parse import quote
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.mirror.zarr.entries import entry_key, is_odd, refuse_entry
 from dandi_mirror.mirror.zarr.state import DATE
 from dandi_mirror.repo.annex import logs
@@ -47,7 +47,7 @@ class Sources:
         """The UUID of the remote that has the content."""
         return logs.embargo_remote(self.api_url)[0] if self.embargoed else logs.WEB
 
-    def urls(self, zarr_id: str, entry: Entry) -> list[str]:
+    def urls(self, zarr_id: str, entry: ZarrEntry) -> list[str]:
         """The URLs of an entry's content: the API's, and that of the exact object in the bucket."""
         query = f"prefix={quote(entry.path, safe='')}&download=true"
         urls = [f"{self.api_url}/zarr/{zarr_id}/files/?{query}"]
@@ -70,7 +70,7 @@ class Sources:
         return logs.with_presence(before, _STAMP, dict.fromkeys(urls, True))
 
 
-def annexed(entries: Iterable[Entry]) -> Iterator[tuple[str, str, Entry]]:
+def annexed(entries: Iterable[ZarrEntry]) -> Iterator[tuple[str, str, ZarrEntry]]:
     """The entries that may reach git, with their keys and the MD5 of these, which gives the folder of their logs."""
     for entry in entries:
         # a file in place of a folder is not looked for: its log does no harm
@@ -85,7 +85,7 @@ def log_folder(digest: str) -> str:
 
 
 def put_branch(
-    pack: PackWriter, zarr_id: str, sources: Sources, read: Callable[[], Iterator[Entry]], count: int
+    pack: PackWriter, zarr_id: str, sources: Sources, read: Callable[[], Iterator[ZarrEntry]], count: int
 ) -> str:
     """Put the git-annex branch of a new repository into its pack; the id of its commit.
 
@@ -104,7 +104,7 @@ def put_branch(
 
 
 def _urls_by_key(
-    zarr_id: str, sources: Sources, entries: Iterator[Entry], first: str, end: str
+    zarr_id: str, sources: Sources, entries: Iterator[ZarrEntry], first: str, end: str
 ) -> dict[str, dict[str, list[str]]]:
     """The URLs of each key whose MD5 is from ``first`` up to ``end``, by the folder of its logs."""
     found: dict[str, dict[str, list[str]]] = {}

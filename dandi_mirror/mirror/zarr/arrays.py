@@ -33,7 +33,7 @@ class ZarrNodeKind(Enum):
     """A group that has the metadata of all arrays below it."""
 
 
-class Member(NamedTuple):
+class KeyedEntry(NamedTuple):
     """An entry of a state, as its repository has it."""
 
     path: str
@@ -91,7 +91,7 @@ def may_cover(path: str) -> bool:
 
 
 def survey(
-    members: Iterable[Member],
+    members: Iterable[KeyedEntry],
     here: Callable[[str], bool],
     kinds: Mapping[str, ZarrNodeKind] | None = None,
     refused: int = 0,
@@ -145,7 +145,7 @@ class _Walk:
         self._refused = refused
         self._open = [_Folder("")]
 
-    def parts(self, members: Iterable[Member]) -> Iterator[Part]:
+    def parts(self, members: Iterable[KeyedEntry]) -> Iterator[Part]:
         """Yield each folder with covering metadata, when all below it was seen."""
         for path, key in members:
             above = path[: path.rfind("/") + 1]

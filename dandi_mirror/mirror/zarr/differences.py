@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dandi_mirror.archive.zarr_entry import Entry
-from dandi_mirror.mirror.zarr.entries import place
+from dandi_mirror.archive.zarr_entry import ZarrEntry
+from dandi_mirror.mirror.zarr.entries import entry_order
 
 METADATA = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
 """Names of entries that describe arrays and groups; every other entry counts as a chunk."""
@@ -17,8 +17,8 @@ _OF_ARRAYS = frozenset({".zarray", "zarr.json"})
 class EntryChange(NamedTuple):
     """An entry that two states do not have in the same way; at least one of them has it."""
 
-    old: Entry | None
-    new: Entry | None
+    old: ZarrEntry | None
+    new: ZarrEntry | None
 
     @property
     def path(self) -> str:
@@ -32,7 +32,7 @@ class EntryChange(NamedTuple):
 
 
 @dataclass(slots=True)
-class Counts:
+class EntryCounts:
     """Numbers of entries."""
 
     entries: int = 0
@@ -47,7 +47,7 @@ class Counts:
         """How many differ in any way."""
         return self.added + self.removed + self.changed
 
-    def include(self, other: Counts) -> None:
+    def include(self, other: EntryCounts) -> None:
         """Add the numbers of a part."""
         self.entries += other.entries
         self.added += other.added
@@ -59,9 +59,9 @@ class Counts:
 class ZarrChanges:
     """The differences between two states of a Zarr."""
 
-    chunks: Counts = field(default_factory=Counts)
+    chunks: EntryCounts = field(default_factory=EntryCounts)
     """Of all entries that are not metadata."""
-    arrays: dict[str, Counts] = field(default_factory=dict)
+    arrays: dict[str, EntryCounts] = field(default_factory=dict)
     """The chunks by the innermost array that they are in, by its path; empty for the top, or for chunks in none.  Only
     arrays with differences."""
     metadata: list[str] = field(default_factory=list)
@@ -88,19 +88,19 @@ def _places(arrays: list[str]) -> str:
     return f"{noun}{'s' if len(arrays) > 1 else ''} {', '.join(arrays[:5])}{more}"
 
 
-def changes(old: Iterable[Entry], new: Iterable[Entry]) -> Iterator[tuple[EntryChange | None, Entry]]:
-    """Yield each path of two states, sorted by :func:`.place`: its newest entry, and the change if it differs.
+def changes(old: Iterable[ZarrEntry], new: Iterable[ZarrEntry]) -> Iterator[tuple[EntryChange | None, ZarrEntry]]:
+    """Yield each path of two states, sorted by :func:`.entry_order`: its newest entry, and the change if it differs.
 
     Only size and ETag count, not the versions and times of S3.
     """
     ours, theirs = iter(new), iter(old)
     entry, other = next(ours, None), next(theirs, None)
     while entry is not None or other is not None:
-        if other is None or (entry is not None and place(entry.path) < place(other.path)):
+        if other is None or (entry is not None and entry_order(entry.path) < entry_order(other.path)):
             assert entry is not None
             yield EntryChange(None, entry), entry
             entry = next(ours, None)
-        elif entry is None or place(other.path) < place(entry.path):
+        elif entry is None or entry_order(other.path) < entry_order(entry.path):
             yield EntryChange(other, None), other
             other = next(theirs, None)
         else:
@@ -110,11 +110,11 @@ def changes(old: Iterable[Entry], new: Iterable[Entry]) -> Iterator[tuple[EntryC
 
 
 def compare_states(
-    old: Iterable[Entry], new: Iterable[Entry], on_change: Callable[[EntryChange], object] = lambda change: None
+    old: Iterable[ZarrEntry], new: Iterable[ZarrEntry], on_change: Callable[[EntryChange], object] = lambda change: None
 ) -> ZarrChanges:
-    """Count what changed; both states are sorted by :func:`.place`, ``on_change`` hears of each entry that differs."""
+    """Count what changed; both states are sorted by :func:`.entry_order`, ``on_change`` gets each difference."""
     found = ZarrChanges()
-    folders: dict[str, Counts] = {}
+    folders: dict[str, EntryCounts] = {}
     arrays: set[str] = set()
     for change, entry in changes(old, new):
         folder, _, name = entry.path.rpartition("/")
@@ -126,15 +126,15 @@ def compare_states(
             if name in _OF_ARRAYS:
                 arrays.add(folder)
         else:
-            _count(folders.setdefault(folder, Counts()), change)
+            _count(folders.setdefault(folder, EntryCounts()), change)
     for folder, counts in folders.items():
         found.chunks.include(counts)
-        found.arrays.setdefault(_array_of(folder, arrays), Counts()).include(counts)
+        found.arrays.setdefault(_array_of(folder, arrays), EntryCounts()).include(counts)
     found.arrays = {path: counts for path, counts in sorted(found.arrays.items()) if counts.differing}
     return found
 
 
-def _count(counts: Counts, change: EntryChange | None) -> None:
+def _count(counts: EntryCounts, change: EntryChange | None) -> None:
     counts.entries += change is None or change.new is not None
     if change:
         setattr(counts, change.kind, getattr(counts, change.kind) + 1)

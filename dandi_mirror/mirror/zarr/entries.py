@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from dandi_mirror.archive.zarr_entry import LARGEST_OBJECT, Entry
+from dandi_mirror.archive.zarr_entry import LARGEST_OBJECT, ZarrEntry
 from dandi_mirror.paths import refuse_path
 from dandi_mirror.repo.annex.keys import extension
 
@@ -22,7 +22,7 @@ class BadEntry(ValueError):
 
 
 class Disorder(ValueError):
-    """Entries that are not in the order of :func:`place`, or stand twice."""
+    """Entries that are not in the order of :func:`entry_order`, or stand twice."""
 
 
 def is_odd(path: str) -> bool:
@@ -30,7 +30,7 @@ def is_odd(path: str) -> bool:
     return _ODD.search(path) is not None
 
 
-def place(path: str) -> tuple[str, str]:
+def entry_order(path: str) -> tuple[str, str]:
     """What entries are sorted by: the path as the archive reads it, then the path itself.
 
     That of S3, by bytes of UTF-8, but for the paths that are odd.
@@ -38,17 +38,17 @@ def place(path: str) -> tuple[str, str]:
     return (_read_as(path) if is_odd(path) else path), path
 
 
-def in_order(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries, sorted by :func:`place`."""
-    return sorted(entries, key=lambda entry: place(entry.path))
+def in_order(entries: Iterable[ZarrEntry]) -> list[ZarrEntry]:
+    """The entries, sorted by :func:`entry_order`."""
+    return sorted(entries, key=lambda entry: entry_order(entry.path))
 
 
-def changed_entries(new: Iterable[Entry], old: Iterable[Entry]) -> Iterator[Entry]:
-    """The entries that are not in ``old`` in the same way; both are sorted by :func:`place`."""
+def changed_entries(new: Iterable[ZarrEntry], old: Iterable[ZarrEntry]) -> Iterator[ZarrEntry]:
+    """The entries that are not in ``old`` in the same way; both are sorted by :func:`entry_order`."""
     others = iter(old)
     other = next(others, None)
     for entry in new:
-        while other is not None and place(other.path) < place(entry.path):
+        while other is not None and entry_order(other.path) < entry_order(entry.path):
             other = next(others, None)
         if entry != other:
             yield entry
@@ -58,7 +58,7 @@ def _read_as(path: str) -> str:
     return "/".join(part for part in path.split("/") if part not in {"", "."})
 
 
-def check(entry: Entry) -> None:
+def check_entry(entry: ZarrEntry) -> None:
     """Refuse what no bucket can list.
 
     Raises:
@@ -92,7 +92,7 @@ def entry_key(path: str, size: int, etag: str) -> str:
     return f"MD5E-s{size}--{etag}{ending}"
 
 
-def entry_of(path: str, key: str) -> Entry | None:
+def entry_of(path: str, key: str) -> ZarrEntry | None:
     """The entry that stands at a path of a state's tree with this key; None if it is no entry's key."""
     found = _KEY.fullmatch(key)
-    return Entry(path, int(found[1]), found[2]) if found else None
+    return ZarrEntry(path, int(found[1]), found[2]) if found else None

@@ -11,11 +11,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.errors import DiskError, NotFoundError, TemporaryError
 from dandi_mirror.files.own import OwnPath
-from dandi_mirror.mirror.zarr.entries import in_order, is_odd, place
-from dandi_mirror.mirror.zarr.manifest import (
+from dandi_mirror.mirror.zarr.entries import entry_order, in_order, is_odd
+from dandi_mirror.mirror.zarr.manifest_format import (
     BadManifest,
     BodyWriter,
     Header,
@@ -25,7 +25,7 @@ from dandi_mirror.mirror.zarr.manifest import (
     verify,
     verify_body,
 )
-from dandi_mirror.mirror.zarr.state import Refused, State, StateBuilder
+from dandi_mirror.mirror.zarr.state import Refused, StateBuilder, ZarrState
 from dandi_mirror.model import is_asset_id
 from dandi_mirror.repo.git.disk import sync_to_disk
 from dandi_mirror.zarr_checksum import is_checksum
@@ -71,7 +71,7 @@ class Manifests:
         """The checksums of the states that have a manifest, sorted."""
         return [name for name in self._folder(zarr_id).names() if is_checksum(name)]
 
-    def state(self, zarr_id: str, checksum: str) -> State:
+    def state(self, zarr_id: str, checksum: str) -> ZarrState:
         """A state as its manifest's header has it; does not read the entries.
 
         Raises:
@@ -88,7 +88,7 @@ class Manifests:
                 raise BadManifest("it is the manifest of another state")
             return header
 
-    def verified(self, zarr_id: str, checksum: str, *, entries: bool) -> State:
+    def verified(self, zarr_id: str, checksum: str, *, entries: bool) -> ZarrState:
         """A state, when all bytes of its manifest have been compared with their digest.
 
         With ``entries``, the checksum and the commit are also computed from them.  Raises as :meth:`read`.
@@ -97,8 +97,8 @@ class Manifests:
             header, _ = (verify if entries else verify_body)(file, zarr_id, checksum)
             return header.state
 
-    def read(self, zarr_id: str, checksum: str) -> Iterator[Entry]:
-        """The entries of a state, sorted by :func:`.place`; the first one comes when all are verified.
+    def read(self, zarr_id: str, checksum: str) -> Iterator[ZarrEntry]:
+        """The entries of a state, sorted by :func:`.entry_order`; the first one comes when all are verified.
 
         Raises:
             NotFoundError: there is no manifest of it.
@@ -109,7 +109,7 @@ class Manifests:
             file.seek(start)
             yield from decode(file, header.state.entries)
 
-    def entries(self, zarr_id: str, checksum: str) -> Iterator[Entry]:
+    def entries(self, zarr_id: str, checksum: str) -> Iterator[ZarrEntry]:
         """The entries of a state, for callers who compute its checksum from them; raises as :meth:`read`."""
         with self._opened(zarr_id, checksum) as file:
             header = read_header(file)
@@ -132,10 +132,10 @@ class Manifests:
         self,
         zarr_id: str,
         checksum: str,
-        entries: Iterable[Entry],
+        entries: Iterable[ZarrEntry],
         listed: str,
         on_refused: Refused | None = None,
-    ) -> State:
+    ) -> ZarrState:
         """Write the manifest of a state, if there is none yet; its state.
 
         ``entries`` come in the order of S3, by bytes of UTF-8; ``listed`` tells from where: ``s3`` or ``api``.
@@ -162,7 +162,7 @@ class Manifests:
             raise DiskError.of(path, error) from error
         return state
 
-    def _publish(self, path: OwnPath, state: State, listed: str, body: BinaryIO) -> None:
+    def _publish(self, path: OwnPath, state: ZarrState, listed: str, body: BinaryIO) -> None:
         """Let the finished manifest appear, on disk."""
         body.seek(0)
         digest = sha256()
@@ -195,9 +195,9 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
-def _write_body(body: BinaryIO, zarr_id: str, entries: Iterable[Entry], on_refused: Refused | None) -> State:
+def _write_body(body: BinaryIO, zarr_id: str, entries: Iterable[ZarrEntry], on_refused: Refused | None) -> ZarrState:
     """Write the entries into an empty file; the state that they are."""
-    odd: list[Entry] = []
+    odd: list[ZarrEntry] = []
     state = _write_sorted(body, zarr_id, _without_odd(entries, odd), on_refused)
     if not odd:
         return state
@@ -209,7 +209,7 @@ def _write_body(body: BinaryIO, zarr_id: str, entries: Iterable[Entry], on_refus
         regular.seek(0)
         body.seek(0)
         body.truncate()
-        merged = heapq.merge(decode(regular), in_order(odd), key=lambda entry: place(entry.path))
+        merged = heapq.merge(decode(regular), in_order(odd), key=lambda entry: entry_order(entry.path))
         return _write_sorted(body, zarr_id, merged, _only_odd(on_refused))
 
 
@@ -218,7 +218,7 @@ def _only_odd(on_refused: Refused | None) -> Refused | None:
     return (lambda path, why: on_refused(path, why) if is_odd(path) else None) if on_refused else None
 
 
-def _without_odd(entries: Iterable[Entry], odd: list[Entry]) -> Iterator[Entry]:
+def _without_odd(entries: Iterable[ZarrEntry], odd: list[ZarrEntry]) -> Iterator[ZarrEntry]:
     for entry in entries:
         if not is_odd(entry.path):
             yield entry
@@ -228,7 +228,7 @@ def _without_odd(entries: Iterable[Entry], odd: list[Entry]) -> Iterator[Entry]:
             odd.append(entry)
 
 
-def _write_sorted(body: BinaryIO, zarr_id: str, entries: Iterable[Entry], on_refused: Refused | None) -> State:
+def _write_sorted(body: BinaryIO, zarr_id: str, entries: Iterable[ZarrEntry], on_refused: Refused | None) -> ZarrState:
     building, writer = StateBuilder(zarr_id, on_refused=on_refused), BodyWriter(body)
     for entry in entries:
         building.add(entry)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 
 
-def reference_file(entries: Iterable[Entry], place: Callable[[Entry], str]) -> Iterator[str]:
+def reference_file(entries: Iterable[ZarrEntry], place: Callable[[ZarrEntry], str]) -> Iterator[str]:
     """The text of a reference file, in pieces; ``place`` gives the URL of an entry's content."""
     yield '{"version": 1, "refs": {'
     begin = "\n"

@@ -15,14 +15,14 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.errors import DiskError, IntegrityError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.zarr.annex_logs import NOW, Sources, annexed, log_folder, put_branch
 from dandi_mirror.mirror.zarr.entries import changed_entries
-from dandi_mirror.mirror.zarr.manifest import BadManifest
+from dandi_mirror.mirror.zarr.manifest_format import BadManifest
 from dandi_mirror.mirror.zarr.manifests import FOLDER, Manifests
-from dandi_mirror.mirror.zarr.state import State, StateBuilder
+from dandi_mirror.mirror.zarr.state import StateBuilder, ZarrState
 from dandi_mirror.repo.annex.branch import import_logs
 from dandi_mirror.repo.annex.logs import location_path, url_path
 from dandi_mirror.repo.git import garbage, lock
@@ -121,12 +121,12 @@ class _Writing:
         self._zarr_id = zarr_id
         self._sources = sources
 
-    def _states(self, newest: str) -> list[State]:
+    def _states(self, newest: str) -> list[ZarrState]:
         """The states that have a manifest, ``newest`` last."""
         others = [name for name in self._manifests.states(self._zarr_id) if name != newest]
         return [self._manifests.state(self._zarr_id, name) for name in (*others, newest)]
 
-    def _entries(self, states: Sequence[State]) -> Iterator[Entry]:
+    def _entries(self, states: Sequence[ZarrState]) -> Iterator[ZarrEntry]:
         return chain.from_iterable(self._manifests.entries(self._zarr_id, state.checksum) for state in states)
 
     # --- a new repository ---------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ class _Writing:
             if name.startswith(begin) and not _is_running(name.removeprefix(begin)):
                 (self._place.parent / name).clear()
 
-    def _fill(self, made: OwnPath, states: Sequence[State]) -> None:
+    def _fill(self, made: OwnPath, states: Sequence[ZarrState]) -> None:
         for name in _FOLDERS:
             OwnPath(made.top, (*made.parts, *name.split("/"))).make_folder()
         (made / "config").replace(_CONFIG)
@@ -171,7 +171,7 @@ class _Writing:
         (made / "packed-refs").replace(_packed_refs(states, annex))
         bring_folders_to_disk([str(made.path / name) for name in ("", "objects", *_FOLDERS)])
 
-    def _put_state(self, pack: PackWriter, state: State) -> None:
+    def _put_state(self, pack: PackWriter, state: ZarrState) -> None:
         """Put the commit of a state, and what it needs, into a pack; so its manifest is verified as well."""
         building = StateBuilder(self._zarr_id, pack.put)
         for entry in self._manifests.entries(self._zarr_id, state.checksum):
@@ -197,7 +197,7 @@ class _Writing:
             dataset.move_refs(changes)
             dataset.drop_refs([_temporary_ref()] if logs else [])
 
-    def _add_objects(self, new: Sequence[State]) -> None:
+    def _add_objects(self, new: Sequence[ZarrState]) -> None:
         with _temporary() as file, packed_objects(self._dataset.git_dir) as known:
             pack = PackWriter(file, known)
             for state in new:
@@ -206,7 +206,7 @@ class _Writing:
                 pack.close()
                 install(self._dataset.path, file)
 
-    def _add_logs(self, new: Sequence[State], base: Sequence[State], annex: str | None) -> str:
+    def _add_logs(self, new: Sequence[ZarrState], base: Sequence[ZarrState], annex: str | None) -> str:
         """Import what the git-annex branch has to say about new states; its commit, empty if that is nothing."""
         paths: dict[str, Callable[[bytes], bytes]] = {"remote.log": self._sources.remote_log}
         for key, (folder, urls) in self._new_urls(new, base).items():
@@ -222,7 +222,7 @@ class _Writing:
             import_logs(importer, commit, files, self._dataset.folders(annex))
         return self._dataset.refs()[_temporary_ref()]
 
-    def _new_urls(self, new: Sequence[State], base: Sequence[State]) -> dict[str, tuple[str, list[str]]]:
+    def _new_urls(self, new: Sequence[ZarrState], base: Sequence[ZarrState]) -> dict[str, tuple[str, list[str]]]:
         """The URLs of entries that are not in the state ``base``, by key, with the folder of its logs."""
         found: dict[str, tuple[str, list[str]]] = {}
         for state in new:
@@ -253,7 +253,7 @@ def _temporary() -> Iterator[BinaryIO]:
         yield file
 
 
-def _packed_refs(states: Sequence[State], annex: str) -> bytes:
+def _packed_refs(states: Sequence[ZarrState], annex: str) -> bytes:
     refs = {f"{TAGS}{state.checksum}": state.commit for state in states}
     refs |= {_DRAFT: states[-1].commit, ANNEX: annex}
     lines = "".join(f"{oid} {ref}\n" for ref, oid in sorted(refs.items()))

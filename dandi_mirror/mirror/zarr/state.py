@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from dandi_mirror.archive.zarr_entry import LARGEST_OBJECT, Entry
+from dandi_mirror.archive.zarr_entry import LARGEST_OBJECT, ZarrEntry
 from dandi_mirror.mirror.format.tree import FORMAT
-from dandi_mirror.mirror.zarr.entries import Disorder, check, entry_key, is_md5, place, refuse_entry
+from dandi_mirror.mirror.zarr.entries import Disorder, check_entry, entry_key, entry_order, is_md5, refuse_entry
 from dandi_mirror.paths import LONGEST_COMPONENT, is_plain_folder, is_plain_name
-from dandi_mirror.repo.annex.keys import OBJECTS, hash_dir_mixed, link_target
+from dandi_mirror.repo.annex.keys import OBJECTS_IN_WORK_TREE, hash_dir_mixed, link_target
 from dandi_mirror.repo.git.object_ids import commit_bytes
 from dandi_mirror.repo.git.stream import object_id
 from dandi_mirror.zarr_checksum import ZarrFolder, enter
@@ -35,7 +35,7 @@ Refused = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ZarrState:
     """What a Zarr held at one time."""
 
     zarr_id: str
@@ -55,8 +55,8 @@ def dataset_id(zarr_id: str) -> UUID:
     return uuid5(NAMESPACE_URL, f"urn:uuid:{zarr_id}")
 
 
-def state_of(zarr_id: str, entries: Iterable[Entry], store: Store = object_id) -> State:
-    """The state of a Zarr of these entries, which are sorted by :func:`.place`.
+def zarr_state_of(zarr_id: str, entries: Iterable[ZarrEntry], store: Store = object_id) -> ZarrState:
+    """The state of a Zarr of these entries, which are sorted by :func:`.entry_order`.
 
     Raises:
         Disorder: they are not, or one stands twice.
@@ -79,7 +79,7 @@ class _Folder(ZarrFolder):
         self.clash = clash
         """Whether a file has its name, so that git cannot have it."""
         self.plain = not clash and is_plain_folder(path)
-        self.up = "../" * self.depth + OBJECTS
+        self.up = "../" * self.depth + OBJECTS_IN_WORK_TREE
         """How links in it begin."""
         self.tree = bytearray()
         self.names = [""]
@@ -102,7 +102,7 @@ def _begin(path: str, above: _Folder) -> _Folder:
 
 
 class StateBuilder:
-    """Takes the entries of a Zarr one by one, sorted by :func:`.place`."""
+    """Takes the entries of a Zarr one by one, sorted by :func:`.entry_order`."""
 
     def __init__(self, zarr_id: str, store: Store = object_id, on_refused: Refused | None = None) -> None:
         self._zarr_id = zarr_id
@@ -115,12 +115,12 @@ class StateBuilder:
         self._first: list[tuple[bytes, bytes]] = []
         """What the tree has at its top before our own files could come: sort key and line."""
 
-    def add(self, entry: Entry) -> None:
-        """Add the next entry; raises as :func:`state_of`."""
+    def add(self, entry: ZarrEntry) -> None:
+        """Add the next entry; raises as :func:`zarr_state_of`."""
         if not self._add_plain(entry):
             self._add_any(entry)
 
-    def _add_plain(self, entry: Entry) -> bool:
+    def _add_plain(self, entry: ZarrEntry) -> bool:
         """Add an entry as nearly all are: in the folder of the one before, of a harmless name, with an MD5.
 
         Does nothing that :meth:`_add_any` would not do, in half the time.
@@ -141,11 +141,11 @@ class StateBuilder:
         folder.add_name(name)
         return True
 
-    def _add_any(self, entry: Entry) -> None:
-        check(entry)
+    def _add_any(self, entry: ZarrEntry) -> None:
+        check_entry(entry)
         path = entry.path
         reason = refuse_entry(path)
-        where = (path, path) if reason is None else place(path)
+        where = (path, path) if reason is None else entry_order(path)
         if where <= self._last and self._begun:
             raise Disorder(f"the entry {path!a:.200} does not come after the one before it, {self._last[1]!a:.200}")
         self._last, self._begun = where, True
@@ -164,7 +164,7 @@ class StateBuilder:
         if self._on_refused:
             self._on_refused(path, reason)
 
-    def _put_link(self, folder: _Folder, name: str, entry: Entry) -> None:
+    def _put_link(self, folder: _Folder, name: str, entry: ZarrEntry) -> None:
         target = link_target(entry_key(name, entry.size, entry.etag), folder.depth)
         raw = name.encode()
         self._put(folder, raw, b"120000 %b\0%b" % (raw, self._store(b"blob", target.encode())))
@@ -183,14 +183,14 @@ class StateBuilder:
             raw = folder.path.rpartition("/")[2].encode()
             self._put(above, raw + b"/", b"40000 %b\0%b" % (raw, self._store(b"tree", bytes(folder.tree))))
 
-    def state(self) -> State:
+    def state(self) -> ZarrState:
         """The state, when all entries are added."""
         top = enter(self._stack, "", _begin, self._close)
         checksum = top.checksum()
         lines = sorted(self._first + self._own_files(checksum))
         tree = self._store(b"tree", b"".join([line for _, line in lines] + [top.tree]))
         commit = self._store(b"commit", commit_bytes(tree.hex(), DATE, state_message(self._zarr_id, checksum)))
-        return State(self._zarr_id, checksum, commit.hex(), top.count, top.size, self._refused)
+        return ZarrState(self._zarr_id, checksum, commit.hex(), top.count, top.size, self._refused)
 
     def _own_files(self, checksum: str) -> list[tuple[bytes, bytes]]:
         """What the top of the tree has besides the entries: sort key and line of each."""

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from hashlib import md5
 
-OBJECTS = ".git/annex/objects/"
+OBJECTS_IN_WORK_TREE = ".git/annex/objects/"
 """The folder of content in a repository with a work tree."""
 
 _LONGEST_EXTENSION = 4
@@ -90,7 +90,7 @@ def hash_dir_mixed(key: str) -> str:
 
 def link_target(key: str, depth: int) -> str:
     """What an annexed file's symbolic link says, ``depth`` folders below the top of the work tree."""
-    return f"{'../' * depth}{OBJECTS}{hash_dir_mixed(key)}/{key}/{key}"
+    return f"{'../' * depth}{OBJECTS_IN_WORK_TREE}{hash_dir_mixed(key)}/{key}/{key}"
 
 
 def size_of(key: str, unknown: int = 0) -> int:

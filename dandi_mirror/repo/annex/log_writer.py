@@ -7,10 +7,10 @@ from collections.abc import Callable, Container, Mapping
 from datetime import UTC, datetime
 
 from dandi_mirror.repo.annex.branch import MANY, import_logs
-from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.journal import held_journal, journal_name
 from dandi_mirror.repo.annex.keys import hash_dir_lower
 from dandi_mirror.repo.annex.logs import Stamp, location_path, with_presence, with_remote
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.dataset import ANNEX, TEMPORARY, ZERO, RefChange
 from dandi_mirror.repo.git.process import GitError, git
 from dandi_mirror.repo.git.stream import Commit
@@ -23,7 +23,7 @@ _DESCRIPTIONS = "uuid.log"
 
 
 def record_presence(
-    clone: Clone,
+    clone: AnnexRepository,
     presence: Presence,
     descriptions: Mapping[str, str] | None = None,
     ready: Callable[[], object] = lambda: None,
@@ -46,7 +46,9 @@ def record_presence(
     _by_git_annex(clone, theirs)
 
 
-def _write(clone: Clone, presence: Presence, descriptions: Mapping[str, str], ready: Callable[[], object]) -> None:
+def _write(
+    clone: AnnexRepository, presence: Presence, descriptions: Mapping[str, str], ready: Callable[[], object]
+) -> None:
     """Write logs with one import.  Only under the journal's lock."""
     dataset, now = clone.dataset, datetime.now(UTC)
     paths = {location_path(hash_dir_lower(key), key): key for key in presence}
@@ -78,7 +80,7 @@ def _write(clone: Clone, presence: Presence, descriptions: Mapping[str, str], re
                     raise
 
 
-def _described(clone: Clone, descriptions: Mapping[str, str], stamp: Stamp) -> list[tuple[str, bytes]]:
+def _described(clone: AnnexRepository, descriptions: Mapping[str, str], stamp: Stamp) -> list[tuple[str, bytes]]:
     """The log of descriptions, if it changes."""
     if not descriptions:
         return []
@@ -92,7 +94,7 @@ def _is_in(journal: Container[str], key: str) -> bool:
     return journal_name(location_path(hash_dir_lower(key), key)) in journal
 
 
-def _by_git_annex(clone: Clone, presence: Presence) -> None:
+def _by_git_annex(clone: AnnexRepository, presence: Presence) -> None:
     lines = [f"{key} {uuid} {int(there)}\n" for key, places in presence.items() for uuid, there in places.items()]
     if lines:
         git(clone.path, "annex", "setpresentkey", "--batch", stdin="".join(lines).encode())

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from dandi_mirror.errors import DiskError
 from dandi_mirror.files.opening import read_file
-from dandi_mirror.repo.annex.clone import Clone, Tracked
 from dandi_mirror.repo.annex.journal import annex_lock
 from dandi_mirror.repo.annex.log_writer import record_presence
 from dandi_mirror.repo.annex.pointers import LONGEST_POINTER, is_pointer
+from dandi_mirror.repo.annex.repository import AnnexRepository, Tracked
 from dandi_mirror.repo.git.disk import bring_files_to_disk, bring_folders_to_disk
 from dandi_mirror.repo.git.process import git
 
@@ -33,10 +33,10 @@ class FetchedContent:
 
     key: str
     file: Path
-    """The file that holds exactly these bytes; :func:`place` moves it."""
+    """The file that holds exactly these bytes; :func:`place_content` moves it."""
 
 
-def place(clone: Clone, fetched: Iterable[FetchedContent]) -> None:
+def place_content(clone: AnnexRepository, fetched: Iterable[FetchedContent]) -> None:
     """Move content to its place among git-annex's objects; call :func:`record` afterwards.
 
     Raises:
@@ -50,7 +50,7 @@ def place(clone: Clone, fetched: Iterable[FetchedContent]) -> None:
         _place(clone, content, made)
 
 
-def _place(clone: Clone, fetched: FetchedContent, made: set[str]) -> None:
+def _place(clone: AnnexRepository, fetched: FetchedContent, made: set[str]) -> None:
     target = clone.new_object_path(fetched.key)
     folder = os.path.dirname(target)  # noqa: PTH120
     try:
@@ -96,7 +96,7 @@ def _above(target: str) -> Iterator[str]:
         yield target
 
 
-def record(clone: Clone, keys: Iterable[str]) -> None:
+def record(clone: AnnexRepository, keys: Iterable[str]) -> None:
     """Record in the location logs that this repository has the content of keys; on disk when this returns.
 
     Raises:
@@ -113,7 +113,7 @@ def record(clone: Clone, keys: Iterable[str]) -> None:
         on_disk.result()
 
 
-def populate(clone: Clone, files: Iterable[Tracked]) -> None:
+def populate(clone: AnnexRepository, files: Iterable[Tracked]) -> None:
     """Replace the pointers in unlocked files by their content, as git-annex does after a get."""
     lines = "".join(f"{file.key} {file.path}\n" for file in files if "\n" not in file.path)
     if not lines:
@@ -123,7 +123,7 @@ def populate(clone: Clone, files: Iterable[Tracked]) -> None:
     git(clone.path, "annex", "smudge", "--update")
 
 
-def is_populated(clone: Clone, file: Tracked) -> bool:
+def is_populated(clone: AnnexRepository, file: Tracked) -> bool:
     """Whether an unlocked file holds more than a pointer; true also if it is missing or edited."""
     content = read_file(clone.path / file.path, LONGEST_POINTER)
     return content is None or not is_pointer(content)

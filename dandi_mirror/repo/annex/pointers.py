@@ -13,7 +13,7 @@ from typing import BinaryIO
 from dandi_mirror.repo.annex.keys import is_key
 from dandi_mirror.repo.git.stream import FILE, LINK
 
-OBJECTS = "annex/objects/"
+OBJECTS_IN_GIT_DIR = "annex/objects/"
 """The folder of annexed content in a ``.git`` folder."""
 LONGEST_POINTER = 32 << 10
 """Bytes; git-annex takes no longer file for a pointer."""
@@ -27,7 +27,7 @@ def name_in(mode: bytes, content: bytes) -> str:
     """
     if mode == LINK:
         folder, _, name = content.decode(errors="surrogateescape").rpartition("/")
-        return name if OBJECTS in f"{folder}/" else ""
+        return name if OBJECTS_IN_GIT_DIR in f"{folder}/" else ""
     if not is_pointer(content) or len(content) > LONGEST_POINTER:
         return ""
     return content.split(b"\n", 1)[0].rpartition(b"/")[2].decode(errors="surrogateescape")

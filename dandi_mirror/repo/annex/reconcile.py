@@ -13,20 +13,20 @@ from itertools import count
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
-from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.keys import link_target, sha256_of
-from dandi_mirror.repo.annex.objects import FetchedContent, place, record
+from dandi_mirror.repo.annex.objects import FetchedContent, place_content, record
 from dandi_mirror.repo.annex.pointers import key_of_link
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.dataset import Dataset, RefChange
 from dandi_mirror.repo.git.files import FileStamp, stamp_of
 from dandi_mirror.repo.git.process import NO_FILTER, git
 
-KEPT = "uploaded/"
+UPLOADED_BRANCHES = "uploaded/"
 """Prefix of the branches that keep a person's commits after they were uploaded."""
 _READ_ONLY = 0o555
 
 
-def annex(clone: Clone, keys: Mapping[str, str], read: Mapping[str, FileStamp]) -> None:
+def annex(clone: AnnexRepository, keys: Mapping[str, str], read: Mapping[str, FileStamp]) -> None:
     """Add files to git-annex and make them links to their keys; small text files (``.gitattributes``) stay in git.
 
     ``keys`` has the key of each path, as a sync makes it; empty for a file that git keeps.  ``read`` has the stamp
@@ -47,7 +47,7 @@ def annex(clone: Clone, keys: Mapping[str, str], read: Mapping[str, FileStamp]) 
             _let_be_plain(clone.path / path)
 
 
-def _take(clone: Clone, keys: Mapping[str, str], read: Mapping[str, FileStamp]) -> None:
+def _take(clone: AnnexRepository, keys: Mapping[str, str], read: Mapping[str, FileStamp]) -> None:
     """Make files the content of their keys, as ``git annex add`` does, but without computing the digest again.
 
     A file that changed since it was read, or is unusual in any way, is left to git-annex.  If the run ends at any
@@ -68,7 +68,7 @@ def _take(clone: Clone, keys: Mapping[str, str], read: Mapping[str, FileStamp]) 
             folder.mkdir(parents=True, exist_ok=True)
             os.link(file, made)
             fetched[path] = FetchedContent(key, made)
-    place(clone, fetched.values())
+    place_content(clone, fetched.values())
     for path in fetched:
         _point(clone, path, keys[path])
     record(clone, [content.key for content in fetched.values()])
@@ -77,7 +77,7 @@ def _take(clone: Clone, keys: Mapping[str, str], read: Mapping[str, FileStamp]) 
         git(clone.path, *NO_FILTER, "update-index", "-z", "--add", "--replace", "--stdin", stdin=lines)
 
 
-def _point(clone: Clone, path: str, key: str) -> None:
+def _point(clone: AnnexRepository, path: str, key: str) -> None:
     """Replace a path by a link to a key, in one rename."""
     file = clone.path / path
     try:
@@ -104,7 +104,7 @@ def forget(dataset: Dataset, stays: Container[str]) -> None:
         )
 
 
-def _git_annex(clone: Clone, command: str, paths: Collection[str]) -> None:
+def _git_annex(clone: AnnexRepository, command: str, paths: Collection[str]) -> None:
     if paths:
         lines = b"".join(os.fsencode(path) + b"\0" for path in sorted(paths))
         # an archive treats names that begin with a dot like all others
@@ -112,7 +112,7 @@ def _git_annex(clone: Clone, command: str, paths: Collection[str]) -> None:
         git(clone.path, *settings, "annex", command, "--quiet", "--batch", "-z", stdin=lines)
 
 
-def _relink(clone: Clone, path: str, key: str) -> None:
+def _relink(clone: AnnexRepository, path: str, key: str) -> None:
     """Correct the key of a link: after a rename, the file's key may have another ending."""
     file = clone.path / path
     if not file.is_symlink():
@@ -126,14 +126,14 @@ def _relink(clone: Clone, path: str, key: str) -> None:
             copied = clone.git_dir / "annex" / "tmp" / key
             copied.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(clone.object_path(has), copied)
-            place(clone, [FetchedContent(key, copied)])
+            place_content(clone, [FetchedContent(key, copied)])
             record(clone, [key])
     except OSError as error:
         raise DiskError.of(file, error) from error
     _point(clone, path, key)
 
 
-def _is_alike(clone: Clone, has: str, key: str) -> bool:
+def _is_alike(clone: AnnexRepository, has: str, key: str) -> bool:
     """Whether two keys stand for the same bytes; a file may have been edited after it was sent."""
     if sha256 := sha256_of(has):
         return sha256 == sha256_of(key)
@@ -191,7 +191,9 @@ def unstage(dataset: Dataset, commit: str, paths: Iterable[str]) -> None:
 def _free_name(dataset: Dataset, tip: str) -> str:
     """``uploaded/2026-11-22-1`` or the next free number; if an earlier run named the same commit, that name."""
     refs = dataset.refs()
-    if there := next((ref for ref, oid in refs.items() if ref.startswith(f"refs/heads/{KEPT}") and oid == tip), ""):
+    if there := next(
+        (ref for ref, oid in refs.items() if ref.startswith(f"refs/heads/{UPLOADED_BRANCHES}") and oid == tip), ""
+    ):
         return there.removeprefix("refs/heads/")
-    today = f"{KEPT}{datetime.now(UTC):%Y-%m-%d}"
+    today = f"{UPLOADED_BRANCHES}{datetime.now(UTC):%Y-%m-%d}"
     return next(name for number in count(1) if f"refs/heads/{(name := f'{today}-{number}')}" not in refs)

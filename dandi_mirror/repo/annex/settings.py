@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from dandi_mirror.repo.annex.pointers import OBJECTS
+from dandi_mirror.repo.annex.pointers import OBJECTS_IN_GIT_DIR
 from dandi_mirror.repo.git.process import git
 
 Settings = Mapping[str, str]
@@ -58,7 +58,7 @@ def local_remotes(settings: Settings) -> dict[str, Path]:
         folder = _folder(value)
         if uuid and folder and settings.get(f"{remote}.annex-ignore", "false") == "false":
             git_dir = folder / ".git" if (folder / ".git").is_dir() else folder
-            found[uuid] = git_dir / OBJECTS
+            found[uuid] = git_dir / OBJECTS_IN_GIT_DIR
     return found
 
 

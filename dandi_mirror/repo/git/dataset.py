@@ -60,7 +60,7 @@ class RefChange:
         return f"update {self.ref} {self.new} {self.old or ZERO}\n"
 
 
-def seconds_of(date: str) -> int:
+def commit_seconds(date: str) -> int:
     """A date that git printed, in seconds since 1970; 0 if it is missing or not from a sync (year > 9999)."""
     return int(date) if _DATE.fullmatch(date) else 0
 
@@ -143,7 +143,7 @@ class Dataset:
         """The commit of an annotated tag, and the tag's date in seconds since 1970."""
         form = "--format=%(*objectname) %(taggerdate:unix)"
         commit, _, date = git(self.path, "for-each-ref", form, f"refs/tags/{name}").decode().strip("\n").partition(" ")
-        return commit, seconds_of(date)
+        return commit, commit_seconds(date)
 
     def edits(self) -> list[str]:
         """The tracked files that differ from HEAD: git's two status letters, a blank, and the path."""

@@ -87,7 +87,7 @@ def why_elsewhere(found: Repository) -> str | None:
             )
     linked = os.path.exists(f"{git_dir}/commondir")  # noqa: PTH110 (a linked work tree ignores the shared setting)
     for name in ("config.worktree",) if linked else ("config", "config.worktree"):
-        for setting in _WORKTREE.finditer(content_of(f"{git_dir}/{name}")):
+        for setting in _WORKTREE.finditer(file_content(f"{git_dir}/{name}")):
             value = os.fsdecode((setting[1] or b"").strip().strip(b'"'))
             if not value or (found.git_dir / value).resolve() != found.top.resolve():
                 return f".git/{name} sets core.worktree, so git would write files to {ascii(value)[1:-1]}"
@@ -123,7 +123,7 @@ def strange_entry(found: Repository) -> str | None:
 
 def common_folder(found: Repository) -> Path | None:
     """The folder that a linked work tree shares with its repository; None for another repository."""
-    common = content_of(f"{found.git_dir}/commondir").decode(errors="surrogateescape").strip()
+    common = file_content(f"{found.git_dir}/commondir").decode(errors="surrogateescape").strip()
     return found.git_dir / common if common else None
 
 
@@ -156,7 +156,7 @@ def _is_pipe(file: os.DirEntry[str] | Path) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
-def content_of(file: str | Path) -> bytes:
+def file_content(file: str | Path) -> bytes:
     """What a regular file holds; a pipe or a device is not read.
 
     Raises:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dandi_mirror.errors import PartError
 from dandi_mirror.model import is_version_id
 from dandi_mirror.repo.git.changes import changes
-from dandi_mirror.repo.git.dataset import Dataset, seconds_of
+from dandi_mirror.repo.git.dataset import Dataset, commit_seconds
 from dandi_mirror.repo.git.process import GitError, git
 
 BRANCHES = ("refs/heads/draft", "refs/heads/published", "refs/remotes/origin/draft", "refs/remotes/origin/published")
@@ -41,7 +41,7 @@ def versions(dataset: Dataset) -> list[Revision]:
     tags = [row[1:] for row in rows if row[0] == "tag" and is_version_id(row[4])]
     for kind, _, _, name in tags:
         _check_commit(dataset, f"its tag {name}", kind, f"tag -d {name}")
-    return [Revision(name, oid, seconds_of(date)) for _, date, oid, name in tags]
+    return [Revision(name, oid, commit_seconds(date)) for _, date, oid, name in tags]
 
 
 def branch(dataset: Dataset) -> Revision | None:
@@ -52,7 +52,7 @@ def branch(dataset: Dataset) -> Revision | None:
     """
     form = "--format=%(objecttype) %(objectname) %(refname) %(committerdate:unix)"
     rows = [line.split(" ", 3) for line in git(dataset.path, "for-each-ref", form, *BRANCHES).decode().splitlines()]
-    found = {ref: (kind, Revision(ref.rpartition("/")[2], oid, seconds_of(date))) for kind, oid, ref, date in rows}
+    found = {ref: (kind, Revision(ref.rpartition("/")[2], oid, commit_seconds(date))) for kind, oid, ref, date in rows}
     ref = next((ref for ref in BRANCHES if ref in found), None)
     if ref is None:
         return None
@@ -76,7 +76,7 @@ def commits(dataset: Dataset, tip: Revision, most: int) -> list[Revision]:
     form = "--format=%H %h %ct"
     listing = git(dataset.path, "log", "--first-parent", f"--max-count={most}", form, tip.commit, "--").decode()
     rows = [line.split(" ") for line in reversed(listing.splitlines()) if line[:40] not in published]
-    return [Revision(tip.name if oid == tip.commit else short, oid, seconds_of(date)) for oid, short, date in rows]
+    return [Revision(tip.name if oid == tip.commit else short, oid, commit_seconds(date)) for oid, short, date in rows]
 
 
 def find(dataset: Dataset, name: str) -> Revision | None:
@@ -91,7 +91,7 @@ def find(dataset: Dataset, name: str) -> Revision | None:
     except GitError:
         return None
     # of what is no commit, git says nothing
-    return Revision(name, found[0], seconds_of(found[1])) if found else None
+    return Revision(name, found[0], commit_seconds(found[1])) if found else None
 
 
 def last_by(dataset: Dataset, committer: str, *trailers: str) -> str:

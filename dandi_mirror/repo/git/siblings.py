@@ -40,7 +40,7 @@ git -C "$repository" symbolic-ref HEAD refs/heads/{branch}
 an interrupted set-up left.  A plain web server needs ``receive.updateServerInfo`` to serve the repository."""
 
 
-def set_up(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:
+def set_up_sibling(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:
     """Make a dataset's repository at a sibling, and a remote for it here; repeats an interrupted set-up.
 
     ``part`` is the Dandiset's id, empty for the superdataset; ``branch`` is the branch that a clone checks out.
@@ -68,8 +68,8 @@ def set_up(dataset: Dataset, sibling: Sibling, part: str, branch: str) -> None:
     git(dataset.path, "config", f"{ours}.ready", "true")
 
 
-def is_set_up(dataset: Dataset, sibling: Sibling) -> bool:
-    """Whether :func:`set_up` has finished and nobody has removed the remote since."""
+def is_sibling_set_up(dataset: Dataset, sibling: Sibling) -> bool:
+    """Whether :func:`set_up_sibling` has finished and nobody has removed the remote since."""
     ours, settings = f"dandi-mirror-sibling.{sibling.name}", settings_of(dataset)
     is_this = settings.get(f"{ours}.url") == sibling.url
     return is_this and f"{ours}.ready" in settings and f"remote.{sibling.name}.url" in settings

@@ -31,7 +31,7 @@ IGNORED = b"/.dandi-mirror/\n/dandi-mirror.toml\n/zarr/\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class RegisteredDataset:
     """A dataset as the superdataset registers it."""
 
     path: str
@@ -112,7 +112,7 @@ class Superdataset:
         tree = self.dataset.tree(self.head() or None)
         return {path: commit for path, (mode, commit) in tree.items() if mode == GITLINK}
 
-    def register(self, members: Mapping[str, Member], config: bytes, date: datetime, message: str) -> None:
+    def register(self, members: Mapping[str, RegisteredDataset], config: bytes, date: datetime, message: str) -> None:
         """Commit which commit each dataset is at, and bring the work tree to it.
 
         Raises:
@@ -142,7 +142,7 @@ class Superdataset:
             worktree.update_worktree(self.dataset, BRANCH, self.dataset.ref(_REF))
 
     def _entries(
-        self, tree: Mapping[str, tuple[bytes, str]], members: Mapping[str, Member], config: bytes
+        self, tree: Mapping[str, tuple[bytes, str]], members: Mapping[str, RegisteredDataset], config: bytes
     ) -> dict[str, TreeEntry]:
         entries: dict[str, TreeEntry] = {
             ".datalad/config": Inline(config),
@@ -153,7 +153,7 @@ class Superdataset:
         entries |= {member.path: ExistingObject(member.commit, GITLINK) for member in members.values()}
         return entries
 
-    def _modules(self, tree: Mapping[str, tuple[bytes, str]], members: Mapping[str, Member]) -> bytes:
+    def _modules(self, tree: Mapping[str, tuple[bytes, str]], members: Mapping[str, RegisteredDataset]) -> bytes:
         """The content of ``.gitmodules`` with these members; the sections of all other members stay as they are."""
         sections: dict[str, bytes] = {}
         if ".gitmodules" in tree:

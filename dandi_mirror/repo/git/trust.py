@@ -21,7 +21,7 @@ from dandi_mirror.repo.git.git_folder import (
     Repository,
     UntrustedRepository,
     common_folder,
-    content_of,
+    file_content,
     find_repository,
     strange_entry,
     why_elsewhere,
@@ -132,7 +132,7 @@ def without_remotes(folder: Path, arguments: Sequence[str]) -> tuple[str, ...]:
     """
     if "annex" not in arguments or (found := find_repository(folder)) is None:
         return ()
-    contents = [(file, content) for file in _files(found) if b"remote" in (content := content_of(file)).lower()]
+    contents = [(file, content) for file in _files(found) if b"remote" in (content := file_content(file)).lower()]
     pairs = [pair for file, content in contents for pair in _read(file, content)]
     names = {match[1] for name, _ in pairs if (match := _REMOTE.fullmatch(name))}
     if "init" in arguments:
@@ -176,7 +176,7 @@ def _files(found: Repository) -> Iterator[Path]:
 
 
 def _programs_in_file(file: Path) -> list[str]:
-    content = searched = content_of(file)
+    content = searched = file_content(file)
     for usual in _USUAL:
         searched = searched.replace(usual, b"")
     lowered = searched.lower()

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from dandi_mirror.archive.api.client import ArchiveClient
-from dandi_mirror.archive.api.drafts import asset_record
+from dandi_mirror.archive.api.dandiset_changes import asset_record
 from dandi_mirror.archive.api.uploads import blob_of
 from dandi_mirror.digests import ETAG, SHA256
 from dandi_mirror.errors import MirrorError, PartError
@@ -18,8 +18,8 @@ from dandi_mirror.files.own import OwnPath
 from dandi_mirror.model import RemoteFile
 from dandi_mirror.repo.git.files import FileStamp
 from dandi_mirror.upload.change.plan import Action, UploadPlan, UploadStep, in_order
-from dandi_mirror.upload.change.register import AssetChange, AssetRemoval, Registered, Unregistered, register
-from dandi_mirror.upload.change.zarr_steps import LocalZarrs, ZarrContext, put_zarrs
+from dandi_mirror.upload.change.register import AssetChange, AssetRemoval, Registered, Unregistered, register_assets
+from dandi_mirror.upload.change.zarr_steps import ZarrContext, ZarrsToUpload, put_zarrs
 from dandi_mirror.upload.checks import UploadChecks
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.upload.send.send_files import send_blobs
@@ -73,7 +73,7 @@ class UploadContext:
     validate: bool = True
     jobs: int = 6
     meter: SendMeter | None = None
-    zarrs: LocalZarrs = field(default_factory=LocalZarrs)
+    zarrs: ZarrsToUpload = field(default_factory=ZarrsToUpload)
     doing: Callable[[str], None] = lambda words: None
     """Called with what is being done."""
     _blobs: dict[str, str] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class UploadContext:
         return self._blobs.get(sha256, "")
 
 
-def carry_out(work: UploadContext, plan: UploadPlan) -> Iterator[StepOutcome]:
+def carry_out_plan(work: UploadContext, plan: UploadPlan) -> Iterator[StepOutcome]:
     """Carry out a plan; yields the outcome of each step.
 
     Raises:
@@ -150,7 +150,7 @@ def _registered(
     changes: Iterable[AssetChange | AssetRemoval],
     sent: Mapping[str, Sent],
 ) -> Iterator[StepOutcome]:
-    for done in register(work.archive.session, work.dandiset, changes, jobs=work.jobs):
+    for done in register_assets(work.archive.session, work.dandiset, changes, jobs=work.jobs):
         step = steps[done.change.path]
         if isinstance(done, Registered):
             facts = sent.get(step.path)

@@ -9,17 +9,15 @@ from pathlib import Path
 
 from dandi_mirror.errors import DiskError, PartError
 from dandi_mirror.model import RemoteFile
-from dandi_mirror.paths import is_hidden, is_own
-from dandi_mirror.repo.annex.clone import Clone
+from dandi_mirror.paths import DANDISET_YAML, is_hidden, is_own
 from dandi_mirror.repo.annex.edits import LocalEdit
 from dandi_mirror.repo.annex.keys import sha256_of
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.ignored import ignored_files
 from dandi_mirror.upload.change.plan import Action, LocalFile, UploadStep
 from dandi_mirror.upload.kinds import Kinds, is_junk, refuse_zarr
 from dandi_mirror.upload.send.digest import Digests, digest
 from dandi_mirror.upload.zarrs.local import LocalZarr, read_zarr
-
-RECORD = "dandiset.yaml"
 
 
 @dataclass(slots=True)
@@ -43,7 +41,7 @@ class LocalState:
 
 
 def read_local_state(
-    clone: Clone,
+    clone: AnnexRepository,
     base: Mapping[str, RemoteFile],
     theirs: Mapping[str, RemoteFile],
     edits: Iterable[LocalEdit],
@@ -66,7 +64,7 @@ def read_local_state(
     sizes = {there.size for there in (*base.values(), *theirs.values())}
     zarrs: set[str] = set()
     for edit in edits:
-        if edit.path == RECORD:
+        if edit.path == DANDISET_YAML:
             ours.record_edited = True
         elif is_own(edit.path):
             continue
@@ -93,7 +91,7 @@ def is_leftover(edit: LocalEdit) -> bool:
     return is_junk(edit.path) or (is_hidden(edit.path) and not edit.tracked)
 
 
-def _here(clone: Clone, edit: LocalEdit, files: dict[str, Path], sizes: set[int]) -> LocalFile:
+def _here(clone: AnnexRepository, edit: LocalEdit, files: dict[str, Path], sizes: set[int]) -> LocalFile:
     if edit.problem:
         return LocalFile(-1, "", edit.problem)
     if not edit.key:
@@ -109,7 +107,7 @@ def _here(clone: Clone, edit: LocalEdit, files: dict[str, Path], sizes: set[int]
     return LocalFile(found.size, found.sha256)
 
 
-def _zarr_here(clone: Clone, path: str, zarrs: dict[str, LocalZarr]) -> LocalFile:
+def _zarr_here(clone: AnnexRepository, path: str, zarrs: dict[str, LocalZarr]) -> LocalFile:
     if reason := refuse_zarr(path):
         return LocalFile(-1, "", reason, zarr=True)
     try:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dandi_mirror.archive.api.client import ArchiveClient
-from dandi_mirror.archive.api.drafts import publish
+from dandi_mirror.archive.api.dandiset_changes import publish
 from dandi_mirror.archive.api.entries import json_object
 from dandi_mirror.errors import PartError, TemporaryError
 from dandi_mirror.model import DRAFT, ListedDandiset

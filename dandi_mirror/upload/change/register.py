@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 
-from dandi_mirror.archive.api.drafts import Source, create_asset, delete_asset, replace_asset
+from dandi_mirror.archive.api.dandiset_changes import Source, create_asset, delete_asset, replace_asset
 from dandi_mirror.archive.http.pool import AT_ONCE
 from dandi_mirror.archive.http.retrying_client import RequestRefused
 from dandi_mirror.archive.http.session import Session
@@ -66,7 +66,7 @@ class Unregistered:
     error: MirrorError
 
 
-def register(
+def register_assets(
     session: Session, dandiset: str, changes: Iterable[AssetChange | AssetRemoval], *, jobs: int = AT_ONCE
 ) -> Iterator[Registered | Unregistered]:
     """Change a draft, several assets at a time, and tell of each what became of it.

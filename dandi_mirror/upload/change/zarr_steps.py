@@ -13,7 +13,7 @@ from dandi_mirror.errors import CredentialsError, DiskError, MirrorError, PartEr
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.model import RemoteFile
 from dandi_mirror.upload.change.plan import UploadStep
-from dandi_mirror.upload.change.register import AssetChange, Registered, register
+from dandi_mirror.upload.change.register import AssetChange, Registered, register_assets
 from dandi_mirror.upload.checks import UploadChecks
 from dandi_mirror.upload.send.send_zarr import SentZarr, ZarrSender, ZarrTask
 from dandi_mirror.upload.send.types import SendContext, SendMeter
@@ -26,7 +26,7 @@ AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class LocalZarrs:
+class ZarrsToUpload:
     """The Zarrs of a work tree that an upload may send, and how."""
 
     read: Mapping[str, LocalZarr] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class ZarrContext:
     state: Path | OwnPath
     """A folder for notes."""
     theirs: Mapping[str, RemoteFile]
-    zarrs: LocalZarrs
+    zarrs: ZarrsToUpload
     describe: Callable[[str], dict[str, object]]
     """The record of the asset at a path."""
     checks: UploadChecks | None
@@ -123,7 +123,7 @@ class _ZarrStep:
         return ZarrTask(path, self._work.zarrs.read[path], own, changes, self._taken.keys())
 
     def _registered(self, change: AssetChange) -> str:
-        [done] = register(self._work.archive.session, self._work.dandiset, [change], jobs=1)
+        [done] = register_assets(self._work.archive.session, self._work.dandiset, [change], jobs=1)
         if isinstance(done, Registered):
             return done.asset_id
         raise done.error

@@ -78,7 +78,7 @@ def nameable(facts: Sequence[NwbFacts]) -> tuple[list[NwbFacts], list[RefusedFil
     return sorted(named, key=lambda one: str(one["path"])), refused
 
 
-def steps(facts: Iterable[NwbFacts], names: Mapping[str, str]) -> tuple[list[OrganizeStep], list[RefusedFile]]:
+def naming_steps(facts: Iterable[NwbFacts], names: Mapping[str, str]) -> tuple[list[OrganizeStep], list[RefusedFile]]:
     """The steps that bring files to their names, and the files that cannot get their name."""
     made, refused = [], []
     for one in facts:

@@ -16,14 +16,14 @@ from pathlib import Path
 from dandi_mirror.errors import DiskError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.repo.annex.adding import Adder, NotAdded, adding
-from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.pointers import key_of_link
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.disk import bring_files_to_disk, bring_folders_to_disk
 from dandi_mirror.repo.git.ignored import ignored, in_index
 from dandi_mirror.upload.organize import placing
 from dandi_mirror.upload.organize.naming import NwbFacts, OrganizeStep
 from dandi_mirror.upload.organize.placing import SourceState
-from dandi_mirror.upload.organize.sources import HARDLINK, MOVE, SYMLINK, check_step, targets
+from dandi_mirror.upload.organize.sources import HARDLINK, MOVE, SYMLINK, check_step, paths_of_steps
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.upload.read.worker_process import FileError
 
@@ -53,7 +53,7 @@ class Organized:
 def preview(root: Path, planned: Iterable[OrganizeStep], mode: str, tracked: Container[str]) -> Iterator[Organized]:
     """What a run would do.  Nothing is written; of files that exist already, only the sizes are compared."""
     planned = list(planned)
-    without = ignored(root, targets(planned))
+    without = ignored(root, paths_of_steps(planned))
     for step in planned:
         try:
             check_step(root, step, mode, tracked, without)
@@ -81,7 +81,7 @@ def _occupied(place: Path) -> str:
 def link(root: Path, planned: Iterable[OrganizeStep], tracked: Container[str] = ()) -> Iterator[Organized]:
     """Make links to the sources; git-annex does not take them in."""
     planned = list(planned)
-    without = ignored(root, targets(planned)) if (root / ".git").exists() else {}
+    without = ignored(root, paths_of_steps(planned)) if (root / ".git").exists() else {}
     for step in planned:
         try:
             check_step(root, step, SYMLINK, tracked, without)
@@ -98,7 +98,9 @@ def link(root: Path, planned: Iterable[OrganizeStep], tracked: Container[str] = 
             raise DiskError.of(error.filename or root, error) from error
 
 
-def carry_out(clone: Clone, worker: Worker, planned: Iterable[OrganizeStep], mode: str) -> Iterator[Organized]:
+def carry_out_steps(
+    clone: AnnexRepository, worker: Worker, planned: Iterable[OrganizeStep], mode: str
+) -> Iterator[Organized]:
     """Bring files to their places and add them to the index; yields each when it is on disk.
 
     Only under the dataset's lock.
@@ -131,11 +133,16 @@ class _Brought:
 
 
 def _bring(
-    clone: Clone, worker: Worker, batch: Sequence[OrganizeStep], mode: str, folder: Path, tracked: Container[str]
+    clone: AnnexRepository,
+    worker: Worker,
+    batch: Sequence[OrganizeStep],
+    mode: str,
+    folder: Path,
+    tracked: Container[str],
 ) -> list[_Brought]:
     """Bring one batch to its places; on disk when this returns."""
     brought: list[_Brought] = []
-    without = ignored(clone.path, targets(batch))
+    without = ignored(clone.path, paths_of_steps(batch))
     with adding(clone.path) as adder:
         run = _Batch(clone, worker, adder, folder, mode, tracked, without)
         for step in batch:
@@ -149,13 +156,13 @@ def _bring(
     return brought
 
 
-def _taken_in(clone: Clone, brought: list[_Brought]) -> list[_Brought]:
+def _taken_in(clone: AnnexRepository, brought: list[_Brought]) -> list[_Brought]:
     """The same list, but a file that git-annex or git did not add becomes an error, and its source is kept."""
     has = in_index(clone.path, (one.told.target for one in brought if one.seen))
     return [one if not one.seen or _is_kept(clone, one.told, has) else _not_kept(one) for one in brought]
 
 
-def _is_kept(clone: Clone, told: Organized, has: Container[str]) -> bool:
+def _is_kept(clone: AnnexRepository, told: Organized, has: Container[str]) -> bool:
     key = key_of_link(clone.path / told.target)
     return told.target in has and (clone.has(key) if key else (clone.path / told.target).is_file())
 
@@ -172,7 +179,7 @@ _NUMBERS = count()
 class _Batch:
     """Steps that one git-annex takes in."""
 
-    clone: Clone
+    clone: AnnexRepository
     worker: Worker
     adder: Adder
     folder: Path

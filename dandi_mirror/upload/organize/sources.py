@@ -16,7 +16,7 @@ from dandi_mirror.upload.organize.naming import (
     fields_in_use,
     is_url,
     nameable,
-    steps,
+    naming_steps,
 )
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.upload.read.worker_process import FileError
@@ -25,7 +25,7 @@ _ZARR = "it is a Zarr, and organize names only NWB files; bring it to its place 
 COPY, MOVE, HARDLINK, SYMLINK = "copy", "move", "hardlink", "symlink"
 
 
-def find(sources: Iterable[Path], organized: Container[Path] = ()) -> tuple[list[Path], list[RefusedFile]]:
+def find_sources(sources: Iterable[Path], organized: Container[Path] = ()) -> tuple[list[Path], list[RefusedFile]]:
     """The NWB files among ``sources`` and in folders among them; in folders, files in ``organized`` are skipped."""
     found: dict[Path, None] = {}
     refused = []
@@ -108,11 +108,11 @@ def plan(
     refused = [one for one in answers if isinstance(one, RefusedFile)]
     facts, without = nameable([one for one in answers if not isinstance(one, RefusedFile)])
     names = worker.nwb_names(facts, sorted({*required, *fields_in_use(paths)})) if facts else {}
-    made, clashing = steps(map(_with_slashes, facts), names)
+    made, clashing = naming_steps(map(_with_slashes, facts), names)
     return made, sorted([*refused, *without, *clashing], key=lambda one: one.source)
 
 
-def targets(planned: Iterable[OrganizeStep]) -> Iterator[str]:
+def paths_of_steps(planned: Iterable[OrganizeStep]) -> Iterator[str]:
     """Every path to which steps bring a file."""
     for step in planned:
         yield step.target
@@ -144,7 +144,7 @@ def check_step(root: Path, step: OrganizeStep, mode: str, tracked: Container[str
     source = step.source
     if source == root / step.target:
         return
-    for target in targets([step]):
+    for target in paths_of_steps([step]):
         if target in ignored:
             raise FileError(f"it would be {root / target}, and {ignored[target]}")
     if source.is_relative_to(root) and str(inside := source.relative_to(root)) in tracked:

@@ -91,7 +91,7 @@ def why_not_hdf5(file: str) -> str:
         with h5py.File(file, "r") as opened:
             return next(_strange(opened), "")[:LONGEST]
     except (OSError, RuntimeError) as error:
-        return f"it is not a complete HDF5 file: {one_line(error)}"
+        return f"it is not a complete HDF5 file: {short_message(error)}"
 
 
 def _strange(top: Any) -> Iterator[str]:
@@ -166,7 +166,7 @@ def _finding_of(severity: str, name: str, message: str, path: str) -> dict[str, 
             "validator": "dandi", "standard": "DANDI-LAYOUT"}  # fmt: skip
 
 
-def one_line(error: Exception) -> str:
+def short_message(error: Exception) -> str:
     """The message of an exception in one line; if long, its beginning and its end, where libraries put the reason."""
     said = " ".join(str(error).split())
     said = said if len(said) <= _LONGEST_LINE else f"{said[:100]} … {said[-(_LONGEST_LINE - 103) :]}"

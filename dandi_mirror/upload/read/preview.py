@@ -9,7 +9,7 @@ import base64
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from dandi_mirror.upload.read.findings import one_line, why_not_hdf5
+from dandi_mirror.upload.read.findings import short_message, why_not_hdf5
 
 MOST_NODES = 400
 """Objects that the tree names."""
@@ -43,7 +43,7 @@ _FACTS = ("session_description", "identifier", "session_start_time", "general/se
           "general/subject/weight", "general/subject/description")  # fmt: skip
 
 
-def preview(asked: Mapping[str, Any]) -> dict[str, Any]:
+def preview_file(asked: Mapping[str, Any]) -> dict[str, Any]:
     """See :meth:`dandi_mirror.upload.read.worker.Worker.preview`."""
     import h5py
 
@@ -153,7 +153,7 @@ def _tried(make: Callable[[Any, Mapping[str, str]], dict[str, Any] | None], file
     except MemoryError:
         raise
     except Exception as error:
-        print(f"no plot of {node['path']!a}: {one_line(error)}")
+        print(f"no plot of {node['path']!a}: {short_message(error)}")
         return None
 
 

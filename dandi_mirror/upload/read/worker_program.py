@@ -17,8 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dandi_mirror.upload.read.findings import LONGEST, findings, is_nwb, one_line, why_not_hdf5
-from dandi_mirror.upload.read.preview import preview
+from dandi_mirror.upload.read.findings import LONGEST, findings, is_nwb, short_message, why_not_hdf5
+from dandi_mirror.upload.read.preview import preview_file
 
 Request = Mapping[str, Any]
 
@@ -46,7 +46,7 @@ def main() -> bool:
         # but its reader of NWB would ask for the dataset by itself, which asks that reader again, and so on
         dandi.metadata.nwb.find_bids_dataset_description = lambda *_: None
     except Exception as error:
-        _say(answers, {"error": one_line(error)})
+        _say(answers, {"error": short_message(error)})
         return False
     _say(answers, {"value": "ready"})
     for line in sys.stdin.buffer:
@@ -98,7 +98,7 @@ def _answered(asked: Request) -> dict[str, Any]:
         import traceback
 
         traceback.print_exc()
-        return {"error": one_line(error)}
+        return {"error": short_message(error)}
 
 
 # --- metadata ----------------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ _ANSWERS: Mapping[str, Callable[[Request], Any]] = {
     "nwb_names": _nwb_names,
     "rewrite_media": _rewrite_media,
     "findings": lambda asked: findings(_asset(asked), asked),
-    "preview": preview,
+    "preview": preview_file,
 }
 
 

@@ -26,7 +26,7 @@ from dandi_mirror.archive.http.retrying_client import RequestRefused
 from dandi_mirror.errors import IntegrityError, PartError, TemporaryError
 from dandi_mirror.upload.send.types import Bytes, SendContext, SendingStopped
 from dandi_mirror.upload.zarrs.local import CHANGED, LocalEntry, LocalZarr
-from dandi_mirror.upload.zarrs.plan import EntryChanges, batches, compare
+from dandi_mirror.upload.zarrs.plan import EntryChanges, batches, plan_entries
 
 ROUNDS = 3
 """How often a Zarr is compared and changed, if its checksum is not the one that was computed here."""
@@ -100,7 +100,7 @@ class ZarrSender:
             MirrorError: it could not be done; the Zarr may be Pending.
         """
         local, sent = task.local, 0
-        changes = task.changes if used else compare(local.entries, {})
+        changes = task.changes if used else plan_entries(local.entries, {})
         for _ in range(ROUNDS):
             there = self._computed(there)
             if there.status == COMPLETE and there.checksum == local.checksum:
@@ -167,7 +167,7 @@ class ZarrSender:
 def compare_with(archive: ArchiveClient, local: LocalZarr, zarr_id: str) -> EntryChanges:
     """The changes that make a Zarr what the folder is; an empty id is that of a new one."""
     listed = api_entries(archive, zarr_id) if zarr_id else ()
-    return compare(local.entries, {entry.path: (entry.size, entry.etag) for entry in listed})
+    return plan_entries(local.entries, {entry.path: (entry.size, entry.etag) for entry in listed})
 
 
 @dataclass(frozen=True, slots=True)

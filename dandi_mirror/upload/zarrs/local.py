@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from dandi_mirror.errors import PartError
 from dandi_mirror.paths import refuse_path
-from dandi_mirror.repo.annex.clone import Clone
 from dandi_mirror.repo.annex.pointers import LONGEST_POINTER, is_pointer, key_in
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.files import FileStamp
 from dandi_mirror.repo.git.stream import LINK
 from dandi_mirror.zarr_checksum import zarr_checksum
@@ -52,7 +52,7 @@ class LocalZarr:
     """A Zarr folder as it was read."""
 
     root: Path
-    clone: Clone
+    clone: AnnexRepository
     """Whose annex has the content of links."""
     entries: tuple[LocalEntry, ...]
     """Sorted by path."""
@@ -99,13 +99,13 @@ class _Found(NamedTuple):
     key: str
 
 
-def read_zarr(root: Path, clone: Clone) -> LocalZarr:
+def read_zarr(root: Path, clone: AnnexRepository) -> LocalZarr:
     """Read a Zarr folder of the work tree of ``clone``, or one that is a repository of its own.
 
     Raises:
         PartError: it has a file that cannot be part of a Zarr in the archive, or it changed while it was read.
     """
-    own = Clone(root) if (root / ".git").exists() else clone
+    own = AnnexRepository(root) if (root / ".git").exists() else clone
     found = sorted(_walk(root), key=lambda one: one.path)
     parts = [found[start : start + _AT_ONCE] for start in range(0, len(found), _AT_ONCE)]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="digest") as pool:
@@ -164,7 +164,7 @@ def _look(member: os.DirEntry[str], path: str) -> _Found | None:
     return _Found(path, seen, "")
 
 
-def _read(root: Path, clone: Clone, found: _Found) -> LocalEntry:
+def _read(root: Path, clone: AnnexRepository, found: _Found) -> LocalEntry:
     """The MD5 of a file; of an annexed one, as its key has it."""
     if found.key and (told := _MD5_KEY.fullmatch(found.key)):
         return LocalEntry(found.path, int(told[1]), told[2], None, found.key)

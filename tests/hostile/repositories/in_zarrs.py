@@ -13,11 +13,11 @@ from typing import Any
 
 import zstandard
 
-from dandi_mirror.archive.zarr_entry import Entry
+from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.mirror.zarr.entries import in_order
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule, gitmodules, read_gitmodules
-from dandi_mirror.mirror.zarr.manifest import BodyWriter, Header, header_bytes, read_header
-from dandi_mirror.mirror.zarr.state import state_of
+from dandi_mirror.mirror.zarr.manifest_format import BodyWriter, Header, header_bytes, read_header
+from dandi_mirror.mirror.zarr.state import zarr_state_of
 from tests.hostile.repositories.catalogue import add, mutation
 from tests.hostile.repositories.in_commits import BIDI, ESCAPE
 from tests.hostile.repositories.stage import MIRROR, ZARR_PATH, Stage
@@ -41,7 +41,7 @@ def manifest_of(stage: Stage, module: ZarrModule | None = None) -> Path:
     return top / "zarr" / zarr_id[:3] / zarr_id[3:6] / zarr_id / checksum
 
 
-def body_of(entries: Iterable[Entry]) -> bytes:
+def body_of(entries: Iterable[ZarrEntry]) -> bytes:
     """The entries as a manifest holds them."""
     out = BytesIO()
     writer = BodyWriter(out)
@@ -60,11 +60,11 @@ def with_body(stage: Stage, body: bytes, **facts: Any) -> None:
     stage.put(path, header_bytes(header) + body)
 
 
-def with_state(stage: Stage, entries: list[Entry]) -> None:
+def with_state(stage: Stage, entries: list[ZarrEntry]) -> None:
     """Let the Zarr be of these entries: the manifest, the record, the checksum and the commit agree."""
     entries = in_order(entries)
     old = module_of(stage)
-    state = state_of(old.zarr_id, entries)
+    state = zarr_state_of(old.zarr_id, entries)
     module = old._replace(checksum=state.checksum)
     body = body_of(entries)
     stage.put(manifest_of(stage, module), header_bytes(Header(state, "s3", sha256(body).hexdigest())) + body)
@@ -77,7 +77,7 @@ def with_state(stage: Stage, entries: list[Entry]) -> None:
     stage.commit({".gitmodules": ("100644", gitmodules([module])), ZARR_PATH: ("160000", state.commit)})
 
 
-HONEST = [Entry(".zgroup", 20, MD5), Entry("0/.zarray", 300, MD5), Entry("0/0", 9000, MD5)]
+HONEST = [ZarrEntry(".zgroup", 20, MD5), ZarrEntry("0/.zarray", 300, MD5), ZarrEntry("0/0", 9000, MD5)]
 PATHS = {
     "up": "../../../../victim/files/secret.txt", "far up": "../" * 20 + "tmp/dandi-mirror-escape",
     "absolute": "/tmp/dandi-mirror-escape", "git": ".git/hooks/post-checkout", "modules": ".gitmodules",
@@ -86,11 +86,11 @@ PATHS = {
     "URL": "http://evil.example/x?y#z", "percent": "%2e%2e/%2e%2e/x", "backslash": "..\\..\\x",
 }  # fmt: skip
 for _name, _path in PATHS.items():
-    add(f"Zarr's entry: {_name}", lambda stage, path=_path: with_state(stage, [*HONEST, Entry(path, 5, MD5)]))
-add("Zarr's entry: a file below a file", lambda stage: with_state(stage, [*HONEST, Entry("0", 5, MD5)]))
+    add(f"Zarr's entry: {_name}", lambda stage, path=_path: with_state(stage, [*HONEST, ZarrEntry(path, 5, MD5)]))
+add("Zarr's entry: a file below a file", lambda stage: with_state(stage, [*HONEST, ZarrEntry("0", 5, MD5)]))
 add(
     "Zarr's entry: huge",
-    lambda stage: with_state(stage, [*HONEST, *(Entry(f"1/{n}", 5 << 40, MD5) for n in range(9))]),
+    lambda stage: with_state(stage, [*HONEST, *(ZarrEntry(f"1/{n}", 5 << 40, MD5) for n in range(9))]),
 )
 add("Zarr's entry: none", lambda stage: with_state(stage, []))
 
@@ -138,7 +138,7 @@ def _long_header(stage: Stage) -> None:
 
 @mutation("Zarr's manifest: of another state")
 def _other_state(stage: Stage) -> None:
-    state, body = state_of(module_of(stage).zarr_id, HONEST), body_of(HONEST)
+    state, body = zarr_state_of(module_of(stage).zarr_id, HONEST), body_of(HONEST)
     stage.put(manifest_of(stage), header_bytes(Header(state, "s3", sha256(body).hexdigest())) + body)
 
 

@@ -17,11 +17,11 @@ import msgspec
 import orjson
 import zstandard
 
-from dandi_mirror.archive.zarr_entry import LONGEST_KEY, MOST_ENTRIES, Entry
+from dandi_mirror.archive.zarr_entry import LONGEST_KEY, MOST_ENTRIES, ZarrEntry
 from dandi_mirror.errors import IntegrityError
 from dandi_mirror.mirror.format.tree import FORMAT
 from dandi_mirror.mirror.zarr.entries import BadEntry, Disorder
-from dandi_mirror.mirror.zarr.state import State, StateBuilder
+from dandi_mirror.mirror.zarr.state import StateBuilder, ZarrState
 from dandi_mirror.zarr_checksum import counts_of
 
 BLOCK = 1000
@@ -51,7 +51,7 @@ class BadManifest(IntegrityError):
 class Header:
     """What a manifest says about itself."""
 
-    state: State
+    state: ZarrState
     listed: str
     """``s3`` or ``api``: who listed the entries."""
     body: str
@@ -59,13 +59,13 @@ class Header:
 
 
 class BodyWriter:
-    """Writes the entries of a manifest, sorted by :func:`.place`, into a file."""
+    """Writes the entries of a manifest, sorted by :func:`.entry_order`, into a file."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._out = zstandard.ZstdCompressor(level=LEVEL).stream_writer(file, closefd=False)
-        self._block: list[Entry] = []
+        self._block: list[ZarrEntry] = []
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: ZarrEntry) -> None:
         """Write an entry.
 
         Raises:
@@ -88,7 +88,7 @@ class BodyWriter:
         self._block = []
 
 
-def _columns(entries: list[Entry]) -> list[bytes]:
+def _columns(entries: list[ZarrEntry]) -> list[bytes]:
     """The pieces of one line: the columns of up to :data:`BLOCK` entries."""
     paths, sizes, etags, version_ids, times = zip(*entries, strict=True)
     texts = (" ".join(etags), _column(version_ids), _column(times))
@@ -144,11 +144,11 @@ def read_header(file: BinaryIO) -> Header:
         raise BadManifest(f"it has the format {line.format}, and this release reads {FORMAT}")
     if counts != (line.entries, line.size) or line.entries > MOST_ENTRIES:
         raise BadManifest("its header and its checksum differ")
-    state = State(line.zarr_id, line.checksum, line.commit, line.entries, line.size, line.refused)
+    state = ZarrState(line.zarr_id, line.checksum, line.commit, line.entries, line.size, line.refused)
     return Header(state, line.listed, line.body)
 
 
-def decode(file: BinaryIO, most: int = MOST_ENTRIES) -> Iterator[Entry]:
+def decode(file: BinaryIO, most: int = MOST_ENTRIES) -> Iterator[ZarrEntry]:
     """The entries of a manifest whose file is behind the header; reads in memory that is bounded.
 
     Does not compare them with the header; :func:`verify` does.
@@ -166,7 +166,7 @@ def decode(file: BinaryIO, most: int = MOST_ENTRIES) -> Iterator[Entry]:
             yield from block
 
 
-def _next_block(lines: io.BufferedReader) -> list[Entry]:
+def _next_block(lines: io.BufferedReader) -> list[ZarrEntry]:
     try:
         line = lines.readline(_LONGEST_BLOCK)
         return _entries(_COLUMNS.decode(line)) if line else []
@@ -174,13 +174,13 @@ def _next_block(lines: io.BufferedReader) -> list[Entry]:
         raise BadManifest(f"its entries cannot be read: {error}") from error
 
 
-def _entries(columns: _Columns) -> list[Entry]:
+def _entries(columns: _Columns) -> list[ZarrEntry]:
     """The entries of a block; raises ValueError if a value is not what it must be."""
     paths, sizes, etags, version_ids, times = columns
     count = len(paths)
     _check(count, etags, version_ids, times)
     rows = zip(paths, sizes, etags.split(" "), _values(version_ids, count), _values(times, count), strict=True)
-    return list(map(Entry._make, rows))
+    return list(map(ZarrEntry._make, rows))
 
 
 def _check(count: int, etags: str, version_ids: str | None, times: str | None) -> None:

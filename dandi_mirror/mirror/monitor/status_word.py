@@ -7,11 +7,11 @@ from enum import StrEnum
 
 from dandi_mirror.errors import IntegrityError, TemporaryError
 from dandi_mirror.mirror.state.options import Options
-from dandi_mirror.mirror.state.remembered import RememberedDandiset, draft_of, entry_key
+from dandi_mirror.mirror.state.remembered import RememberedDandiset, draft_of, entry_fingerprint
 from dandi_mirror.model import Finding, FindingKind, ListedDandiset
 
 
-class Word(StrEnum):
+class StatusWord(StrEnum):
     """The status of a Dandiset; if several apply, the first of them counts."""
 
     ALARM = "alarm"
@@ -51,44 +51,48 @@ class Word(StrEnum):
 
 _WAITING = {FindingKind.PENDING, FindingKind.TEXT, FindingKind.HELD, FindingKind.WORKTREE, FindingKind.CONTENT}
 _REFUSED = {FindingKind.REFUSED, FindingKind.ZARR, FindingKind.URL}
-_ABSENT = {FindingKind.GONE: Word.GONE, FindingKind.FORBIDDEN: Word.FORBIDDEN, FindingKind.EMBARGOED: Word.EMBARGOED}
+_ABSENT = {
+    FindingKind.GONE: StatusWord.GONE,
+    FindingKind.FORBIDDEN: StatusWord.FORBIDDEN,
+    FindingKind.EMBARGOED: StatusWord.EMBARGOED,
+}
 
 
-def word_of(
+def status_word(
     last: RememberedDandiset | None,
     findings: Iterable[Finding],
     entry: ListedDandiset | None,
     branch: str,
     changed: bool = False,
-) -> Word:
+) -> StatusWord:
     """The status of a Dandiset, from what the last sync remembers and found, its list entry and its branch.
 
     ``entry`` is None if the archive was not asked; ``changed``: the archive lists other states of its Zarrs.
     """
     kinds = {finding.kind for finding in findings}
     if FindingKind.ALARM in kinds:
-        return Word.ALARM
+        return StatusWord.ALARM
     if entry and not entry.is_open and not (last and _mirrored_as(last, entry)):
-        return Word.EMBARGOED
+        return StatusWord.EMBARGOED
     if last and last.absent:
-        return Word.UNEMBARGOED if entry else next(_ABSENT[kind] for kind in _ABSENT if kind in kinds)
+        return StatusWord.UNEMBARGOED if entry else next(_ABSENT[kind] for kind in _ABSENT if kind in kinds)
     if last and entry and _is_emptied(last, entry):
-        return Word.EMPTIED
+        return StatusWord.EMPTIED
     if last and last.failure and last.failure.exit_code == IntegrityError.exit_code:
-        return Word.DAMAGED
+        return StatusWord.DAMAGED
     if last and last.failure:
-        return Word.UNANSWERED if last.failure.exit_code == TemporaryError.exit_code else Word.FAILED
+        return StatusWord.UNANSWERED if last.failure.exit_code == TemporaryError.exit_code else StatusWord.FAILED
     if last is None or last.branch != branch:
-        return Word.UNFINISHED
-    if entry and last.entry != entry_key(entry):
-        return Word.BEHIND if draft_of(last.entry).name == entry.draft.name else Word.RENAMED
+        return StatusWord.UNFINISHED
+    if entry and last.entry != entry_fingerprint(entry):
+        return StatusWord.BEHIND if draft_of(last.entry).name == entry.draft.name else StatusWord.RENAMED
     if changed:
-        return Word.BEHIND
+        return StatusWord.BEHIND
     if kinds & _WAITING:
-        return Word.PENDING
+        return StatusWord.PENDING
     if kinds & _REFUSED:
-        return Word.REFUSED
-    return Word.VANISHED if FindingKind.VANISHED in kinds else Word.CURRENT
+        return StatusWord.REFUSED
+    return StatusWord.VANISHED if FindingKind.VANISHED in kinds else StatusWord.CURRENT
 
 
 def _mirrored_as(last: RememberedDandiset, entry: ListedDandiset) -> bool:

@@ -14,7 +14,7 @@ from dandi_mirror.addresses import Allowed, is_loopback
 from dandi_mirror.errors import UsageError
 from dandi_mirror.files.opening import read_text
 from dandi_mirror.repo.annex import settings
-from dandi_mirror.repo.annex.initialising import initialise, is_initialised
+from dandi_mirror.repo.annex.initialise_in_clone import initialise_in_clone, is_initialised
 from dandi_mirror.repo.annex.keys import hash_dir_lower, hash_dir_mixed, is_key
 from dandi_mirror.repo.annex.logs import (
     WEB,
@@ -26,7 +26,7 @@ from dandi_mirror.repo.annex.logs import (
     present,
     url_path,
 )
-from dandi_mirror.repo.annex.pointers import LONGEST_POINTER, OBJECTS, name_in
+from dandi_mirror.repo.annex.pointers import LONGEST_POINTER, OBJECTS_IN_GIT_DIR, name_in
 from dandi_mirror.repo.git.dataset import ANNEX, Dataset, Tree
 from dandi_mirror.repo.git.disk import share_as
 from dandi_mirror.repo.git.process import git
@@ -57,7 +57,7 @@ class KeyLocations:
     """UUIDs of the repositories that have its content, as recorded."""
 
 
-class Clone:
+class AnnexRepository:
     """A repository in which git-annex is, or can be, initialised."""
 
     def __init__(self, path: Path, dataset: Dataset | None = None) -> None:
@@ -66,7 +66,7 @@ class Clone:
         self.dataset = dataset or Dataset(path)
         self.config: dict[str, str] = {}
         self.git_dir = self.dataset.git_dir
-        self._objects = f"{self.git_dir}/{OBJECTS}"
+        self._objects = f"{self.git_dir}/{OBJECTS_IN_GIT_DIR}"
         # git-annex keeps the objects of a bare repository in other folders
         self._folder_of = hash_dir_lower if self.git_dir == path else hash_dir_mixed
         self._branch: str | None = None  # the git-annex branch when the following were read
@@ -83,7 +83,7 @@ class Clone:
         """
         self.read_config()
         if not is_initialised(self.dataset, self.config):
-            initialise(self.dataset)
+            initialise_in_clone(self.dataset)
             self.read_config()
         elif not self._is_merged():
             git(self.path, "annex", "merge", "--quiet")
@@ -267,7 +267,10 @@ def copies(objects: Path, key: str) -> list[Path]:
 def copy_urls(git_folder: str, key: str) -> list[str]:
     """The two URLs at which a repository behind a web server may show the content of a key."""
     name = quote(key)
-    return [f"{git_folder}/{OBJECTS}{place}/{name}/{name}" for place in (hash_dir_mixed(key), hash_dir_lower(key))]
+    return [
+        f"{git_folder}/{OBJECTS_IN_GIT_DIR}{place}/{name}/{name}"
+        for place in (hash_dir_mixed(key), hash_dir_lower(key))
+    ]
 
 
 def _may_be_annexed(path: str) -> bool:

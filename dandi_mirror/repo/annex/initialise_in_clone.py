@@ -24,7 +24,7 @@ def is_initialised(dataset: Dataset, config: settings.Settings) -> bool:
     return bool(config.get("annex.uuid") and config.get("annex.version") and dataset.ref(ANNEX))
 
 
-def initialise(dataset: Dataset) -> None:
+def initialise_in_clone(dataset: Dataset) -> None:
     """Initialise git-annex, unless another process does.
 
     Raises:

@@ -12,7 +12,7 @@ from dandi_mirror.repo.git.process import GitError, git
 _ATTEMPTS = 2
 
 
-def set_up_annex(dataset: Dataset, description: str) -> None:
+def initialise_in_mirror(dataset: Dataset, description: str) -> None:
     """Initialise git-annex without writing anything about this repository to the git-annex branch.
 
     Raises:
@@ -26,19 +26,19 @@ def set_up_annex(dataset: Dataset, description: str) -> None:
             _verify_remotes(dataset, config)
             break
     # this setting comes last: if an earlier step is interrupted, the next run repeats all of them
-    mark_as_set_up(dataset)
+    mark_as_initialised(dataset)
     sync_to_disk(dataset.git_dir / "config")
 
 
-def is_set_up(dataset: Dataset) -> bool:
-    """Whether :func:`set_up_annex` or :func:`mark_as_set_up` has finished in this dataset."""
+def is_initialised_in_mirror(dataset: Dataset) -> bool:
+    """Whether :func:`initialise_in_mirror` or :func:`mark_as_initialised` has finished in this dataset."""
     try:
         return "[dandi-mirror]" in read_text(dataset.git_dir / "config")
     except OSError:
         return False
 
 
-def mark_as_set_up(dataset: Dataset) -> None:
+def mark_as_initialised(dataset: Dataset) -> None:
     """Note that git-annex is initialised here, by us or by a person."""
     git(dataset.path, "config", "dandi-mirror.annex", "true")
 
