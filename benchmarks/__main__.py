@@ -18,11 +18,12 @@ from benchmarks import get as content
 from benchmarks import get_zarr as zarr_content
 from benchmarks import gitlinks, many_zarrs, serving, uploading, verifying
 from benchmarks import zarr as zarrs
-from benchmarks.archive import Row, served
+from benchmarks.archive import Row
 from benchmarks.child import measure
 from benchmarks.on_disk import bare_import, objects_size, packs, usage
 from benchmarks.peer import record
 from benchmarks.questions import ask, startup
+from benchmarks.served import served
 from dandi_mirror import __version__
 from dandi_mirror.repo.git.process import child_environment
 from dandi_mirror.repo.git.programs import installed_programs
@@ -49,7 +50,7 @@ TIMES = 3
 
 def speed(folder: Path, assets: int, peer: int) -> list[Row]:
     """A first sync against the peer's way of recording assets and against git alone."""
-    with served(assets) as archive:
+    with served("archive", assets) as archive:
         runs = [measure(archive.api_url, folder / f"mirror{number}") for number in range(TIMES)]
         sync = sorted(runs, key=lambda run: run["seconds"])[TIMES // 2]
         stream = folder / "stream"
@@ -81,7 +82,7 @@ def memory(folder: Path, assets: int, peer: int) -> list[Row]:
     """Peak memory of a first sync at a fifth of the assets and at all of them."""
     peaks = {}
     for count in (assets // 5, assets):
-        with served(count) as archive:
+        with served("archive", count) as archive:
             peaks[count] = measure(archive.api_url, folder / str(count))["peak"]
     small, large = peaks
     slope = (peaks[large] - peaks[small]) / (large - small)
@@ -91,7 +92,7 @@ def memory(folder: Path, assets: int, peer: int) -> list[Row]:
 
 def changes(folder: Path, assets: int, peer: int) -> list[Row]:
     """Ten changed assets among many: time and new objects, against the first sync."""
-    with served(assets) as archive:
+    with served("archive", assets) as archive:
         firsts = sorted(measure(archive.api_url, folder / name)["seconds"] for name in ("one", "two", "mirror"))
         size = objects_size(folder / "mirror")
         rows: list[Row] = [("", "seconds", "of the first", "requests", "peak memory", "new bytes in .git")]
@@ -118,7 +119,7 @@ def changes(folder: Path, assets: int, peer: int) -> list[Row]:
 def growth(folder: Path, assets: int, peer: int) -> list[Row]:
     """Two hundred successive syncs of a few changed assets each: the repository's size, and after a gc."""
     rows: list[Row] = [("", "bytes in .git", "a sync", "packs", "seconds a sync")]
-    with served(assets) as archive:
+    with served("archive", assets) as archive:
         measure(archive.api_url, folder / "mirror")
         last, start = objects_size(folder / "mirror"), time.monotonic()
         rows.append(("first sync", f"{last:,}", "", packs(folder), ""))
@@ -140,7 +141,7 @@ def growth(folder: Path, assets: int, peer: int) -> list[Row]:
 
 def million(folder: Path, assets: int, peer: int) -> list[Row]:
     """One first sync, the server in another process: run it once with --assets 1000000."""
-    with served(assets) as archive:
+    with served("archive", assets) as archive:
         sync = measure(archive.api_url, folder / "mirror")
     assert sync["changed"] == assets, sync
     rows: list[Row] = [(f"  {doing}", f"{seconds:.1f} s") for doing, seconds in sync["phases"].items()]
@@ -153,7 +154,7 @@ def disk(folder: Path, assets: int, peer: int) -> list[Row]:
     """What a mirror takes of a disk after its first sync: files and folders (inodes), and bytes as allocated."""
     rows: list[Row] = [("", "inodes", "MB", "requests", "seconds")]
     for count in (1, assets):
-        with served(count) as archive:
+        with served("archive", count) as archive:
             sync = measure(archive.api_url, folder / str(count))
         top = folder / str(count)
         whole, annex = usage(top / "000123"), usage(top / "000123" / ".git")
@@ -179,7 +180,7 @@ def fleet(folder: Path, assets: int, dandisets: int) -> list[Row]:
                      f"{found['children']:,}", f"{found['peak'] / 1e6:.0f} MB", str(found["moved"])))  # fmt: skip
         return found
 
-    with many.served(dandisets, 3, assets) as archive:
+    with served("fleet", "serve", dandisets, 3, assets) as archive:
         one("first sync")
         idle = min((one("nothing changed") for _ in range(3)), key=lambda found: float(found["seconds"]))
         for count in (1, 10):

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks import archive, content, fleet
+from benchmarks import content
 from benchmarks.archive import DANDISET, Row
 from benchmarks.get import environment as our_environment
+from benchmarks.served import served
 
 TOP = Path(__file__).parents[1]
 Run = Callable[["Program", Path], list[str]]
@@ -83,18 +84,18 @@ def in_turns(name: str, folder: Path, programs: list[Program], pairs: int, run: 
 
 def syncs(folder: Path, programs: list[Program], pairs: int, assets: int) -> None:
     """A first sync of one Dandiset."""
-    with archive.served(assets) as served:
+    with served("archive", assets) as archive:
         name = f"first sync, {assets:,} assets"
         in_turns(name, folder, programs, pairs,
-                 lambda one, work: one.module("benchmarks.child", served.api_url, work / "mirror"))  # fmt: skip
+                 lambda one, work: one.module("benchmarks.child", archive.api_url, work / "mirror"))  # fmt: skip
 
 
 def fleets(folder: Path, programs: list[Program], pairs: int, dandisets: int) -> None:
     """A first sync of many Dandisets, and a run with nothing to do."""
-    with fleet.served(dandisets, 1, 2_000) as served:
+    with served("fleet", "serve", dandisets, 1, 2_000) as archive:
 
         def run(one: Program, mirror: Path) -> list[str]:
-            return one.module("benchmarks.fleet", "run", served.api_url, mirror, 4)
+            return one.module("benchmarks.fleet", "run", archive.api_url, mirror, 4)
 
         in_turns(
             f"first sync, {dandisets:,} Dandisets", folder, programs, pairs, lambda one, work: run(one, work / "m")
@@ -108,7 +109,7 @@ def fleets(folder: Path, programs: list[Program], pairs: int, dandisets: int) ->
 def gets(folder: Path, programs: list[Program], pairs: int, files: int) -> None:
     """``get`` of many files into fresh clones."""
     (Path(os.environ["HOME"]) / ".gitconfig").write_text('[annex "security"]\n\tallowed-ip-addresses = 127.0.0.1\n')
-    with content.served(folder / "served", files, 100_000, 0) as (api_url, urls):
+    with content.serving(folder / "served", files, 100_000, 0) as (api_url, urls):
         more = {**our_environment(), "DANDI_MIRROR_CONTENT_HOSTS": urlsplit(urls[0]).netloc}
         mirror = folder / "mirror"
         measured(programs[1], programs[1].script("sync", DANDISET, "-d", mirror, "-i", api_url), more)

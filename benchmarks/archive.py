@@ -6,15 +6,14 @@ Prints its API's URL; then takes one command a line on standard input: ``change 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
+
+from benchmarks.served import change_when_told
 
 DANDISET = "000123"
 BEGUN, CHANGED = datetime(2022, 1, 1), datetime(2024, 1, 1)
@@ -128,51 +127,16 @@ def serve_forever(count: int) -> None:
     for number in range(count):
         dandiset.add_asset(entry=entry(number), unchecked=True)
     dandiset.draft.modified = "2024-01-02T00:00:00Z"
-    changed = 0
+    changes = itertools.count()
+
+    def change() -> None:
+        changed = next(changes)
+        number = changed * 7919 % count
+        dandiset.delete_asset(path_of(number))
+        dandiset.add_asset(entry=entry(number, changed + 1), unchecked=True)
+
     with serve(archive) as server:
-        print(server.api_url, flush=True)
-        for line in sys.stdin:
-            _, _, number_text = line.partition(" ")
-            for _ in range(int(number_text)):
-                number = changed * 7919 % count
-                changed += 1
-                dandiset.delete_asset(path_of(number))
-                dandiset.add_asset(entry=entry(number, changed), unchecked=True)
-            server.requests.clear()
-            print("done", flush=True)
-
-
-class Served:
-    """The archive in its process."""
-
-    def __init__(self, child: subprocess.Popen[str]) -> None:
-        self._child = child
-        self.api_url = self._line()
-
-    def change(self, count: int) -> None:
-        """Replace some assets by others at the same paths."""
-        assert self._child.stdin
-        self._child.stdin.write(f"change {count}\n")
-        self._child.stdin.flush()
-        self._line()
-
-    def _line(self) -> str:
-        assert self._child.stdout
-        return self._child.stdout.readline().strip()
-
-
-@contextmanager
-def served(count: int) -> Iterator[Served]:
-    """A synthetic archive of ``count`` assets, for as long as the block lasts."""
-    command = [sys.executable, "-m", "benchmarks.archive", str(count)]
-    child = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
-    )
-    try:
-        yield Served(child)
-    finally:
-        child.stdin.close()  # type: ignore[union-attr]
-        child.wait()
+        change_when_told(server.api_url, change, server.requests.clear)
 
 
 if __name__ == "__main__":

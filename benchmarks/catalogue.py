@@ -6,21 +6,21 @@ Dandisets change.
 
 from __future__ import annotations
 
+import itertools
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.archive import Row, Served, entry
+from benchmarks import fleet
+from benchmarks.archive import Row, entry
 from benchmarks.on_disk import usage
+from benchmarks.served import TOP, change_when_told, served
 
 SMALL = 40
 """Assets of an ordinary Dandiset; half of DANDI's have fewer."""
-TOP = Path(__file__).parents[1]
 _SYLLABLES = "ka ro mi ten sal vor ing ber lin da ko mar tes qui lo fen har ul sen wick ton ba ne gri"
 _AREAS = ["hippocampus", "visual cortex", "striatum", "amygdala", "cerebellum", "thalamus", "prefrontal cortex",
           "entorhinal cortex", "barrel cortex", "olfactory bulb", "superior colliculus", "spinal cord"]  # fmt: skip
@@ -78,27 +78,9 @@ def serve_forever(count: int, large: int, assets: int) -> None:
         facts = record(place)
         dandiset = archive.create_dandiset(f"{place + 1:06d}", facts["name"], facts, created="2024-01-01T00:00:00Z")
         fill(dandiset, place)
-    changed = large
+    turns = itertools.cycle(range(large, count))
     with serve(archive) as server:
-        print(server.api_url, flush=True)
-        for line in sys.stdin:
-            for _ in range(int(line.removeprefix("change "))):
-                dandiset = archive.dandisets[f"{changed + 1:06d}"]
-                changed = large + (changed + 1 - large) % (count - large)
-                dandiset.add_asset(entry=entry(50_000_000 + changed, changed), unchecked=True)
-            print("done", flush=True)
-
-
-@contextmanager
-def served(count: int, large: int, assets: int) -> Iterator[Served]:
-    """The archive, for as long as the block lasts."""
-    command = [sys.executable, "-m", "benchmarks.catalogue", "serve", *map(str, (count, large, assets))]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=TOP)
-    try:
-        yield Served(child)
-    finally:
-        child.stdin.close()  # type: ignore[union-attr]
-        child.wait()
+        change_when_told(server.api_url, lambda: fleet.add_to(archive, next(turns)))
 
 
 def measure(folder: Path, dandisets: int, assets: int) -> list[Row]:
@@ -113,7 +95,7 @@ def measure(folder: Path, dandisets: int, assets: int) -> list[Row]:
         written = said.rpartition(" written")[0].rpartition(" ")[2]
         rows.append((name, f"{seconds:.2f}", written, f"{usage(pages)[1]:,}"))
 
-    with served(dandisets, 3, assets) as archive:
+    with served("catalogue", "serve", dandisets, 3, assets) as archive:
         _run("sync", "--all", "-d", str(mirror), "-i", archive.api_url)
         start = time.monotonic()
         _run("search", "nothing-at-all", "-d", str(mirror))

@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.archive import DANDISET, metadata, path_of
+from benchmarks.served import served
 
 _RANGE = re.compile(rb"\r\nrange: *bytes=([0-9]+)-([0-9]+)", re.I)
 _PIECE = 1 << 20
@@ -122,20 +122,11 @@ def digests_of(file: Path) -> tuple[str, str]:
 
 
 @contextmanager
-def served(folder: Path, count: int, size: int, milliseconds: int) -> Iterator[tuple[str, list[str]]]:
+def serving(folder: Path, count: int, size: int, milliseconds: int) -> Iterator[tuple[str, list[str]]]:
     """The archive for as long as the block lasts: its API's URL, and the URLs of all content."""
     folder.mkdir()
-    command = [sys.executable, "-m", "benchmarks.content", *map(str, (folder, count, size, milliseconds))]
-    child = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
-    )
-    assert child.stdin and child.stdout
-    try:
-        lines = (line.strip() for line in child.stdout)
-        yield next(lines), list(iter(lambda: next(lines), ""))
-    finally:
-        child.stdin.close()
-        child.wait()
+    with served("content", folder, count, size, milliseconds) as archive:
+        yield archive.api_url, archive.lines()
 
 
 def origin(url: str) -> str:

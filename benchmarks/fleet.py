@@ -6,21 +6,24 @@ Dandisets change.  ``python -m benchmarks.fleet run URL MIRROR JOBS`` prints JSO
 
 from __future__ import annotations
 
+import itertools
 import json
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.archive import Served, entry
+from benchmarks.archive import entry
+from benchmarks.served import TOP, change_when_told
+
+if TYPE_CHECKING:
+    from dandi_mirror.embedded import Archive
 
 TINY = 3
 """Assets of a tiny Dandiset."""
-TOP = Path(__file__).parents[1]
 
 
 def serve_forever(count: int, large: int, assets: int) -> None:
@@ -39,15 +42,14 @@ def serve_forever(count: int, large: int, assets: int) -> None:
     for place in range(count):
         identifier = f"{place + 1:06d}"
         fill(archive.create_dandiset(identifier, name=f"Synthetic {place}", created="2024-01-01T00:00:00Z"), place)
-    changed = large
+    turns = itertools.cycle(range(large, count))
     with serve(archive) as server:
-        print(server.api_url, flush=True)
-        for line in sys.stdin:
-            for _ in range(int(line.removeprefix("change "))):
-                dandiset = archive.dandisets[f"{changed + 1:06d}"]
-                changed = large + (changed + 1 - large) % (count - large)
-                dandiset.add_asset(entry=entry(50_000_000 + changed, changed), unchecked=True)
-            print("done", flush=True)
+        change_when_told(server.api_url, lambda: add_to(archive, next(turns)))
+
+
+def add_to(archive: Archive, place: int) -> None:
+    """Add an asset to the draft of one of the small Dandisets, which are there in turn."""
+    archive.dandisets[f"{place + 1:06d}"].add_asset(entry=entry(50_000_000 + place, place), unchecked=True)
 
 
 def run(api_url: str, path: Path, jobs: int) -> dict[str, Any]:
@@ -92,18 +94,6 @@ def _count_children() -> list[object]:
     started: list[object] = []
     sys.addaudithook(lambda event, values: started.append(values[0]) if event == "subprocess.Popen" else None)
     return started
-
-
-@contextmanager
-def served(count: int, large: int, assets: int) -> Iterator[Served]:
-    """A synthetic archive, for as long as the block lasts."""
-    command = [sys.executable, "-m", "benchmarks.fleet", "serve", *map(str, (count, large, assets))]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=TOP)
-    try:
-        yield Served(child)
-    finally:
-        child.stdin.close()  # type: ignore[union-attr]
-        child.wait()
 
 
 def measure(api_url: str, mirror: Path, jobs: int) -> dict[str, Any]:

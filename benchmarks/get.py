@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.archive import DANDISET
-from benchmarks.content import origin, served
+from benchmarks.content import origin, serving
 from dandi_mirror.repo.git.process import child_environment, find_program
 
 PATIENCE = 1800  # seconds for one program
@@ -23,7 +23,7 @@ PATIENCE = 1800  # seconds for one program
 def compare(folder: Path, count: int, size: int, milliseconds: int, peers: list[str]) -> list[tuple[str, ...]]:
     """Rows of a table: how long each program takes for all files, and its rate against ours."""
     (folder / ".gitconfig").write_text('[annex "security"]\n\tallowed-ip-addresses = 127.0.0.1\n')
-    with served(folder / "served", count, size, milliseconds) as (api_url, urls):
+    with serving(folder / "served", count, size, milliseconds) as (api_url, urls):
         os.environ["DANDI_MIRROR_CONTENT_HOSTS"] = urlsplit(urls[0]).netloc
         run_program(["dandi-mirror", "sync", DANDISET, "-d", "mirror", "-i", api_url], folder)
         seconds = {"dandi-mirror get": statistics.median(_ours(folder, api_url) for _ in range(3))}

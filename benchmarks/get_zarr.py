@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from benchmarks.archive import DANDISET, Row
 from benchmarks.content import content_server
 from benchmarks.get import curl, run_program, timed_program
+from benchmarks.served import served
 from dandi_mirror.mirror.zarr.repository import ZarrRepositories
 
 EACH = 500
@@ -52,25 +52,16 @@ def serve_forever(folder: Path, count: int, size: int, delay: float) -> None:
 
 
 @contextmanager
-def _served(folder: Path, count: int, size: int, milliseconds: int) -> Iterator[tuple[str, str, list[str]]]:
+def _serving(folder: Path, count: int, size: int, milliseconds: int) -> Iterator[tuple[str, str, list[str]]]:
     folder.mkdir()
-    command = [sys.executable, "-m", "benchmarks.get_zarr", *map(str, (folder, count, size, milliseconds))]
-    child = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
-    )
-    assert child.stdin and child.stdout
-    try:
-        lines = (line.strip() for line in child.stdout)
-        yield next(lines), next(lines), list(iter(lambda: next(lines), ""))
-    finally:
-        child.stdin.close()
-        child.wait()
+    with served("get_zarr", folder, count, size, milliseconds) as archive:
+        yield archive.api_url, archive.line(), archive.lines()
 
 
 def compare(folder: Path, count: int, size: int, milliseconds: int, peer: int) -> list[Row]:
     """Rows: seconds for all chunks; DataLad gets ``peer`` of them, and its seconds are extrapolated."""
     (folder / ".gitconfig").write_text('[annex "security"]\n\tallowed-ip-addresses = 127.0.0.1\n')
-    with _served(folder / "served", count, size, milliseconds) as (api_url, zarr_id, urls):
+    with _serving(folder / "served", count, size, milliseconds) as (api_url, zarr_id, urls):
         os.environ["DANDI_MIRROR_CONTENT_HOSTS"] = urlsplit(urls[0]).netloc
         os.environ["DANDI_MIRROR_ZARR_REPOSITORIES"] = "all"
         run_program(["dandi-mirror", "sync", DANDISET, "-d", "mirror", "-i", api_url], folder)

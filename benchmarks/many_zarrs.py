@@ -6,22 +6,22 @@ standard input lets K Zarrs change.  ``python -m benchmarks.many_zarrs run URL M
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from benchmarks.archive import Row, Served
+from benchmarks.archive import Row
 from benchmarks.get import environment, path_with_ours
 from benchmarks.gitlinks import used
+from benchmarks.served import TOP, change_when_told, served
 
-TOP = Path(__file__).parents[1]
 TIMES = 5
 """Runs with nothing to do; the fastest one is told."""
 
@@ -43,16 +43,16 @@ def serve_forever(dandisets: int, zarrs: int, entries: int, placed: int) -> None
         dandiset.draft.modified = "2024-01-02T00:00:00Z"
     for zarr in made:
         assert zarr.checksum  # before anything is measured
-    changed = 0
+    changes = itertools.count(1)
+
+    def change() -> None:
+        changed = next(changes)
+        zarr = made[changed * 7919 % len(made)]
+        zarr.files[next(iter(zarr.files))] = b"changed %d" % changed
+        zarr.complete()
+
     with serve(archive) as server:
-        print(server.api_url, flush=True)
-        for line in sys.stdin:
-            for _ in range(int(line.removeprefix("change "))):
-                changed += 1
-                zarr = made[changed * 7919 % len(made)]
-                zarr.files[next(iter(zarr.files))] = b"changed %d" % changed
-                zarr.complete()
-            print("done", flush=True)
+        change_when_told(server.api_url, change)
 
 
 def run(api_url: str, path: Path) -> dict[str, Any]:
@@ -96,18 +96,6 @@ def _bare(api_url: str) -> float:
     return time.monotonic() - start
 
 
-@contextmanager
-def served(dandisets: int, zarrs: int, entries: int, placed: int) -> Iterator[Served]:
-    """The archive, for as long as the block lasts."""
-    command = [sys.executable, "-m", "benchmarks.many_zarrs", "serve", *map(str, (dandisets, zarrs, entries, placed))]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=TOP)
-    try:
-        yield Served(child)
-    finally:
-        child.stdin.close()  # type: ignore[union-attr]
-        child.wait()
-
-
 def measure(api_url: str, mirror: Path) -> dict[str, Any]:
     """A run in a child; what it measured."""
     command = [sys.executable, "-m", "benchmarks.many_zarrs", "run", api_url, str(mirror)]
@@ -129,7 +117,7 @@ def compare(folder: Path, dandisets: int, zarrs: int, entries: int, placed: int)
         rows.append((f"  {name}", f"{found['seconds']:.2f}", f"{found['cpu']:.2f}", f"{found['requests']:,}",
                      str(found["started"]), f"{found['peak'] / 1e6:.0f} MB", ratio))  # fmt: skip
 
-    with served(dandisets, zarrs, entries, placed) as archive:
+    with served("many_zarrs", "serve", dandisets, zarrs, entries, placed) as archive:
         one("first sync", measure(archive.api_url, mirror))
         idle = [measure(archive.api_url, mirror) for _ in range(TIMES)]
         one(f"nothing changed, fastest of {TIMES}", min(idle, key=lambda found: float(found["seconds"])))

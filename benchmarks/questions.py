@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from uuid import UUID
 
-from benchmarks.archive import Row, served, sha256_of
+from benchmarks.archive import Row, sha256_of
 from benchmarks.child import measure
+from benchmarks.served import served
 
 
 def startup(folder: Path, assets: int, peer: int) -> list[Row]:
@@ -31,7 +32,7 @@ def ask(folder: Path, assets: int, peer: int) -> list[Row]:
     def one(name: str, *arguments: str, code: int = 0) -> None:
         rows.append((name, f"{_seconds(mirror, code, *arguments):.2f}"))
 
-    with served(assets) as archive:
+    with served("archive", assets) as archive:
         measure(archive.api_url, mirror)
         one("search index, made anew", "search")
         index = mirror / ".dandi-mirror" / "search.sqlite"

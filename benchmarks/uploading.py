@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from benchmarks.served import served
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.repo.git.process import child_environment
 
@@ -32,10 +33,10 @@ def compare(folder: Path, count: int, size: int) -> list[tuple[str, ...]]:
     """Rows of a table: how long each program takes for new files, and for the same files again."""
     rows: list[tuple[str, ...]] = []
     Path(os.environ["HOME"], ".gitconfig").write_text("[user]\n\tname = Benchmark\n\temail = benchmark@localhost\n")
-    with served() as api_url:
+    with served("uploading", "serve") as archive:
         for program in (_Ours, _Dandi, _Bare):
             work = folder / program.dandiset
-            run = program(work, api_url)
+            run = program(work, archive.api_url)
             _make(run.files, count, size)
             for what in ("new", "again"):
                 seconds, peak = run.upload()
@@ -55,11 +56,11 @@ def compare_zarr(folder: Path, count: int, size: int) -> list[tuple[str, ...]]:
 
     rows: list[tuple[str, ...]] = []
     Path(os.environ["HOME"], ".gitconfig").write_text("[user]\n\tname = Benchmark\n\temail = benchmark@localhost\n")
-    with seaweed(folder / "s3") as bucket, served(bucket) as api_url:
+    with seaweed(folder / "s3") as bucket, served("uploading", "serve", bucket) as archive:
         for program in (_Ours, _Dandi):
             work = folder / program.dandiset
             os.environ["DANDI_MIRROR_CONTENT_HOSTS"] = urlsplit(bucket).netloc
-            run = program(work, api_url)
+            run = program(work, archive.api_url)
             array = _make_zarr(run.files / "sub-1_image.ome.zarr", count, size)
             for what in ("new", "again", "ten changed"):
                 if what == "ten changed":
@@ -68,7 +69,7 @@ def compare_zarr(folder: Path, count: int, size: int) -> list[tuple[str, ...]]:
                 cpu = os.times().children_user + os.times().children_system
                 seconds, peak = run.upload()
                 cpu = os.times().children_user + os.times().children_system - cpu
-                _check_zarr(api_url, program.dandiset, count)
+                _check_zarr(archive.api_url, program.dandiset, count)
                 name = f"{count:,} × {size:,} bytes" if (what, program) == ("new", _Ours) else ""
                 rows.append((name, run.name, what, f"{seconds:.2f}", f"{cpu:.2f}", f"{peak:.0f}"))
             _remove(work)
@@ -184,24 +185,6 @@ def _send(api_url: str, work: Path) -> None:
                 yield AssetChange(record, sent.blob)
 
         list(register_assets(session, BARE, changes()))
-
-
-@contextmanager
-def served(*bucket: str) -> Iterator[str]:
-    """Run an archive in another process until the block ends; its API's URL.
-
-    ``bucket``: the URL of the S3 server that has its bucket; by default it has one itself.
-    """
-    command = [sys.executable, "-m", "benchmarks.uploading", "serve", *bucket]
-    child = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
-    )
-    assert child.stdin and child.stdout
-    try:
-        yield child.stdout.readline().strip()
-    finally:
-        child.stdin.close()
-        child.wait()
 
 
 def _serve(bucket_url: str = "") -> None:

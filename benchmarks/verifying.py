@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks import fleet
 from benchmarks.archive import Row
+from benchmarks.served import served
 from dandi_mirror.mirror.verify.content import check_content
 from dandi_mirror.mirror.verify.sample import ALL
 from dandi_mirror.repo.annex.keys import annex_key, hash_dir_mixed
@@ -22,7 +23,7 @@ _PROGRAM = (sys.executable, "-m", "dandi_mirror")
 
 def metadata(folder: Path, dandisets: int, large: int, assets: int) -> list[Row]:
     """``verify --all`` of a fresh mirror of the fleet: the first ``large`` Dandisets have ``assets`` assets."""
-    with fleet.served(dandisets, large, assets) as archive:
+    with served("fleet", "serve", dandisets, large, assets) as archive:
         fleet.measure(archive.api_url, folder / "mirror", 4)
         where = ["-d", str(folder / "mirror"), "-i", archive.api_url, "-f", "json"]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
