@@ -152,6 +152,13 @@ log_level = click.option(
 )  # fmt: skip
 
 
+def common(command: Command) -> Command:
+    """Add the options of every command that works with a mirror and its archive: -d, -i, -f and -l, last."""
+    for option in (log_level, output, instance, mirror):
+        command = option(command)
+    return command
+
+
 def complete_dandisets(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """Complete the id of a mirrored Dandiset, without asking the archive."""
     from dandi_mirror.mirror.state.layout import Mirror

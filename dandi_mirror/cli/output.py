@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
 
+from dandi_mirror.errors import exit_code
 from dandi_mirror.model import Finding, FindingKind, ListedDandiset, Report
 from dandi_mirror.text import counted, human_size, printable
 from dandi_mirror.workflows.terminal import say, write_out
@@ -13,6 +15,7 @@ __all__ = [
     "SHOWN_FINDINGS",
     "finding_lines",
     "print_change",
+    "print_each",
     "print_json",
     "print_summary",
     "report_line",
@@ -20,6 +23,13 @@ __all__ = [
     "write_out",
 ]
 
+
+class _WithExitCode(Protocol):
+    @property
+    def exit_code(self) -> int: ...
+
+
+_Result = TypeVar("_Result", bound=_WithExitCode)
 SHOWN_FINDINGS = 10
 """How many findings of a kind are named on the terminal; the others are counted."""
 
@@ -67,6 +77,18 @@ def draft_line(entry: ListedDandiset) -> str:
 def print_summary(code: int = 0, **facts: object) -> None:
     """Print the last JSON Line of a command."""
     print_json({"action": "summary", "status": "ok" if code == 0 else "error", "exit_code": code, **facts})
+
+
+def print_each(results: Iterable[_Result], show: Callable[[_Result], None], form: str) -> int:
+    """Show each result as it comes, and with JSON the summary; return the exit code of them all."""
+    codes = set()
+    for result in results:
+        codes.add(result.exit_code)
+        show(result)
+    code = exit_code(codes)
+    if form == "json":
+        print_summary(code)
+    return code
 
 
 def print_change(action: str, dandiset: str, said: str, form: str, *, dry_run: bool = False) -> int:

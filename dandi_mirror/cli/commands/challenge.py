@@ -9,6 +9,7 @@ import click
 
 from dandi_mirror.cli import options, output
 from dandi_mirror.cli.exit import end_by_signals
+from dandi_mirror.cli.output import print_each
 from dandi_mirror.text import counted, printable
 from dandi_mirror.workflows import naming
 
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
     "--count", metavar="N", type=click.IntRange(1, 1_000_000), default=66, show_default=True,
     help="Look at so many random files; 66 find a mirror that lies about a tenth of its files in 999 of 1,000 runs.",
 )  # fmt: skip
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(siblings: tuple[str, ...], count: int, mirror_path: Path, instance: str | None, output: str) -> int:
     """Prove what other mirrors say they have.
 
@@ -39,7 +37,6 @@ def command(siblings: tuple[str, ...], count: int, mirror_path: Path, instance: 
       dandi-mirror challenge oxford --count 500 -d dandi
     """
     end_by_signals()
-    from dandi_mirror.errors import exit_code
     from dandi_mirror.mirror.copies.challenge import challenge
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.workflows.copies import chosen, mirrors_in, range_reader
@@ -47,19 +44,9 @@ def command(siblings: tuple[str, ...], count: int, mirror_path: Path, instance: 
     mirror = Mirror(mirror_path.absolute())
     settings = naming.settings_for(mirror_path, [], needed=True, instance=instance)
     found, ids = mirrors_in(settings, mirror, siblings), chosen(mirror, [])
-    codes: set[int] = set()
     with range_reader(settings, found) as reader:
-        for one in challenge(mirror, ids, found, reader, count):
-            codes.add(one.exit_code)
-            _print(one, mirror.path, output)
-    code = exit_code(codes)
-    if output == "json":
-        _summary(code)
-    return code
-
-
-def _summary(code: int) -> None:
-    output.print_summary(code)
+        told = challenge(mirror, ids, found, reader, count)
+        return print_each(told, lambda one: _print(one, mirror.path, output), output)
 
 
 def _print(one: Challenged, path: Path, form: str) -> None:

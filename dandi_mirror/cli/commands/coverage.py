@@ -25,10 +25,7 @@ _FORM = "  {:15}  {:>10}  {:>10}  {:>10}  {:>10}  {:>10}  {:>10}"
 @click.argument("dandisets", metavar="[ID]...", nargs=-1, shell_complete=options.complete_dandisets)
 @click.option("--all", "everything", is_flag=True, help="Show all Dandisets of the mirror, as without an ID.")
 @click.option("--metrics", metavar="FILE", help="Also write this for Prometheus; the name of the file ends in .prom.")
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(
     dandisets: tuple[str, ...],
     everything: bool,

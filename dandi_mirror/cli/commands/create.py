@@ -53,10 +53,7 @@ LICENSES = {"CC-BY-4.0": "spdx:CC-BY-4.0", "CC0-1.0": "spdx:CC0-1.0"}
 )  # fmt: skip
 @click.option("--yes", is_flag=True, help="Register it even if you own one with the same title.")
 @options.dry_run
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(
     name: str | None,
     description: str | None,

@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 @click.argument("dandiset", metavar="ID", shell_complete=options.complete_dandisets)
 @click.option("--name", metavar="TITLE", help="The title of the Dandiset, which confirms that this one is meant.")
 @options.dry_run
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(
     dandiset: str, name: str | None, dry_run: bool, mirror_path: Path, instance: str | None, output: str
 ) -> int:

@@ -25,10 +25,7 @@ from dandi_mirror.cli.exit import end_by_signals
 @click.option("--preserve-tree", is_flag=True, help="Put a part where it is in the Dandiset, too: ID/FOLDER/FILE.")
 @options.connections()
 @options.dry_run
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(
     names: tuple[str, ...],
     folder: Path,

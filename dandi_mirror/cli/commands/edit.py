@@ -38,10 +38,7 @@ _HEAD = """\
 )  # fmt: skip
 @click.option("--yes", is_flag=True, help="Send the change without asking for confirmation.")
 @options.dry_run
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(
     dandiset: str,
     assignments: tuple[str, ...],

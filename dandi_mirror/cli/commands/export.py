@@ -29,10 +29,7 @@ SHOWN = 10
 @click.option("--overwrite", is_flag=True, help="Replace the file if it exists; a bag never replaces anything.")
 @click.option("--payload", is_flag=True, help="Bring all files into the bag, instead of a list of their URLs.")
 @options.connections()
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(
     version: str,
     form: str,

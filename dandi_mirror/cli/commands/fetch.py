@@ -9,6 +9,7 @@ import click
 
 from dandi_mirror.cli import options, output
 from dandi_mirror.cli.exit import end_by_signals
+from dandi_mirror.cli.output import print_each
 from dandi_mirror.text import counted, human_size, printable
 from dandi_mirror.workflows import naming
 
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("fetch")
 @click.argument("siblings", metavar="[SIBLING]...", nargs=-1, shell_complete=options.complete_mirrors)
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(siblings: tuple[str, ...], mirror_path: Path, instance: str | None, output: str) -> int:
     """Learn from other mirrors which content they have.
 
@@ -35,7 +33,6 @@ def command(siblings: tuple[str, ...], mirror_path: Path, instance: str | None, 
       dandi-mirror fetch oxford -d dandi
     """
     end_by_signals()
-    from dandi_mirror.errors import exit_code
     from dandi_mirror.mirror.copies.fetching import fetch_claims
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.workflows.copies import chosen, mirrors_in, reading
@@ -43,19 +40,9 @@ def command(siblings: tuple[str, ...], mirror_path: Path, instance: str | None, 
     mirror = Mirror(mirror_path.absolute())
     settings = naming.settings_for(mirror_path, [], needed=True, instance=instance)
     found, ids = mirrors_in(settings, mirror, siblings), chosen(mirror, [])
-    codes: set[int] = set()
     with reading(settings, found) as session:
-        for one in fetch_claims(mirror, ids, found, session.content, frozenset(settings.content_hosts)):
-            codes.add(one.exit_code)
-            _print(one, mirror.path, output)
-    code = exit_code(codes)
-    if output == "json":
-        _summary(code)
-    return code
-
-
-def _summary(code: int) -> None:
-    output.print_summary(code)
+        told = fetch_claims(mirror, ids, found, session.content, frozenset(settings.content_hosts))
+        return print_each(told, lambda one: _print(one, mirror.path, output), output)
 
 
 def _print(one: FetchedClaims, path: Path, form: str) -> None:

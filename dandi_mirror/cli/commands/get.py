@@ -20,10 +20,7 @@ from dandi_mirror.cli.exit import end_by_signals
 @click.option("--newest", is_flag=True, help="Get the newest files first, also where --max-size chooses.")
 @options.connections()
 @options.dry_run
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(
     what: tuple[str, ...],
     where: tuple[str, ...],

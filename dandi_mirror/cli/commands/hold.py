@@ -37,10 +37,7 @@ _SHOWN = 10
 )  # fmt: skip
 @options.connections()
 @options.dry_run
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(
     dandisets: tuple[str, ...],
     max_size: str,

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("login")
 @click.option("--check", is_flag=True, help="Only show who you are to the archive, and whether you may upload.")
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(check: bool, mirror_path: Path, instance: str | None, output: str) -> None:
     """Keep your API key for an archive in the keyring, so that you need not type it again.
 

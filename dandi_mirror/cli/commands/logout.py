@@ -12,10 +12,7 @@ from dandi_mirror.workflows import current_clone, naming
 
 
 @click.command("logout")
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(mirror_path: Path, instance: str | None, output: str) -> None:
     """Take your API key for an archive out of the keyring; the dandi client does not find it there any more, either.
 

@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 @click.option("--remove", "removed", metavar="USERNAME", multiple=True, help="Take somebody off; may be repeated.")
 @click.option("--yes", is_flag=True, help="Take yourself off without asking for confirmation.")
 @options.dry_run
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(
     dandiset: str,
     added: tuple[str, ...],

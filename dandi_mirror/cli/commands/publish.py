@@ -41,10 +41,7 @@ def _notes(context: click.Context, parameter: click.Parameter, value: str) -> st
 @click.option(
     "--notes", metavar="TEXT|@FILE", callback=_notes, default="", help="Release notes: what is new in this version.",
 )  # fmt: skip
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(
     dandiset: str,
     yes: bool,

@@ -19,10 +19,7 @@ from dandi_mirror.workflows import naming
 )  # fmt: skip
 @options.connections()
 @options.dry_run
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(
     version: str,
     siblings: tuple[str, ...],

@@ -28,10 +28,7 @@ if TYPE_CHECKING:
     "--all", "everything", is_flag=True, help="Show a table of all Dandisets of the archive, mirrored or not."
 )
 @click.option("--offline", is_flag=True, help="Do not ask the archive; show what the last sync left.")
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(
     dandisets: tuple[str, ...], everything: bool, offline: bool, mirror_path: Path, instance: str | None, output: str
 ) -> int:

@@ -16,10 +16,7 @@ from dandi_mirror.workflows import terminal
 @click.option("--yes", is_flag=True, help="Open it without asking for confirmation.")
 @options.dry_run
 @options.wait("open it")
-@options.mirror
-@options.instance
-@options.output
-@options.log_level
+@options.common
 def command(
     dandiset: str, yes: bool, dry_run: bool, wait: float, mirror_path: Path, instance: str | None, output: str
 ) -> int:
