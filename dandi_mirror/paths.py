@@ -138,11 +138,6 @@ def is_own(path: str) -> bool:
     return path.partition("/")[0] in _OWN_TOP or any(name.startswith(".git") for name in path.split("/"))
 
 
-def is_hidden(path: str) -> bool:
-    """Whether a path is hidden, like ``.DS_Store``, which programs leave behind; ``.bidsignore`` does not count."""
-    return any(name.startswith(".") for name in path.split("/")) and not path.endswith(".bidsignore")
-
-
 def same_names(paths: Iterable[str]) -> list[list[str]]:
     """The paths of which a disk that folds case, or the encoding of accents, makes one file; each group sorted."""
     groups: dict[str, list[str]] = {}

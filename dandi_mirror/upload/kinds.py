@@ -147,6 +147,19 @@ def is_junk(path: str) -> bool:
     return bool(_JUNK_FILE.fullmatch(name)) or any(map(_JUNK_FOLDER.fullmatch, folders))
 
 
+def is_hidden(path: str) -> bool:
+    """Whether the name of a file, or of a folder that it is in, begins with a dot; ``.bidsignore`` does not count."""
+    return any(name.startswith(".") for name in path.split("/")) and not path.endswith(".bidsignore")
+
+
+def is_leftover(path: str, *, tracked: bool = False) -> bool:
+    """Whether ``organize``, ``validate`` and ``upload`` leave out a file, or a Zarr, unless somebody asks for it.
+
+    A program left it behind, or it is hidden and git does not know it (``tracked``).
+    """
+    return is_junk(path) or (is_hidden(path) and not tracked)
+
+
 def is_included(path: str, patterns: Iterable[str]) -> bool:
     """Whether a pattern matches a path: the whole path, its name, or a folder that it is in."""
     names = [path, path.rpartition("/")[2], *folders_of(path)]

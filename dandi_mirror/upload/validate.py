@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from dandi_mirror.errors import PartError
 from dandi_mirror.repo.annex.pointers import key_of_pointer
 from dandi_mirror.repo.git.files import git_dir_of
-from dandi_mirror.upload.kinds import DESCRIPTION, RENAME, Kinds, is_junk, is_zarr, refuse_upload, refuse_zarr
+from dandi_mirror.upload.kinds import DESCRIPTION, RENAME, Kinds, is_leftover, is_zarr, refuse_upload, refuse_zarr
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.upload.read.worker_process import FileError
 from dandi_mirror.upload.zarrs.local import check_folder
@@ -97,10 +97,12 @@ def belongs(path: str) -> bool:
     return not path.startswith(_OWN) and path != "dandiset.yaml"
 
 
-def select_targets(root: Path, paths: Iterable[str], kinds: Kinds) -> ValidationTargets:
+def select_targets(
+    root: Path, paths: Iterable[str], kinds: Kinds, tracked: Container[str] = frozenset()
+) -> ValidationTargets:
     """The files among ``paths`` that an upload would send, with the description of each BIDS dataset that they are in.
 
-    ``kinds`` is made from all files below ``root``.
+    ``kinds`` is made from all files below ``root``; ``tracked`` has those of the hidden ones that git knows.
     """
     selection = ValidationTargets([], [], {})
     whole = {path: kinds.zarr(path) for path in paths if belongs(path) and os.path.lexists(root / path)}
@@ -110,7 +112,7 @@ def select_targets(root: Path, paths: Iterable[str], kinds: Kinds) -> Validation
     datasets = {found for path in wanted if (found := bids_dataset(root, path))}
     own = [os.path.realpath(root), os.path.realpath(git_dir_of(root))] if (root / ".git").exists() else []
     for path in sorted({*wanted, *datasets}):
-        if path.rpartition("/")[2].startswith(".") or is_junk(path):
+        if is_leftover(path, tracked=path in tracked):
             continue
         leads = os.path.realpath(root / path)
         if own and os.path.exists(leads) and not any(_is_in(top, leads) for top in own):  # noqa: PTH110

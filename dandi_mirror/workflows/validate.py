@@ -13,8 +13,8 @@ from dandi_mirror.mirror.sync.draft import last_commit
 from dandi_mirror.repo.annex.edits import files, read_edits
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.files import absolute_path
-from dandi_mirror.repo.git.ignored import ignored
-from dandi_mirror.upload.kinds import Kinds
+from dandi_mirror.repo.git.ignored import ignored, in_index
+from dandi_mirror.upload.kinds import Kinds, is_hidden, is_leftover
 from dandi_mirror.upload.validate import ValidationTargets, belongs, select_targets
 
 
@@ -40,7 +40,8 @@ def select_files(paths: Iterable[Path], everything: bool) -> Iterable[tuple[Path
         candidates = _changed(root) if root in clones and not everything else there
         chosen = [name for name in candidates if any(_is_in(name, folder) for folder in below)]
         passed = sum(belongs(name) and any(_is_in(name, folder) for folder in below) for name in {*there} - {*chosen})
-        selection = select_targets(root, chosen, Kinds.of(there))
+        kinds = Kinds.of(there)
+        selection = select_targets(root, chosen, kinds, _tracked(root, chosen, kinds) if root in clones else set())
         if root in clones:
             selection.strange.update(ignored(root, filter(None, below)))
         yield root, selection, passed
@@ -50,6 +51,11 @@ def _changed(root: Path) -> list[str]:
     """List the files that differ from the last sync, or from what is checked out if there was no sync."""
     dataset = Dataset(root)
     return [edit.path for edit in read_edits(dataset, last_commit(dataset) or "HEAD")]
+
+
+def _tracked(root: Path, paths: Iterable[str], kinds: Kinds) -> set[str]:
+    """Those of the hidden files that git knows; a Zarr counts as one file."""
+    return {kinds.zarr(path) or path for path in in_index(root, filter(is_hidden, paths))}
 
 
 def _is_in(path: str, folder: str) -> bool:
@@ -68,6 +74,6 @@ def _listing(root: Path) -> list[str]:
     """List the files of a folder that is not a repository."""
     found = []
     for top, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not is_leftover(str(Path(top, name).relative_to(root)))]
         found += [str(Path(top, name).relative_to(root)) for name in names]
     return sorted(found)

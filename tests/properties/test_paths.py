@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dandi_mirror import paths
-from dandi_mirror.paths import conflicts, is_hidden, is_own, is_visible, refuse_path, same_names
+from dandi_mirror.paths import conflicts, is_own, is_visible, refuse_path, same_names
 
 pytestmark = pytest.mark.quick
 
@@ -82,11 +82,9 @@ def test_all_members_of_a_conflict_are_named() -> None:
     assert conflicts(["a/b", "a/c", "ab"]) == conflicts([]) == {}
 
 
-def test_what_is_the_mirrors_own_and_what_is_hidden() -> None:
+def test_what_is_the_mirrors_own() -> None:
     own = (".dandi/x", ".datalad/config", "dandiset.yaml", ".git/x", "a/.gitattributes")
     assert [is_own(path) for path in (*own, "a/.dandi/x", "git/x")] == [True] * 5 + [False, False]
-    hidden = (".DS_Store", "a/.x/b", ".x/a")
-    assert [is_hidden(path) for path in (*hidden, "a/b", "a.b", ".bidsignore")] == [True] * 3 + [False] * 3
 
 
 def test_a_letter_is_visible_if_it_is_seen_where_it_stands() -> None:

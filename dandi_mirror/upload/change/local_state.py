@@ -9,13 +9,13 @@ from pathlib import Path
 
 from dandi_mirror.errors import DiskError, PartError
 from dandi_mirror.model import RemoteFile
-from dandi_mirror.paths import DANDISET_YAML, is_hidden, is_own
+from dandi_mirror.paths import DANDISET_YAML, is_own
 from dandi_mirror.repo.annex.edits import LocalEdit
 from dandi_mirror.repo.annex.keys import sha256_of
 from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.ignored import ignored_files
 from dandi_mirror.upload.change.plan import Action, LocalFile, UploadStep
-from dandi_mirror.upload.kinds import Kinds, is_junk, refuse_zarr
+from dandi_mirror.upload.kinds import Kinds, is_hidden, is_leftover, refuse_zarr
 from dandi_mirror.upload.send.digest import Digests, digest
 from dandi_mirror.upload.zarrs.local import LocalZarr, read_zarr
 
@@ -62,23 +62,18 @@ def read_local_state(
     """
     ours = LocalState({path: LocalFile(there.size, there.digest) for path, there in base.items()})
     sizes = {there.size for there in (*base.values(), *theirs.values())}
-    zarrs: set[str] = set()
-    for edit in edits:
-        if edit.path == DANDISET_YAML:
-            ours.record_edited = True
-        elif is_own(edit.path):
-            continue
-        elif edit.gone:
-            ours.here.pop(edit.path, None)
-        elif zarr := kinds.zarr(edit.path):
-            zarrs.add(zarr)
+    zarrs = []
+    for path, edit, is_whole in _present(ours, edits, kinds):
+        known = path in base or path in theirs or included(path)
+        if not known and is_leftover(path, tracked=edit.tracked):
+            ours.junk.append(path)
+            if not named(path):
+                continue
+        if is_whole:
+            zarrs.append(path)
         else:
-            if is_leftover(edit) and edit.path not in base and edit.path not in theirs and not included(edit.path):
-                ours.junk.append(edit.path)
-                if not named(edit.path):
-                    continue
-            ours.here[edit.path] = _here(clone, edit, ours.files, sizes)
-            ours.edited += [] if edit.unlocked or edit.problem else [edit.path]
+            ours.here[path] = _here(clone, edit, ours.files, sizes)
+            ours.edited += [] if edit.unlocked or edit.problem else [path]
     for path in sorted(zarrs):
         if selected(path):
             ours.here[path] = _zarr_here(clone, path, ours.zarrs)
@@ -86,9 +81,21 @@ def read_local_state(
     return ours
 
 
-def is_leftover(edit: LocalEdit) -> bool:
-    """Whether a program left a file behind, or git does not know it and its name begins with a dot."""
-    return is_junk(edit.path) or (is_hidden(edit.path) and not edit.tracked)
+def _present(ours: LocalState, edits: Iterable[LocalEdit], kinds: Kinds) -> Iterator[tuple[str, LocalEdit, bool]]:
+    """Each file, and each Zarr (True) once, that is here and is not as in base; ``ours`` learns what is not here."""
+    zarrs = set()
+    for edit in edits:
+        if edit.path == DANDISET_YAML:
+            ours.record_edited = True
+        elif is_own(edit.path):
+            continue
+        elif edit.gone:
+            ours.here.pop(edit.path, None)
+        elif not (zarr := kinds.zarr(edit.path)):
+            yield edit.path, edit, False
+        elif zarr not in zarrs:
+            zarrs.add(zarr)
+            yield zarr, edit, True
 
 
 def _here(clone: AnnexRepository, edit: LocalEdit, files: dict[str, Path], sizes: set[int]) -> LocalFile:
