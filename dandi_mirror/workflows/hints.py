@@ -1,4 +1,8 @@
-"""Commands that messages tell people to type: they name the mirror wherever the person named it."""
+"""Commands that messages tell people to type: they name the mirror wherever the person named it.
+
+A message is made where nobody knows what the person typed: in a worker process, or in an earlier run that left it in
+the index.  So the mirror is added when a message is printed.  ``tests/cli/test_hints.py`` reads all messages.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ _COMMANDS = (
     "restore", "status", "sync", "unembargo", "verify",
 )  # fmt: skip
 """The commands that act on the mirror in which a person is, if -d names no other."""
-_VALUE = r"(?:[0-9][0-9.]*|verify|force|[0-9]+[smhd])"
+_VALUE = r"(?:[0-9][0-9.]*|verify|force|[0-9]+[smhd]|/[^\s;,()']+)"
 _ARGUMENT = rf" (?:[0-9]{{6}}(?:@[^\s;,)]+)?|(?!-d |--mirror )--?[a-z][a-z-]*(?: {_VALUE})?)"
 _HINT = re.compile(rf"\bdandi-mirror (?:{'|'.join(_COMMANDS)})\b(?!-)(?:{_ARGUMENT}(?![\w/]))*(?!\.\w)")
 _NAMED = re.compile(r"[^;,()\n]* (?:-d|--mirror) ")

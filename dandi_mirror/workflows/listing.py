@@ -69,13 +69,20 @@ def list_files(text: str, path: Path, instance: str | None, *, recursive: bool, 
         found = replace(found, files=[file.in_state(name.state) if file.is_zarr else file for file in found.files])
     files = _expanded(found, zarrs, name, recursive=recursive, urls=urls)
     listing.found, listing.entries = found, file_entries(files) if recursive else folder_entries(name, files)
-    rows = [file for file in found.files if file.is_zarr and not (zarrs and zarrs.knows(file))] if recursive else []
-    if rows:
-        listing.remarks.append(
-            f"{_count(len(rows))} one row each, because no mirror on this machine has the entries; name one to list "
-            f"what the archive has: dandi-mirror ls -r {found.dandiset}@{found.version}/{shlex.quote(rows[0].path)}"
-        )
+    if recursive:
+        listing.remarks += _unlisted(found, zarrs)
     return listing
+
+
+def _unlisted(found: Contents, zarrs: LocalZarrs | None) -> list[str]:
+    """Which Zarrs stand as one row, though all files were asked for."""
+    rows = [file for file in found.files if file.is_zarr and not (zarrs and zarrs.knows(file))]
+    if not rows:
+        return []
+    return [
+        f"{_count(len(rows))} one row each, because no mirror on this machine has the entries; name one to list "
+        f"what the archive has: dandi-mirror ls -r {found.dandiset}@{found.version}/{shlex.quote(rows[0].path)}"
+    ]
 
 
 def _count(number: int) -> str:

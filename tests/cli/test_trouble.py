@@ -214,6 +214,10 @@ def test_hints_name_the_mirror_that_the_person_named(archive: Archive, mirror: M
             "dandi-mirror sync 000123 --accept-changed 0.220126.1852 -d '/a mirror'",
         ),
         ("dandi-mirror restore 000123@0.220126.1852", "dandi-mirror restore 000123@0.220126.1852 -d '/a mirror'"),
+        (
+            "in /t/a: dandi-mirror edit 000123 --from /t/a",
+            "in /t/a: dandi-mirror edit 000123 --from /t/a -d '/a mirror'",
+        ),
         ("make one (dandi-mirror sync 000123 -i X -d DIR)", "make one (dandi-mirror sync 000123 -i X -d DIR)"),
         ("dandi-mirror sync -d /b; or", "dandi-mirror sync -d /b; or"),
         ("see dandi-mirror validate", "see dandi-mirror validate"),

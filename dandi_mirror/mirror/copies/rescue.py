@@ -43,12 +43,7 @@ def _rescued(report: Report, mirror: Mirror, rules: RescueRules, options: Option
     going = leaving(mirror, report.dandiset).until
     if going:
         options.progress(report.dandiset, "getting content that is leaving the archive")
-    chosen = []
-    left = rules.left
-    for key in going:
-        if left is None or size_of(key) <= left:
-            left = None if left is None else left - size_of(key)
-            chosen.append(key)
+    chosen = _fitting(going, rules.left)
     try:
         for key, reason in _get(mirror, report.dandiset, chosen, rules):
             if reason:
@@ -75,6 +70,16 @@ def _rescued(report: Report, mirror: Mirror, rules: RescueRules, options: Option
         not_rescued=sum(map(size_of, going)) - size,
         left=report.left + len(going) - len(chosen),
     )
+
+
+def _fitting(keys: Iterable[str], most: int | None) -> list[str]:
+    """The keys whose content fits into ``most`` bytes, in the same order; one that does not fit is passed over."""
+    chosen = []
+    for key in keys:
+        if most is None or size_of(key) <= most:
+            most = None if most is None else most - size_of(key)
+            chosen.append(key)
+    return chosen
 
 
 def _get(mirror: Mirror, dandiset: str, keys: list[str], rules: RescueRules) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ Zarr: what is here of it, and what is missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 from dandi_mirror.archive.content.single import ByteCounter
 from dandi_mirror.archive.content.sources import TransferSettings
@@ -56,15 +57,7 @@ def zarr_to_hold(
     Raises:
         GitError, DamagedError, NotFoundError, BadManifest: its repository or a manifest cannot be read.
     """
-    repository, version = zarr.repository, next(iter(zarr.states))
-
-    def key(name: str, size: int, elsewhere: int, *, available: bool, count: int) -> HoldKey:
-        is_here = name == _HERE
-        return HoldKey(
-            f"{repository.name}/{name}", size, is_here, elsewhere, years.get(version, 9999), version != DRAFT,
-            available, count, is_zarr=True,
-        )  # fmt: skip
-
+    repository, key = zarr.repository, partial(_key, zarr, years)
     clone = repository.clone(known.mirror)
     if not (repository.exists(known.mirror) and (known.is_claimed(repository) or repository.has_content(known.mirror))):
         counts = [counts_of(checksum) for checksum in zarr.checksums(ALL_VERSIONS)]
@@ -90,6 +83,17 @@ def zarr_to_hold(
         units.append(key(_MISSING, size, _fewest(copies, missing), available=available, count=len(missing)))
     numcopies = max(dataset.numcopies, read_numcopies(clone.dataset, branch))
     return ToHold(repository, clone, copies, {}, tuple(units), numcopies, wanted, zarr, missing)
+
+
+def _key(
+    zarr: ZarrOfVersions, years: Mapping[str, int], name: str, size: int, elsewhere: int, *, available: bool, count: int
+) -> HoldKey:
+    """The content of a Zarr that is here, or that is missing: the planner takes either as one file."""
+    version = next(iter(zarr.states))
+    return HoldKey(
+        f"{zarr.repository.name}/{name}", size, name == _HERE, elsewhere, years.get(version, 9999), version != DRAFT,
+        available, count, is_zarr=True,
+    )  # fmt: skip
 
 
 def _fewest(copies: RepositoryCopies, keys: Iterable[str]) -> int:

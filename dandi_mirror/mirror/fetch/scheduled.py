@@ -23,6 +23,7 @@ from dandi_mirror.mirror.state.remembered import draft_of
 from dandi_mirror.model import Finding, FindingKind, Report
 from dandi_mirror.repo.annex import content
 from dandi_mirror.repo.annex.content import AnnexedFile
+from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.text import redacted
 
 
@@ -193,10 +194,7 @@ def _get(
     """Download content; return False if some was left out because the run's own limit was reached."""
     dataset = mirror.dataset(report.dandiset)
     files = content.matching(dataset.path, branch, rules.globs, here=False)
-    room = rules.each
-    if room is not None:
-        here = {file.key: file.size for file in content.matching(dataset.path, branch, rules.globs, here=True)}
-        room -= sum(here.values())
+    room = _room(dataset, branch, rules)
     fitting = pick_within(files, times(dataset, report.commit) if files else {}, room)
     chosen = pick_within(fitting, {}, rules.left)
     count.left = len({file.key for file in files}) - len(chosen)
@@ -215,6 +213,14 @@ def _get(
             count.brought_size += sizes[key].size
             rules.left = None if rules.left is None else rules.left - sizes[key].size
     return len(chosen) == len(fitting) and count.brought + len(findings) == len(chosen)
+
+
+def _room(dataset: Dataset, branch: str, rules: ContentRules) -> int | None:
+    """How many bytes of this Dandiset may still come; None: as many as there are."""
+    if rules.each is None:
+        return None
+    here = {file.key: file.size for file in content.matching(dataset.path, branch, rules.globs, here=True)}
+    return rules.each - sum(here.values())
 
 
 class _Bar:

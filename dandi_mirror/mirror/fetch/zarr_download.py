@@ -91,12 +91,8 @@ def download_zarr(
         results = download_entries(plan, around, urls, folder, access, meter, jobs)
     else:  # it appears as a whole
         results = download_files(plan, Contents("", "", "", []), urls, folder, access, meter, jobs)
-    failed = [done for done in (*results, *plan.settled) if done.status in {"error", "impossible"}]
-    if failed:
-        failed.sort(key=lambda done: done.status == "impossible")
-        count, first = f"{len(failed):,} of its {len(zarr_download.files):,} files", failed[0]
-        why = f"{count} could not be downloaded; {first.file.entry}: {first.message}"
-        return DownloadResult(zarr, path, "error", why, first.exit_code)
+    if failed := [done for done in (*results, *plan.settled) if done.status in {"error", "impossible"}]:
+        return _failure(zarr_download, failed)
     try:
         with TargetFolder(folder) as below:
             gone = _remove_extra(below, zarr_download)
@@ -109,6 +105,13 @@ def download_zarr(
     except OSError as error:
         raise DiskError.of(path, error) from error
     return DownloadResult(zarr, path, "ok" if top != path or zarr_download.plan.wanted or gone else "notneeded")
+
+
+def _failure(zarr_download: ZarrDownload, failed: list[DownloadResult]) -> DownloadResult:
+    failed.sort(key=lambda done: done.status == "impossible")
+    count, first = f"{len(failed):,} of its {len(zarr_download.files):,} files", failed[0]
+    why = f"{count} could not be downloaded; {first.file.entry}: {first.message}"
+    return DownloadResult(zarr_download.zarr, zarr_download.path, "error", why, first.exit_code)
 
 
 def _in_folders(files: Iterable[VersionFile], plan: DownloadPlan) -> dict[str, list[VersionFile]]:

@@ -64,10 +64,17 @@ def download_entries(
         yield done
     staged = {f"{STAGED}/{number}": wanted for number, wanted in enumerate(last)}
     wanted = DownloadPlan([(file, folder / place) for place, (file, _) in staged.items()])
-    if not staged:
-        return
-    failed = {done.path: done for done in download_files(wanted, nothing, urls, folder, access, meter, jobs)
-              if done.status != "ok"}  # fmt: skip
+    if staged:
+        done_now = download_files(wanted, nothing, urls, folder, access, meter, jobs)
+        failed = {done.path: done for done in done_now if done.status != "ok"}
+        yield from _place(staged, failed, folder, around, missing)
+
+
+def _place(
+    staged: Mapping[str, tuple[VersionFile, Path]], failed: Mapping[Path, DownloadResult], folder: Path,
+    around: Surroundings, missing: Set[str],
+) -> Iterator[DownloadResult]:  # fmt: skip
+    """Move the metadata that came to its places, as far as it may be there."""
     try:
         with TargetFolder(folder) as below:
             for place, (file, path) in staged.items():

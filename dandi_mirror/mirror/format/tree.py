@@ -166,18 +166,15 @@ def version_tree(
         tree.entries[asset_before.path] = asset_before.entry
         records.append(StoredRecord.in_spool(asset_before.path, asset_before.record))
     for path, asset in listing.assets.items():
+        records.append(StoredRecord(path, asset.record, asset.record_length))
         if asset.zarr:
             tree.entries[path] = ExistingObject(listing.zarrs[path], GITLINK)
-            records.append(StoredRecord(path, asset.record, asset.record_length))
-            continue
-        text = texts.get(asset.sha256) if texts and is_text(path, asset.size) else None
-        if text is not None:
+        elif texts and is_text(path, asset.size) and (text := texts.get(asset.sha256)) is not None:
             tree.entries[path] = text
         else:
             stays = kept is not None and asset.record is None and path in kept
             tree.entries[path] = AS_BEFORE if stays else AnnexLink(asset.key, path.count("/"))
             tree.annexed.append(asset)
-        records.append(StoredRecord(path, asset.record, asset.record_length))
     tree.entries.update(kept.files(records) if kept else record_files(spool, records))
     for refusal in listing.refusals:
         _add_refused(tree, refusal)

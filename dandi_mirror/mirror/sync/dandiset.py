@@ -192,18 +192,9 @@ def unchanged_report(mirror: Mirror, then: RememberedDandiset, options: Options,
 def _sync(archive: ArchiveClient, mirror: Mirror, task: Task) -> Report:
     dandiset, options = task.dandiset, task.options
     then = mirror.index.get(dandiset)
-    try:
-        entry = task.entry or archive.dandiset(dandiset)
-    except (NotFoundError, CredentialsError) as error:
-        if not task.missing:
-            raise
-        return _note_absence(
-            mirror, task, then, FindingKind.GONE if isinstance(error, NotFoundError) else FindingKind.FORBIDDEN
-        )
-    if not entry.is_open and not options.embargoed:
-        if task.missing:
-            return _note_absence(mirror, task, then, FindingKind.EMBARGOED)
-        raise PartError(f"{dandiset} is embargoed ({entry.embargo_status}); to mirror it all the same, add --embargoed")
+    entry = _entry(archive, task)
+    if isinstance(entry, FindingKind):
+        return _note_absence(mirror, task, then, entry)
     found = nothing_to_do(mirror, entry, then, options, dandiset)
     if found and not (then and then.zarrs and changed_zarrs(archive, {dandiset: then.zarrs})):
         # a run over many has no time to look at all of them; the rolling check and `status` do
@@ -219,8 +210,7 @@ def _sync(archive: ArchiveClient, mirror: Mirror, task: Task) -> Report:
     from dandi_mirror.mirror.sync.steps import bring_up_to_date
 
     with _held(mirror, dandiset, options) as killed, closing(Spool(_scratch(mirror, options))) as spool:
-        closed = not entry.is_open
-        sync = SyncContext(archive, mirror, dandiset, options, spool, closed, dropped, task.until)
+        sync = SyncContext(archive, mirror, dandiset, options, spool, not entry.is_open, dropped, task.until)
         if why := damage_of(mirror, dandiset):
             # before anything is written to it
             raise IntegrityError(why)
@@ -230,6 +220,22 @@ def _sync(archive: ArchiveClient, mirror: Mirror, task: Task) -> Report:
             mirror.note_archive(archive.instance)
         report = bring_up_to_date(sync, entry)
     return replace(report, exit_code=_exit_code(report.findings))
+
+
+def _entry(archive: ArchiveClient, task: Task) -> ListedDandiset | FindingKind:
+    """What the archive lists of the Dandiset; if it does not give one that the list of all does not have, why."""
+    try:
+        entry = task.entry or archive.dandiset(task.dandiset)
+    except (NotFoundError, CredentialsError) as error:
+        if not task.missing:
+            raise
+        return FindingKind.GONE if isinstance(error, NotFoundError) else FindingKind.FORBIDDEN
+    if entry.is_open or task.options.embargoed:
+        return entry
+    if task.missing:
+        return FindingKind.EMBARGOED
+    what = f"{task.dandiset} is embargoed ({entry.embargo_status})"
+    raise PartError(f"{what}; to mirror it all the same, add --embargoed")
 
 
 def needed_mode(options: Options, then: RememberedDandiset | None) -> str:

@@ -63,22 +63,15 @@ def _register(instance: Instance, mirror: Mirror, *, anew: bool) -> str:
         held = superdataset.members()
         # read the index again: another run may have changed it while this one waited for the lock
         known = {dandiset: then for dandiset, then in mirror.index.read().dandisets.items() if then.branch}
-        moved = {
-            dandiset: then
-            for dandiset, then in known.items()
-            if (anew or held.get(dandiset) != then.branch)
-            and not mirror.is_strange(dandiset)
-            and mirror.dataset(dandiset).exists()
-        }
+        new = known if anew else {one: then for one, then in known.items() if held.get(one) != then.branch}
+        moved = {one: new[one] for one in new if not mirror.is_strange(one) and mirror.dataset(one).exists()}
         members = {
             dandiset: RegisteredDataset(dandiset, str(instance.dataset_id(dandiset)), then.branch)
             for dandiset, then in moved.items()
         }
-        dates = [parse_time(modified) for then in moved.values() if (modified := draft_of(then.entry).modified)]
-        date = max(dates, default=datetime(1970, 1, 1, tzinfo=UTC))
         reason = ""
         try:
-            superdataset.register(members, datalad_config(instance), date, _message(moved, held))
+            superdataset.register(members, datalad_config(instance), _date(moved), _message(moved, held))
         except WorktreeBlocked as blocked:
             reason = str(blocked)
         superdataset.note_archive(instance.api_url)
@@ -86,6 +79,12 @@ def _register(instance: Instance, mirror: Mirror, *, anew: bool) -> str:
         mirror.index.register(commits, superdataset.head(), reason)
         superdataset.dataset.collect_garbage()
     return reason
+
+
+def _date(moved: Mapping[str, RememberedDandiset]) -> datetime:
+    """When the newest of the drafts was modified, so that the commit does not depend on when the sync ran."""
+    dates = [parse_time(modified) for then in moved.values() if (modified := draft_of(then.entry).modified)]
+    return max(dates, default=datetime(1970, 1, 1, tzinfo=UTC))
 
 
 def _message(moved: Mapping[str, RememberedDandiset], held: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.config import Sibling
@@ -17,7 +18,7 @@ from dandi_mirror.mirror.sync.superdataset import SUPERDATASET
 from dandi_mirror.mirror.verify import memories, secrets
 from dandi_mirror.mirror.verify.dataset import Checks, DatasetToVerify, verify_dataset
 from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind, exit_code_of, repair_command
-from dandi_mirror.mirror.verify.repair import DatasetRepair, MirrorRepair
+from dandi_mirror.mirror.verify.repair import DatasetRepair, MirrorRepair, Step
 from dandi_mirror.mirror.verify.sample import Window
 from dandi_mirror.mirror.verify.zarr_manifests import check_orphans
 from dandi_mirror.model import Instance, ListedDandiset
@@ -110,18 +111,24 @@ def repair_many(
             yield one
             continue
         repair = MirrorRepair if one.dandiset == SUPERDATASET else DatasetRepair
-        failure, code = "", 0
-        try:
-            for step in repair(archive, chosen, checks.options, one.differences, siblings).steps():
-                told(one.dandiset, step.title)
-                if not dry_run:
-                    step.do()
-        except MirrorError as error:
-            failure, code = str(error), error.exit_code
+        steps = repair(archive, chosen, checks.options, one.differences, siblings).steps()
+        failure, code = _repair(steps, partial(told, one.dandiset), dry_run=dry_run)
         again = one if dry_run else _verify_again(chosen, checks, archive)
         if one.dandiset != SUPERDATASET and not dry_run:
             _remember(mirror, chosen, checks.of_repair(), again)
         yield replace(again, failure=failure or again.failure, exit_code=exit_code({again.exit_code, code}))
+
+
+def _repair(steps: Iterator[Step], told: Callable[[str], None], *, dry_run: bool) -> tuple[str, int]:
+    """Do the steps, or only tell them; why one failed, and its exit code."""
+    try:
+        for step in steps:
+            told(step.title)
+            if not dry_run:
+                step.do()
+    except MirrorError as error:
+        return str(error), error.exit_code
+    return "", 0
 
 
 def _verify_again(chosen: DatasetToVerify, checks: Checks, archive: ArchiveClient) -> Verified:
