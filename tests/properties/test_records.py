@@ -17,15 +17,30 @@ from dandi_mirror.mirror.format.records import (
     LARGEST_PART,
     RecordFile,
     StoredRecord,
+    is_asset_path,
     is_part,
+    path_digest,
     record_files,
     record_part_of,
+    record_parts,
 )
 from tests.support.values import QUICK
 
 pytestmark = pytest.mark.quick
 
 SIZES = st.integers(10, 3000) | st.sampled_from([LARGEST_PART - 1, LARGEST_PART, LARGEST_PART * 2])
+FROZEN = {
+    ".dandi/assets/1.jsonl": ["file-0"],
+    ".dandi/assets/2/6.jsonl": ["file-5"],
+    ".dandi/assets/2/f.jsonl": ["file-6"],
+    ".dandi/assets/6.jsonl": ["file-2"],
+    ".dandi/assets/9/7/4.jsonl": ["file-7"],
+    ".dandi/assets/9/7/6.jsonl": ["file-3"],
+    ".dandi/assets/c.jsonl": ["file-1"],
+    ".dandi/assets/d.jsonl": ["file-8"],
+    ".dandi/assets/e.jsonl": ["file-4"],
+}
+"""The parts of nine records, two of which fill one."""
 PATHS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 
 
@@ -87,3 +102,89 @@ def test_a_large_dandiset_has_many_small_parts_and_a_change_of_k_records_touches
 def test_no_record_at_all_is_one_empty_part(spool: Spool) -> None:
     parts = parts_of(spool, {})
     assert {name: part.content() for name, part in parts.items()} == {".dandi/assets.jsonl": b""}
+
+
+def stored(*lengths: int) -> list[StoredRecord]:
+    return [StoredRecord(f"file-{number}", None, length) for number, length in enumerate(lengths)]
+
+
+def names_of(records: list[StoredRecord]) -> dict[str, list[str]]:
+    return {name: sorted(record.path for record in members) for name, members in record_parts(records)}
+
+
+def test_a_part_is_split_where_its_lines_with_their_ends_are_longer_than_256_kib() -> None:
+    half = LARGEST_PART // 2 - 1
+    assert list(names_of(stored(half, half))) == [".dandi/assets.jsonl"]
+    assert len(names_of(stored(half, half + 1))) == 2, "each line has one byte more, its end"
+    assert list(names_of(stored(LARGEST_PART * 3))) == [".dandi/assets.jsonl"], "one record is never split"
+
+
+def test_the_names_of_the_parts_are_frozen() -> None:
+    """By the digits of the SHA-256 of each path, as few as are necessary; they are part of the format."""
+    large = LARGEST_PART // 2
+    assert names_of(stored(*[large] * 9)) == FROZEN
+    digits = {record.path: path_digest(record.path) for record in stored(*[large] * 9)}
+    for name, members in FROZEN.items():
+        prefix = name.removeprefix(".dandi/assets").removesuffix(".jsonl").replace("/", "")
+        assert all(digits[path].startswith(prefix) for path in members)
+
+
+def test_paths_that_are_not_unicode_have_a_place_too() -> None:
+    assert path_digest("\udcff") == "a8100ae6aa1940d0b663bb31cd466142ebbdbd5187131b92d93818987832eb89"
+
+
+def test_the_part_of_a_path_is_the_first_of_those_above_it_that_the_tree_has() -> None:
+    digest = path_digest("x")
+    one, two, all_of_them = (
+        f".dandi/assets{name}.jsonl" for name in (f"/{digest[0]}", f"/{digest[0]}/{digest[1]}", "")
+    )
+    deepest = f".dandi/assets/{'/'.join(digest[:16])}.jsonl"
+    assert record_part_of("x", {one, two, all_of_them, deepest}) == all_of_them
+    assert record_part_of("x", {one, two, deepest}) == one and record_part_of("x", {two, deepest}) == two
+    assert record_part_of("x", {deepest}) == deepest
+    assert (
+        record_part_of("x", {f".dandi/assets/{'/'.join(digest[:17])}.jsonl", f".dandi/assets/{digest[1]}.jsonl"})
+        is None
+    )
+
+
+def test_a_part_has_the_lines_of_its_records_in_the_order_of_their_bytes(spool: Spool) -> None:
+    paths = ["b", "a/b", "a", "a-b", "é", "Z"]
+    records = [StoredRecord.in_spool(path, spool.put(path.encode())) for path in paths]
+    ((name, part),) = record_files(spool, records)
+    assert name == ".dandi/assets.jsonl"
+    assert part.content().decode().splitlines() == ["Z", "a", "a-b", "a/b", "b", "é"]
+
+
+def test_a_record_in_the_spool_is_as_long_as_it_is(spool: Spool) -> None:
+    record = StoredRecord.in_spool("a", spool.put(b"12345"))
+    assert (record.path, record.length, record.handle is not None) == ("a", 5, True)
+
+
+def test_a_record_that_was_not_read_again_is_in_no_new_file(spool: Spool) -> None:
+    kept = StoredRecord("a", None, 3)
+    ((_, part),) = record_files(spool, [kept, StoredRecord.in_spool("b", spool.put(b"{}"))])
+    assert part.content() == b"{}\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "part", "asset"),
+    [
+        (".dandi/assets.jsonl", True, False),
+        (".dandi/assets/0.jsonl", True, False),
+        (".dandi/assets", False, False),
+        (".dandi/assets.jsonl2", False, False),
+        (".dandi/assetsx/0.jsonl", False, False),
+        (".dandi/refused/x", False, False),
+        (".datalad/config", False, False),
+        (".gitattributes", False, False),
+        (".gitmodules", False, False),
+        ("dandiset.yaml", False, False),
+        ("sub-1/dandiset.yaml", False, True),
+        ("a.nwb", False, True),
+    ],
+)
+def test_a_path_of_a_tree_is_a_part_or_an_asset_or_one_of_the_other_files_of_the_mirror(
+    path: str, part: bool, asset: bool
+) -> None:
+    assert (is_part(path), is_asset_path(path)) == (part, asset)

@@ -77,8 +77,42 @@ def test_batches_have_every_entry_once_in_order_and_are_small(sizes: list[int], 
     assert all(len(batch) == 1 or sum(sizes[number] for number in batch) <= BATCH_BYTES for batch in made)
 
 
+def test_a_batch_is_full_with_255_entries_or_with_256_mib_and_begins_with_an_entry_of_any_size() -> None:
+    assert [len(batch) for batch in batches((number, 0) for number in range(511))] == [255, 255, 1]
+    assert [len(batch) for batch in batches((number, 0) for number in range(7))] == [7]
+    half = 128 << 20
+    assert list(batches([(3, half), (5, half), (8, 1), (9, 0)])) == [[3, 5], [8, 9]]
+    assert list(batches([(3, half), (5, half + 1), (8, half - 1), (9, 0)])) == [[3], [5, 8, 9]]
+    assert list(batches([(1, 1 << 40), (2, 0), (4, 1 << 40)], 2)) == [[1], [2], [4]]
+    assert list(batches([(0, 1), (1, 1), (2, 1)], 2)) == [[0, 1], [2]] and list(batches([])) == []
+
+
+def test_what_is_in_the_way_is_deleted_first_and_all_else_last_each_in_order_of_the_paths() -> None:
+    """``0`` is a file there and a folder here, ``1`` the reverse; the other two are in nobody's way."""
+    ours = here({"0/a/b": 1, "1": 2, "z": 3, "same": 4})
+    theirs = listed({"0": 1, "1/c": 1, "1/b/c": 1, "y": 1, "x/0": 1, "same": 4, "z": 9})
+    sent = tuple(number for number, entry in enumerate(ours) if entry.path != "same")
+    assert plan_entries(ours, theirs) == EntryChanges(("0", "1/b/c", "1/c"), sent, ("x/0", "y"), here=4, there=7)
+
+
+def test_a_zarr_that_gets_entries_and_loses_none_is_only_sent() -> None:
+    ours = here({"0": 1, "1": 2})
+    assert plan_entries(ours, listed({"0": 1})) == EntryChanges((), (1,), (), here=2, there=1)
+    assert plan_entries(ours, {}) == EntryChanges((), (0, 1), (), here=2, there=0)
+    assert plan_entries(ours, listed({"0": 1, "1": 2})).is_empty
+
+
+def test_an_entry_is_sent_if_its_size_or_its_content_differs() -> None:
+    (entry,) = here({"0": 1})
+    for there in ((2, entry.md5), (1, "0" * 32)):
+        assert plan_entries([entry], {"0": there}).put == (0,)
+    assert plan_entries([entry], {"0": (1, entry.md5)}).put == ()
+
+
 def test_the_words_say_what_changes() -> None:
     assert EntryChanges((), (0, 1), (), 2, 0).words() == "2 chunks"
+    assert EntryChanges((), (0,), (), 1, 0).words() == "1 chunk" and EntryChanges().words() == "0 chunks"
+    assert EntryChanges((), (0,), (), 1_200, 0).words() == "1,200 chunks"
     assert EntryChanges((), tuple(range(12)), (), 60_000, 60_000).words() == "12 of 60,000 chunks changed"
     assert EntryChanges(("a",), (0,), ("b",), 9, 10).words() == "1 of 9 chunks changed, 2 deleted"
 
@@ -86,6 +120,12 @@ def test_the_words_say_what_changes() -> None:
 def test_more_than_half_of_the_entries_is_unsafe_to_delete() -> None:
     assert not EntryChanges((), (), ("a",), 1, 2).is_unsafe
     assert EntryChanges(("a",), (), ("b",), 1, 3).is_unsafe
+    assert not EntryChanges().is_unsafe and EntryChanges(("a",), (), ("b", "c"), 1, 9).deleted == 3
+
+
+def test_there_is_nothing_to_do_only_if_nothing_is_sent_and_nothing_deleted() -> None:
+    assert EntryChanges(here=3, there=3).is_empty
+    assert not any(one.is_empty for one in (EntryChanges(("a",)), EntryChanges(put=(0,)), EntryChanges(last=("a",))))
 
 
 # --- three states ------------------------------------------------------------------------------------------------
