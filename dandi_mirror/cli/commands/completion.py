@@ -52,14 +52,14 @@ def command(shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    from dandi_mirror.cli.output import write
+    from dandi_mirror.cli.output import write_out
     from dandi_mirror.errors import UsageError
 
     name = Path(os.environ.get("SHELL", "bash")).name if shell == "auto" else shell
     completion = get_completion_class(name)
     if completion is None:
         raise UsageError(f"there is no completion for {name}; name a shell: -s bash, zsh or fish")
-    write(
+    write_out(
         completion(
             click.get_current_context().find_root().command, {}, "dandi-mirror", "_DANDI_MIRROR_COMPLETE"
         ).source()

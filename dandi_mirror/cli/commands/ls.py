@@ -77,7 +77,7 @@ def command(
     if form != "text":
         emit({"action": "summary", "status": "ok" if code == 0 else "error", "exit_code": code})
     if form == "json-array":
-        output.write(json.dumps(collected, ensure_ascii=True, indent=1))
+        output.write_out(json.dumps(collected, ensure_ascii=True, indent=1))
     return code
 
 

@@ -149,7 +149,7 @@ def _table(found: list[Status]) -> None:
     for status in found:
         size, day, name = human_size(status.size), status.modified[:10], printable(status.name)
         line = form.format(status.dandiset, status.word, status.versions, size, day, name[:60]).rstrip()
-        output.write(line.replace(status.word, _coloured(status), 1))
+        output.write_out(line.replace(status.word, _coloured(status), 1))
 
 
 def _zarr_counts(status: Status) -> str:
@@ -175,7 +175,7 @@ def _print(status: object, path: Path, form: str) -> None:
     details += [f"{status.unversioned:,} of them without the bucket's versions"] if status.unversioned else []
     details += [f"{status.edits} local edit{'' if status.edits == 1 else 's'}"] if status.edits else []
     line = f"{status.dandiset}  {_coloured(status)}"
-    output.write(line if status.word is StatusWord.MISSING else f"{line}  {', '.join(details)}")
+    output.write_out(line if status.word is StatusWord.MISSING else f"{line}  {', '.join(details)}")
     if status.failure:
         when = f"the last sync, at {status.failed}, said: " if status.failed else ""
         output.say(f"  {when}{printable(status.failure)}")
