@@ -160,6 +160,11 @@ def is_leftover(path: str, *, tracked: bool = False) -> bool:
     return is_junk(path) or (is_hidden(path) and not tracked)
 
 
+def is_left_folder(path: str) -> bool:
+    """Whether all files of a folder are left out for the folder's name, so that nobody has to look into it."""
+    return is_leftover(f"{path}/file")
+
+
 def is_included(path: str, patterns: Iterable[str]) -> bool:
     """Whether a pattern matches a path: the whole path, its name, or a folder that it is in."""
     names = [path, path.rpartition("/")[2], *folders_of(path)]

@@ -14,7 +14,7 @@ from dandi_mirror.repo.annex.edits import files, read_edits
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.files import absolute_path
 from dandi_mirror.repo.git.ignored import ignored, in_index
-from dandi_mirror.upload.kinds import Kinds, is_hidden, is_leftover
+from dandi_mirror.upload.kinds import Kinds, is_hidden, is_left_folder
 from dandi_mirror.upload.validate import ValidationTargets, belongs, select_targets
 
 
@@ -74,6 +74,6 @@ def _listing(root: Path) -> list[str]:
     """List the files of a folder that is not a repository."""
     found = []
     for top, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not is_leftover(str(Path(top, name).relative_to(root)))]
+        folders[:] = [name for name in folders if not is_left_folder(str(Path(top, name).relative_to(root)))]
         found += [str(Path(top, name).relative_to(root)) for name in names]
     return sorted(found)

@@ -12,7 +12,7 @@ import dandi_mirror
 TOP = Path(dandi_mirror.__file__).parent
 _COMMAND = re.compile(r"\bdandi-mirror [a-z]")
 _VALUES = {"version": "0.220126.1852", "name": "0.220126.1852", "shares": " --content 0.5", "instance": "dandi",
-           "kept": "/tmp/kept.yaml"}  # fmt: skip
+           "kept": __file__}  # fmt: skip
 """What stands for a value in a message, by the name of the variable; for other variables the id of a Dandiset."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from pathlib import Path
 
 from dandi_mirror.repo.git.files import absolute_path
-from dandi_mirror.upload.kinds import ZARR_MARKS, is_leftover, is_zarr
+from dandi_mirror.upload.kinds import ZARR_MARKS, is_left_folder, is_leftover, is_zarr
 from dandi_mirror.upload.organize.naming import (
     NwbFacts,
     OrganizeStep,
@@ -47,14 +47,11 @@ def _below(folder: Path) -> Iterator[Path]:
     """The files that may be NWB files, and the folders that are Zarrs."""
     for top, folders, files in os.walk(folder):
         whole = [name for name in folders if is_zarr(name, _marks(Path(top, name)))]
-        folders[:] = sorted(name for name in folders if name not in whole and not _is_left(folder, top, name))
+        below = "" if top == str(folder) else f"{os.path.relpath(top, folder)}/"
+        folders[:] = sorted(name for name in folders if name not in whole and not is_left_folder(below + name))
         for name in sorted([*whole, *(name for name in files if name.lower().endswith(".nwb"))]):
-            if not _is_left(folder, top, name):
+            if not is_leftover(below + name):
                 yield Path(top, name)
-
-
-def _is_left(folder: Path, top: str, name: str) -> bool:
-    return is_leftover(os.path.relpath(f"{top}/{name}", folder))
 
 
 def _in_zarr(file: Path) -> bool:
