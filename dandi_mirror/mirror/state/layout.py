@@ -139,7 +139,7 @@ class Mirror:
         """The manifests of Zarrs: in a mirror beside its datasets, of a clone in its git folder."""
         from dandi_mirror.mirror.zarr.manifests import Manifests
 
-        return Manifests(self.own.path if self.alone else self.path)
+        return Manifests(self.own if self.alone else self.path)
 
     def asset_cache(self, dandiset: str) -> AssetCache:
         """The assets of a draft as the last sync admitted them."""

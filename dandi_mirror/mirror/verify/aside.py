@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError
+from dandi_mirror.files.not_ours import NotOurs
+from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.verify.content import held_content
 from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo.annex.pointers import OBJECTS_IN_GIT_DIR
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.repo.git.files import git_dir_of
 from dandi_mirror.repo.git.process import git
 from dandi_mirror.repo.git.stream import GITLINK
 
@@ -27,20 +28,35 @@ _NUMBERED = re.compile(r"(.+?)(?:-([0-9]+))?")
 _MODULES = "modules"
 
 
+def made_folder_aside(mirror: Mirror) -> Path:
+    """The folder for what is replaced, made if there is none.
+
+    Raises:
+        NotOurs: a link or something else has its name.
+    """
+    folder = mirror.own / ASIDE
+    folder.make_folder()
+    return folder.path
+
+
 def folders_aside(mirror: Mirror, name: str) -> list[Path]:
-    """Where something of this name was set aside, the last time first."""
-    folder = mirror.own.path / ASIDE
-    if not folder.is_dir():
+    """Where something of this name was set aside, the last time first.
+
+    Raises:
+        NotOurs: the folder of what was set aside is a link or something else.
+    """
+    folder = mirror.own / ASIDE
+    if not folder.is_folder():
         return []
-    found = [(int(parts[2] or 1), path) for path in folder.iterdir() if not path.is_symlink()
-             and (parts := _NUMBERED.fullmatch(path.name)) and parts[1] == name]  # fmt: skip
+    found = [(int(parts[2] or 1), (folder / each).path) for each in folder.names()
+             if (parts := _NUMBERED.fullmatch(each)) and parts[1] == name
+             and (folder / each).is_own_folder()]  # fmt: skip
     return [path for _, path in sorted(found, reverse=True)]
 
 
 def lost_dandisets(mirror: Mirror) -> list[str]:
     """The Dandisets that are not in the mirror, because a repair was cut off after it had set them aside."""
-    folder = mirror.own.path / ASIDE
-    names = {path.name[:6] for path in folder.iterdir()} if folder.is_dir() else set()
+    names = {name[:6] for name in (mirror.own / ASIDE).names()}
     return sorted(name for name in names if is_dandiset_id(name) and is_lost(mirror, name))
 
 
@@ -101,19 +117,33 @@ def move_back(source: Path, target: Path) -> None:
 
 
 def _moves(aside: Path, dataset: Dataset) -> Iterator[tuple[Path, Path]]:
-    """What has to be moved, and where to."""
-    there = git_dir_of(aside)
-    yield from content_moves(there, dataset.git_dir)
-    for source in _repositories(there / _MODULES):
-        target = dataset.git_dir / _MODULES / source.relative_to(there / _MODULES)
-        if not target.exists():
-            yield source, target
+    """What has to be moved, and where to; nothing that a link in a mirror from somebody else leads to."""
+    there = OwnPath(aside, (".git",))
+    if there.is_own_folder():
+        yield from content_moves(there.path, dataset.git_dir)
+        if (modules := there / _MODULES).is_own_folder():
+            yield from _module_moves(modules.path, dataset.git_dir / _MODULES)
     if not dataset.exists():
         return
     for path, (mode, _) in dataset.tree("HEAD").items():
-        here, source = dataset.path / path, aside / path
-        if mode == GITLINK and _is_installed(source) and not any(here.iterdir() if here.is_dir() else ()):
-            yield source, here
+        source, here = OwnPath(aside, tuple(path.split("/"))), OwnPath(dataset.path, tuple(path.split("/")))
+        if mode == GITLINK and source.is_own_folder() and _is_installed(source.path) and _is_free(here):
+            yield source.path, here.path
+
+
+def _module_moves(modules: Path, there: Path) -> Iterator[tuple[Path, Path]]:
+    for source in _repositories(modules):
+        target = there / source.relative_to(modules)
+        if not target.exists():
+            yield source, target
+
+
+def _is_free(folder: OwnPath) -> bool:
+    """Whether a Zarr can be moved there: nothing is in the folder, and no link leads to it."""
+    try:
+        return not folder.names() if folder.is_folder() else True
+    except NotOurs:
+        return False
 
 
 def _is_installed(folder: Path) -> bool:
@@ -123,7 +153,9 @@ def _is_installed(folder: Path) -> bool:
 
 def content_moves(there: Path, here: Path) -> Iterator[tuple[Path, Path]]:
     """The folders of keys that one repository has and another has not; all of them in one, if it has none."""
-    if (there / OBJECTS_IN_GIT_DIR).is_dir() and not (here / OBJECTS_IN_GIT_DIR).exists():
+    if not OwnPath(there, ("annex", "objects")).is_own_folder():
+        return
+    if not (here / OBJECTS_IN_GIT_DIR).exists():
         if any(held_content(there)):
             yield there / OBJECTS_IN_GIT_DIR, here / OBJECTS_IN_GIT_DIR
         return

@@ -19,7 +19,7 @@ from dandi_mirror.mirror.format.admission import ContentHosts
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.sync.dandiset import Task, sync_one
 from dandi_mirror.mirror.sync.superdataset import register_in_superdataset
-from dandi_mirror.mirror.verify.aside import check_aside, finish_replacement
+from dandi_mirror.mirror.verify.aside import check_aside, finish_replacement, made_folder_aside
 from dandi_mirror.mirror.verify.content import uuid_of
 from dandi_mirror.mirror.verify.dataset import DatasetToVerify
 from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
@@ -212,9 +212,8 @@ class MirrorRepair:
         yield Step("register all datasets in the superdataset", self._register)
 
     def _aside(self) -> None:
-        folder = self.chosen.mirror.own.path / "damaged"
-        folder.mkdir(exist_ok=True)
-        move_into(folder, self.chosen.mirror.path / ".git", "superdataset.git")
+        mirror = self.chosen.mirror
+        move_into(made_folder_aside(mirror), mirror.path / ".git", "superdataset.git")
 
     def _sync_all(self) -> None:
         for dandiset in self.chosen.mirror.dandisets():

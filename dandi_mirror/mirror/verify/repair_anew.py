@@ -12,6 +12,7 @@ from dandi_mirror.errors import CredentialsError, IntegrityError, MirrorError, N
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.sync.dandiset import Task, sync_one
+from dandi_mirror.mirror.verify.aside import made_folder_aside
 from dandi_mirror.mirror.verify.dataset import DatasetToVerify
 from dandi_mirror.mirror.verify.repair_zarrs import ZarrRepair
 from dandi_mirror.mirror.verify.restore_repository import (
@@ -86,7 +87,7 @@ class AnewRepair:
                 "the archive does not show this Dandiset any more, and no sibling of dandi-mirror.toml has what is "
                 "missing; the dataset stays as it is"
             )
-        replace_dataset(self.dataset, anew, self.chosen.mirror.own.path / "damaged")
+        replace_dataset(self.dataset, anew, made_folder_aside(self.chosen.mirror))
         initialise_in_mirror(self.dataset, f"mirror of {self.chosen.instance.identifier(self.chosen.dandiset)}")
 
     def _is_restored(self, anew: Dataset | None, siblings: Iterator[Dataset]) -> bool:

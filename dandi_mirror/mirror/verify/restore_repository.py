@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dandi_mirror.files.opening import open_regular, read_file
+from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.sync import messages
 from dandi_mirror.mirror.verify.aside import take_back_content
 from dandi_mirror.mirror.verify.differences import DifferenceKind
@@ -35,8 +36,9 @@ _OBJECT = re.compile(r"[0-9a-f]{38}")
 
 def restore_objects(damaged: Dataset, anew: Dataset | None) -> None:
     """Take damaged objects out, and put those of ``anew`` beside the others; git computed the hash of each there."""
-    aside = damaged.git_dir / DAMAGED_OBJECTS
-    aside.mkdir(exist_ok=True)
+    folder = OwnPath(damaged.git_dir, (DAMAGED_OBJECTS,))
+    folder.make_folder()
+    aside = folder.path
     for file in _damaged_loose(damaged):
         move_into(aside, file)
     for pack in sorted((damaged.git_dir / "objects" / "pack").glob("pack-*.pack")):
@@ -106,7 +108,7 @@ def _copy_objects(source: Dataset, target: Dataset) -> None:
     there = target.git_dir / "objects"
     for file in sorted((source.git_dir / "objects").rglob("*")):
         copy = there / file.relative_to(source.git_dir / "objects")
-        if file.is_file() and not copy.exists() and "info" not in file.parts[-2:]:
+        if not file.is_symlink() and file.is_file() and not copy.exists() and "info" not in file.parts[-2:]:
             copy.parent.mkdir(exist_ok=True)
             shutil.copy2(file, copy)
 
@@ -211,7 +213,6 @@ def replace_dataset(damaged: Dataset, anew: Dataset, folder: Path) -> None:
     """
     if uuid := uuid_in(damaged.git_dir):
         git(anew.path, "config", "annex.uuid", uuid)
-    folder.mkdir(exist_ok=True)
     aside = move_into(folder, damaged.path)
     # content is moved only into the dataset at its place: the next repair clears where the new one was made
     anew.path.rename(damaged.path)

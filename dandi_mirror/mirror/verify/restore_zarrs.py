@@ -11,7 +11,7 @@ from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.mirror.copies.repositories import MirrorRepository
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.mirror.verify.aside import ASIDE, content_moves, folders_aside, move_back
+from dandi_mirror.mirror.verify.aside import content_moves, folders_aside, made_folder_aside, move_back
 from dandi_mirror.mirror.verify.differences import Difference, DifferenceKind
 from dandi_mirror.mirror.verify.restore_annex import restore_content
 from dandi_mirror.mirror.verify.restore_repository import move_into, uuid_in
@@ -47,12 +47,11 @@ def bad_repositories(found: Iterable[Difference]) -> list[str]:
 
 def set_aside(mirror: Mirror, name: str) -> Path | None:
     """Move a manifest or a repository to ``.dandi-mirror/damaged``; its new path, None if it is not there."""
-    path, folder = mirror.path / name, mirror.own.path / ASIDE
+    path = mirror.path / name
     if not os.path.lexists(path):
         return None
     try:
-        folder.mkdir(exist_ok=True)
-        return move_into(folder, path, _name_aside(name))
+        return move_into(made_folder_aside(mirror), path, _name_aside(name))
     except OSError as error:
         raise DiskError.of(path, error) from error
 

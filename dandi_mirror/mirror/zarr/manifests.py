@@ -45,8 +45,9 @@ class ChecksumMismatch(TemporaryError):
 class Manifests:
     """The manifests below ``<root>/zarr``: ``<3>/<3>/<zarr_id>/<checksum>``."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path | OwnPath) -> None:
+        """``root``: a mirror, which the user has named, or a folder of the program's own in a clone."""
+        self._root = root if isinstance(root, OwnPath) else OwnPath(root, ())
 
     def path(self, zarr_id: str, checksum: str) -> OwnPath:
         """The file of a state.
@@ -61,7 +62,7 @@ class Manifests:
     def _folder(self, zarr_id: str) -> OwnPath:
         if not is_asset_id(zarr_id):
             raise ValueError(f"not the id of a Zarr: {zarr_id!a:.100}")
-        return OwnPath(self._root, (FOLDER, zarr_id[:3], zarr_id[3:6], zarr_id))
+        return self._root / FOLDER / zarr_id[:3] / zarr_id[3:6] / zarr_id
 
     def has(self, zarr_id: str, checksum: str) -> bool:
         """Whether there is a manifest of this state."""
