@@ -157,6 +157,19 @@ def test_a_gitmodules_that_is_a_link_or_a_pipe_is_refused(tmp_path: Path) -> Non
         git(tmp_path / "a", "read-tree", "--empty")
 
 
+@pytest.mark.quick
+@pytest.mark.parametrize("name", [".gitattributes", ".gitignore"])
+def test_a_work_tree_in_which_git_would_wait_for_a_pipe_is_refused(name: str, tmp_path: Path) -> None:
+    run("git", "init", "-q", str(tmp_path / "a"))
+    file = tmp_path / "a" / name
+    file.symlink_to("/dev/zero")
+    git(tmp_path / "a", "status")
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(UntrustedRepository, match=f"{name} is a pipe"):
+        git(tmp_path / "a", "status")
+
+
 def fail() -> Repository:
     raise AssertionError
 

@@ -20,6 +20,8 @@ _JOURNALS = ("annex/journal", "annex/journal-private")
 _SCANNED = ("", "info", "objects", "objects/info", "objects/pack", "refs", "refs/heads", "refs/tags", "refs/remotes",
             "refs/remotes/origin", "annex", "logs")  # fmt: skip
 """Folders whose files git or git-annex opens or writes, whatever they are; also to where a link there leads."""
+_READ_AT_TOP = (".gitmodules", ".gitattributes", ".gitignore")
+"""Files at the top of a work tree that git reads, whatever they are; it follows no link there."""
 _NOT_FOLLOWED = ("hooks", "dandi-mirror", "info/", "objects/info/")
 """How names there begin for which a link does no harm: of hooks, which are not run, of our own, and of what is read."""
 _LARGEST = 4 << 20
@@ -110,10 +112,10 @@ def strange_entry(found: Repository) -> str | None:
     """Why a file in the git folder would make git wait for ever, or write to another folder; None if none would."""
     folders = [str(folder) for folder in (found.git_dir, common_folder(found)) if folder]
     entries = [entry for folder in folders for name in _SCANNED for entry in _neither_file_nor_folder(folder, name)]
-    if not entries and not _is_pipe(modules := found.top / ".gitmodules"):
-        return None
-    if pipe := next((entry.path for entry in entries if _is_pipe(entry)), "" if entries else str(modules)):
-        return f"{pipe} is a pipe or a device, and git would wait for it for ever"
+    read = [file for name in _READ_AT_TOP if not (file := found.top / name).is_symlink()]
+    pipes = [entry.path for entry in entries if _is_pipe(entry)] or [str(file) for file in read if _is_pipe(file)]
+    if pipes:
+        return f"{pipes[0]} is a pipe or a device, and git would wait for it for ever"
     for link in (entry for entry in entries if entry.is_symlink()):
         name = os.path.relpath(link.path, folders[-1])
         if not name.startswith(_NOT_FOLLOWED) and not _is_inside(link.path, folders[-1]):
