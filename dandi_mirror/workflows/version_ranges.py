@@ -83,5 +83,6 @@ def compared(dataset: Dataset, dandiset: str, typed: str) -> tuple[Revision | No
 
     old, new = range_of(dataset, dandiset, typed)
     with Comparer(dataset, mirror_of(dataset.path, dandiset).part_totals) as comparer:
-        changes, _ = comparer.changes(comparer.read(old) if old else NOTHING, new)
+        changes, state = comparer.changes(comparer.read(old) if old else NOTHING, new)
+        comparer.remember(state)
     return old, new, changes

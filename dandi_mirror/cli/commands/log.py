@@ -130,3 +130,4 @@ def _steps(
             notes = files.record.get("releaseNotes") if is_version_id(state.name) else ""
             yield state, before, changes, notes if isinstance(notes, str) else ""
             before = state
+        comparer.remember(files)

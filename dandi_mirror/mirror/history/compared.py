@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from dandi_mirror.mirror.format.annex_metadata import session_of
 from dandi_mirror.mirror.format.record_reader import Record, admit
-from dandi_mirror.mirror.state.part_totals import PartTotals
+from dandi_mirror.mirror.state.part_totals import Numbers, PartTotals
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule
 from dandi_mirror.zarr_checksum import counts_of
 
@@ -61,6 +61,33 @@ class VersionTotals:
     """Files by subject and session; without those that have no subject, as the video of a session has none."""
     refused: int = 0
     """Records that are not valid; the other totals do not include them."""
+    names: tuple[int, int] | None = None
+    """How many subjects and sessions there are, where ``subjects`` and ``sessions`` have only some of them."""
+
+    @classmethod
+    def of(cls, known: Numbers) -> VersionTotals:
+        """Return the totals of a version of which only the numbers are known."""
+        return cls(known.files, known.size, refused=known.refused, names=(known.subjects, known.sessions))
+
+    def numbers(self) -> Numbers:
+        """Return the numbers alone."""
+        subjects, sessions = self.names or (len(self.subjects), len(self.sessions))
+        return Numbers(self.files, self.size, self.refused, subjects, sessions)
+
+    def plus(self, change: VersionTotals, held: VersionTotals) -> VersionTotals:
+        """Return the totals after a change, where only the numbers are known before.
+
+        ``held`` has what the version holds of the subjects and sessions that the change concerns.
+        """
+        subjects, sessions = held.subjects.copy(), held.sessions.copy()
+        subjects.update(change.subjects)
+        sessions.update(change.sessions)
+        before = self.numbers()
+        return VersionTotals(
+            self.files + change.files, self.size + change.size, +subjects, +sessions, self.refused + change.refused,
+            (before.subjects + len(+subjects) - len(held.subjects),
+             before.sessions + len(+sessions) - len(held.sessions)),
+        )  # fmt: skip
 
     def add(self, file: ComparedFile, times: int = 1) -> None:
         """Add a file, or remove it with ``times`` -1."""
@@ -84,14 +111,22 @@ class VersionTotals:
             if module := zarrs.get(path):
                 self.size += counts_of(module.checksum)[1] - size
 
+    def add_names(self, part: PartTotals, wanted: VersionTotals) -> None:
+        """Add the files of those subjects and sessions of a file of records that ``wanted`` has, too."""
+        for subject in part.subjects.keys() & wanted.subjects.keys():
+            self.subjects[subject] += part.subjects[subject]
+        for subject, session, files in part.sessions if wanted.sessions else ():
+            if (subject, session) in wanted.sessions:
+                self.sessions[subject, session] += files
+
     def copy(self) -> VersionTotals:
         """Return a copy."""
-        return VersionTotals(self.files, self.size, Counter(self.subjects), Counter(self.sessions), self.refused)
+        return replace(self, subjects=Counter(self.subjects), sessions=Counter(self.sessions))
 
     def facts(self) -> dict[str, int]:
         """Return the four totals by name."""
-        subjects, sessions = len(self.subjects), len(self.sessions)
-        return {"subjects": subjects, "sessions": sessions, "files": self.files, "bytes": self.size}
+        known = self.numbers()
+        return {"subjects": known.subjects, "sessions": known.sessions, "files": self.files, "bytes": self.size}
 
 
 def _count(counts: Counter[_Name], name: _Name, times: int) -> None:

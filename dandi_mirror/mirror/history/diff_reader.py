@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +14,7 @@ from dandi_mirror.mirror.format.record_reader import dandiset_record, lines
 from dandi_mirror.mirror.format.records import TOP
 from dandi_mirror.mirror.history.compared import VersionTotals, Zarrs, part_totals
 from dandi_mirror.mirror.history.diff import SUMMARY, Changes, add_states, compare_records, field_changes, pair_renamed
-from dandi_mirror.mirror.state.part_totals import PartTotals, PartTotalsFile
+from dandi_mirror.mirror.state.part_totals import MANY, PartTotals, PartTotalsFile
 from dandi_mirror.mirror.zarr.gitmodules import read_gitmodules
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.history import Revision
@@ -62,15 +63,39 @@ class Comparer:
         Raises:
             UsageError: it has no asset records.
         """
-        parts, totals, zarrs = self._parts(state), VersionTotals(), self._zarrs(state)
+        parts, zarrs = self._parts(state), self._zarrs(state)
+        return VersionState(parts, self._record(state), self._totals(parts, zarrs), zarrs)
+
+    def _totals(self, parts: Parts, zarrs: Zarrs) -> VersionTotals:
+        """What the files of records hold together, remembered or read."""
+        if self._known and len(parts) >= MANY and (numbers := self._known.version(_key(parts, zarrs))):
+            return VersionTotals.of(numbers)
+        totals = VersionTotals()
+        for part in self._each(parts):
+            totals.add_part(part, zarrs)
+        self._remember(parts, zarrs, totals)
+        return totals
+
+    def _each(self, parts: Parts) -> Iterator[PartTotals]:
+        """What each file of records holds, remembered or read."""
         known = self._known.read(set(parts.values())) if self._known else {}
         new: dict[str, PartTotals] = {}
         for oid in parts.values():
-            part = known.get(oid) or new.setdefault(oid, part_totals(lines(self._reader, [oid])))
-            totals.add_part(part, zarrs)
+            yield known.get(oid) or new.setdefault(oid, part_totals(lines(self._reader, [oid])))
         if self._known:
             self._known.add(new)
-        return VersionState(parts, self._record(state), totals, zarrs)
+
+    def _held(self, parts: Parts, change: VersionTotals) -> VersionTotals:
+        """How many files a version has of the subjects and sessions that a change concerns."""
+        held = VersionTotals()
+        for part in self._each(parts) if change.subjects or change.sessions else ():
+            held.add_names(part, change)
+        return held
+
+    def _remember(self, parts: Parts, zarrs: Zarrs, totals: VersionTotals) -> None:
+        """Remember the numbers of a large version."""
+        if self._known and len(parts) >= MANY:
+            self._known.add_version(_key(parts, zarrs), totals.numbers())
 
     def changes(self, before: VersionState, state: Revision) -> tuple[Changes, VersionState]:
         """Compare a version with the one ``before``; return the differences and the version's own state.
@@ -79,13 +104,24 @@ class Comparer:
             UsageError: it has no asset records.
         """
         parts, record, zarrs = self._parts(state), self._record(state), self._zarrs(state)
-        changes = Changes(before=before.totals, after=before.totals.copy())
+        # where only numbers are known of the older version, what is counted is the change
+        is_change = before.totals.names is not None
+        changes = Changes(before=before.totals, after=VersionTotals() if is_change else before.totals.copy())
         for old, new in _groups(before.parts, parts):
             compare_records(lines(self._reader, old), lines(self._reader, new), changes, (before.zarrs, zarrs))
         add_states(changes, before.zarrs, zarrs)
+        if is_change:
+            held = self._held(before.parts, changes.after)
+            changes.after = before.totals.plus(changes.after, held)
+            changes.before = replace(before.totals, subjects=held.subjects, sessions=held.sessions)
         pair_renamed(changes)
         changes.dandiset = field_changes(before.record, record, SUMMARY) if before.record else ()
         return changes, VersionState(parts, record, changes.after, zarrs)
+
+    def remember(self, state: VersionState) -> None:
+        """Remember the totals of a state that :meth:`changes` gave: it may be the older one of the next question."""
+        if self._known and len(state.parts) >= MANY and not self._known.version(_key(state.parts, state.zarrs)):
+            self._remember(state.parts, state.zarrs, state.totals)
 
     def _parts(self, state: Revision) -> dict[str, str]:
         tree = self._dataset.tree(state.commit, f"{TOP}.jsonl", TOP)
@@ -102,6 +138,16 @@ class Comparer:
     def _record(self, state: Revision) -> dict[str, object]:
         (content,) = self._reader.read([f"{state.commit}:dandiset.yaml"])
         return dandiset_record(content)
+
+
+def _key(parts: Parts, zarrs: Zarrs) -> str:
+    """Tell which files of records, and which states of Zarrs, a version has."""
+    digest = sha256()
+    for name, oid in sorted(parts.items()):
+        digest.update(f"{name} {oid}\n".encode())
+    for path, module in sorted(zarrs.items()):
+        digest.update(f"{path} {module.checksum}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def _groups(old: Parts, new: Parts) -> Iterator[tuple[list[str], list[str]]]:

@@ -50,7 +50,7 @@ def states(dataset: Dataset, commits: int = 1) -> list[Revision]:
     tip = history.branch(dataset)
     found = history.versions(dataset)
     if tip and tip.name == DRAFT:
-        found += history.commits(dataset, tip, commits) if commits > 1 else [tip]
+        found += history.commits(dataset, tip, commits, found) if commits > 1 else [tip]
     # the draft after the version that was made of it
     return sorted(found, key=lambda state: (state.seconds, state == tip))
 
@@ -70,8 +70,9 @@ def range_of(dataset: Dataset, dandiset: str, typed: str) -> tuple[Revision | No
     there = states(dataset)
     if not there:
         raise UsageError(f"{dandiset} has no version in {dataset.path}; run dandi-mirror sync {dandiset}")
-    end = commit_of_version(dataset, dandiset, new) if new else there[-1]
+    by_name = {state.name: state for state in there}
+    end = (by_name.get(new) or commit_of_version(dataset, dandiset, new)) if new else there[-1]
     if old:
-        return commit_of_version(dataset, dandiset, old), end
+        return by_name.get(old) or commit_of_version(dataset, dandiset, old), end
     before = [state for state in there if state.seconds <= end.seconds and state != end and state.name != DRAFT]
     return (before[-1] if before else None), end

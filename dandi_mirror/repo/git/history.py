@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dandi_mirror.errors import PartError
@@ -70,9 +71,9 @@ def _check_commit(dataset: Dataset, what: str, kind: str, remedy: str) -> None:
         )
 
 
-def commits(dataset: Dataset, tip: Revision, most: int) -> list[Revision]:
-    """The last commits of a branch, oldest first, without those that published versions brought into it."""
-    published = {version.commit for version in versions(dataset)}
+def commits(dataset: Dataset, tip: Revision, most: int, versions: Iterable[Revision]) -> list[Revision]:
+    """The last commits of a branch, oldest first, without those that published ``versions`` brought into it."""
+    published = {version.commit for version in versions}
     form = "--format=%H %h %ct"
     listing = git(dataset.path, "log", "--first-parent", f"--max-count={most}", form, tip.commit, "--").decode()
     rows = [line.split(" ") for line in reversed(listing.splitlines()) if line[:40] not in published]
