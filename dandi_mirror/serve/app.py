@@ -14,13 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import is_asset_id, is_dandiset_id
-from dandi_mirror.serve import git_files
+from dandi_mirror.serve import git_files, repeated
 from dandi_mirror.serve.access import Tokens
 from dandi_mirror.serve.answers import ErrorAnswer, json_response, not_found
 from dandi_mirror.serve.assets import Assets
 from dandi_mirror.serve.dandisets import Dandisets
 from dandi_mirror.serve.dav import METHODS, PLACE, REFUSED_METHODS, Dav
 from dandi_mirror.serve.pages import Pages
+from dandi_mirror.serve.repeated import RepeatedAnswers
 from dandi_mirror.serve.sending import Sender
 from dandi_mirror.serve.served import ServedMirror
 from dandi_mirror.serve.tree import ServedTree
@@ -67,6 +68,7 @@ class ServedApp:
         """
         self._names = names
         self._tokens = tokens or Tokens()
+        self.repeated = RepeatedAnswers(names)
         served, api_url = ServedMirror(mirror), f"{origin}/api"
         zarrs = Zarrs(served, api_url, sender, hosts)
         assets = Assets(served, api_url, sender, zarrs)
@@ -94,22 +96,49 @@ class ServedApp:
             response = Response(status_code=204, headers=_PREFLIGHT)
 
         plain = response is not self._routes and request.method == "OPTIONS"
-        has_begun = False
+        sent = _Sent()
+        basis = repeated.begin()
 
         async def send_noting(message: Message) -> None:
-            nonlocal has_begun
-            if message["type"] == "http.response.start":
-                has_begun = True
-                message["headers"] = [*message["headers"], *([] if plain else _CORS.items())]
+            if message["type"] == "http.response.start" and not plain:
+                message["headers"] = [*message["headers"], *_CORS.items()]
+            sent.note(message)
             await send(message)
 
         try:
             await response(scope, receive, send_noting)
+            if basis.lasts and sent.is_whole and self.repeated.is_plain(scope["headers"]):
+                self.repeated.keep(_target(scope), basis, sent.headers, sent.body)
         except Exception as error:
             _tell(request, error)
-            if not has_begun:
+            if not sent.has_begun:
                 await json_response({"detail": UNEXPECTED}, 500)(scope, receive, send_noting)
             # else the connection is cut: half an answer is not to look complete
+
+
+class _Sent:
+    """What of an answer was sent."""
+
+    def __init__(self) -> None:
+        self.has_begun = self.is_whole = False
+        self.headers: list[repeated.Header] = []
+        self.body = b""
+
+    def note(self, message: Message) -> None:
+        """Note a message; an answer is whole that has come in one piece."""
+        if message["type"] == "http.response.start":
+            self.has_begun, self.headers = True, list(message["headers"])
+            self.is_whole = message["status"] == 200
+        elif message["type"] == "http.response.body":
+            self.is_whole = self.is_whole and not self.body and not message.get("more_body")
+            self.body = message.get("body", b"")
+
+
+def _target(scope: Scope) -> bytes:
+    """The target of a request, as its first line has it."""
+    query: bytes = scope["query_string"]
+    path: bytes = scope["raw_path"]
+    return path + (b"?" + query if query else b"")
 
 
 async def _add_slash(request: Request) -> Response:

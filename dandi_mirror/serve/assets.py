@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from dandi_mirror.serve.answers import ErrorAnswer, flag, json_response, not_found, page
 from dandi_mirror.serve.content import find_content, urls_of
+from dandi_mirror.serve.repeated import lasts
 from dandi_mirror.serve.sending import Sender
-from dandi_mirror.serve.served import Json, ServedMirror
+from dandi_mirror.serve.served import Json, ServedMirror, depends_on_logs
 from dandi_mirror.serve.versions import Child, ServedAsset, VersionAssets
 from dandi_mirror.serve.zarrs import Zarrs
 
@@ -89,11 +90,15 @@ class Assets:
     def asset(self, request: Request) -> Response:
         """``GET …/assets/{id}/``: the metadata."""
         assets, row = self._found(request)
+        depends_on_logs(assets.dataset)
+        lasts()
         return json_response(self._metadata(assets, row, urls_of(assets, [row])))
 
     def asset_info(self, request: Request) -> Response:
         """``GET …/assets/{id}/info/``: the entry, with the metadata."""
         assets, row = self._found(request)
+        depends_on_logs(assets.dataset)
+        lasts()
         return json_response(self._entries(assets, [row], True)[0])
 
     def validation(self, request: Request) -> Response:
@@ -109,7 +114,7 @@ class Assets:
         assets, row = self._found(request)
         if row.path in assets.zarrs:
             raise ErrorAnswer(400, ZARR_CONTENT)
-        return self._sender.send(request, find_content(assets, row), row.path.rpartition("/")[2], how)
+        return self._sender.send(request, find_content(assets, row), row.path.rpartition("/")[2], how, lasts=True)
 
     def paths(self, request: Request) -> Response:
         """``GET …/assets/paths/?path_prefix=``: one folder."""

@@ -63,7 +63,7 @@ class Dav:
             raise ErrorAnswer(404, "Not found.")
         if node.content is None:
             return PlainTextResponse(FOLDER, 405, {"allow": "OPTIONS, PROPFIND"})
-        return self._sender.send(request, node.content(), node.name, "inline")
+        return self._sender.send(request, node.content(), node.name, "inline", lasts=True)
 
     def _about(self, request: Request, body: bytes) -> Response:
         """What wsgidav says."""

@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from dandi_mirror.errors import CredentialsError, MirrorError, NotFoundError, PartError, TemporaryError
+from dandi_mirror.serve import repeated
 from dandi_mirror.serve.answers import ErrorAnswer
 from dandi_mirror.serve.cache.cache import BlockCache
 from dandi_mirror.serve.content import PIECE, Content
@@ -46,8 +47,12 @@ class Sender:
         """Whether the server asks nobody, and sends nobody elsewhere."""
         return self._elsewhere is Elsewhere.OFFLINE
 
-    def send(self, request: Request, content: Content, name: str = "", how: str = "attachment") -> Response:
+    def send(
+        self, request: Request, content: Content, name: str = "", how: str = "attachment", *, lasts: bool = False
+    ) -> Response:
         """The answer to a request for content; ``name`` and ``how`` are of the file that a browser saves.
+
+        ``lasts``: what was looked at to find the content was noted (:mod:`dandi_mirror.serve.repeated`).
 
         Raises:
             ErrorAnswer: it is not here and cannot be fetched, or the part that is asked for does not exist.
@@ -71,6 +76,8 @@ class Sender:
         status = 206 if part else 200
         if request.method == "HEAD":
             return Response(status_code=status, headers=headers)
+        if lasts and not remote and not part:
+            repeated.lasts(content.file)
         pieces = self._cache.read(remote, start, stop) if remote else content.pieces(start, stop)
         return Pieces(pieces, stop - start, status, headers)
 

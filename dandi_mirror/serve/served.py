@@ -19,14 +19,17 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.remembered import RememberedDandiset
 from dandi_mirror.model import DRAFT, is_instance_name, is_version_id
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.repo.git.files import FileStamp, stamp_of
+from dandi_mirror.repo.git.files import FileStamp, stamp_of, stamps_of
 from dandi_mirror.serve.access import sees_closed
+from dandi_mirror.serve.repeated import depends_on
 from dandi_mirror.serve.versions import ServedAsset, VersionAssets, refused_totals
 
 KEPT = 8
 """Versions whose ids and paths stay in memory; each takes some 400 bytes an asset."""
 OPEN = "OPEN"
 _TICK = 1_000_000_000  # nanoseconds
+_REFS = ("packed-refs", "refs/heads", "refs/tags")
+"""What changes in a git folder when one of its branches and tags does: git puts each ref in place by renaming."""
 
 _TOTALS = re.compile(r"\n([0-9,]+) files? of [0-9,]+ subjects?, ([0-9,]+) bytes?\.\n")
 _MODIFIED = re.compile(r"^Dandi-Modified: (\S+)$", re.MULTILINE)
@@ -45,6 +48,7 @@ class ServedMirror:
         self._index = _KnownIndex(mirror)
         self._assets: OrderedDict[tuple[str, str], VersionAssets] = OrderedDict()
         self._commits: dict[tuple[Path, str], Json] = {}
+        self._versions: dict[Path, tuple[list[FileStamp | None], dict[str, str]]] = {}
         self._lock = Lock()
 
     @cached_property
@@ -78,11 +82,18 @@ class ServedMirror:
 
     def versions(self, identifier: str) -> dict[str, str]:
         """The versions of a Dandiset that is served, each with the id of its tag or commit; the draft last."""
-        refs = self.mirror.dataset(identifier).refs_in_files()
-        tags = {ref.removeprefix("refs/tags/"): oid for ref, oid in refs.items() if ref.startswith("refs/tags/")}
-        found = {tag: tags[tag] for tag in sorted(tags) if is_version_id(tag)}
-        draft = refs.get(f"refs/heads/{DRAFT}")
-        return found | ({DRAFT: draft} if draft else {})
+        dataset = self.mirror.dataset(identifier)
+        stamps = _note(dataset, *_REFS)
+        with self._lock:
+            known = self._versions.get(dataset.path)
+        if known and known[0] == stamps:
+            return known[1]
+        is_new = any(stamp and time.time_ns() - stamp.changed < _TICK for stamp in stamps)
+        found = _versions_of(dataset)
+        if not is_new:
+            with self._lock:
+                self._versions[dataset.path] = stamps, found
+        return found
 
     def version(self, identifier: str, version: str, oid: str, dandiset: Json) -> tuple[Json, Json]:
         """The entry of a version, and the Dandiset's record in it."""
@@ -149,6 +160,7 @@ class _KnownIndex:
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
+        self._path = mirror.own.path / "index.sqlite"
         self._lock = Lock()
         self._stamp: FileStamp | None = None
         self._each: dict[str, RememberedDandiset | None] = {}
@@ -180,7 +192,7 @@ class _KnownIndex:
     def _look(self) -> FileStamp | None:
         """The stamp of the file; what is known of another one is forgotten."""
         try:
-            stamp = stamp_of(self._mirror.own.path / "index.sqlite")
+            stamp = stamp_of(self._path)
             is_new = time.time_ns() - stamp.changed < _TICK
         except OSError:
             stamp, is_new = None, True
@@ -188,7 +200,30 @@ class _KnownIndex:
             if stamp != self._stamp or is_new:
                 # two changes within a tick of the clock of files have the same stamp
                 self._stamp, self._each, self._all = None if is_new else stamp, {}, None
+        depends_on([(str(self._path), stamp)])
         return stamp
+
+
+def depends_on_logs(dataset: Dataset) -> None:
+    """Note that an answer depends on the logs of git-annex: on its branch, and its journal beside that."""
+    _note(dataset, *_REFS, "annex/journal")
+
+
+def _note(dataset: Dataset, *names: str) -> list[FileStamp | None]:
+    """Note that an answer depends on files of a git folder; their stamps."""
+    places = [f"{dataset.git_dir}/{name}" for name in names]
+    stamps = stamps_of(places)
+    depends_on(zip(places, stamps, strict=True))
+    return stamps
+
+
+def _versions_of(dataset: Dataset) -> dict[str, str]:
+    """The versions in a dataset's refs, each with the id of its tag or commit; the draft last."""
+    refs = dataset.refs_in_files()
+    tags = {ref.removeprefix("refs/tags/"): oid for ref, oid in refs.items() if ref.startswith("refs/tags/")}
+    found = {tag: tags[tag] for tag in sorted(tags) if is_version_id(tag)}
+    draft = refs.get(f"refs/heads/{DRAFT}")
+    return found | ({DRAFT: draft} if draft else {})
 
 
 def _entry(facts: RememberedDandiset, identifier: str) -> Json | None:

@@ -94,7 +94,8 @@ class Zarrs:
     ) -> Response:
         if not (entry := entry_at(entries, path)):
             raise not_found()
-        return self._sender.send(request, self.content(identifier, module, entry), path.rpartition("/")[2])
+        content = self.content(identifier, module, entry)
+        return self._sender.send(request, content, path.rpartition("/")[2], lasts=True)
 
     def content(self, identifier: str, module: ZarrModule, entry: ZarrEntry) -> Content:
         """Where the content of an entry of a Dandiset's Zarr is."""

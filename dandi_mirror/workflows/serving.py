@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from typing import Literal
 
 import uvicorn
 
@@ -147,6 +148,7 @@ class _Server(uvicorn.Server):
 def _config(app: ServedApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=_protocol(app),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -155,6 +157,15 @@ def _config(app: ServedApp) -> uvicorn.Config:
         timeout_graceful_shutdown=2,
         server_header=False,
     )
+
+
+def _protocol(app: ServedApp) -> type[asyncio.Protocol] | Literal["auto"]:
+    """What reads the requests; where httptools cannot be loaded, uvicorn's own, which is slower."""
+    try:
+        from dandi_mirror.serve.protocol import protocol_of
+    except ImportError:
+        return "auto"
+    return protocol_of(app.repeated)
 
 
 def _joined(host: str, port: int) -> str:

@@ -41,6 +41,8 @@ def _config(server: Server) -> uvicorn.Config:
     """Quiet, patient with idle connections, and not with slow readers at the end."""
     return uvicorn.Config(
         server,
+        loop="asyncio",
+        http="h11",  # it refuses to send what is no HTTP, whatever else is installed
         log_config=None,
         access_log=False,
         lifespan="off",

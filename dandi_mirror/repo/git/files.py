@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +43,19 @@ class FileStamp(NamedTuple):
 def stamp_of(file: Path) -> FileStamp:
     """The stamp of a file, or of the target of a link; the content is not read."""
     facts = file.stat()
+    return FileStamp(facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_dev)
+
+
+def stamps_of(places: Iterable[str]) -> list[FileStamp | None]:
+    """The stamp of each file or folder; None for what does not exist."""
+    return [_stamp(place) for place in places]
+
+
+def _stamp(place: str) -> FileStamp | None:
+    try:
+        facts = os.stat(place)  # noqa: PTH116
+    except OSError:
+        return None
     return FileStamp(facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_dev)
 
 
