@@ -36,6 +36,14 @@ def is_at_loopback(url: str) -> bool:
     return is_loopback(urlsplit(url).hostname)
 
 
+def same_address(url: str, other: str) -> bool:
+    """Whether two URLs are the same, by whichever of its names they call this machine."""
+    one, two = urlsplit(url), urlsplit(other)
+    if not (is_loopback(one.hostname) and is_loopback(two.hostname)):
+        return url == other
+    return (one.scheme, one.port, one.path) == (two.scheme, two.port, two.path)
+
+
 def origin(url: str) -> str:
     """Scheme, host and port of a URL; the default port is left out."""
     parts = urlsplit(url)

@@ -58,7 +58,7 @@ def test_a_mirror_whose_first_sync_was_killed_knows_its_archive(archive: Archive
     seed(linc)
     with serve(linc) as other:
         done = run("dandi-mirror", "sync", *here, "-i", other.api_url, code=2)
-        assert f"{mirror.path} mirrors another archive, {url}; name that one: -i {url}" in done.stderr
+        assert f"{mirror.path} is a mirror of {url}, and -i says {other.api_url}" in done.stderr
         run("dandi-mirror", "sync", "000123", "--mode", "force", *here, "-i", other.api_url, code=2)
     done = run("dandi-mirror", "sync", *here, "-i", "https://api.example.org/api", code=2)
     assert f"{mirror.path} is a mirror of {url}, and -i says https://api.example.org/api" in done.stderr
@@ -68,6 +68,29 @@ def test_a_mirror_whose_first_sync_was_killed_knows_its_archive(archive: Archive
     run("dandi-mirror", "sync", *here)
     assert mirror.server.requests, "its own archive was asked"
     assert Mirror(mirror.path).superdataset.archive() == url
+
+
+def test_two_archives_of_one_name_on_this_machine_are_two_and_one_that_moved_is_named_to_the_mirror(
+    archive: Archive, mirror: MirrorOfTest
+) -> None:
+    dandiset = seed(archive)
+    mirror.sync()
+    here, head = ["-d", str(mirror.path)], mirror.git("rev-parse", "draft")
+    run("dandi-mirror", "sync", *here, "-i", mirror.server.api_url.replace("127.0.0.1", "localhost"))
+    assert mirror.git("rev-parse", "draft") == head, "one machine, by either of its names"
+    other = Archive()
+    seed(other, 1)
+    with serve(other) as served:
+        done = run("dandi-mirror", "sync", *here, "-i", served.api_url, code=2)
+        assert served.requests == [] and mirror.git("rev-parse", "draft") == head
+    dandiset.add_asset("sub-9/sub-9.nwb", archive.add_blob(b"9"))
+    with serve(archive) as moved:
+        asked = ["sync", *here, "-i", moved.api_url]
+        done = run("dandi-mirror", *asked, code=2)
+        _, _, remedy = done.stderr.strip().rpartition("tell the mirror: ")
+        run(*remedy.split())
+        run("dandi-mirror", *asked)
+    assert mirror.git("rev-parse", "draft") != head
 
 
 def _kill_the_first_sync(archive: Archive, mirror: MirrorOfTest) -> None:

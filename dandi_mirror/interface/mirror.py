@@ -18,7 +18,7 @@ from dandi_mirror.mirror.search.search import SearchResult, search
 from dandi_mirror.mirror.state import layout
 from dandi_mirror.mirror.state.options import Options, Pace
 from dandi_mirror.model import Report
-from dandi_mirror.workflows import naming, tokens
+from dandi_mirror.workflows import mirror_archive, naming, tokens
 from dandi_mirror.workflows.current_clone import api_here
 from dandi_mirror.workflows.search_index import refreshed
 from dandi_mirror.workflows.sync import check_options, select_dandisets, synced
@@ -41,7 +41,7 @@ class Mirror:
     @property
     def instance(self) -> str:
         """The archive that it mirrors: a name, or the URL of an API; empty if nothing is mirrored yet."""
-        return naming.own_archive(self.path)
+        return mirror_archive.own_archive(self.path)
 
     def __getitem__(self, dandiset: str) -> Dandiset:
         """A Dandiset by its id.

@@ -197,6 +197,7 @@ def settings_for(
     """
     from dandi_mirror.archive.instances import agreed
     from dandi_mirror.workflows.current_clone import api_here, check_archive, clone_around
+    from dandi_mirror.workflows.mirror_archive import check_is_of, is_api_of, is_at, own_archive
     from dandi_mirror.workflows.mirror_clone import archive_of_clone
     from dandi_mirror.workflows.settings import settings_at
 
@@ -207,10 +208,10 @@ def settings_for(
     source = "-i" if flags.get("instance") else sources["instance"]
     given = settings.instance if source != "default" else None
     own = own_archive(mirror_path)
-    if own and (not api or _is_at(api, own)):
-        _check_is_of(mirror_path, own, source, given, names)
+    if own and (not api or is_at(api, own)):
+        check_is_of(mirror_path, own, source, given, names)
         given = given or own
-    if api and given is None and _is_api_of(names, api):
+    if api and given is None and is_api_of(names, api):
         given = api
     if asks and not api and given is None:
         check_archive(asks)
@@ -219,78 +220,6 @@ def settings_for(
     for said in dict.fromkeys(name.instance for name in names if name.instance):
         given = agreed(said, given, settings.instance)
     return settings.with_flags(instance=given)
-
-
-def own_archive(mirror_path: Path) -> str:
-    """Return the archive of a mirror, by its known name, else by its API; empty if the folder is not a mirror."""
-    from dandi_mirror.archive.instances import known_name
-    from dandi_mirror.mirror.state.layout import Mirror
-
-    api = Mirror(mirror_path.absolute()).archive()
-    return known_name(api) or api
-
-
-def check_names(mirror_path: Path, names: Iterable[Name]) -> None:
-    """See that names and the mirror mean the same archive, without asking it.
-
-    An archive on this machine is not checked: only itself could say which archive it stands in for.
-
-    Raises:
-        UsageError: a name means another archive.
-    """
-    from dandi_mirror.addresses import is_at_loopback
-    from dandi_mirror.archive.instances import api_url
-
-    own = own_archive(mirror_path)
-    if own and not is_at_loopback(api_url(own)):
-        _check_is_of(mirror_path, own, "", None, names)
-
-
-def _check_is_of(mirror_path: Path, own: str, source: str, given: str | None, names: Iterable[Name]) -> None:
-    """See that -i or a setting (``source`` says ``given``) and the names mean the archive of the mirror.
-
-    Raises:
-        UsageError: one means another archive.
-    """
-    from dandi_mirror.archive.instances import api_url
-    from dandi_mirror.errors import UsageError
-
-    other = [(source, given)] if given and not _is_at(given, own) else []
-    other += [(name.text, name.instance) for name in names if name.instance and not _is_api_of([name], api_url(own))]
-    for who, archive in other:
-        raise UsageError(
-            f"{mirror_path.absolute()} is a mirror of {own}, and {who} says {archive}; "
-            "leave that out, or name a mirror of that archive, or a new folder: -d DIR"
-        )
-
-
-def _is_at(archive: str, own: str) -> bool:
-    """Whether two archives have the same API; on this machine, where ports change, any two count as the same."""
-    from dandi_mirror.addresses import is_at_loopback
-    from dandi_mirror.archive.instances import api_url
-
-    one, other = api_url(archive), api_url(own)
-    return one == other or (is_at_loopback(one) and is_at_loopback(other))
-
-
-def _is_api_of(names: Iterable[Name], api: str) -> bool:
-    """Whether the names can mean the archive with this API, which a repository names as its own.
-
-    A known name means its exact URL; an API on this machine may stand in for any archive.
-    """
-    from dandi_mirror.addresses import is_at_loopback
-    from dandi_mirror.archive.instances import KNOWN, agreed
-    from dandi_mirror.errors import UsageError
-
-    names = list(names)
-    if not is_at_loopback(api) and any(KNOWN.get(name.instance or "", api) != api for name in names):
-        return False
-    try:
-        for name in names:
-            agreed(name.instance, api, api)
-    except UsageError:
-        return False
-    return True
 
 
 def said(names: Iterable[Name]) -> str | None:

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dandi_mirror.workflows.naming import check_names, read_name
+from dandi_mirror.workflows.mirror_archive import check_names
+from dandi_mirror.workflows.naming import read_name
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.history.diff import Changes

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dandi_mirror.cli import options
-from dandi_mirror.workflows import naming
+from dandi_mirror.workflows import mirror_archive, naming
 
 _COMMIT = re.compile(r"(.+)@([0-9a-f]{7,40})")
 
@@ -44,7 +44,7 @@ def command(version: str, form: str, mirror_path: Path) -> None:
     named = naming.read_name(found[1] if found else version, offline=True, mirror_path=mirror_path)
     if not named.dandiset:
         raise UsageError(f"{version} does not name a Dandiset; write its id, an @ and the version")
-    naming.check_names(mirror_path, [named])
+    mirror_archive.check_names(mirror_path, [named])
     dataset = dataset_of(mirror_path.absolute(), named.dandiset)
     wanted = found[2] if found else named.version or ""
     say(citation(dataset, named.dandiset, wanted).form(form).rstrip("\n"))

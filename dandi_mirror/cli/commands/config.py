@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dandi_mirror.cli import options, output
-from dandi_mirror.workflows import naming
+from dandi_mirror.workflows import mirror_archive
 from dandi_mirror.workflows.terminal import say
 
 
@@ -44,7 +44,7 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
         say(f"wrote {path}")
         return
     settings, sources = settings_at(mirror_path)
-    own = naming.own_archive(mirror_path) or archive_of_clone(mirror_path, [], asked=False)
+    own = mirror_archive.own_archive(mirror_path) or archive_of_clone(mirror_path, [], asked=False)
     if sources["instance"] == "default" and own:
         settings, sources["instance"] = settings.with_flags(instance=own), "the archive of this mirror"
     for name, source in sources.items():
