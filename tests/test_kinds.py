@@ -107,9 +107,10 @@ def test_a_new_file_goes_up_if_dandi_knows_it_or_somebody_asked_for_it() -> None
 
 
 def test_only_a_name_that_says_so_makes_an_asset_a_zarr() -> None:
-    """The archive tells Zarrs by their name, whatever they hold."""
-    assert [refuse_zarr(path) for path in ("a/x.zarr", "a/x.OME.ZARR", "x.ngff")] == [None, None, None]
-    assert {refuse_zarr(path) for path in ("a.zarr/x", "x", "a/zarr", "x.zarr/")} == {ZARR_NAME}
+    """The dandi client tells Zarrs by their name in small letters, whatever they hold."""
+    assert [refuse_zarr(path) for path in ("a/x.zarr", "a/x.OME.zarr", "x.ngff")] == [None, None, None]
+    others = ("a.zarr/x", "x", "a/zarr", "x.zarr/", "x.Zarr", "x.NGFF")
+    assert {refuse_zarr(path) for path in others} == {ZARR_NAME}
 
 
 def test_the_new_files_that_are_part_of_a_zarr_are_known_together() -> None:

@@ -131,7 +131,7 @@ def is_zarr(name: str, holds: Collection[str]) -> bool:
 
 def refuse_zarr(path: str) -> str | None:
     """Why a Zarr must not have this path; None if it may."""
-    return None if is_zarr(path.rpartition("/")[2], ()) else ZARR_NAME
+    return None if path.endswith(ZARR_ENDINGS) else ZARR_NAME
 
 
 def in_zarrs(paths: Iterable[str]) -> set[str]:

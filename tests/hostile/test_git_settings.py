@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -120,6 +121,23 @@ def test_a_repository_that_names_a_program_in_its_own_settings_is_refused(name: 
     assert name.lower() in str(raised.value).lower()
     assert f"git clone --no-local {repository}" in str(raised.value)
     assert not ran.exists()
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    "name", ["core.excludesFile", "core.attributesFile", "diff.orderFile", "mailmap.file", "fsck.skipList",
+             "commit.template", "blame.ignoreRevsFile", "http.cookieFile"],
+)  # fmt: skip
+def test_a_setting_that_names_a_pipe_is_refused_before_git_waits_for_it(name: str, tmp_path: Path) -> None:
+    run("git", "init", "-q", str(tmp_path / "a"))
+    (tmp_path / "file").write_text("")
+    run("git", "-C", str(tmp_path / "a"), "config", name, str(tmp_path / "file"))
+    git(tmp_path / "a", "status")
+    os.mkfifo(tmp_path / "pipe")
+    for value in (str(tmp_path / "pipe"), "../pipe", "/dev/zero"):
+        run("git", "-C", str(tmp_path / "a"), "config", name, value)
+        with pytest.raises(UntrustedRepository, match=f"set {name.lower()} to a pipe or a device"):
+            git(tmp_path / "a", "status")
 
 
 def test_settings_that_are_too_long_to_search_are_refused(tmp_path: Path) -> None:

@@ -125,6 +125,8 @@ def test_another_mirror_with_the_same_tags_is_no_difference_and_one_with_a_moved
     other = tmp_path / "other"
     shutil.copytree(mirror.path, other, symlinks=True)
     mirror.cli("verify", "--offline", "--against", str(other))
+    # from where the person stands, not from the dataset, in which somebody else may have put such a folder
+    run("dandi-mirror", "verify", "--offline", "--against", other.name, "-d", str(mirror.path), cwd=other.parent)
     mirror.cli("verify", "--offline", "--against", f"file://{other}")
     run("git", "-C", str(other / "000123"), "tag", "-f", "-a", "-m", "x", FIRST, "draft")
     done = mirror.cli("verify", "--offline", "--against", str(other), code=7)

@@ -25,8 +25,15 @@ def refs_there(folder: Path, place: str) -> dict[str, str]:
 
 
 def dataset_of_mirror(other: str, dandiset: str) -> str:
-    """Where another mirror has a Dandiset's dataset; ``other`` is its path or URL."""
-    return f"{other.rstrip('/')}/{dandiset}" if "://" not in other else f"{other.rstrip('/')}/{dandiset}/.git"
+    """Where another mirror has a Dandiset's dataset; ``other`` is its path, of this machine or another, or URL.
+
+    A path of this machine is absolute: git would read another one from the folder in which it is started.
+    """
+    if "://" in other:
+        return f"{other.rstrip('/')}/{dandiset}/.git"
+    if ":" in other.partition("/")[0]:
+        return f"{other.rstrip('/')}/{dandiset}"
+    return str(Path(other).absolute() / dandiset)
 
 
 def check_against(dataset: Dataset, dandiset: str, other: str) -> Iterator[Difference]:

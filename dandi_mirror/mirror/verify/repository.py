@@ -22,6 +22,8 @@ _OF_A_REF = re.compile(
 )
 _OF_THE_INDEX = re.compile(r"index (?:file|uses)|bad index|\.git/index", re.I)
 _NAMED = re.compile(r"\(([^()]*)\)\s*$")
+REPLACED = re.compile(r"refs/replace/")
+"""How the refs begin by which git shows one object in place of another."""
 
 
 def check_objects(dataset: Dataset) -> Iterator[Difference]:
@@ -81,6 +83,10 @@ def check_refs(dataset: Dataset, branch: str, identifier: str) -> Iterator[Diffe
     for name in (f"refs/heads/{branch}", ANNEX):
         if name not in refs:
             yield Difference(DifferenceKind.REFS, name, "the branch is missing")
+    for ref in sorted(filter(REPLACED.match, dataset.refs_in_files("refs/replace"))):
+        what = "git, not dandi-mirror, shows another object in place of this one"
+        remedy = f"git -C {dataset.path} replace -d {ref.rpartition('/')[2]}"
+        yield Difference(DifferenceKind.REFS, ref, what, remedy)
     light = dataset.light_tags()
     tagged = {ref.removeprefix(TAGS) for ref in refs if is_version_id(ref.removeprefix(TAGS))}
     made = versions_in(dataset, branch) if f"refs/heads/{branch}" in refs else {}

@@ -113,7 +113,7 @@ def strange_entry(found: Repository) -> str | None:
     folders = [str(folder) for folder in (found.git_dir, common_folder(found)) if folder]
     entries = [entry for folder in folders for name in _SCANNED for entry in _neither_file_nor_folder(folder, name)]
     read = [file for name in _READ_AT_TOP if not (file := found.top / name).is_symlink()]
-    pipes = [entry.path for entry in entries if _is_pipe(entry)] or [str(file) for file in read if _is_pipe(file)]
+    pipes = [entry.path for entry in entries if is_pipe(entry)] or [str(file) for file in read if is_pipe(file)]
     if pipes:
         return f"{pipes[0]} is a pipe or a device, and git would wait for it for ever"
     for link in (entry for entry in entries if entry.is_symlink()):
@@ -150,7 +150,8 @@ def _neither_file_nor_folder(git_dir: str, folder: str) -> list[os.DirEntry[str]
         return []
 
 
-def _is_pipe(file: os.DirEntry[str] | Path) -> bool:
+def is_pipe(file: os.DirEntry[str] | Path) -> bool:
+    """Whether a file, or what a link leads to, is a pipe or a device."""
     try:
         mode = file.stat().st_mode
     except (OSError, ValueError):

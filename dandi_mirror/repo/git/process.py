@@ -133,6 +133,8 @@ def child_environment(*, secrets: bool = False) -> dict[str, str]:
             "GIT_TERMINAL_PROMPT": "0",
             # a command that only reads (git-annex starts `git status`) does not lock the index
             "GIT_OPTIONAL_LOCKS": "0",
+            # an object is what its hash says, whatever somebody's refs/replace puts in its place
+            "GIT_NO_REPLACE_OBJECTS": "1",
             # we read refs from files, whatever init.defaultRefFormat says
             "GIT_DEFAULT_REF_FORMAT": "files",
             "PATH": os.pathsep.join([kept.get("PATH", os.defpath), beside]),

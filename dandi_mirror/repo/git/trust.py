@@ -23,6 +23,7 @@ from dandi_mirror.repo.git.git_folder import (
     common_folder,
     file_content,
     find_repository,
+    is_pipe,
     strange_entry,
     why_elsewhere,
 )
@@ -63,6 +64,12 @@ _PROGRAMS = (
 )
 """Names of settings that start a program, give one options, let a URL start one, or take settings from another file."""
 
+_FILES = (
+    r"(?is)core\.(excludesfile|attributesfile)|diff\.orderfile|mailmap\.file|fsck\.skiplist|commit\.template"
+    r"|blame\.ignorerevsfile|sendemail\..*file|http\.(.*\.)?cookiefile"
+)
+"""Names of settings that name a file, which git reads to its end."""
+
 _USUAL = (
     b'[filter "annex"]', b"smudge = git-annex smudge -- %f", b"clean = git-annex smudge --clean -- %f",
     b"process = git-annex filter-process",
@@ -79,14 +86,21 @@ _UPDATES = {"checkout", "rebase", "merge", "none"}
 _SUSPECT = (
     b"command", b"proxy", b"askpass", b"helper", b"filter", b"smudge", b"clean", b"process", b"external", b"textconv",
     b"driver", b"program", b"hook", b"annex-shell", b"options", b"transport", b"uploadpack", b"receivepack", b"vcs",
-    b"include", b"protocol", b"alias", b"update",
+    b"include", b"protocol", b"alias", b"update", b"sfile", b"orderfile", b"mailmap", b"skiplist", b"template",
+    b"ignorerevs", b"cookiefile",
 )  # fmt: skip
-"""A file without one of these words has no setting of :data:`_PROGRAMS`, so git need not be started to read it."""
+"""A file without one of these words has no setting of :data:`_PROGRAMS` or :data:`_FILES`; git need not read it."""
 
 
 def programs_in(found: Repository) -> list[str]:
     """The settings in a repository's own files that would start a program, sorted by name."""
     return sorted({name for file in _files(found) for name in _programs_in_file(file)})
+
+
+def endless_files_in(found: Repository) -> list[str]:
+    """The settings in a repository's own files that name a pipe or a device, sorted by name."""
+    named = (pair for file in _files(found) for pair in _suspects(file) if re.fullmatch(_FILES, pair[0]))
+    return sorted({name for name, value in named if is_pipe(found.top / os.path.expanduser(value))})  # noqa: PTH111 (knows unknown users)
 
 
 def check(found: Repository) -> None:
@@ -99,6 +113,11 @@ def check(found: Repository) -> None:
         raise UntrustedRepository(
             f"{found.top}: {reason}; nothing was done there; if you did not set it, do not use this repository: "
             "get the Dandiset again, with dandi-mirror get"
+        )
+    if names := endless_files_in(found):
+        raise UntrustedRepository(
+            f"{found.top}: its own git settings set {names[0]} to a pipe or a device, for which git would wait for "
+            f"ever; nothing was done there; take that out: git config -f {found.git_dir / 'config'} --unset {names[0]}"
         )
     if names := programs_in(found):
         name = ascii(names[0])[1:-1]
@@ -176,14 +195,18 @@ def _files(found: Repository) -> Iterator[Path]:
 
 
 def _programs_in_file(file: Path) -> list[str]:
+    return [name for name, value in _suspects(file) if re.fullmatch(_PROGRAMS, name) and not _is_usual(name, value)]
+
+
+def _suspects(file: Path) -> list[tuple[str, str]]:
+    """The names and values in a file that has one of the words of suspect settings; else none."""
     content = searched = file_content(file)
     for usual in _USUAL:
         searched = searched.replace(usual, b"")
     lowered = searched.lower()
     if not any(word in lowered for word in _SUSPECT):
         return []
-    found = _read(file, content)
-    return [name for name, value in found if re.fullmatch(_PROGRAMS, name) and not _is_usual(name, value)]
+    return _read(file, content)
 
 
 def _is_usual(name: str, value: str) -> bool:
