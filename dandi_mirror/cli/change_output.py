@@ -35,7 +35,7 @@ def _nothing(pair: Pair) -> str:
     return ""
 
 
-def day(seconds: int) -> str:
+def day_of(seconds: int) -> str:
     """Return the day of a time in seconds, as ``2022-01-26``."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
 

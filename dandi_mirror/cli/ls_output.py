@@ -25,7 +25,7 @@ def print_table(found: Contents, entries: Iterable[FolderEntry], urls: Urls) -> 
 
     title = f"  {printable(found.title)[:70]}" if found.title else ""
     source = f"from {folder_of(found)}" if found.dataset else "from the archive"
-    output.say(f"{listed_version(found) or 'asset'}{title}  ({source})")
+    output.say(f"{version_words(found) or 'asset'}{title}  ({source})")
     every = FolderEntry("")
     for entry in entries:
         output.say(_line(entry))
@@ -109,7 +109,7 @@ def _file_facts(file: VersionFile) -> dict[str, Any]:
     return facts
 
 
-def listed_version(found: Contents) -> str:
+def version_words(found: Contents) -> str:
     """Return the version that is listed, as people write it."""
     return f"{found.dandiset}@{found.version}" if found.version else found.dandiset
 

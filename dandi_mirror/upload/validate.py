@@ -179,7 +179,7 @@ def bids_dataset(root: Path, path: str) -> str:
     return ""
 
 
-def check_files(
+def validate_files(
     worker: Worker, root: Path, selection: ValidationTargets, heard: Callable[[Path], None] = lambda file: None
 ) -> Iterator[ValidationFinding]:
     """All findings, by path; ``heard`` is called after each file."""

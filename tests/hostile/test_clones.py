@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dandi_mirror.archive.names import parse
-from dandi_mirror.cli.change_output import day
+from dandi_mirror.cli.change_output import day_of
 from dandi_mirror.embedded import Server
 from dandi_mirror.mirror.contents.local import local_contents
 from dandi_mirror.mirror.format.record_reader import Record, admit
@@ -245,7 +245,7 @@ def test_tags_and_dates_that_no_sync_writes_are_no_exception(tmp_path: Path) -> 
     run(*git, "tag", "-a", "-m", "x", "a\u2028b")
     found = states(Dataset(clone))
     assert {state.name for state in found} == {"draft", TAG, "0.240202.0000", "0.240303.0000"}
-    assert all(day(state.seconds) for state in found)
+    assert all(day_of(state.seconds) for state in found)
     assert local_contents(parse("000123"), clone, clone)
 
 

@@ -89,7 +89,7 @@ def _facts(dandiset: str, state: Revision, before: Revision | None, changes: Cha
     from dandi_mirror.cli import change_output as words
 
     facts = {"dandiset": dandiset, "version": state.name, "commit": state.commit}
-    dates = {"date": words.day(state.seconds), "since": before.name if before else ""}
+    dates = {"date": words.day_of(state.seconds), "since": before.name if before else ""}
     said = {"message": _change(before, changes), "release_notes": notes}
     return {**said, **facts, **dates, **words.summary(changes)}
 
@@ -98,7 +98,7 @@ def _row(state: Revision, before: Revision | None, changes: Changes) -> list[str
     """The row of a state in the table."""
     from dandi_mirror.cli import change_output as words
 
-    return [state.name, words.day(state.seconds), *words.totals(changes.after), printable(_change(before, changes))]
+    return [state.name, words.day_of(state.seconds), *words.totals(changes.after), printable(_change(before, changes))]
 
 
 def _change(before: Revision | None, changes: Changes) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dandi_mirror.cli import options, output
-from dandi_mirror.cli.ls_output import Urls, listed_version, print_table, records
+from dandi_mirror.cli.ls_output import Urls, print_table, records, version_words
 from dandi_mirror.text import printable
 
 if TYPE_CHECKING:
@@ -149,5 +149,5 @@ def _remark(text: str, listing: ListedFiles, mirror_path: Path) -> set[int]:
         output.say(f"{text}: {printable(remark)}", err=True)
     number = sum(not file.by_sync for file in found.files)
     if number:
-        output.say(f"{listed_version(found)} has {unmade(number)}, marked as refused; no command uses them", err=True)
+        output.say(f"{version_words(found)} has {unmade(number)}, marked as refused; no command uses them", err=True)
     return {PartError.exit_code} if number else set()

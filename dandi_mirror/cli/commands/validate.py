@@ -57,7 +57,7 @@ def command(
       dandi-mirror validate sub-m1 --min-severity error
     """
     end_by_signals("run the command again to check the rest")
-    from dandi_mirror.upload.validate import check_files
+    from dandi_mirror.upload.validate import validate_files
     from dandi_mirror.workflows.validate import select_files
     from dandi_mirror.workflows.work_tree import reader_processes
 
@@ -65,7 +65,7 @@ def command(
     for root, selection, rest in select_files(paths or (Path(),), everything):
         files = len(selection.present) + len(selection.missing)
         with reader_processes(jobs, file_time, file_memory) as worker, progress.counting(output, files) as count:
-            findings.add(root, selection, rest, check_files(worker, root, selection, lambda file: count(file.name)))
+            findings.add(root, selection, rest, validate_files(worker, root, selection, lambda file: count(file.name)))
     return findings.end()
 
 

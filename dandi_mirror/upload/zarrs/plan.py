@@ -14,7 +14,7 @@ BATCH_BYTES = 256 << 20
 """Bytes of the entries of a batch, unless it has only one: their URLs expire."""
 
 
-class LocalEntry(Protocol):
+class ComparedEntry(Protocol):
     """A file of a Zarr."""
 
     @property
@@ -68,7 +68,7 @@ class EntryChanges:
         return f"{len(self.put):,} of {self.here:,} chunks changed{gone}"
 
 
-def plan_entries(ours: Sequence[LocalEntry], theirs: Mapping[str, tuple[int, str]]) -> EntryChanges:
+def plan_entries(ours: Sequence[ComparedEntry], theirs: Mapping[str, tuple[int, str]]) -> EntryChanges:
     """The changes that make the archive's entries (size and ETag by path) those that are here."""
     put = tuple(number for number, entry in enumerate(ours) if theirs.get(entry.path) != (entry.size, entry.md5))
     paths = {entry.path for entry in ours}
