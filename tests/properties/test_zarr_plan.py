@@ -95,6 +95,11 @@ def test_what_is_in_the_way_is_deleted_first_and_all_else_last_each_in_order_of_
     assert plan_entries(ours, theirs) == EntryChanges(("0", "1/b/c", "1/c"), sent, ("x/0", "y"), here=4, there=7)
 
 
+def test_a_file_at_any_depth_that_becomes_a_folder_is_in_the_way() -> None:
+    for above in ("0", "0/a", "0/a/b"):
+        assert plan_entries(here({"0/a/b/c": 1}), listed({above: 1})).first == (above,)
+
+
 def test_a_zarr_that_gets_entries_and_loses_none_is_only_sent() -> None:
     ours = here({"0": 1, "1": 2})
     assert plan_entries(ours, listed({"0": 1})) == EntryChanges((), (1,), (), here=2, there=1)
