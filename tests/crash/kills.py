@@ -36,7 +36,6 @@ CALLS = (
 _CREATES = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
 _CALL = re.compile(r"(\d+)\s+(\w+)\((.*)")
 _PATH = re.compile(r'[<"](/[^>"]*)[>"]')
-
 _SHIM = """#!/bin/sh
 # the n-th program of a sync runs under strace; when it is killed there, so is all of its process group
 printf x >>"$CRASH_COUNT"
