@@ -255,6 +255,25 @@ def leave_a_repository_that_nobody_names(folder: Path, chance: random.Random) ->
     os.utime(other, (0, 0))
 
 
+def swap_the_repositories_of_two_zarrs(folder: Path, chance: random.Random) -> None:
+    one, other = chance.sample(repositories(folder), 2)
+    beside = one.with_name("beside")
+    one.rename(beside)
+    other.rename(one)
+    beside.rename(other)
+
+
+def put_the_repository_of_another_zarr_in_its_place(folder: Path, chance: random.Random) -> None:
+    one, other = chance.sample(repositories(folder), 2)
+    shutil.rmtree(one)
+    shutil.copytree(other, one, symlinks=True)
+
+
+def mix_the_repositories_of_two_zarrs(folder: Path, chance: random.Random) -> None:
+    one, other = chance.sample(repositories(folder), 2)
+    git(one, "fetch", "--quiet", str(other), "refs/tags/*:refs/tags/*", "git-annex:git-annex", "--force")
+
+
 ZARR_CORRUPTIONS: dict[str, Corruption] = {
     made.__name__.replace("_", " "): made
     for made in (
@@ -270,6 +289,8 @@ ZARR_CORRUPTIONS: dict[str, Corruption] = {
         lose_the_url_log_of_a_chunk, lose_a_url_of_a_chunk, mark_the_urls_of_a_chunk_dead,
         say_that_the_archive_does_not_have_a_chunk, add_a_foreign_url_to_a_chunk,
         write_rubbish_into_the_log_of_a_chunk, lose_the_remote_of_a_zarr, leave_a_repository_that_nobody_names,
+        swap_the_repositories_of_two_zarrs, put_the_repository_of_another_zarr_in_its_place,
+        mix_the_repositories_of_two_zarrs,
         change_the_gitlink_of_a_zarr, swap_the_gitlinks_of_two_zarrs, lose_the_gitlink_of_a_zarr,
         lose_the_modules_of_the_dataset, name_another_state_in_the_modules, let_the_modules_lead_elsewhere,
         put_a_file_in_place_of_a_zarr, lose_the_record_of_a_zarr,

@@ -24,6 +24,7 @@ from dandi_mirror.mirror.verify.restore_zarrs import (
     restore_manifest,
     restore_repository,
     set_aside,
+    set_repository_aside,
 )
 from dandi_mirror.mirror.verify.sibling_sources import SiblingSources
 from dandi_mirror.mirror.verify.zarr_content import folders_of_zarrs, held_zarrs, installed_zarrs
@@ -88,7 +89,7 @@ class ZarrRepair:
     def set_repositories_aside(self) -> None:
         """Set bad repositories aside."""
         for zarr_id in bad_repositories(self.found):
-            set_aside(self.chosen.mirror, repository_name(zarr_id))
+            set_repository_aside(self.chosen.mirror, zarr_id)
 
     def write_repositories(self) -> None:
         """Write the repositories that were bad, also those that the settings do not ask for: they were there."""

@@ -17,8 +17,9 @@ from dandi_mirror.mirror.verify.restore_annex import restore_content
 from dandi_mirror.mirror.verify.restore_repository import move_into, uuid_in
 from dandi_mirror.mirror.verify.zarr_states import NamedZarrState
 from dandi_mirror.mirror.zarr.annex_logs import Sources
+from dandi_mirror.mirror.zarr.belonging import zarr_of
 from dandi_mirror.mirror.zarr.entries import BadEntry, Disorder, entry_of
-from dandi_mirror.mirror.zarr.repository import ZarrRepositories, repository_name
+from dandi_mirror.mirror.zarr.repository import BRANCH, ZarrRepositories, repository_name
 from dandi_mirror.model import is_asset_id
 from dandi_mirror.repo.annex.keys import hash_dir_lower
 from dandi_mirror.repo.annex.logs import present, url_path
@@ -45,15 +46,27 @@ def bad_repositories(found: Iterable[Difference]) -> list[str]:
     return sorted(filter(is_asset_id, names))
 
 
-def set_aside(mirror: Mirror, name: str) -> Path | None:
-    """Move a manifest or a repository to ``.dandi-mirror/damaged``; its new path, None if it is not there."""
+def set_aside(mirror: Mirror, name: str, called: str = "") -> Path | None:
+    """Move a manifest or a repository to ``.dandi-mirror/damaged``; its new path, None if it is not there.
+
+    It is ``called`` there as if it had come from that place; empty: from its own.
+    """
     path = mirror.path / name
     if not os.path.lexists(path):
         return None
     try:
-        return move_into(made_folder_aside(mirror), path, _name_aside(name))
+        return move_into(made_folder_aside(mirror), path, _name_aside(called or name))
     except OSError as error:
         raise DiskError.of(path, error) from error
+
+
+def set_repository_aside(mirror: Mirror, zarr_id: str) -> None:
+    """Set the repository of a Zarr aside, as that of the Zarr whose states it has: its content goes back there."""
+    name, belongs = repository_name(zarr_id), ""
+    if ZarrRepositories(mirror.path).exists(zarr_id):
+        dataset = ZarrRepositories(mirror.path).dataset(zarr_id)
+        belongs = zarr_of(dataset, dataset.ref(f"refs/heads/{BRANCH}") or "")
+    set_aside(mirror, name, repository_name(belongs or zarr_id))
 
 
 def _name_aside(name: str) -> str:

@@ -18,6 +18,7 @@ from dandi_mirror.mirror.verify.sample import Window
 from dandi_mirror.mirror.verify.zarr_manifests import is_examined
 from dandi_mirror.mirror.verify.zarr_states import NamedZarrState, ZarrsOfDataset
 from dandi_mirror.mirror.zarr.annex_logs import AT_ONCE, Sources, annexed, log_folder
+from dandi_mirror.mirror.zarr.belonging import other_zarr
 from dandi_mirror.mirror.zarr.repository import BRANCH, ZarrRepositories, repository_name
 from dandi_mirror.mirror.zarr.state import ZarrState
 from dandi_mirror.repo.annex import logs
@@ -59,12 +60,11 @@ class ZarrChecks:
                 continue
             behind = zarr_id in wanted and self._is_behind(repositories.dataset(zarr_id), newest[zarr_id])
             whole = zarr_id in wanted and not behind
-            for what in self._check_one(repositories.dataset(zarr_id), zarr_id, bases.get(zarr_id), whole):
-                yield Difference(DifferenceKind.ZARR, name, what)
-            if behind:
-                yield fixed_by_sync(
-                    DifferenceKind.ZARR, name, "its branch is not at the state that the dataset has", sync
-                )
+            found = [*self._check_one(repositories.dataset(zarr_id), zarr_id, bases.get(zarr_id), whole)]
+            yield from (Difference(DifferenceKind.ZARR, name, what) for what in found)
+            if behind and not found:
+                what = "its branch is not at the state that the dataset has"
+                yield fixed_by_sync(DifferenceKind.ZARR, name, what, sync)
 
     def _is_behind(self, dataset: Dataset, newest: NamedZarrState) -> bool:
         draft = dataset.ref(f"refs/heads/{BRANCH}")
@@ -81,7 +81,12 @@ class ZarrChecks:
             return
         refs, states = dataset.refs_in_files("refs/heads", "refs/tags"), dict(self._states(zarr_id))
         commits = {name: state.commit for name, state in states.items()}
-        yield from _check_refs(refs, self._gitlinks(zarr_id) | commits, whole)
+        known = self._gitlinks(zarr_id) | commits
+        if other := other_zarr(dataset, zarr_id, refs, frozenset(known.values())):
+            # nothing in it is worth a comparison; a sync would add to what is another's
+            yield f"it is the repository of another Zarr, {other}, or has states of it"
+            return
+        yield from _check_refs(refs, known, whole)
         tagged = [state for name, state in states.items() if refs.get(TAGS + name) == state.commit]
         if ANNEX in refs:
             with dataset.reader() as reader:

@@ -19,6 +19,7 @@ from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.errors import DiskError, IntegrityError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.zarr.annex_logs import NOW, Sources, annexed, log_folder, put_branch
+from dandi_mirror.mirror.zarr.belonging import other_zarr
 from dandi_mirror.mirror.zarr.entries import changed_entries
 from dandi_mirror.mirror.zarr.manifest_format import BadManifest
 from dandi_mirror.mirror.zarr.manifests import FOLDER, Manifests
@@ -87,7 +88,7 @@ class ZarrRepositories:
 
         Raises:
             NotFoundError, BadManifest: a manifest is missing or damaged; nothing has changed.
-            IntegrityError: what stands there is no complete repository; nothing has changed.
+            IntegrityError: what stands there is no complete repository, or that of another Zarr; nothing has changed.
             LockedError: another run is adding to it, and does not end in time.
             DiskError, GitError: nothing has changed, or objects that no ref names are left.
         """
@@ -188,6 +189,7 @@ class _Writing:
         tags = {state.checksum: dataset.ref(TAGS + state.checksum) for state in states}
         new = [state for state in states if not tags[state.checksum]]
         draft, annex = dataset.ref(_DRAFT), dataset.ref(ANNEX)
+        self._check_branch(draft, frozenset(state.commit for state in states))
         with garbage.no_gc(dataset.git_dir):
             self._add_objects(new)
             logs = self._add_logs(new, [state for state in states if state.commit == draft][:1], annex)
@@ -196,6 +198,13 @@ class _Writing:
             changes += [RefChange(_DRAFT, states[-1].commit, draft)] if draft != states[-1].commit else []
             dataset.move_refs(changes)
             dataset.drop_refs([_temporary_ref()] if logs else [])
+
+    def _check_branch(self, draft: str | None, own: frozenset[str]) -> None:
+        if other := other_zarr(self._dataset, self._zarr_id, {_DRAFT: draft} if draft else {}, own):
+            raise IntegrityError(
+                f"{self._place} is the repository of another Zarr, {other}; put both in their places: "
+                "dandi-mirror verify --repair"
+            )
 
     def _add_objects(self, new: Sequence[ZarrState]) -> None:
         with _temporary() as file, packed_objects(self._dataset.git_dir) as known:
