@@ -14,6 +14,7 @@ from starlette.responses import Response
 from dandi_mirror.embedded import Archive, Zarr, serve
 from dandi_mirror.mirror.zarr.arrays import may_cover
 from dandi_mirror.mirror.zarr.repository import repository_name
+from dandi_mirror.text import human_size
 from tests.conftest import MirrorOfTest, own_home, run
 from tests.support.dandisets import participant
 from tests.support.ssh_server import ssh_server
@@ -147,6 +148,25 @@ def test_a_zarr_is_held_whole_with_the_metadata_of_arrays_last(three: Made) -> N
     run("git", "clone", "-q", str(three.repository(three.here)), str(clone))
     run("git", "annex", "get", "-q", ".", cwd=clone)
     assert {path: (clone / path).read_bytes() for path in three.zarr.files} == dict(three.zarr.files)
+
+
+def test_a_zarr_without_room_is_named_with_the_room_that_is_missing_and_the_others_are_held(three: Made) -> None:
+    size, room = size_of(three.zarr), size_of(three.zarr) - 1 - size_of(three.other) - len(NWB)
+    pledge = ("--max-size", str(size - 1))
+    for dry in ((), ("-n",)):
+        done = three.here.cli("hold", *pledge, *dry)
+        expected = (
+            f"{DANDISET}  {PATH} is not held: the Zarr has {human_size(size)}, and {human_size(room)} of the pledge"
+        )
+        assert expected in done.stderr
+        assert f"it needs {human_size(size - room)} more" in done.stderr
+    assert len(three.here_of(three.here, three.other)) == 2
+    assert not three.here_of(three.here)
+    *found, end = [json.loads(line) for line in three.here.cli("hold", *pledge, "-f", "json").stdout.splitlines()]
+    (one,) = [record for record in found if record["what"] == "leave out"]
+    assert (one["file"], one["size"], one["status"], one["exit_code"]) == (PATH, size, "impossible", 0)
+    assert (end["room"], end["left_out"]) == (room, 1)
+    assert three.here.cli("hold", "--max-size", "1T", "-n").stderr == ""
 
 
 def test_a_zarr_is_given_up_only_when_two_mirrors_show_all_of_it(three: Made) -> None:

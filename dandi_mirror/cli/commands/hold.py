@@ -140,15 +140,32 @@ def _show(share: Share, form: str) -> None:
             output.say(f"{what:8}  … and {len(keys) - _SHOWN:,} more (-f json names all)")
 
 
+def _show_left_out(share: Share, form: str, *, dry_run: bool) -> None:
+    """Name the Zarrs for which the pledge has no room."""
+    for place, one in enumerate(share.left_out()):
+        if form == "json":
+            output.print_json(hold_record(one, Path(), dry_run=dry_run))
+        elif place < _SHOWN:
+            output.say(f"{one.dandiset}  {printable(one.path)} is not held: {one.message}", err=True)
+    count = len(share.plan.left_out)
+    if form == "text" and count > _SHOWN:
+        size = human_size(sum(key.size for key in share.plan.left_out))
+        words = f"{count:,} Zarrs of {size} are not held for want of room; -f json names all"
+        output.say(f"… in all, {words}", err=True)
+
+
 def _end(done: dict[str, tuple[int, int]], codes: set[int], share: Share, form: str, *, dry_run: bool = False) -> int:
     """Print the summary."""
     from dandi_mirror.errors import PartError, exit_code
 
     plan = share.plan
+    _show_left_out(share, form, dry_run=dry_run)
     code = exit_code({*codes, PartError.exit_code if plan.over else 0})
     if form == "json":
         facts = {what.replace(" ", "_"): count for what, (count, _) in done.items()}
-        output.print_summary(code, **facts, held=plan.held, over=plan.over, dry_run=dry_run)
+        output.print_summary(
+            code, **facts, held=plan.held, over=plan.over, room=plan.room, left_out=len(plan.left_out), dry_run=dry_run
+        )
         return code
     if dry_run:
         output.say(

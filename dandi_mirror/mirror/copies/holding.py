@@ -13,7 +13,18 @@ from dandi_mirror.mirror.copies.claims import add_wanted
 from dandi_mirror.mirror.copies.places import Knowledge, RepositoryCopies, read_copies
 from dandi_mirror.mirror.copies.planner import HoldKey, plan_hold
 from dandi_mirror.mirror.copies.repositories import MirrorRepository, held_size, present_keys
-from dandi_mirror.mirror.copies.shares import LEAST, WANTED, HoldResult, Share, ToHold, Where, fetched, name_of, path_of
+from dandi_mirror.mirror.copies.shares import (
+    LEAST,
+    WANTED,
+    HoldResult,
+    Share,
+    ToHold,
+    Where,
+    fetched,
+    name_of,
+    no_room,
+    path_of,
+)
 from dandi_mirror.mirror.copies.table import copies_of
 from dandi_mirror.mirror.copies.versions import VersionContents, commits_of, contents_of_versions
 from dandi_mirror.mirror.copies.zarr_holding import (
@@ -148,6 +159,13 @@ def _stays(held: ToHold, key: str, why: str) -> HoldResult:
     return HoldResult(where, path_of(held, key), key, size_of(key), "give up", "impossible", why, code)
 
 
+def _no_room(held: ToHold, size: int, left: int) -> HoldResult:
+    zarr, why = held.zarr, no_room(size, max(0, left))
+    assert zarr
+    where, code = held.repository.dandiset, PartError.exit_code
+    return HoldResult(where, zarr.path, zarr.newest, size, "fetch", "impossible", why, code)
+
+
 def fetch_share(
     share: Share, pledge_left: int, write: WriteZarr, access: TransferSettings, jobs: int, meter: ByteCounter
 ) -> Iterator[HoldResult]:
@@ -163,6 +181,9 @@ def fetch_share(
             if key.size <= left:
                 left -= key.size
                 missing.append(Tracked(path_of(held, name_of(key)), name_of(key), pointer=False))
+            elif held.zarr:
+                # what the plan gives up in its favour has stayed
+                yield _no_room(held, key.size, left)
         if held.zarr:
             yield from fetch_zarr(held, write, access, jobs, meter) if missing else ()
             continue

@@ -50,6 +50,10 @@ class HoldPlan:
     """Bytes that the mirror holds afterwards."""
     over: int = 0
     """Bytes that are beyond the pledge, because too few copies of them are elsewhere to give them up."""
+    room: int = 0
+    """Bytes of the pledge that are left."""
+    left_out: tuple[HoldKey, ...] = ()
+    """Zarrs that could be fetched, and for which no room is left; the most urgent first."""
 
 
 Rank = tuple[int, int, bool, int, bytes]
@@ -80,7 +84,9 @@ def plan_hold(keys: Iterable[HoldKey], pledge: int, numcopies: int, uuid: str) -
             break
     fetch = tuple(key for place, key in enumerate(ranked) if place in shelf.held and not key.here)
     give_up = tuple(key for place, key in enumerate(ranked) if place not in shelf.held and key.here)
-    return HoldPlan(fetch, give_up, shelf.used, max(0, shelf.used - pledge))
+    left_out = tuple(key for place, key in enumerate(ranked)
+                     if place not in shelf.held and key.is_zarr and key.available and not key.here)  # fmt: skip
+    return HoldPlan(fetch, give_up, shelf.used, max(0, shelf.used - pledge), max(0, pledge - shelf.used), left_out)
 
 
 class _Shelf:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dandi_mirror.mirror.copies.places import RepositoryCopies
 from dandi_mirror.mirror.copies.planner import HoldKey, HoldPlan
@@ -11,11 +11,14 @@ from dandi_mirror.mirror.copies.repositories import MirrorRepository
 from dandi_mirror.mirror.copies.zarrs import ZarrOfVersions
 from dandi_mirror.mirror.fetch.get import GetResult
 from dandi_mirror.repo.annex.repository import AnnexRepository
+from dandi_mirror.text import human_size
 
 LEAST = 2
 """Copies that have to be elsewhere before anything is given up, also where git-annex asks for fewer."""
 WANTED = "present"
 """The expression by which git-annex leaves to ``hold`` what a repository holds."""
+LEAVE_OUT = "leave out"
+"""What becomes of a Zarr for which there is no room."""
 Where = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -65,6 +68,12 @@ class Share:
             path = held.zarr.path if held.zarr else held.paths.get(rest, rest)
             yield HoldResult(held.repository.dandiset, path, held.zarr.newest if held.zarr else rest, key.size, what)
 
+    def left_out(self) -> Iterator[HoldResult]:
+        """The Zarrs for which the pledge has no room."""
+        keys = self.plan.left_out
+        for one in self.shown(keys):
+            yield replace(one, what=LEAVE_OUT, status="impossible", message=no_room(one.size, self.plan.room))
+
 
 @dataclass(frozen=True, slots=True)
 class HoldResult:
@@ -76,11 +85,19 @@ class HoldResult:
     size: int
     """Bytes."""
     what: str
-    """``fetch`` or ``give up``."""
+    """``fetch``, ``give up`` or ``leave out``."""
     status: str = "ok"
     """DataLad's words: ``ok``, ``error``, ``impossible``."""
     message: str = ""
     exit_code: int = 0
+
+
+def no_room(size: int, room: int) -> str:
+    """Why a Zarr of ``size`` bytes is not held if the pledge has ``room`` left."""
+    return (
+        f"the Zarr has {human_size(size)}, and {human_size(room)} of the pledge are left: it needs "
+        f"{human_size(size - room)} more; a Zarr is held whole or not at all"
+    )
 
 
 def name_of(key: HoldKey) -> str:
