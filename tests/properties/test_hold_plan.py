@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,16 @@ def test_a_plan_is_within_the_pledge_and_gives_up_nothing_that_too_few_others_ha
     if plan.over:
         stuck = sum(key.size for key in keys if key.here and key.elsewhere < numcopies)
         assert held == stuck and not [key for key in plan.fetch if key.size], "all that may go has gone"
+
+
+@given(KEYS, PLEDGE, COPIES)
+def test_the_plan_names_each_zarr_that_has_no_room(keys: list[HoldKey], pledge: int, numcopies: int) -> None:
+    zarrs = [replace(key, is_zarr=key.size > 500) for key in keys]
+    plan = plan_hold(zarrs, pledge, numcopies, UUID)
+    assert plan.room == max(0, pledge - plan.held)
+    left = {key.name for key in zarrs if key.is_zarr and key.available and not key.here} - {k.name for k in plan.fetch}
+    assert {key.name for key in plan.left_out} == left
+    assert all(key.size > plan.room for key in plan.left_out)
 
 
 @given(KEYS, PLEDGE, COPIES)

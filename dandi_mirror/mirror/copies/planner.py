@@ -84,9 +84,10 @@ def plan_hold(keys: Iterable[HoldKey], pledge: int, numcopies: int, uuid: str) -
             break
     fetch = tuple(key for place, key in enumerate(ranked) if place in shelf.held and not key.here)
     give_up = tuple(key for place, key in enumerate(ranked) if place not in shelf.held and key.here)
-    left_out = tuple(key for place, key in enumerate(ranked)
-                     if place not in shelf.held and key.is_zarr and key.available and not key.here)  # fmt: skip
-    return HoldPlan(fetch, give_up, shelf.used, max(0, shelf.used - pledge), max(0, pledge - shelf.used), left_out)
+    room = max(0, pledge - shelf.used)
+    missing = (key for place, key in enumerate(ranked) if place not in shelf.held and not key.here)
+    left_out = tuple(key for key in missing if key.is_zarr and key.available and key.size > room)
+    return HoldPlan(fetch, give_up, shelf.used, max(0, shelf.used - pledge), room, left_out)
 
 
 class _Shelf:
