@@ -18,7 +18,7 @@ ONE_OF_EACH_KIND = [
     "lose an object", "flip the pack", "lose the branch", "move a tag", "lead a link to another key",
     "add a foreign url", "flip content", "cut the index of git", "register another commit", "lose the superdataset",
     "spoil the index", "cut a manifest", "lose the pack of a zarr", "add a foreign url to a chunk",
-    "change the gitlink of a zarr", "flip a chunk",
+    "change the gitlink of a zarr", "flip a chunk", "name another state in the modules",
 ]  # fmt: skip
 
 

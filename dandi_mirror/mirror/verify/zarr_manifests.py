@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from dandi_mirror.errors import MirrorError, NotFoundError
@@ -35,6 +36,7 @@ def check_manifests(manifests: Manifests, zarrs: ZarrsOfDataset, window: Window)
             found = manifests.verified(*state, entries=is_examined(state, window))
         except NotFoundError:
             yield Difference(DifferenceKind.MANIFEST, state.manifest, "the manifest is missing")
+            yield from _check_links(manifests, state, zarrs.commits.get(state, {}))
             continue
         except MirrorError as error:
             yield Difference(
@@ -45,6 +47,18 @@ def check_manifests(manifests: Manifests, zarrs: ZarrsOfDataset, window: Window)
             if commit != found.commit:
                 what = f"the gitlink is {commit[:10]}, and the manifest gives {found.commit[:10]}"
                 yield Difference(DifferenceKind.RECORD, where, what)
+
+
+def _check_links(manifests: Manifests, state: NamedZarrState, commits: Mapping[str, str]) -> Iterator[Difference]:
+    """The gitlinks of a state without a manifest that are the commit of another state: the name is wrong, not they."""
+    known = {}
+    for checksum in manifests.states(state.zarr_id):
+        with suppress(MirrorError):
+            known[manifests.state(state.zarr_id, checksum).commit] = checksum
+    for commit, where in commits.items():
+        if commit in known:
+            what = f".gitmodules names another state than the gitlink, which is {known[commit]}"
+            yield Difference(DifferenceKind.RECORD, where, what)
 
 
 def check_orphans(mirror: Mirror, now: float | None = None) -> Iterator[Difference]:
