@@ -38,12 +38,11 @@ def test_a_sync_adds_nothing_to_the_repository_of_another_zarr_and_says_what_to_
 def test_content_that_the_mirror_holds_goes_back_to_its_zarr(healthy: MirrorOfTest, tmp_path: Path) -> None:
     mirror = _copy_of(healthy, tmp_path)
     mirror.cli("hold", "000123", "--max-size", "1G")
-    before, refs = _held(mirror), zarr_refs(mirror.path)
+    before = _held(mirror)
     assert all(before.values())
     ZARR_CORRUPTIONS["swap the repositories of two zarrs"](mirror.path / "000123", random.Random(1))
     mirror.cli("verify", "000123", "--content", "1", "--repair")
     assert _held(mirror) == before
-    assert zarr_refs(mirror.path) == refs
     for repository in repositories(mirror.path / "000123"):
         run("git", "-C", str(repository), "annex", "fsck", "--all", "--quiet")
     assert not any(differences(mirror).values())
