@@ -221,7 +221,8 @@ def test_a_source_is_kept_when_git_annex_did_not_take_its_copy_in(
 def test_validate_names_a_file_that_git_ignores(clone: Working) -> None:
     (clone.path / ".git/info/exclude").write_text("*.nwb\n")
     write_nwb(clone.path / "sub-m1_ses-s9.nwb")
-    assert "git ignores it, by the rule '*.nwb'" in clone.cli("validate", "sub-m1_ses-s9.nwb", code=3)
+    said = clone.cli("validate", "sub-m1_ses-s9.nwb", code=3)
+    assert "git ignores it, by the rule '*.nwb'" in said and "write the file again" not in said
 
 
 def test_what_cannot_be_named_is_told_with_its_file_and_its_reason(clone: Working, tmp_path: Path) -> None:

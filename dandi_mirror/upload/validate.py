@@ -19,6 +19,7 @@ from dandi_mirror.upload.zarrs.local import check_folder
 
 SEVERITIES = ("INFO", "HINT", "WARNING", "ERROR", "CRITICAL")
 UNREADABLE = "DANDI_MIRROR.UNREADABLE"
+LEFT_OUT = "DANDI_MIRROR.LEFT_OUT"
 ZARR_FOUND = "DANDI_MIRROR.ZARR"
 PATH_FOUND = "DANDI_MIRROR.PATH"
 UNKNOWN_FILE = "DANDI.UNKNOWN_FILE"
@@ -38,6 +39,7 @@ _REMEDIES = {
     "BIDS.VALIDATOR_ERROR": "it was not checked; see the message of bids-validator-deno (it cannot read below /dev)",
     ZARR_FOUND: "an upload leaves it out until then; to keep it here unsent, name it in .git/info/exclude",
     PATH_FOUND: RENAME,
+    LEFT_OUT: "an upload leaves it out, for the reason that the message names",
     UNREADABLE: "write the file again; if it is just very large, allow more: --file-time, --file-memory",
 }
 _REMEDIES_BY_KIND = (
@@ -195,7 +197,7 @@ def validate_files(
         finally:
             heard(root / path)
 
-    yield from (ValidationFinding("ERROR", UNREADABLE, path, reason) for path, reason in selection.strange.items())
+    yield from (ValidationFinding("ERROR", LEFT_OUT, path, reason) for path, reason in selection.strange.items())
     yield from (ValidationFinding("ERROR", check, path, reason) for path, (check, reason) in selection.refused.items())
     for found in worker.each(look, sorted([*selection.present, *selection.missing])):
         yield from (one for one in found if one.id not in _OF_CONTENT or (root / one.path).exists())

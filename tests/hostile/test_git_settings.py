@@ -124,6 +124,15 @@ def test_a_repository_that_names_a_program_in_its_own_settings_is_refused(name: 
 
 
 @pytest.mark.quick
+def test_a_setting_for_the_encoding_of_what_git_says_changes_nothing(tmp_path: Path) -> None:
+    run("git", "init", "-q", str(tmp_path / "a"))
+    run("git", "-C", str(tmp_path / "a"), "commit", "-q", "--allow-empty", "-m", "x")
+    before = git(tmp_path / "a", "log", "--format=%ct")
+    run("git", "-C", str(tmp_path / "a"), "config", "i18n.logOutputEncoding", "UTF-16")
+    assert git(tmp_path / "a", "log", "--format=%ct") == before
+
+
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "name", ["core.excludesFile", "core.attributesFile", "diff.orderFile", "mailmap.file", "fsck.skipList",
              "commit.template", "blame.ignoreRevsFile", "http.cookieFile"],

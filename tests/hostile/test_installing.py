@@ -53,7 +53,9 @@ def test_a_member_is_installed_from_no_address_that_the_files_of_a_clone_name(
     said = run("dandi-mirror", "get", "000123", "-i", mirror.server.api_url, cwd=clone, code=3).stderr
     assert listener.heard == [] and not (clone / "000123" / ".git").exists()
     named = (
-        "datalad.get.subdataset-source-candidate-000evil" if way == "a candidate" else f"git clone {listener.origin}/x"
+        "datalad.get.subdataset-source-candidate-000evil"
+        if way == "a candidate"
+        else f"git clone -- {listener.origin}/x"
     )
     assert named in said
 

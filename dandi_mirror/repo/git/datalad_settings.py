@@ -45,7 +45,7 @@ def check_member_url(top: Path, member: str, known: Collection[str]) -> None:
     if strange:
         raise UntrustedRepository(
             f"{top}: its .gitmodules takes {member} from {ascii(strange)[1:-1]}, and not from beside it, as a mirror "
-            f"does; that address was not asked; if you trust it, type: git clone {shlex.quote(strange)}"
+            f"does; that address was not asked; if you trust it, type: git clone -- {shlex.quote(strange)}"
         )
 
 

@@ -32,8 +32,9 @@ SAFE_SETTINGS = (
     "-c", "core.hooksPath=/dev/null",
     "-c", "core.fsmonitor=false",
     "-c", "log.showSignature=false",
+    "-c", "i18n.logOutputEncoding=UTF-8",
 )  # fmt: skip
-"""Settings that override those of a repository: no hooks, no file-system monitor, no program that checks signatures."""
+"""Settings that override those of a repository: no hook, monitor or check of signatures starts, and text is UTF-8."""
 
 _TRUE = "DANDI_MIRROR_TRUE"
 NO_TRANSPORT = {"GIT_ALLOW_PROTOCOL": "", _TRUE: "true"}
