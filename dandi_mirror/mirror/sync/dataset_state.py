@@ -59,7 +59,7 @@ def alarm_finding(dandiset: str, version: str) -> Finding:
 
 
 def _findings(sync: SyncContext, refs: Mapping[str, str], tags: Mapping[str, str]) -> Iterator[Finding]:
-    for name in sorted(tags.keys() & sync.dataset.light_tags()):
+    for name in sorted(tags.keys() & sync.dataset.light_tags()) if tags else ():
         yield Finding(
             name, "", FindingKind.ALARM, "a tag that no sync made has the name that this version's tag would have"
         )

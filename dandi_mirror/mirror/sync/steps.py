@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 
 from dandi_mirror.errors import TemporaryError
 from dandi_mirror.mirror.format.record_reader import lines
@@ -28,6 +29,7 @@ from dandi_mirror.repo.annex.journal import held_journal
 from dandi_mirror.repo.git import worktree
 from dandi_mirror.repo.git.dataset import ANNEX, Dataset
 from dandi_mirror.repo.git.folding import folds_names, one_file_here
+from dandi_mirror.repo.git.reader import one_reader
 from dandi_mirror.repo.git.stream import NewFile
 
 
@@ -37,6 +39,15 @@ def bring_up_to_date(sync: SyncContext, entry: ListedDandiset) -> Report:
     Raises:
         MirrorError: a step failed; everything before the writing has changed nothing.
     """
+    with one_reader(sync.dataset.path):
+        report = _bring_up_to_date(sync, entry)
+    if not sync.options.dry_run:
+        sync.progress("git gc, if it pays")
+        sync.dataset.collect_garbage()
+    return report
+
+
+def _bring_up_to_date(sync: SyncContext, entry: ListedDandiset) -> Report:
     sync.progress("reading the dataset")
     state = read_state(sync)
     with _eager_logs(sync, entry) as eager:
@@ -64,8 +75,6 @@ def bring_up_to_date(sync: SyncContext, entry: ListedDandiset) -> Report:
     before = set(then.findings if then else ())
     report = replace(report, findings=sorted(report.findings), news=not before.issuperset(report.findings))
     _remember(sync, archive, report, then)
-    sync.progress("git gc, if it pays")
-    sync.dataset.collect_garbage()
     return report
 
 
@@ -163,6 +172,7 @@ def _bring_work_tree(sync: SyncContext, state: DatasetState, archive: ArchiveSta
     """Check out the new state and set git-annex up; a finding if local edits keep the work tree as it is."""
     dataset, name = sync.dataset, sync.options.branch
     description = f"mirror of {sync.instance.identifier(sync.dandiset)}"
+    initialise = partial(initialise_in_mirror, dataset, description, (sync.instance.api_url, sync.closed))
     findings: list[Finding] = []
     if not sync.options.work_tree and not sync.mirror.alone:
         worktree.leave_out_data(dataset)
@@ -170,7 +180,7 @@ def _bring_work_tree(sync: SyncContext, state: DatasetState, archive: ArchiveSta
         beside = [pool.submit(_store_cache, sync, archive, commit)]
         # while git writes a first work tree, git-annex has as much to do with its branch
         if dataset.head_branch() == name and not is_initialised_in_mirror(dataset):
-            beside.append(pool.submit(initialise_in_mirror, dataset, description))
+            beside.append(pool.submit(initialise))
         try:
             kept = worktree.update_worktree(dataset, name, state.branch, left=worktree.OTHER[name])
             findings += [Finding(name, path, FindingKind.WORKTREE, _edited(dataset, path)) for path in kept]
@@ -182,7 +192,7 @@ def _bring_work_tree(sync: SyncContext, state: DatasetState, archive: ArchiveSta
         found = one_file_here(dataset, dataset.tree(commit))
         findings += [Finding(name, path, FindingKind.WORKTREE, reason) for path, reason in found.items()]
     if dataset.head_branch() == name and not is_initialised_in_mirror(dataset):
-        initialise_in_mirror(dataset, description)
+        initialise()
     return findings
 
 

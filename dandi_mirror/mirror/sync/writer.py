@@ -171,11 +171,10 @@ class Writer:
     def _move_refs(
         self, tags: Mapping[str, str], versions: Iterable[VersionToTag], branch: BranchUpdate | None, annex: str | None
     ) -> tuple[str, ...]:
-        refs = self._dataset.refs()
+        refs = self._dataset.refs_in_files("refs")
         made = {version.name: self._write_tag(version, refs[version.ref]) for version in versions}
         plan = plan_refs(refs, tags, made, (branch.name, branch.base) if branch else None, annex)
-        self._dataset.move_refs(list(plan.changes))
-        self._dataset.drop_refs(plan.dropped)
+        self._dataset.move_refs(list(plan.changes), plan.dropped)
         return plan.alarms
 
     def _write_tag(self, version: VersionToTag, commit: str) -> str:

@@ -15,6 +15,7 @@ from dandi_mirror.repo.annex.pointers import LONGEST_POINTER, key_in, key_of_poi
 from dandi_mirror.repo.git.changes import changes
 from dandi_mirror.repo.git.dataset import Dataset, Tree
 from dandi_mirror.repo.git.folding import one_file_here
+from dandi_mirror.repo.git.git_folder import find_repository
 from dandi_mirror.repo.git.process import GitError, git
 from dandi_mirror.repo.git.stream import FILE, GITLINK, LINK, blob_id
 
@@ -167,8 +168,10 @@ def _is_same(dataset: Dataset, edit: LocalEdit, tree: Tree) -> bool:
 def is_tracked(file: Path) -> bool:
     """Whether git tracks a file, whoever owns the repository; false if there is no repository.
 
-    Starts no git if the index does not contain the name of the file at all.
+    Starts no git if there is no repository, or the index does not contain the name of the file at all.
     """
+    if find_repository(file.parent) is None:
+        return False
     with suppress(OSError):
         index = (file.parent / ".git" / "index").read_bytes()
         # version 4 of the index shortens paths, and a split index ("link") keeps some of them in another file

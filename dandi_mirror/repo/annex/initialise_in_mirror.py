@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from contextlib import suppress
 
 from dandi_mirror.files.opening import read_text
+from dandi_mirror.repo.annex import initialise_alike
 from dandi_mirror.repo.git.dataset import ANNEX, Dataset, RefChange
 from dandi_mirror.repo.git.disk import sync_to_disk
 from dandi_mirror.repo.git.process import GitError, git
@@ -12,12 +14,18 @@ from dandi_mirror.repo.git.process import GitError, git
 _ATTEMPTS = 2
 
 
-def initialise_in_mirror(dataset: Dataset, description: str) -> None:
+def initialise_in_mirror(dataset: Dataset, description: str, like: Hashable = None) -> None:
     """Initialise git-annex without writing anything about this repository to the git-annex branch.
+
+    A new dataset gets what git-annex has written in another one of the same folder, if both are ``like`` the same.
 
     Raises:
         DiskError, GitError: git-annex failed.
     """
+    if like and initialise_alike.repeat(dataset, description, like):
+        sync_to_disk(dataset.git_dir)
+        return
+    is_new, before = not (dataset.git_dir / "annex").exists(), read_text(dataset.git_dir / "config")
     for _ in range(_ATTEMPTS):
         _init(dataset, description)
         config = read_text(dataset.git_dir / "config")
@@ -28,6 +36,8 @@ def initialise_in_mirror(dataset: Dataset, description: str) -> None:
     # this setting comes last: if an earlier step is interrupted, the next run repeats all of them
     mark_as_initialised(dataset)
     sync_to_disk(dataset.git_dir / "config")
+    if like and is_new:
+        initialise_alike.keep(dataset, description, like, before)
 
 
 def is_initialised_in_mirror(dataset: Dataset) -> bool:
@@ -54,9 +64,10 @@ def _verify_remotes(dataset: Dataset, config: str) -> None:
 
 
 def _init(dataset: Dataset, description: str) -> None:
-    with suppress(GitError):
-        # if an earlier init was interrupted after it wrote this setting, the next one would not enable the API's remote
-        git(dataset.path, "config", "--unset", "annex.version")
+    # if an earlier init was interrupted after it wrote this setting, the next one would not enable the API's remote
+    if "version" in read_text(dataset.git_dir / "config").partition("[annex]")[2]:
+        with suppress(GitError):
+            git(dataset.path, "config", "--unset", "annex.version")
     before = dataset.ref(ANNEX)
     git(dataset.path, "-c", "annex.private=true", "annex", "init", "--quiet", description)
     restore_branch(dataset, before)

@@ -26,8 +26,9 @@ from dandi_mirror.repo.git.files import (
 )
 from dandi_mirror.repo.git.importer import Importer
 from dandi_mirror.repo.git.lock import UnfinishedRun
-from dandi_mirror.repo.git.process import NO_FILTER, git
-from dandi_mirror.repo.git.reader import ObjectReader
+from dandi_mirror.repo.git.new_repository import make_repository
+from dandi_mirror.repo.git.process import NO_FILTER, GitError, git
+from dandi_mirror.repo.git.reader import ObjectReader, opened_reader
 
 ANNEX = "refs/heads/git-annex"
 TAGS = "refs/tags/"
@@ -82,9 +83,9 @@ class Dataset:
             self.path.mkdir(parents=True, exist_ok=True)
             if not is_filled(head := self.git_dir / "HEAD"):
                 head.unlink(missing_ok=True)  # a power cut can leave it empty, and git init would not repair it
+            make_repository(self.path, branch)
         except OSError as error:
             raise DiskError.of(self.path, error) from error
-        git(self.path, "init", "--quiet", f"--initial-branch={branch}", "--object-format=sha1", "--template=")
         for name in ("HEAD", "config"):
             sync_to_disk(self.git_dir / name)
 
@@ -102,7 +103,10 @@ class Dataset:
         return {name: oid for name, _, oid in (line.rpartition(" ") for line in listing.splitlines())}
 
     def refs_in_files(self, *folders: str) -> dict[str, str]:
-        """Every ref below ``folders`` (default: branches and tags) with its object id; starts no git."""
+        """Every ref below ``folders`` (default: branches and tags) with its object id; starts no git.
+
+        Packed refs count whatever their folders are.
+        """
         folders = folders or ("refs/heads", "refs/tags")
         refs = {ref: oid for oid, _, ref in (line.partition(" ") for line in packed_refs(self.git_dir))}
         for folder in folders:
@@ -133,7 +137,11 @@ class Dataset:
 
     def message(self, commit: str) -> str:
         """A commit's message."""
-        return git(self.path, "cat-file", "commit", commit).partition(b"\n\n")[2].decode(errors="replace")
+        with self.reader() as reader:
+            found = reader.commit(commit)
+        if found is None:
+            raise GitError(f"{self.path}: {commit} is no commit")
+        return found.partition(b"\n\n")[2].decode(errors="replace")
 
     def seconds(self, commit: str) -> int:
         """A commit's date, in seconds since 1970."""
@@ -185,12 +193,9 @@ class Dataset:
 
     @contextmanager
     def reader(self) -> Iterator[ObjectReader]:
-        """Read many objects through one ``git cat-file``."""
-        reader = ObjectReader(self.path)
-        try:
+        """Read many objects through one ``git cat-file``; within :func:`one_reader`, through that one."""
+        with opened_reader(self.path) as reader:
             yield reader
-        finally:
-            reader.close()
 
     # --- writing -------------------------------------------------------------------------------------------
 
@@ -236,11 +241,15 @@ class Dataset:
         """Write a tag object and return its id."""
         return git(self.path, "hash-object", "-t", "tag", "-w", "--stdin", stdin=content).decode().strip()
 
-    def move_refs(self, changes: list[RefChange]) -> None:
-        """Move refs in one transaction, if each still has its old value; on disk when this returns."""
-        if not changes:
+    def move_refs(self, changes: list[RefChange], drop: Iterable[str] = ()) -> None:
+        """Move refs in one transaction, if each still has its old value; on disk when this returns.
+
+        git deletes the refs in ``drop`` after it has moved the others, so that nothing is lost if it is killed.
+        """
+        lines = [*(change.line() for change in changes), *(f"delete {ref}\n" for ref in drop)]
+        if not lines:
             return
-        lines = ["start\n", *(change.line() for change in changes), "prepare\n", "commit\n"]
+        lines = ["start\n", *lines, "prepare\n", "commit\n"]
         git(self.path, "update-ref", "--stdin", "--no-deref", stdin="".join(lines).encode(errors="surrogateescape"))
         self._sync_folders({self.git_dir / change.ref for change in changes})
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 
 from dandi_mirror.errors import UsageError
@@ -15,7 +16,7 @@ from dandi_mirror.files.opening import read_text
 from dandi_mirror.files.own import own_folder
 from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo.git import garbage, worktree
-from dandi_mirror.repo.git.dataset import TEMPORARY, Dataset, RefChange
+from dandi_mirror.repo.git.dataset import TEMPORARY, Dataset, RefChange, Tree
 from dandi_mirror.repo.git.files import git_dir_of
 from dandi_mirror.repo.git.lock import UnfinishedRun
 from dandi_mirror.repo.git.process import git
@@ -46,6 +47,7 @@ class Superdataset:
     def __init__(self, path: Path) -> None:
         self.dataset = Dataset(path)
         self.path = path
+        self._read: tuple[str | None, Tree] | None = None
 
     def check_folder(self) -> None:
         """Refuse what cannot be a mirror of any archive, before anything is asked or written.
@@ -84,11 +86,7 @@ class Superdataset:
     def _config(self) -> str:
         """The committed ``.datalad/config``; empty if there is none."""
         head = self.dataset.ref(_REF)
-        if head is None:
-            return ""
-        with self.dataset.reader() as reader:
-            (content,) = reader.read([f"{head}:.datalad/config"])
-        return (content or b"").decode(errors="replace")
+        return _config_of(self.path, head) if head else ""
 
     def archive(self) -> str:
         """The API of the mirror's archive, as the first sync noted it; empty if it is not known.  Starts no git."""
@@ -109,8 +107,14 @@ class Superdataset:
 
     def members(self) -> dict[str, str]:
         """The registered datasets: path → commit."""
-        tree = self.dataset.tree(self.head() or None)
+        tree = self._tree(self.head() or None)
         return {path: commit for path, (mode, commit) in tree.items() if mode == GITLINK}
+
+    def _tree(self, head: str | None) -> Tree:
+        """The files of a commit, read once."""
+        if self._read is None or self._read[0] != head:
+            self._read = head, self.dataset.tree(head)
+        return self._read[1]
 
     def register(self, members: Mapping[str, RegisteredDataset], config: bytes, date: datetime, message: str) -> None:
         """Commit which commit each dataset is at, and bring the work tree to it.
@@ -122,7 +126,7 @@ class Superdataset:
         if not self.dataset.exists():
             self.dataset.create(BRANCH)
         head = self.dataset.ref(_REF)
-        tree = self.dataset.tree(head)
+        tree = self._tree(head)
         new = self._entries(tree, members, config)
         changed = [(path, entry) for path, entry in new.items() if tree.get(path) != (entry.mode, entry.object_id())]
         if changed:
@@ -130,9 +134,9 @@ class Superdataset:
             with garbage.no_gc(self.dataset.git_dir):
                 with self.dataset.importing() as importer:
                     importer.commit(Commit(temporary, date, message, base=head), [], changed)
-                made = self.dataset.refs()[temporary]
-                self.dataset.move_refs([RefChange(_REF, made, head)])
-                self.dataset.drop_refs([temporary])
+                made = self.dataset.ref(temporary)
+                assert made
+                self.dataset.move_refs([RefChange(_REF, made, head)], drop=[temporary])
         worktree.update_worktree(self.dataset, BRANCH, head)
 
     def clear_stale(self, run: UnfinishedRun) -> None:
@@ -166,6 +170,14 @@ class Superdataset:
                 f"{name}\n\tpath = {member.path}\n\turl = ./{member.path}\n\tdatalad-id = {member.dataset_id}\n"
             ).encode()
         return b"".join(sections[name] for name in sorted(sections))
+
+
+@lru_cache(maxsize=8)
+def _config_of(path: Path, commit: str) -> str:
+    """The ``.datalad/config`` of a commit; a run asks for it again with each Dandiset."""
+    with Dataset(path).reader() as reader:
+        (content,) = reader.read([f"{commit}:.datalad/config"])
+    return (content or b"").decode(errors="replace")
 
 
 def _sections(content: bytes) -> dict[str, bytes]:
