@@ -300,6 +300,8 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=ENTRIES, help="of the population of the benchmark zarr")
     parser.add_argument("--zarrs", type=int, default=ZARRS, help="of the benchmarks zarrs-unchanged and zarrs-large")
     arguments = parser.parse_args()
+    # an installed program has its bytecode; to compile it again at each start takes longer than most questions
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     globals().update(SIZE=arguments.size, DELAYS=arguments.delays, PEERS=arguments.peers, UPLOADS=arguments.uploads)
     globals().update(CHUNKS=arguments.chunks, ENTRIES=arguments.entries, ZARRS=arguments.zarrs)
     benchmark = BENCHMARKS[arguments.name]
