@@ -29,8 +29,12 @@ COST = 250
 """git-annex tries it after S3 and before the API without a token."""
 READ_ONLY = "this remote is read-only; to send files to the archive: dandi-mirror upload"
 GONE = "the archive has no asset with this content any more"
-_KEY = re.compile(r"SHA256E?-s([0-9]{1,15})--([0-9a-f]{64})(?:\.|$)")
-_ID = re.compile(r"[0-9a-f-]{36}/download/")
+_KEY = re.compile(
+    r"(?:SHA256E?-s([0-9]{1,15})--([0-9a-f]{64})|MD5E?-s([0-9]{1,15})--([0-9a-f]{32})"
+    r"|VURL-s([0-9]{1,15})--([0-9a-f]{32}-[1-9][0-9]{0,4}))(?:\.|$)"
+)
+"""Of an asset; of an entry of a Zarr, by its MD5, or by its ETag if it was sent in parts."""
+_OURS = re.compile(r"assets/[0-9a-f-]{36}/download/|zarr/[0-9a-f-]{36}/files/\?prefix=[A-Za-z0-9%_.~-]+&download=true")
 
 
 class Line:
@@ -91,11 +95,11 @@ class Remote:
 
     def _urls(self, key: str) -> list[str]:
         """The API's URLs of a key; other URLs in the git-annex branch do not count."""
-        begin = f"{self._api}/assets/"
+        begin = f"{self._api}/"
         self._line.say("GETURLS", key, begin)
         found = []
         while url := self._line.value():
-            found += [url] if url.startswith(begin) and _ID.fullmatch(url, len(begin)) else []
+            found += [url] if url.startswith(begin) and _OURS.fullmatch(url, len(begin)) else []
         return found
 
     def _refused(self) -> CredentialsError:
@@ -159,15 +163,15 @@ class Remote:
         from dandi_mirror.archive.content.sources import TransferState
 
         try:
-            found = _KEY.match(key)
-            if not found:
+            size, digest = _size_and_digest(key)
+            if not digest:
                 return "this key does not come from a DANDI archive"
             urls, hosts, meter = self._urls(key), TransferState(self._access), ByteCounter()
             if not urls:
                 return GONE
             hand = FileDownloader(hosts, meter)
             with self._reporting(meter, file):
-                error = hand.whole(Item(tuple(urls), int(found[1]), found[2], file)).error
+                error = hand.whole(Item(tuple(urls), size, digest, file)).error
         except MirrorError as caught:
             error = caught
         if isinstance(error, CredentialsError):
@@ -184,8 +188,8 @@ class Remote:
         from dandi_mirror.archive.content.single import is_there
 
         try:
-            found = _KEY.match(key)
-            there = bool(found) and is_there(self._urls(key), int(found[1] if found else 0), self._access)
+            size, digest = _size_and_digest(key)
+            there = bool(digest) and is_there(self._urls(key), size, self._access)
             self._line.say("CHECKPRESENT-SUCCESS" if there else "CHECKPRESENT-FAILURE", key)
         except MirrorError as error:
             reason = self._refused() if isinstance(error, CredentialsError) else error
@@ -194,6 +198,13 @@ class Remote:
     def remove(self, key: str) -> None:
         """Refuse to delete content."""
         self._line.say("REMOVE-FAILURE", key, READ_ONLY)
+
+
+def _size_and_digest(key: str) -> tuple[int, str]:
+    """The bytes and the digest that a key names; 0 and nothing if it does not come from an archive."""
+    found = _KEY.match(key)
+    size, digest = filter(None, found.groups()) if found else ("0", "")
+    return int(size), digest
 
 
 def serve(line: Line) -> None:
