@@ -21,6 +21,7 @@ SEVERITIES = ("INFO", "HINT", "WARNING", "ERROR", "CRITICAL")
 UNREADABLE = "DANDI_MIRROR.UNREADABLE"
 LEFT_OUT = "DANDI_MIRROR.LEFT_OUT"
 ZARR_FOUND = "DANDI_MIRROR.ZARR"
+NWB_ZARR = "DANDI_MIRROR.NWB_ZARR"
 PATH_FOUND = "DANDI_MIRROR.PATH"
 UNKNOWN_FILE = "DANDI.UNKNOWN_FILE"
 _NO_MEDIUM = "it is in no folder of an NWB file that could refer to it"
@@ -37,6 +38,7 @@ _REMEDIES = {
     "HDF5.UNREADABLE": "write or copy the file again; the program that writes it may not have closed it",
     "NWBI.check_subject_exists": "set subject of the NWBFile (pynwb.file.Subject) and write it again",
     "BIDS.VALIDATOR_ERROR": "it was not checked; see the message of bids-validator-deno (it cannot read below /dev)",
+    NWB_ZARR: "write it again, for example with hdmf-zarr; subject is a pynwb.file.Subject of the NWBFile",
     ZARR_FOUND: "an upload leaves it out until then; to keep it here unsent, name it in .git/info/exclude",
     PATH_FOUND: RENAME,
     LEFT_OUT: "an upload leaves it out, for the reason that the message names",

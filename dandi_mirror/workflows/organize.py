@@ -12,7 +12,7 @@ from dandi_mirror.workflows.work_tree import Working, working
 
 if TYPE_CHECKING:
     from dandi_mirror.upload.organize.naming import OrganizeStep, RefusedFile
-    from dandi_mirror.upload.organize.organize import Organized
+    from dandi_mirror.upload.organize.results import Organized
     from dandi_mirror.upload.read.worker import Worker
     from dandi_mirror.workflows.results import Results
 
@@ -73,7 +73,7 @@ class OrganizeRun:
                 yield from organize.carry_out_steps(self._place.clone, worker, steps, self._mode)
 
     def _refuse(self, refused: Iterable[RefusedFile]) -> None:
-        from dandi_mirror.upload.organize.organize import Organized
+        from dandi_mirror.upload.organize.results import Organized
 
         for one in refused:
             self._tell(Organized(one.source, "", "impossible", one.reason))

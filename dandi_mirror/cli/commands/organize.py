@@ -1,4 +1,4 @@
-"""``dandi-mirror organize``: give NWB files the names that DANDI expects."""
+"""``dandi-mirror organize``: give NWB files and NWB-Zarrs the names that DANDI expects."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def command(
 ) -> int:
     """Put NWB files, and the media files that they refer to, in a clone, under the names that DANDI expects.
 
-    SOURCE is an NWB file or a folder of them.  The names are those of `dandi organize`.  git-annex adds the files;
-    nothing is committed.  Look at the result with git, then run `dandi-mirror validate` and `dandi-mirror upload`.
+    SOURCE is an NWB file, the folder of an NWB-Zarr, or a folder of them.  The names are those of `dandi organize`.
+    git-annex adds the files; a Zarr stays a plain folder; nothing is committed.  Look at the result with git, then run `dandi-mirror validate` and `dandi-mirror upload`.
     `organize` overwrites nothing, and with -f move it deletes a source only after it has verified the copy
     on the disk.
 
@@ -64,7 +64,7 @@ def command(
     from dandi_mirror.workflows.work_tree import reader_processes
 
     if not sources:
-        raise UsageError("name NWB files, or folders of them")
+        raise UsageError("name NWB files, NWB-Zarrs, or folders of them")
     mode = "dry" if dry_run else mode
     results = FileResults("organize", ("organized", "organize"), output, mode == "dry")
     run = organize_in(folder, mode, results)

@@ -1,1 +1,1 @@
-"""Give NWB files the names that DANDI expects."""
+"""Give NWB files and NWB-Zarrs the names that DANDI expects."""

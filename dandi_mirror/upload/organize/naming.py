@@ -1,4 +1,4 @@
-"""Decide where NWB files and their media files go in a Dandiset.  Pure.
+"""Decide where NWB files, NWB-Zarrs and media files go in a Dandiset.  Pure.
 
 dandi makes the names (``Worker.nwb_names``); this module checks the files before that and the names afterwards.
 """
@@ -22,6 +22,8 @@ LONGEST_NAME = 240
 FIELDS = {"ses": "session_id", "tis": "tissue_sample_id", "slice": "slice_id", "cell": "cell_id"}
 """Parts of a name that dandi uses only if files differ in them, with dandi's names for the fields."""
 _PARTS = re.compile(rf"_({'|'.join(FIELDS)})-")
+NWB_ENDINGS = (".nwb", ".nwb.zarr")
+"""How the names of NWB data end in a Dandiset."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _SOURCES = "subject_id, session_id or description, from which the name is made"
 _SUBJECT = "it has no subject; set subject.subject_id of the NWBFile (pynwb.file.Subject) and write the file again"
@@ -47,6 +49,8 @@ class OrganizeStep:
     """The media files that go with it, except those that it refers to by URL."""
     references: tuple[NwbFacts, ...] = ()
     """The new references to them, for :meth:`dandi_mirror.upload.read.worker.Worker.rewrite_media`."""
+    is_zarr: bool = False
+    """Whether it is a folder, an NWB-Zarr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ def _step(facts: NwbFacts, target: str) -> OrganizeStep:
             renamed.append(new)
             media.append(MediaFile(source.parent / found.get(name, name), str(path.parent / new)))
         references.append({**one, "renamed": renamed})
-    return OrganizeStep(source, target, tuple(media), tuple(references) if media else ())
+    return OrganizeStep(source, target, tuple(media), tuple(references) if media else (), bool(facts.get("zarr")))
 
 
 def is_url(name: str) -> bool:
@@ -147,5 +151,5 @@ def refuse_name(path: str) -> str | None:
 
 def fields_in_use(paths: Iterable[str]) -> list[str]:
     """The fields that names in a Dandiset use already, so that new names use them, too."""
-    used = {part for path in paths if path.endswith(".nwb") for part in _PARTS.findall(path.rpartition("/")[2])}
+    used = {part for path in paths if path.endswith(NWB_ENDINGS) for part in _PARTS.findall(path.rpartition("/")[2])}
     return [field for part, field in FIELDS.items() if part in used]

@@ -1,8 +1,9 @@
-"""Bring NWB files to their places in a Dandiset's work tree, as content of git-annex; nothing is committed.
+"""Bring NWB files and NWB-Zarrs to their places in a Dandiset's work tree; nothing is committed.
 
 We copy each file into a folder below ``.git``, verify its digest, and then give it its name, unless that name is taken.
-git-annex then adds it and reads it once more for its key.  A source that is to be moved is deleted at the very end,
-when all of this is on disk.  So one of the two is complete at any moment, and another run can continue.
+git-annex then adds it and reads it once more for its key; a Zarr stays a plain folder.  A source that is to be moved is
+deleted at the very end, when all of this is on disk.  So one of the two is complete at any moment, and another run can
+continue.
 """
 
 from __future__ import annotations
@@ -13,41 +14,23 @@ from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
 
-from dandi_mirror.errors import DiskError
+from dandi_mirror.errors import DiskError, PartError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.repo.annex.adding import Adder, NotAdded, adding
 from dandi_mirror.repo.annex.pointers import key_of_link
 from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.disk import bring_files_to_disk, bring_folders_to_disk
 from dandi_mirror.repo.git.ignored import ignored, in_index
-from dandi_mirror.upload.organize import placing
+from dandi_mirror.upload.organize import placing, zarr_folders
 from dandi_mirror.upload.organize.naming import NwbFacts, OrganizeStep
 from dandi_mirror.upload.organize.placing import SourceState
+from dandi_mirror.upload.organize.results import Organized, occupied
 from dandi_mirror.upload.organize.sources import HARDLINK, MOVE, SYMLINK, check_step, paths_of_steps
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.upload.read.worker_process import FileError
 
 _BATCH = 50
 """Files that one git-annex adds, and whose sources are deleted together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Organized:
-    """What became of one file."""
-
-    source: Path
-    target: str = ""
-    """Its path in the Dandiset; empty if it gets none."""
-    status: str = "ok"
-    """DataLad's words: ``ok``; ``notneeded``: it is in its place; ``impossible``: it stays where it is; ``error``."""
-    message: str = ""
-    size: int = 0
-    key: str = ""
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code for this file."""
-        return 0 if self.status in {"ok", "notneeded"} else 3
 
 
 def preview(root: Path, planned: Iterable[OrganizeStep], mode: str, tracked: Container[str]) -> Iterator[Organized]:
@@ -60,6 +43,9 @@ def preview(root: Path, planned: Iterable[OrganizeStep], mode: str, tracked: Con
         except FileError as error:
             yield Organized(step.source, step.target, "impossible", str(error))
             continue
+        if step.is_zarr:
+            yield _previewed_zarr(root, step)
+            continue
         yield _foreseen(root, step.source, step.target, bool(step.media))
         for media in step.media:
             yield _foreseen(root, media.source, media.target, False)
@@ -71,11 +57,19 @@ def _foreseen(root: Path, source: Path, target: str, edited: bool) -> Organized:
         return Organized(source, target, size=size)
     if edited or f"-s{size}--" in key_of_link(place) or (place.is_file() and place.stat().st_size == size):
         return Organized(source, target, "notneeded", size=size)
-    return Organized(source, target, "impossible", _occupied(place))
+    return Organized(source, target, "impossible", occupied(place))
 
 
-def _occupied(place: Path) -> str:
-    return f"{place} exists and is another file; nothing is overwritten"
+def _previewed_zarr(root: Path, step: OrganizeStep) -> Organized:
+    place = root / step.target
+    try:
+        count, size = zarr_folders.amount(step.source)
+        if not os.path.lexists(place) or zarr_folders.amount(place) == (count, size):
+            status = "notneeded" if os.path.lexists(place) else "ok"
+            return Organized(step.source, step.target, status, size=size)
+    except PartError as error:
+        return Organized(step.source, step.target, "impossible", str(error))
+    return Organized(step.source, step.target, "impossible", occupied(place))
 
 
 def link(root: Path, planned: Iterable[OrganizeStep], tracked: Container[str] = ()) -> Iterator[Organized]:
@@ -91,7 +85,7 @@ def link(root: Path, planned: Iterable[OrganizeStep], tracked: Container[str] = 
             elif place.is_symlink() and place.readlink() == step.source:
                 yield Organized(step.source, step.target, "notneeded")
             else:
-                raise FileError(_occupied(place))
+                raise FileError(occupied(place))
         except FileError as error:
             yield Organized(step.source, step.target, "impossible", str(error))
         except OSError as error:
@@ -108,7 +102,9 @@ def carry_out_steps(
     Raises:
         DiskError, GitError: the disk or git-annex failed.
     """
-    tracked, planned, media = clone.listing(), iter(planned), list[_Brought]()
+    planned = list(planned)
+    zarrs = [step for step in planned if step.is_zarr]
+    tracked, planned, media = clone.listing(), iter([step for step in planned if not step.is_zarr]), list[_Brought]()
     try:
         with placing.staging(OwnPath(clone.git_dir, ("dandi-mirror", "organize"))) as folder:
             while batch := list(islice(planned, _BATCH)):
@@ -119,6 +115,8 @@ def carry_out_steps(
                     brought = _remove([one for one in brought if not one.media])
                 yield from (one.told for one in brought)
             yield from (one.told for one in _remove(media))
+            without = ignored(clone.path, paths_of_steps(zarrs)) if zarrs else {}
+            yield from zarr_folders.ZarrFolders(clone.path, folder, mode, tracked, without).bring(zarrs)
     except OSError as error:
         raise DiskError.of(error.filename or clone.path, error) from error
 
@@ -218,7 +216,7 @@ class _Batch:
         if not fresh and not _holds(place, sha256):
             if f"--{sha256}" in key_of_link(place):
                 return _Brought(Organized(source, target, "notneeded", size=seen.look.size, key=key_of_link(place)))
-            raise FileError(_occupied(place))
+            raise FileError(occupied(place))
         key = self.adder.add(target) or key_of_link(place)
         if fresh and f"--{sha256}" not in key and not _holds(place, sha256):
             raise FileError(f"what is at {place} now is not what was read; {source} is kept")

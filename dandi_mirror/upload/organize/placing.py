@@ -13,6 +13,7 @@ from pathlib import Path
 from dandi_mirror.errors import DiskError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.files.target import InTheWay, TargetFolder
+from dandi_mirror.repo.git.disk import sync_to_disk
 from dandi_mirror.repo.git.files import FileStamp, stamp_of
 from dandi_mirror.upload.read.worker_process import FileError
 
@@ -52,19 +53,38 @@ def copy(source: Path, target: Path) -> SourceState:
     Raises:
         FileError: the source changed while it was read, or the copy differs.
     """
-    before, sha256 = stamp_of(source), hashlib.sha256()
+    before = stamp_of(source)
+    sha256 = copy_bytes(source, target, before)
+    sync_to_disk(target)
+    check_copy(target, sha256)
+    return SourceState(before, sha256)
+
+
+def copy_bytes(source: Path, target: Path, seen: FileStamp) -> str:
+    """Copy a file that looked like ``seen``; returns the digest of what was read.  Nothing is synced to disk.
+
+    Raises:
+        FileError: the source changed while it was read.
+    """
+    sha256 = hashlib.sha256()
     with source.open("rb") as original, target.open("xb") as made:
         while piece := original.read(_PIECE):
             sha256.update(piece)
             made.write(piece)
-        made.flush()
-        os.fsync(made.fileno())
-    os.utime(target, ns=(before.changed, before.changed))
-    if stamp_of(source) != before:
+    os.utime(target, ns=(seen.changed, seen.changed))
+    if stamp_of(source) != seen:
         raise FileError("it changes while it is read; wait until it is complete")
-    if digest(target) != sha256.hexdigest():
-        raise FileError(f"its copy at {target} differs from it; check this disk for errors")
-    return SourceState(before, sha256.hexdigest())
+    return sha256.hexdigest()
+
+
+def check_copy(made: Path, sha256: str) -> None:
+    """Read a copy again.
+
+    Raises:
+        FileError: it has another digest.
+    """
+    if digest(made) != sha256:
+        raise FileError(f"its copy at {made} differs from it; check this disk for errors")
 
 
 def unchanged(file: Path, seen: SourceState) -> bool:
@@ -95,6 +115,18 @@ def put(made: Path, root: Path, target: str) -> bool:
             return True
     made.unlink()
     return True
+
+
+def put_folder(made: Path, root: Path, target: str) -> None:
+    """Move a folder to its name below ``root``, all of it at once.
+
+    Raises:
+        FileError: that name is taken, or something on the way is not a folder.
+    """
+    with _open(root, target) as (name, folder):
+        if _is_there(name, folder):
+            raise FileError(f"{root / target} exists; nothing is overwritten")
+        os.rename(made, name, dst_dir_fd=folder)  # over a folder that has come meanwhile, this fails
 
 
 def put_link(source: Path, root: Path, target: str) -> bool:

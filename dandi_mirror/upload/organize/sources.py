@@ -1,4 +1,4 @@
-"""Find the NWB files to organize, plan where they go, and check what is in the way."""
+"""Find the NWB files and Zarrs to organize, plan where they go, and check what is in the way."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from dandi_mirror.errors import PartError
 from dandi_mirror.repo.git.files import absolute_path
 from dandi_mirror.upload.kinds import ZARR_MARKS, is_left_folder, is_leftover, is_zarr
 from dandi_mirror.upload.organize.naming import (
@@ -18,10 +19,12 @@ from dandi_mirror.upload.organize.naming import (
     nameable,
     naming_steps,
 )
+from dandi_mirror.upload.read.nwb_zarr import NO_NWB
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.upload.read.worker_process import FileError
+from dandi_mirror.upload.zarrs.local import plain_files
 
-_ZARR = "it is a Zarr, and organize names only NWB files; bring it to its place yourself, and upload it from there"
+_IN_ZARR = "it is in a Zarr; name the folder that is the Zarr"
 COPY, MOVE, HARDLINK, SYMLINK = "copy", "move", "hardlink", "symlink"
 
 
@@ -31,7 +34,7 @@ def find_sources(sources: Iterable[Path], organized: Container[Path] = ()) -> tu
     refused = []
     for source in sources:
         source = absolute_path(source)
-        inside = source.is_dir() and not _in_zarr(source / "file")
+        inside = source.is_dir() and not _is_zarr(source) and not _in_zarr(source)
         for file in _below(source) if inside else [source]:
             if file in found or (inside and file in organized):
                 continue
@@ -54,6 +57,10 @@ def _below(folder: Path) -> Iterator[Path]:
                 yield Path(top, name)
 
 
+def _is_zarr(folder: Path) -> bool:
+    return folder.is_dir() and is_zarr(folder.name, _marks(folder))
+
+
 def _in_zarr(file: Path) -> bool:
     """Whether a file is in a Zarr, at any depth."""
     return any(is_zarr(folder.name, _marks(folder)) for folder in file.parents)
@@ -67,10 +74,16 @@ def _check_readable(file: Path) -> None:
     """Refuse a file that is not even opened.
 
     Raises:
-        FileError: it is not an NWB file, or its content is not here.
+        FileError: it is neither an NWB file nor a Zarr, or its content is not here.
     """
-    if _in_zarr(file / "file" if file.is_dir() else file):
-        raise FileError(_ZARR)
+    if _in_zarr(file):
+        raise FileError(_IN_ZARR)
+    if _is_zarr(file):
+        try:
+            plain_files(file)
+        except PartError as error:
+            raise FileError(str(error)) from error
+        return
     if not os.path.lexists(file):
         raise FileError("there is no such file")
     if not file.name.endswith(".nwb"):
@@ -101,6 +114,8 @@ def plan(
         try:
             return worker.nwb_facts(file)
         except FileError as error:
+            if str(error) == NO_NWB:
+                return RefusedFile(file, NO_NWB)
             return RefusedFile(file, f"it cannot be read: {error}")
         finally:
             heard(file)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from dandi_mirror.paths import is_own
+from dandi_mirror.upload.read.nwb_zarr import is_nwb_zarr, nwb_zarr_facts
 
 UNKNOWN_FILE = "DANDI.UNKNOWN_FILE"
 UNREADABLE = "HDF5.UNREADABLE"
+NWB_ZARR = "DANDI_MIRROR.NWB_ZARR"
+MISMATCH = "DANDI.METADATA_MISMATCH_SUBJECT"
 NOT_RUN = "BIDS.VALIDATOR_ERROR"
 TOO_MANY = "BIDS.TOO_MANY_ERRORS"
 LONGEST = 2000
@@ -23,12 +27,14 @@ MOST = 500
 """Findings of one file."""
 MOST_OF_DATASET = 20_000
 """Findings of a BIDS dataset, of which each file may have dozens of hints."""
+_NOT_IN_NAMES = re.compile(r"[_*\\/<>:|\"'?%@;,.\s]")
+"""What dandi replaces in the name of a subject's folder."""
 _Object = tuple[int, int]
 
 
 def findings(asset: Any, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     """See :meth:`dandi_mirror.upload.read.worker.Worker.findings`; ``asset`` is the file as dandi sees it."""
-    from dandi.files import BIDSAsset, BIDSDatasetDescriptionAsset, GenericAsset, LocalAsset, NWBAsset
+    from dandi.files import BIDSAsset, BIDSDatasetDescriptionAsset, GenericAsset, LocalAsset, NWBAsset, ZarrAsset
 
     present = asked["present"]
     if type(asset) is GenericAsset:
@@ -45,10 +51,27 @@ def findings(asset: Any, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
     if present and isinstance(asset, NWBAsset):
         # dandi checks either the file or the record that the archive would get
         results += LocalAsset.get_validation_errors(asset)
+    if present and isinstance(asset, ZarrAsset) and is_nwb_zarr(asked["file"]):
+        first += _of_nwb_zarr(asked["file"], asked["path"])
     found = (_finding(result, Path(asked["root"]), asked["path"]) for result in results)
     if isinstance(asset, BIDSDatasetDescriptionAsset):
         return of_dataset(found, asked["path"])
     return first + list(islice(found, MOST))
+
+
+def _of_nwb_zarr(file: str, path: str) -> list[dict[str, Any]]:
+    """What the metadata of NWB in a Zarr lack; dandi looks at the arrays only."""
+    try:
+        subject = nwb_zarr_facts(file)["subject_id"]
+    except (OSError, ValueError) as error:
+        return [_finding_of("ERROR", NWB_ZARR, one_line(error), path)]
+    if not subject:
+        return [_finding_of("WARNING", NWB_ZARR, "it has no subject", path)]
+    folder, expected = path.partition("/")[0], f"sub-{_NOT_IN_NAMES.sub('-', subject)}"
+    if folder.startswith("sub-") and folder != expected:
+        message = f"its subject is {subject}, so its folder should be {expected}, and it is in {folder}"
+        return [_finding_of("WARNING", MISMATCH, message, path)]
+    return []
 
 
 def _own_results(asset: Any, missing: str | None) -> list[Any]:

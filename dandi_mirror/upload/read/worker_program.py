@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dandi_mirror.upload.read.findings import LONGEST, findings, is_nwb, short_message, why_not_hdf5
+from dandi_mirror.upload.read.findings import findings, is_nwb, short_message, why_not_hdf5
+from dandi_mirror.upload.read.nwb_names import nwb_facts, nwb_names, rewrite_media
 from dandi_mirror.upload.read.preview import preview_file
 
 Request = Mapping[str, Any]
@@ -26,10 +27,6 @@ Request = Mapping[str, Any]
 _GRACE = 10.0
 """Seconds after which it ends by itself, if nobody has ended it."""
 _NETWORK = ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.bind")
-_NAMING = (
-    "subject_id", "session_id", "session_start_time", "tissue_sample_id", "slice_id", "cell_id", "description",
-    "probe_ids", "nd_types",
-)  # fmt: skip
 
 
 def main() -> bool:
@@ -172,101 +169,12 @@ def _bids(file: Path, root: Path) -> Any:
     return None
 
 
-# --- names -------------------------------------------------------------------------------------------------------
-
-
-_OF_SUBJECT = ("subject_id", "age", "sex", "species", "strain", "genotype", "description")
-_TEXTS = (*(f"general/subject/{name}" for name in _OF_SUBJECT), "general/session_id", "identifier")
-"""Fields of an NWB file that are text."""
-
-
-def _nwb_facts(asked: Request) -> dict[str, Any]:
-    from dandi.metadata.nwb import get_metadata
-    from dandi.pynwb_utils import get_object_id
-
-    if reason := why_not_hdf5(asked["file"]) or _numbers(asked["file"]):
-        raise ValueError(reason)
-    metadata = get_metadata(asked["file"]) or {}
-    facts = {name: _plain(metadata.get(name)) for name in _NAMING}
-    media = [
-        {
-            "id": str(one["id"]),
-            "field": one.get("field", "external_file"),
-            "files": [str(file) for file in one["external_files"]],
-        }
-        for one in metadata.get("external_file_objects", [])
-    ]
-    try:
-        object_id = str(get_object_id(asked["file"]))
-    except KeyError:
-        object_id = ""
-    return facts | {"path": asked["file"], "object_id": object_id, "media": [one for one in media if one["files"]]}
-
-
-def _numbers(file: str) -> str:
-    """Say which fields have a number where NWB has text, which pynwb does not read; empty if none has."""
-    import h5py
-
-    with h5py.File(file, "r", locking=False) as opened:
-        there = {field: opened.get(field) for field in _TEXTS}
-        found = {
-            field: str(value[()]) for field, value in there.items()
-            if isinstance(value, h5py.Dataset) and value.shape == () and value.dtype.kind in "iuf"
-        }  # fmt: skip
-    if not found:
-        return ""
-    what = ", ".join(f"{field} is a number ({value})" for field, value in found.items())
-    field, value = next(iter(found.items()))
-    return f"{what}, and NWB has text there; write the file again with text: {field.rpartition('/')[2]}='{value}'"
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it; text, or lists of text."""
-    if value is None:
-        return None
-    if isinstance(value, list | tuple | set):
-        return [str(one)[:LONGEST] for one in list(value)[:LONGEST]]
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")[:LONGEST]
-    return (value.isoformat() if hasattr(value, "isoformat") else str(value))[:LONGEST]
-
-
-def _nwb_names(asked: Request) -> dict[str, str]:
-    from dandi.organize import create_unique_filenames_from_metadata
-
-    rows = [{name: value for name, value in facts.items() if name != "media"} for facts in asked["facts"]]
-    named = create_unique_filenames_from_metadata(rows, required_fields=asked["required"] or None)
-    return {row["path"]: row["dandi_path"] for row in named}
-
-
-def _rewrite_media(asked: Request) -> None:
-    from dandi.metadata.nwb import get_metadata
-    from dandi.pynwb_utils import rename_nwb_external_files
-
-    file, media = asked["file"], asked["media"]
-    objects = [
-        {
-            "id": one["id"],
-            "field": one["field"],
-            "external_files": one["files"],
-            "external_files_renamed": one["renamed"],
-        }
-        for one in media
-    ]
-    folder, name = os.path.split(file)
-    rename_nwb_external_files([{"path": file, "dandi_path": name, "external_file_objects": objects}], folder)
-    found = (get_metadata(file) or {}).get("external_file_objects", [])
-    written = {str(one["id"]): [str(path) for path in one["external_files"]] for one in found}
-    if any(written.get(one["id"]) != one["renamed"] for one in media):
-        raise ValueError("the names of its media files could not be changed in it")
-
-
 _ANSWERS: Mapping[str, Callable[[Request], Any]] = {
     "schema_version": _schema_version,
     "asset_metadata": _asset_metadata,
-    "nwb_facts": _nwb_facts,
-    "nwb_names": _nwb_names,
-    "rewrite_media": _rewrite_media,
+    "nwb_facts": nwb_facts,
+    "nwb_names": nwb_names,
+    "rewrite_media": rewrite_media,
     "findings": lambda asked: findings(_asset(asked), asked),
     "preview": preview_file,
 }

@@ -91,6 +91,18 @@ def check_folder(root: Path) -> None:
         pass
 
 
+def plain_files(root: Path) -> list[tuple[str, FileStamp]]:
+    """The files of a Zarr folder that is no repository and holds no link, sorted by path; none is read.
+
+    Raises:
+        PartError: it is another one, or holds something that cannot be sent.
+    """
+    found = sorted(_walk(root), key=lambda one: one.path)
+    if (root / ".git").exists() or any(one.key for one in found):
+        raise PartError("git-annex has it; bring it as plain files first: dandi-mirror download")
+    return [(one.path, one.seen) for one in found if one.seen]
+
+
 class _Found(NamedTuple):
     """A file of a Zarr that was not read yet."""
 
