@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import run
 from tests.support.working import Working, clone
+from tests.support.zarrs import files_of
 
 __all__ = ["clone"]
 
@@ -30,7 +31,8 @@ from dandi_mirror.upload.organize.organize import carry_out
 
 clone = Clone(Path(sys.argv[1]))
 clone.read_config()
-steps = [OrganizeStep(Path(sys.argv[2], target.rpartition("/")[2]), target) for target in sys.argv[3:]]
+steps = [OrganizeStep(Path(sys.argv[2], target.rpartition("/")[2]), target, is_zarr=target.endswith(".zarr"))
+         for target in sys.argv[3:]]
 there = [step for step in steps if step.source.exists()]
 assert not [told for told in carry_out(clone, None, there, "move") if told.exit_code]
 """
@@ -67,10 +69,42 @@ def test_a_file_is_whole_at_one_of_its_places_whenever_a_move_is_killed(
         assert not (fresh / ".git" / "dandi-mirror" / "organize").exists()
 
 
-def _run(clone: Path, lab: Path, inject: str = "") -> bool:
+ZARR = "sub-m1/sub-m1_ses-s1.nwb.zarr"
+ENTRIES = {".zgroup": b"{}", "a/0": b"0" * 5000, "a/1": b"1"}
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@pytest.mark.parametrize("placed", [False, True], ids=["renamed", "deleted after a copy"])
+def test_a_zarr_is_whole_at_one_of_its_places_and_nowhere_in_part_whenever_a_move_is_killed(
+    clone: Working, tmp_path: Path, placed: bool
+) -> None:
+    calls = "rename,renameat,renameat2,unlink,unlinkat,rmdir"
+    for when in count(1):
+        fresh, lab = tmp_path / f"clone-{when}", tmp_path / f"lab-{when}"
+        shutil.copytree(clone.path, fresh, symlinks=True)
+        places = [lab / ZARR.rpartition("/")[2], fresh / ZARR]
+        for place in places[: 1 + placed]:
+            _write(place)
+        killed = _run(fresh, lab, f"inject={calls}:signal=SIGKILL:when={when}", ZARR)
+        assert any(place.exists() for place in places), f"call {when}"
+        assert all(files_of(place) == ENTRIES for place in places if place.exists()), f"call {when}"
+        if not killed:
+            assert when > 1, "there were calls to be killed at"
+            break
+        assert not _run(fresh, lab, "", ZARR)
+        assert files_of(fresh / ZARR) == ENTRIES and not places[0].exists()
+
+
+def _write(folder: Path) -> None:
+    for path, content in ENTRIES.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+
+
+def _run(clone: Path, lab: Path, inject: str = "", *targets: str) -> bool:
     """Move the files; whether that was killed.  Returns when git-annex has ended, too."""
     strace = ["strace", "-qq", "-o", "/dev/null", "-e", inject] if inject else []
-    command = [*strace, sys.executable, "-c", _PROGRAM, str(clone), str(lab), *CONTENTS]
+    command = [*strace, sys.executable, "-c", _PROGRAM, str(clone), str(lab), *(targets or CONTENTS)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     _, errors = child.communicate(timeout=60)
     assert child.returncode in {0, -9, 137}, errors.decode()

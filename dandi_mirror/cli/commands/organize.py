@@ -48,9 +48,9 @@ def command(
     """Put NWB files, and the media files that they refer to, in a clone, under the names that DANDI expects.
 
     SOURCE is an NWB file, the folder of an NWB-Zarr, or a folder of them.  The names are those of `dandi organize`.
-    git-annex adds the files; a Zarr stays a plain folder; nothing is committed.  Look at the result with git, then run `dandi-mirror validate` and `dandi-mirror upload`.
-    `organize` overwrites nothing, and with -f move it deletes a source only after it has verified the copy
-    on the disk.
+    git-annex adds the files; a Zarr stays a plain folder; nothing is committed.  Look at the result with git, then run
+    `dandi-mirror validate` and `dandi-mirror upload`.  `organize` overwrites nothing, and with -f move it deletes a
+    source only after it has verified the copy on the disk.
 
     \b
     Examples:
