@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dandi_mirror.paths import is_own
-from dandi_mirror.upload.read.nwb_zarr import is_nwb_zarr, nwb_zarr_facts
+from dandi_mirror.upload.read.nwb_zarr import has_texts_of_2, is_nwb_zarr, is_text_of_3, nwb_zarr_facts
 
 UNKNOWN_FILE = "DANDI.UNKNOWN_FILE"
 UNREADABLE = "HDF5.UNREADABLE"
@@ -53,10 +53,22 @@ def findings(asset: Any, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         results += LocalAsset.get_validation_errors(asset)
     if present and isinstance(asset, ZarrAsset) and is_nwb_zarr(asked["file"]):
         first += _of_nwb_zarr(asked["file"], asked["path"])
+    if isinstance(asset, ZarrAsset):
+        results = [result for result in results if not _is_false(result, Path(asked["file"]))]
     found = (_finding(result, Path(asked["root"]), asked["path"]) for result in results)
     if isinstance(asset, BIDSDatasetDescriptionAsset):
         return of_dataset(found, asked["path"])
     return first + list(islice(found, MOST))
+
+
+def _is_false(result: Any, zarr: Path) -> bool:
+    """Whether a result is about texts that dandi's readers do not know, and that others read.
+
+    tensorstore has no texts at all; zarr 3 refuses those of format 2 that zarr 2 wrote, and with them the whole Zarr.
+    """
+    if result.id == "zarr.tensorstore_cannot_open":
+        return result.path is not None and is_text_of_3(Path(result.path))
+    return result.id == "zarr.cannot_open" and has_texts_of_2(zarr)
 
 
 def _of_nwb_zarr(file: str, path: str) -> list[dict[str, Any]]:

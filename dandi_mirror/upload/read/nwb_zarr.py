@@ -90,6 +90,27 @@ def nwb_zarr_facts(folder: str) -> dict[str, Any]:
     }
 
 
+def is_text_of_3(folder: Path) -> bool:
+    """Whether a folder is an array of texts in format 3 that zarr opens."""
+    node = _node(folder, "")
+    if node is None or node.array is None or node.version != 3 or node.array.get("data_type") != "string":
+        return False
+    try:
+        _open(node)
+    except Exception:
+        return False
+    return True
+
+
+def has_texts_of_2(folder: Path) -> bool:
+    """Whether a folder is a Zarr of format 2 with texts, and all metadata in it can be read."""
+    try:
+        nodes = list(_walk(folder))
+    except (OSError, ValueError):
+        return False
+    return any(node.version == 2 and node.array is not None and node.array.get("dtype") == "|O" for node in nodes)
+
+
 def _is_nwb(top: Node) -> bool:
     return top.type == _ROOT or "nwb_version" in top.attributes
 
@@ -215,15 +236,20 @@ def _plain(value: Any) -> Any:
 
 
 def _values_of_3(node: Node) -> list[Any]:
+    import numpy as np
+
+    return list(np.asarray(_open(node)[...], dtype=object).reshape(-1))
+
+
+def _open(node: Node) -> Any:
     import zarr
 
     try:
-        opened = zarr.open_array(str(node.folder), mode="r")
+        return zarr.open_array(str(node.folder), mode="r")
     except Exception as error:
         if not zarr.__version__.startswith("2."):
             raise
         raise ValueError("it is a Zarr of format 3, which zarr 2 does not read; type: pip install -U zarr") from error
-    return list(opened[...].reshape(-1))
 
 
 def _values_of_2(node: Node, shape: list[int]) -> list[Any]:
