@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from starlette.responses import Response
+
 from dandi_mirror.archive.instances import token_variable
-from dandi_mirror.embedded import Dandiset, Zarr
+from dandi_mirror.embedded import Dandiset, Request, Zarr
 from dandi_mirror.mirror.zarr.repository import repository_name
 from tests.conftest import MirrorOfTest, run
 from tests.support.credentials import TOKEN
@@ -22,7 +24,14 @@ def a_clone(closed: Dandiset, mirror: MirrorOfTest, token: dict[str, str], folde
     mirror.cli("sync", "000123", "--embargoed", env=token)
     run("git", "clone", "-q", str(mirror.path / repository_name(zarr.zarr_id)), str(folder / "clone"))
     mirror.server.requests.clear()
+    mirror.server.intercept = _refuse_strangers
     return zarr, folder / "clone"
+
+
+def _refuse_strangers(request: Request) -> Response | None:
+    """What the API should do: today's gives the entries of any Zarr to everybody who knows its id."""
+    stranger = "/api/zarr/" in request.path and "authorization" not in request.headers
+    return Response(b"", 401) if stranger else None
 
 
 def test_stock_git_annex_gets_every_entry_with_the_token_which_goes_to_the_api_only(
@@ -59,6 +68,7 @@ def test_when_the_embargo_ends_a_plain_clone_needs_no_token(
 ) -> None:
     zarr, _ = a_clone(closed, mirror, token, tmp_path)
     closed.set_embargo("OPEN")
+    mirror.server.intercept = None
     mirror.cli("sync", "000123")
     run("git", "clone", "-q", str(mirror.path / repository_name(zarr.zarr_id)), str(tmp_path / "open"))
     run("git", "annex", "get", "--quiet", ".", cwd=tmp_path / "open")
