@@ -16,7 +16,7 @@ from dandi_mirror.addresses import Allowed, is_inside
 from dandi_mirror.archive.api.follow_names import follow
 from dandi_mirror.archive.content.single import ByteCounter, FileDownloader, Item
 from dandi_mirror.archive.content.sources import TransferSettings, TransferState
-from dandi_mirror.archive.http.environment import refuse_request
+from dandi_mirror.archive.http.environment import RequestRule, refuse_request
 from dandi_mirror.archive.http.session import Session
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.archive.names import Name
@@ -188,6 +188,17 @@ def test_a_name_of_a_private_network_is_not_asked_through_a_proxy(host: str, mon
 )
 def test_only_http_and_https_are_requested(url: str) -> None:
     assert refuse_request(url, Allowed(addresses=frozenset({"all"})))
+
+
+def test_a_rule_that_remembers_hosts_refuses_what_the_rule_refuses() -> None:
+    hosts = ["good.example", "127.0.0.1", "localhost", "good.example@127.0.0.1", "127.0.0.1@good.example", "[::1]",
+             "good.example:0", "127.0.0.1:8000", "good.example\\@127.0.0.1", ""]  # fmt: skip
+    ends = ["", "/", "/x//127.0.0.1/", "?//127.0.0.1/", "#@127.0.0.1/", "\n.evil", "\\127.0.0.1/"]
+    starts = ["https://", "http://", "file://", "//", "https:/", "https:\n//", " https://", "https:///"]
+    for allowed in (Allowed(), Allowed(addresses=frozenset({"127.0.0.1"})), Allowed.named("https://localhost/api")):
+        rule = RequestRule(allowed)
+        for url in 2 * [start + host + end for start in starts for host in hosts for end in ends]:
+            assert rule.refuses(url) == refuse_request(url, allowed), url
 
 
 REFUSED_URLS = [

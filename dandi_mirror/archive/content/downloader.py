@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from dandi_mirror.addresses import BadRedirect, origin, redirect_target, without_secrets
 from dandi_mirror.archive.content.connection import Connection, ConnectionFailed, PrivateAddress
 from dandi_mirror.archive.content.sources import ContentUrls, TransferState, TransferStopped
-from dandi_mirror.archive.http.environment import refuse_request
+from dandi_mirror.archive.http.environment import RequestRule
 from dandi_mirror.archive.http.reasons import wants_password
 from dandi_mirror.archive.http.retry import HOPS, LATER, REDIRECTED, RETRIED, NoResponse, retry_after, with_retries
 from dandi_mirror.archive.http.wait_messages import WAIT_MESSAGES
@@ -52,6 +52,7 @@ class Downloader:
     def __init__(self, state: TransferState) -> None:
         self._state = state
         self._policy = state.settings.policy
+        self._rule = RequestRule(state.settings.allowed)
         self._connections: dict[str, Connection] = {}
         self.waited = 0.0
         """Seconds from the last request to the head of its response."""
@@ -210,7 +211,7 @@ class Downloader:
         return self._connections[place]
 
     def _require_allowed(self, url: str) -> None:
-        if why := refuse_request(url, self._state.settings.allowed):
+        if why := self._rule.refuses(url):
             raise PartError(why)
 
 

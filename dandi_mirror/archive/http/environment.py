@@ -6,6 +6,7 @@ API requests and downloads follow the same rules, those of requests.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """Variables that name the certificates to trust; the first one that is set counts."""
 PAGE = "docs/proxies.md"
+
+
+_PLACE = re.compile(r"[^/?#]*//[^/?#]*")
+"""The scheme and the host of a URL, as they are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,22 @@ def refuse_request(url: str, allowed: Allowed) -> str | None:
         SetupError: as :func:`proxy_for`.
     """
     return refuse_url(url, allowed) or (refuse_url(url, allowed, proxied=True) if proxy_for(url) else None)
+
+
+class RequestRule:
+    """As :func:`refuse_request`, for many URLs of few hosts: each host is looked at once."""
+
+    def __init__(self, allowed: Allowed) -> None:
+        self._allowed = allowed
+        self._known: dict[str, str | None] = {}
+
+    def refuses(self, url: str) -> str | None:
+        """Why the program must not request a URL; None if it may."""
+        found = _PLACE.match(url)
+        place = found[0] if found else url
+        if place not in self._known:
+            self._known[place] = refuse_request(url, self._allowed)
+        return self._known[place]
 
 
 def _parsed(value: str, url: str) -> Proxy:

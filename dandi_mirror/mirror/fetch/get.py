@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from dandi_mirror.archive.content.scheduler import fetch
 from dandi_mirror.archive.content.single import ByteCounter, DownloadOutcome, Item
 from dandi_mirror.archive.content.sources import TransferSettings
-from dandi_mirror.archive.http.environment import refuse_request
+from dandi_mirror.archive.http.environment import RequestRule
 from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.mirror.contents.selection import FileSelection, meets, nearest, pick_within, select
 from dandi_mirror.repo.annex import content, objects, settings
@@ -210,10 +210,10 @@ class Download:
 
     def items(self, access: TransferSettings) -> Iterator[Item]:
         """Yield what the bulk transfer can fetch; note the rest for git-annex."""
+        rule = RequestRule(access.allowed)
         for key, facts in self._facts.items():
-            found = _KEY.match(key)
-            known = self.urls_of(key, facts)
-            refused = {url: why for url in known if (why := refuse_request(url, access.allowed))}
+            found, known = _KEY.match(key), self.urls_of(key, facts)
+            refused = {url: why for url in known if (why := rule.refuses(url))}
             urls = tuple(url for url in known if url not in refused)
             places = tuple(copy for uuid, place in self._neighbours.items() if self.may_have(uuid, facts)
                            for copy in copies(place, key))  # fmt: skip
