@@ -159,7 +159,7 @@ def test_organize_puts_no_file_outside_its_dandiset(target: str, tmp_path: Path)
         folder.mkdir()
     (top / "link").symlink_to(other)
     made.write_text("data")
-    for act in (placing.put, placing.put_link):
+    for act in (placing.put, placing.put_link, placing.put_folder):
         with pytest.raises(FileError):
             act(made, top, target)
     assert (made.read_text(), list(other.iterdir()), (tmp_path / "x").exists()) == ("data", [], False)
