@@ -25,16 +25,16 @@ CONTENTS = {"sub-m1/sub-m1_ses-s1.nwb": b"one" * 5000, "sub-m1/sub-m1_ses-s2.nwb
 _PROGRAM = """
 import sys
 from pathlib import Path
-from dandi_mirror.repo.annex.repository import Clone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.upload.organize.naming import OrganizeStep
-from dandi_mirror.upload.organize.organize import carry_out
+from dandi_mirror.upload.organize.organize import carry_out_steps
 
-clone = Clone(Path(sys.argv[1]))
+clone = AnnexRepository(Path(sys.argv[1]))
 clone.read_config()
 steps = [OrganizeStep(Path(sys.argv[2], target.rpartition("/")[2]), target, is_zarr=target.endswith(".zarr"))
          for target in sys.argv[3:]]
 there = [step for step in steps if step.source.exists()]
-assert not [told for told in carry_out(clone, None, there, "move") if told.exit_code]
+assert not [told for told in carry_out_steps(clone, None, there, "move") if told.exit_code]
 """
 
 

@@ -76,7 +76,7 @@ def _of_nwb_zarr(file: str, path: str) -> list[dict[str, Any]]:
     try:
         subject = nwb_zarr_facts(file)["subject_id"]
     except (OSError, ValueError) as error:
-        return [_finding_of("ERROR", NWB_ZARR, one_line(error), path)]
+        return [_finding_of("ERROR", NWB_ZARR, short_message(error), path)]
     if not subject:
         return [_finding_of("WARNING", NWB_ZARR, "it has no subject", path)]
     folder, expected = path.partition("/")[0], f"sub-{_NOT_IN_NAMES.sub('-', subject)}"
