@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.embedded import Archive
+from dandi_mirror.mirror.fetch.zarr_get import ZarrClone
+from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.git_folder import Repository, UntrustedRepository, find_repository, strange_entry
-from dandi_mirror.repo.git.process import git
+from dandi_mirror.repo.git.process import DamagedError, git
 from tests.conftest import MirrorOfTest, run
 from tests.support.dandisets import seed
 from tests.support.own_files import snapshot
@@ -168,6 +170,23 @@ def test_a_work_tree_in_which_git_would_wait_for_a_pipe_is_refused(name: str, tm
     os.mkfifo(file)
     with pytest.raises(UntrustedRepository, match=f"{name} is a pipe"):
         git(tmp_path / "a", "status")
+
+
+@pytest.mark.quick
+def test_a_gitmodules_that_names_a_program_is_damage_in_words(tmp_path: Path) -> None:
+    run("git", "init", "-q", str(tmp_path / "a"))
+    run("git", "-C", str(tmp_path / "a"), "commit", "-q", "--allow-empty", "-m", "x")
+    run("git", "-C", str(tmp_path / "a"), "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},x")
+    (tmp_path / "a" / ".gitmodules").write_text('[submodule "x"]\n\tpath = x\n\tupdate = !touch ran\n')
+    with pytest.raises(DamagedError, match=r"this git repository is damaged .*submodule\.x\.update"):
+        git(tmp_path / "a", "diff-index", "--cached", "HEAD")
+
+
+@pytest.mark.quick
+def test_a_zarrs_repository_that_has_lost_a_state_is_damage_in_words(tmp_path: Path) -> None:
+    run("git", "init", "-q", str(tmp_path / "a"))
+    with pytest.raises(DamagedError, match=r"damaged \(it has no refs/tags/x"):
+        ZarrClone.of(AnnexRepository(tmp_path / "a"), "refs/tags/x")
 
 
 def fail() -> Repository:

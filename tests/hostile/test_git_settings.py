@@ -124,6 +124,23 @@ def test_a_repository_that_names_a_program_in_its_own_settings_is_refused(name: 
 
 
 @pytest.mark.quick
+@pytest.mark.parametrize("name", ["post-update-annex", "pre-commit-annex", "freezecontent-annex", "http-headers-annex"])
+def test_a_hook_that_git_annex_would_start_is_refused(name: str, tmp_path: Path) -> None:
+    run("git", "init", "-q", str(tmp_path / "a"))
+    run("git", "-C", str(tmp_path / "a"), "annex", "init", "-q")
+    hook = tmp_path / "a" / ".git" / "hooks" / name
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    hook.chmod(0o755)
+    (tmp_path / "a" / "file").write_text("x")
+    with pytest.raises(UntrustedRepository, match=f"{name} is a program that git-annex would start") as refused:
+        git(tmp_path / "a", "annex", "add", "file")
+    assert not (tmp_path / "ran").exists()
+    run(*str(refused.value).rpartition("move it away: ")[2].split())
+    git(tmp_path / "a", "annex", "add", "file")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.quick
 def test_a_setting_for_the_encoding_of_what_git_says_changes_nothing(tmp_path: Path) -> None:
     run("git", "init", "-q", str(tmp_path / "a"))
     run("git", "-C", str(tmp_path / "a"), "commit", "-q", "--allow-empty", "-m", "x")

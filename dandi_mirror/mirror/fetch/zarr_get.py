@@ -18,6 +18,7 @@ from dandi_mirror.mirror.zarr.arrays import V3, KeyedEntry, Survey, may_cover, n
 from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.objects import FetchedContent
 from dandi_mirror.repo.annex.repository import AnnexRepository, Tracked
+from dandi_mirror.repo.git.process import DamagedError
 from dandi_mirror.zarr_checksum import counts_of
 
 CHECKSUM = ".dandi/zarr-checksum"
@@ -40,7 +41,13 @@ class ZarrClone:
 
     @classmethod
     def of(cls, clone: AnnexRepository, commit: str | None = None) -> ZarrClone | None:
-        """Read a state, or that which is checked out; None if this is no repository of a Zarr."""
+        """Read a state, or that which is checked out; None if this is no repository of a Zarr.
+
+        Raises:
+            DamagedError: the ref of the state is lost.
+        """
+        if commit and clone.dataset.ref(commit) is None:
+            raise DamagedError(clone.path, f"it has no {commit}")
         listing = clone.listing(commit)
         if CHECKSUM not in listing:
             return None

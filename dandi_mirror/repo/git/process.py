@@ -34,6 +34,7 @@ _DAMAGE = (
     r"|(?:unable to|could not) read (?:tree |commit |object )?\(?[0-9a-f]{40}"
     r"|packfile \S+ (?:does not match index|cannot be accessed|claims to have)|index file \S+ is too small"
     r"|index file (?:smaller than expected|corrupt)|bad signature 0x|bad config line|unexpected line in \S*packed-refs"
+    r"|invalid value for 'submodule\."
     r"|(?:reference|branch appears to be) broken|ignoring broken ref|inflate: data stream error"
 )
 """What git says about objects, packs, refs, an index or settings that it cannot read as it wrote them."""

@@ -130,6 +130,21 @@ def check(found: Repository) -> None:
         )
 
 
+def refuse_annex_hooks(found: Repository) -> None:
+    """Refuse a repository that has hooks of git-annex: it starts them whatever ``core.hooksPath`` says.
+
+    Raises:
+        UntrustedRepository: it has one.
+    """
+    folders = [folder / "hooks" for folder in (found.git_dir, common_folder(found)) if folder]
+    hooks = sorted(hook for folder in folders for hook in folder.glob("*-annex"))
+    if hooks:
+        raise UntrustedRepository(
+            f"{hooks[0]} is a program that git-annex would start, and whoever made the repository may have chosen it; "
+            f"nothing was done there; look at it, then move it away: mv {hooks[0]} {hooks[0]}.away"
+        )
+
+
 def settings_for(folder: Path, arguments: Sequence[str]) -> tuple[str, ...]:
     """The settings with which to start ``git -C folder arguments``, after :func:`check`.
 
@@ -139,6 +154,8 @@ def settings_for(folder: Path, arguments: Sequence[str]) -> tuple[str, ...]:
     if (found := find_repository(folder)) is None:
         return SAFE_SETTINGS
     check(found)
+    if "annex" in arguments:
+        refuse_annex_hooks(found)
     if not is_reading(arguments) or not owner_if_other(found):
         return SAFE_SETTINGS
     return (*SAFE_SETTINGS, "-c", f"safe.directory={found.top.resolve()}", *_safe_git_dir(found))
