@@ -17,6 +17,7 @@ _BEGIN = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _PIECE = re.compile(r"\n|\r|\x1b\[(?P<count>[0-9]*)[AK]|\x1b\[[0-9;?]*[A-Za-z]|[^\n\r\x1b]+")
 PATIENCE = 300.0
+CTRL_C = "\x03"
 READING = ("0", "7", "23", "270", "271", "63", "72", "73")
 """Numbers of read, poll, select, pselect6, ppoll on x86-64; of read, pselect6, ppoll where numbers are new."""
 
@@ -54,7 +55,7 @@ class Terminal:
     def press(self, question: str, key: str) -> None:
         """Wait for a question, and press a key."""
         self.wait_for(question)
-        self._wait_for_reading()  # a prompt flushes what was typed before it
+        self._wait_for_reading(1 if key == CTRL_C else 20)  # a prompt flushes what was typed before it, but no signal
         os.write(self._master, key.encode())
 
     def answer(self, question: str, answer: str) -> None:
@@ -63,18 +64,23 @@ class Terminal:
         while question not in self.output[self._seen :]:
             assert self._read(end), f"no {question!r} in {self.output!r}"
         self._seen = len(self.output)
-        self._wait_for_reading()  # a prompt flushes what was typed before it
+        self._wait_for_reading(20)  # a prompt flushes what was typed before it
         os.write(self._master, f"{answer}\n".encode())
 
-    def _wait_for_reading(self) -> None:
-        """Wait until the program waits for input; where the system does not say so, for a second."""
-        calls = Path(f"/proc/{self.pid}/syscall")
-        end = time.monotonic() + 1
-        while time.monotonic() < end:
-            with suppress(OSError):
-                if calls.read_text().split()[0] in READING:
-                    return
+    def _wait_for_reading(self, seconds: float) -> None:
+        """Wait so long at most until the program waits for input; where the system does not say so, for a second."""
+        end = time.monotonic() + (seconds if os.access(f"/proc/{self.pid}/syscall", os.R_OK) else 1)
+        while time.monotonic() < end and not self._is_reading():
             time.sleep(0.01)
+
+    def _is_reading(self) -> bool:
+        """Whether the program waits for the terminal, and not for a file that it reads."""
+        with suppress(OSError, ValueError):
+            number, *words = Path(f"/proc/{self.pid}/syscall").read_text().split()
+            if number in ("0", "63"):
+                return str(Path(f"/proc/{self.pid}/fd/{int(words[0], 16)}").readlink()).startswith("/dev/")
+            return number in READING
+        return False
 
     def end(self) -> int:
         """Wait for the end of the program; its exit code."""
