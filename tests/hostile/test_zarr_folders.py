@@ -14,7 +14,7 @@ from dandi_mirror.mirror.sync.permissions import set_zarr_permissions
 from dandi_mirror.mirror.verify.zarr_content import content_folders
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule
 from dandi_mirror.mirror.zarr.repository import ZarrRepositories, repository_path
-from tests.conftest import MirrorOfTest
+from tests.conftest import MirrorOfTest, run
 from tests.support.own_files import snapshot
 from tests.support.zarrs import a_zarr
 
@@ -74,3 +74,21 @@ def test_verify_names_a_repository_that_is_a_link_and_repair_leaves_the_other_on
     mirror.cli("verify", "--repair")
     assert not place.is_symlink() and snapshot(other) == before
     mirror.cli("verify")
+
+
+def test_a_get_touches_no_repository_to_which_a_link_in_place_of_a_zarr_leads(
+    archive: Archive, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    a_zarr(archive.create_dandiset("000123"), "sub-1/x.ome.zarr")
+    mirror.cli("sync", "000123")
+    other = tmp_path / "other"
+    run("git", "init", "-q", str(other))
+    run("git", "-C", str(other), "commit", "-q", "--allow-empty", "-m", "mine")
+    place = mirror.path / "000123" / "sub-1" / "x.ome.zarr"
+    place.rmdir()
+    place.symlink_to(other)
+    before = snapshot(other)
+    done = run("dandi-mirror", "get", "000123", "sub-1/x.ome.zarr", cwd=mirror.path, code=None)
+    assert done.returncode == 3 and "through a link; remove the link" in done.stderr
+    mirror.cli("ls", "000123/sub-1/x.ome.zarr")
+    assert snapshot(other) == before

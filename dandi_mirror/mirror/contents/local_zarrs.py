@@ -14,6 +14,7 @@ from dandi_mirror.mirror.contents.files import VersionFile
 from dandi_mirror.mirror.locate.zarr_mirrors import all_sources, manifests_of
 from dandi_mirror.mirror.zarr.annex_logs import Sources
 from dandi_mirror.mirror.zarr.entries import BadEntry, Disorder, entry_key, entry_of, in_order, refuse_entry
+from dandi_mirror.mirror.zarr.installed import is_installed_at
 from dandi_mirror.mirror.zarr.state import zarr_state_of
 from dandi_mirror.model import FindingKind
 from dandi_mirror.repo.annex.repository import AnnexRepository
@@ -93,12 +94,11 @@ class LocalZarrs:
         return find
 
     def _installed(self, zarr: VersionFile) -> AnnexRepository | None:
-        folder = self._clone.path / zarr.path
-        if not os.path.lexists(folder / ".git"):
+        if not is_installed_at(self._clone.path, zarr.path):
             return None
         # what is wrong with one Zarr's folder does not keep the others from being listed
         with suppress(MirrorError, OSError):
-            return AnnexRepository(folder)
+            return AnnexRepository(self._clone.path / zarr.path)
         return None
 
     def _of_repository(self, zarr: VersionFile) -> list[ZarrEntry]:

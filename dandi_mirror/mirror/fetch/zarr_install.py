@@ -12,6 +12,7 @@ from pathlib import Path
 from dandi_mirror.archive.names import split_entry
 from dandi_mirror.errors import PartError
 from dandi_mirror.mirror.zarr.gitmodules import ZarrModule, read_gitmodules
+from dandi_mirror.mirror.zarr.installed import is_installed_at
 from dandi_mirror.paths import GITMODULES
 from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git import trust
@@ -65,7 +66,7 @@ def wanted(zarrs: dict[str, WantedZarr], texts: Iterable[str]) -> tuple[list[Wan
 
 def is_installed(clone: AnnexRepository, zarr: WantedZarr) -> bool:
     """Whether the repository of a Zarr is in its folder."""
-    return os.path.lexists(clone.path / zarr.module.path / ".git")
+    return is_installed_at(clone.path, zarr.module.path)
 
 
 def state_of_folder(zarr: AnnexRepository) -> str:
@@ -82,10 +83,10 @@ def install_zarr(clone: AnnexRepository, zarr: WantedZarr, dandiset: str, named:
         PartError: no mirror here has the state, or the folder is not empty.
         DiskError, GitError, LockedError: the repository cannot be written or cloned.
     """
+    _check_places(clone, zarr.module.path)
     folder = clone.path / zarr.module.path
     if os.path.lexists(folder) and (not folder.is_dir() or next(folder.iterdir(), None)):
         raise PartError(f"{folder} is there and is no dataset; move it away")
-    _check_places(clone, zarr.module.path)
     source = _repository(clone, zarr, dandiset, named, hosts)
     with turn(clone.git_dir, f"the installation of {zarr.module.path}"):
         if is_installed(clone, zarr):
