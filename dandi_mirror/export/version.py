@@ -133,6 +133,7 @@ def shareable(urls: Iterable[str]) -> Iterator[str]:
     """Yield the URLs that may stand in a file for everybody: without a user, a password, a signature or a token."""
     for url in urls:
         try:
+            url.encode()  # what a git-annex branch has may be no text
             parts = urlsplit(url)
             is_web = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
         except ValueError:

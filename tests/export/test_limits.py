@@ -45,6 +45,7 @@ def test_urls_with_secrets_are_not_shared() -> None:
     bad = [
         "https://user:secret@host.org/x", "https://s3.org/x?X-Amz-Signature=1", "https://s3.org/x?token=1",
         "file:///etc/passwd", "javascript:alert(1)", "https:///x", "https://host:0/x", "https://[x", "https://a/b#c",
+        "https://a/\udcff",
     ]  # fmt: skip
     assert list(shareable([*good, *bad])) == good
     assert list(shareable(["https://host.org/a b\n<c>"])) == ["https://host.org/a%20b%0A%3Cc%3E"]
