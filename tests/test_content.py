@@ -115,6 +115,18 @@ def test_content_that_does_not_come_is_a_finding_and_the_sync_stands(dated: Mirr
     assert "up to date" in dated.cli("status").stdout
 
 
+def test_an_address_that_git_annex_must_not_ask_is_named_once_with_the_setting(dated: MirrorOfTest) -> None:
+    run("git", "config", "--global", "--unset", "annex.security.allowed-ip-addresses")
+    done = dated.cli("sync", "000123", "--get", "*.nwb", code=3)
+    allow = "git config --global annex.security.allowed-ip-addresses 127.0.0.1"
+    assert done.stderr == (
+        "  content  draft  3 files did not come: the content is at 127.0.0.1, on this machine or network, and "
+        f"git-annex asks there only if you allow it: {allow}\n"
+    )
+    run(*allow.split())
+    assert report(dated, "--get", "*.nwb")["brought"] == 3
+
+
 def test_a_wish_that_is_taken_back_is_waited_for_no_more(dated: MirrorOfTest) -> None:
     dated.server.intercept = broken
     dated.cli("sync", "000123", "--get", "a.nwb", code=3)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import run
 from tests.support.nwb import truncated, write_nwb
+from tests.support.terminal import on_terminal
 from tests.support.working import THERE, Working, clone
 
 __all__ = ["clone"]
@@ -107,3 +108,13 @@ def test_what_is_not_here_is_counted_once_and_its_name_is_still_looked_at(clone:
     assert "DANDI.NON_DANDI_FILENAME" in said
     assert said.count("the content is not here") == 1
     assert "0 files checked" in said
+
+
+def test_on_a_terminal_it_shows_from_the_start_what_is_checked(clone: Working) -> None:
+    write_nwb(clone.path / "sub-m1" / "sub-m1_ses-s1.nwb")
+    with on_terminal("validate", "--all", str(clone.path)) as terminal:
+        terminal.wait_for("looking for files")
+        terminal.wait_for("0 of 2 files")
+        terminal.wait_for("2 of 2 files")
+        assert terminal.end() == 0
+    assert terminal.lines[0] == "1 file checked: nothing found"

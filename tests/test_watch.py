@@ -154,7 +154,10 @@ def test_runs_lists_and_shows_one(archive: Archive, mirror: MirrorOfTest) -> Non
     assert lines[0].split() == ["run", "began", "seconds", "exit", "again", "failed", "changed"]
     assert [line.split()[3:] for line in lines[1:]] == [["3", "0", "0", "000123"], ["0", "0", "0", "000123"]]
     last = run("dandi-mirror", "runs", "last", "-d", str(mirror.path)).stdout
-    assert "\nexit_code    3\n" in last
+    assert last.startswith(f"run          {lines[1].split()[0]}\nbegan        ")
+    assert f", dandi-mirror {__version__}, process " in last
+    assert f"\narchive      {mirror.server.api_url}, all versions\nasked for    000123\nended        " in last
+    assert " seconds, with exit code 3\nDandisets    1 changed\nnetwork      " in last
     assert "\n  refused  draft  .git/x: " in last
     named = run("dandi-mirror", "runs", lines[2].split()[0], "-d", str(mirror.path)).stdout
     assert "000123  3 files, 27 bytes  +3" in named

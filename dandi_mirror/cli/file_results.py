@@ -36,6 +36,8 @@ class FileResults:
     """Of these, the records of Dandisets, which are no assets: `ls` does not count them."""
     failures: int = 0
     transfer: progress.Transfer | None = None
+    waits: bool = False
+    """Whether it has been said that another process is waited for."""
 
     def file(self, path: str, status: str, message: str, size: int, code: int, facts: Mapping[str, object]) -> None:
         """Print what became of one file, which people know by ``path``; ``facts`` are the rest of its record."""
@@ -67,6 +69,15 @@ class FileResults:
             yield
         self.transfer = None
 
+    def waiting(self, count: int) -> None:
+        """Say beside the bar, or once in a log, that another process is downloading some of the files."""
+        words = progress.waiting_words(self.action, count)
+        if self.transfer and self.transfer.is_shown:
+            self.transfer.doing(words)
+        elif words and not self.waits:
+            self.waits = True
+            self.say(words)
+
     @contextmanager
     def counting(self, total: int) -> Iterator[Callable[[str], None]]:
         """Show on a terminal how many files are done; call what this gives with each of them."""
@@ -84,11 +95,20 @@ class FileResults:
         if self.failures > SHOWN_FAILURES:
             output.say(f"… and {self.failures - SHOWN_FAILURES:,} more (-f json names all)", err=True)
         if self.counts["ok"]:
-            left = self.counts["notneeded"] - self.records["notneeded"]
-            there = f"; {left:,} were there" if left else ""
+            left = self._there()
+            there = f"; {left:,} {'was' if left == 1 else 'were'} there" if left else ""
             verb = f"would {self.verbs[1]}" if self.dry_run else self.verbs[0]
             output.say(f"{verb} {self._what_came()}, {human_size(self.size)}{there}")
+        elif not code and self.counts["notneeded"]:
+            left = self._there() or self.records["notneeded"]
+            output.say(
+                f"nothing to {self.verbs[1]}: {counted(left, 'file')} {'is' if left == 1 else 'are'} there already"
+            )
         return code
+
+    def _there(self) -> int:
+        """How many files were there, without the records of Dandisets."""
+        return self.counts["notneeded"] - self.records["notneeded"]
 
     def _what_came(self) -> str:
         """The files that came, counted as `ls` counts them, and apart from them the records of Dandisets."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from dandi_mirror.text import printable
+from dandi_mirror.text import counted, printable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -152,6 +152,11 @@ class Transfer:
         self._size = size
         self._words = ""
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether somebody sees it."""
+        return self._shown is not None
+
     def done(self, name: str) -> None:
         """One of the files is done with, for better or worse."""
         self._done.add(name)
@@ -160,16 +165,22 @@ class Transfer:
 
     def doing(self, words: str) -> None:
         """What is being done instead of a file."""
-        self._words = words
-        if self._shown:
+        if self._shown and words != self._words:
             self._shown.doing(words)
             self._shown.refresh()
+        self._words = words
 
     def show(self, moved: int) -> None:
         """Draw it, with so many bytes moved."""
         if self._shown and self._names:
             name = self._names[self._next] if self._next < len(self._names) else self._names[-1]
             self._shown.amount("", name, (len(self._done), len(self._names)), moved, self._size)
+
+
+def waiting_words(action: str, count: int) -> str:
+    """That so many files are waited for, which another process is fetching; empty if there are none."""
+    which = "it" if count == 1 else "them"
+    return f"another {action} is fetching {counted(count, 'file')}; waiting for {which}" if count else ""
 
 
 @contextmanager
@@ -186,6 +197,18 @@ def transferring(form: str, names: Iterable[str], size: int, moved: Callable[[],
 
 
 @contextmanager
+def busy(form: str, words: str) -> Iterator[None]:
+    """A spinner with words while the block lasts.  Nothing where nobody sees it."""
+    if not is_shown(form):
+        yield
+        return
+    with live() as shown:
+        shown.doing(words)
+        shown.refresh()
+        yield
+
+
+@contextmanager
 def counting(form: str, total: int) -> Iterator[Callable[[str], None]]:
     """How many files are done, with the last one's name; call it with each.  Nothing where nobody sees it."""
     if not total or not is_shown(form):
@@ -199,6 +222,8 @@ def counting(form: str, total: int) -> Iterator[Callable[[str], None]]:
             done += 1
             shown.doing(f"{done:,} of {total:,} files", name)
 
+        shown.doing(f"0 of {total:,} files")
+        shown.refresh()
         yield count
 
 

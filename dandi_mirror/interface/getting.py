@@ -61,6 +61,9 @@ class Collected:
                 thread.join()
                 bar.update(task, completed=moved())
 
+    def waiting(self, count: int) -> None:
+        """Show nothing."""
+
     @contextmanager
     def counting(self, total: int) -> Iterator[Callable[[str], None]]:
         """Show nothing."""

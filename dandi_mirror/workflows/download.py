@@ -124,7 +124,7 @@ class DownloadRun:
         from dandi_mirror.mirror.fetch.plain_files import download_files
         from dandi_mirror.mirror.fetch.zarr_parts import download_entries
 
-        access, meter = self._access(archive), ByteCounter()
+        access, meter = self._access(archive), ByteCounter(self.results.waiting)
         names = [file.path for file, _ in plan.wanted]
         transfer = (urls, self.folder, access, meter, self.jobs)
         with self.results.progress(names, plan.size, lambda: meter.received):
@@ -152,7 +152,7 @@ class DownloadRun:
         from dandi_mirror.mirror.fetch.download_plan import DownloadResult
         from dandi_mirror.mirror.fetch.zarr_download import download_zarr, plan_zarr_download
 
-        access, meter = self._access(zarrs.archive), ByteCounter()
+        access, meter = self._access(zarrs.archive), ByteCounter(self.results.waiting)
         try:
             zarr, files = zarrs.whole(zarr)
             filling = plan_zarr_download(zarr, files, path, self.folder, self.existing)

@@ -79,7 +79,7 @@ def _bring(source: ExportSource, version: ExportVersion, folder: Path, results: 
     # what an earlier run has left is compared by its content
     plan = plan_download(Name(""), contents, folder, "overwrite-different", {})
     access = tokens.content_access(source.settings.instance, Allowed.named(source.api, source.hosts))
-    meter, names = ByteCounter(), [file.path for file, _ in plan.wanted]
+    meter, names = ByteCounter(results.waiting), [file.path for file, _ in plan.wanted]
     failed = [done for done in plan.settled if done.exit_code]
     with results.progress(names, plan.size, lambda: meter.received):
         come = download_files(plan, contents, urls(contents, source.content_hosts), folder, access, meter, jobs)

@@ -10,7 +10,8 @@ from dandi_mirror.workflows.tokens import content_access
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.contents.selection import FileSelection
-    from dandi_mirror.mirror.fetch.get import GetPlan, GetResult
+    from dandi_mirror.mirror.fetch.get import GetResult
+    from dandi_mirror.mirror.fetch.get_plan import GetPlan
     from dandi_mirror.mirror.fetch.zarr_get import ZarrClone
     from dandi_mirror.mirror.fetch.zarr_install import WantedZarr
     from dandi_mirror.mirror.locate.targets import Target
@@ -86,7 +87,7 @@ class ContentRun:
         """Get all that was asked for of one dataset."""
         from dataclasses import replace
 
-        from dandi_mirror.mirror.fetch.get import plan_get
+        from dandi_mirror.mirror.fetch.get_plan import plan_get
         from dandi_mirror.mirror.locate.targets import make
         from dandi_mirror.repo.annex.repository import AnnexRepository
         from dandi_mirror.repo.git.siblings import fetch_annex_branch, lacks_annex_branch
@@ -124,7 +125,7 @@ class ContentRun:
         """Get what was asked for of one Zarr; install it if it is not."""
         from dataclasses import replace
 
-        from dandi_mirror.mirror.fetch.get import plan_get
+        from dandi_mirror.mirror.fetch.get_plan import plan_get
         from dandi_mirror.mirror.fetch.zarr_get import ZarrClone, said
         from dandi_mirror.mirror.fetch.zarr_install import is_installed, state_of_folder
         from dandi_mirror.repo.annex.repository import AnnexRepository
@@ -258,7 +259,8 @@ class ContentRun:
 
         # what the clone says about itself does not count: only what a person named, or lets git-annex ask
         allowed = Allowed.named(api_url(self._instance), self._hosts, clone.addresses)
-        access, meter = content_access(clone.closed_api() or self._instance, allowed), ByteCounter()
+        access = content_access(clone.closed_api() or self._instance, allowed)
+        meter = ByteCounter(self._results.waiting)
         names = [file.path for file in choice.missing]
         with self._results.progress(names, choice.size, lambda: meter.received):
             try:

@@ -64,7 +64,7 @@ class _Restore:
                 self._tell(plan.clone.path, GetResult(file.path, file.key, size_of(file.key)))
             return
         self._learn()
-        meter = ByteCounter()
+        meter = ByteCounter(self._results.waiting)
         size = plan.choice.size + sum(size_of(file.key) for _, entries in lacking for file in entries)
         names = [file.path for file in (*plan.choice.missing, *(file for _, entries in lacking for file in entries))]
         with self._results.progress(names, size, lambda: meter.received):

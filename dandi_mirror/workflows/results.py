@@ -25,6 +25,9 @@ class Results(Protocol):
     def progress(self, names: Iterable[str], size: int, moved: Callable[[], int]) -> AbstractContextManager[None]:
         """Show that some files are coming; ``moved`` says how many of ``size`` bytes have come."""
 
+    def waiting(self, count: int) -> None:
+        """Show that so many files are waited for, which another process is downloading; none: it goes on."""
+
     def counting(self, total: int) -> AbstractContextManager[Callable[[str], None]]:
         """Show how many files are done; call what this gives with each of them."""
 

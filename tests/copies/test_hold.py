@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -92,6 +93,15 @@ def test_a_pledge_is_filled_over_http(three: ThreeMirrors, http_mirror: tuple[st
 def test_verify_finds_nothing_wrong_with_what_fetch_challenge_and_hold_wrote(full: ThreeMirrors) -> None:
     full.here.cli("hold", "--max-size", str(PUBLISHED), "--give-up")
     assert full.here.cli("verify", DANDISET, "--offline", "--content", "1").stdout == f"{DANDISET}  ok\n"
+
+
+def test_on_a_terminal_the_bar_names_the_file_that_comes(three: ThreeMirrors) -> None:
+    three.here.cli("fetch")
+    where = ("-d", str(three.here.path), "-i", three.here.server.api_url)
+    with on_terminal("hold", "--max-size", "1T", *where) as terminal:
+        assert terminal.end() == 0
+    assert re.search(r"\b(a|later)\.nwb .*/5 files", terminal.plain), terminal.plain
+    assert "SHA256E" not in terminal.plain
 
 
 @pytest.mark.parametrize("answer", ["n", "y"])

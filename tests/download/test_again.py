@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -16,10 +17,12 @@ from dandi_mirror.archive.names import parse
 from dandi_mirror.embedded import Archive, Request
 from dandi_mirror.mirror.contents.files import Contents, VersionFile
 from dandi_mirror.mirror.fetch.download_plan import PARTIALS, plan_download
+from dandi_mirror.mirror.fetch.plain_files import RECORD
 from tests.conftest import MirrorOfTest, run
 from tests.support.credentials import TOKEN, variable
 from tests.support.download_plain import FILES, ONE, TAG, TWO
 from tests.support.downloading import asked, download, found
+from tests.support.held_back import HeldBack
 from tests.support.waiting import LONG
 
 
@@ -45,7 +48,7 @@ def test_files_of_one_call_do_not_replace_each_other(version: MirrorOfTest, tmp_
         assert [done.status for done in plan.settled] == ([status] if status else [])
     listing = f"{version.server.api_url}/dandisets/000123/versions/draft/assets/?path="
     done = download(version, tmp_path / "two", "000123/sub-1/a.nwb", f"{listing}sub-1/a.nwb", "-e", "overwrite")
-    assert done.stdout.endswith("1 were there\n")
+    assert done.stdout.endswith("1 was there\n")
 
 
 def test_the_token_goes_to_the_api_only(archive: Archive, version: MirrorOfTest, tmp_path: Path) -> None:
@@ -98,6 +101,31 @@ def test_ctrl_c_keeps_what_is_complete(archive: Archive, mirror: MirrorOfTest, t
     assert 40 - complete <= len(asked(mirror)) <= 41 - complete
     assert all((out / f"000123/{number:02}.nwb").read_bytes() == str(number).encode() * 1000 for number in range(40))
     assert [path.name for path in out.iterdir()] == ["000123"]
+
+
+def test_two_downloads_at_once_into_one_folder_both_succeed(version: MirrorOfTest, tmp_path: Path) -> None:
+    out, held = tmp_path / "out", HeldBack(version.server)
+    where = ["-d", str(version.path), "-i", version.server.api_url, "-o", str(out)]
+    command = [sys.executable, "-m", "dandi_mirror", "download", "000123", *where, "-J", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert held.came.wait(LONG)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as second:
+            assert second.stderr
+            assert re.fullmatch("another download is fetching 1 file; waiting for it\n", second.stderr.readline())
+            held.go.set()
+            said, trouble = second.communicate(timeout=LONG)
+        assert (second.returncode, trouble) == (0, ""), said
+        first.communicate(timeout=LONG)
+    assert first.returncode == 0
+    assert {path: content for path, content in found(out / "000123").items() if path != RECORD} == FILES
+    assert [path.name for path in out.iterdir()] == ["000123"]
+
+
+def test_if_all_is_there_already_it_says_so(version: MirrorOfTest, tmp_path: Path) -> None:
+    download(version, tmp_path, "000123")
+    done = download(version, tmp_path, "000123", "-e", "skip")
+    assert done.stdout == "nothing to download: 4 files are there already\n"
+    assert download(version, tmp_path, "000123", "-e", "skip", "-n").stdout == done.stdout
 
 
 def test_files_go_where_the_dandi_client_puts_them(version: MirrorOfTest, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_a_folder_comes_once_and_a_second_run_asks_for_nothing(synced: MirrorOfT
     assert here(clone) == ["sub-a/sub-a_ses-1.nwb", "sub-a/sub-a_ses-2.nwb"]
     assert len(asked(synced)) == 2
     again = run("dandi-mirror", "get", "sub-a", cwd=clone)
-    assert (again.stdout, again.stderr) == ("", "")
+    assert (again.stdout, again.stderr) == ("nothing to get: 2 files are there already\n", "")
     assert len(asked(synced)) == 2
 
 

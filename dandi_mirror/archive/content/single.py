@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,8 +47,10 @@ class DownloadOutcome:
 class ByteCounter:
     """Counts the bytes received from the network; any thread may read it."""
 
-    def __init__(self) -> None:
+    def __init__(self, waiting: Callable[[int], None] = lambda count: None) -> None:
+        """``waiting`` is told, now and then, how many files another process is downloading, which are waited for."""
         self._cells: list[list[int]] = []
+        self.waiting = waiting
 
     def cell(self) -> list[int]:
         """A counter for one thread."""

@@ -99,18 +99,18 @@ def _plan(pledge: Pledge, may_give_up: bool | None, dry_run: bool, form: str) ->
 def _carry_out(pledge: Pledge, share: Share, jobs: int, form: str) -> int:
     from dandi_mirror.archive.content.single import ByteCounter
 
-    meter, codes, sizes = ByteCounter(), set[int](), Counter[str]()
-    counts: Counter[str] = Counter()
+    codes, sizes, counts = set[int](), Counter[str](), Counter[str]()
     fetch = share.plan.fetch
     # the results of a Zarr are those of its entries, so it is never done
-    names = [key.name for key in sorted(fetch, key=lambda key: key.is_zarr)]
+    names = [f"{one.dandiset}/{one.path}" for one in share.shown(sorted(fetch, key=lambda key: key.is_zarr))]
     total = sum(key.size for key in fetch)
+    meter = ByteCounter(lambda count: bar.doing(progress.waiting_words("get", count)))
     with progress.transferring(form, names, total, lambda: meter.received) as bar:
         for one in pledge.carry_out(share, jobs, meter):
             codes.add(one.exit_code)
             counts[one.what] += one.status == "ok"
             sizes[one.what] += one.size if one.status == "ok" else 0
-            bar.done(f"{one.dandiset}/{one.key}")
+            bar.done(f"{one.dandiset}/{one.path}")
             _print(one, pledge.mirror.path, form)
     done = {what: (counts[what], sizes[what]) for what in ("give up", "fetch")}
     return _end(done, codes, share, form)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dandi_mirror.cli import options, output
-from dandi_mirror.text import printable
+from dandi_mirror.text import counted, human_size, printable
 from dandi_mirror.workflows.reports import report_of
 from dandi_mirror.workflows.terminal import say
 
@@ -97,15 +97,47 @@ def _facts(run: PastRun) -> Facts:
     return {**facts, "last": run.last, **place, "status": "", **end}
 
 
+_ASKED = {"all": "all Dandisets of the archive", "mirrored": "the Dandisets of the mirror"}
+_MODES = {"verify": ", reading again what is known (--mode verify)", "force": ", all anew (--mode force)"}
+_VERSIONS = {
+    "all": "all versions", "published": "published versions only", "latest": "the latest version only",
+    "draft": "the draft only",
+}  # fmt: skip
+_STATUSES = {"ok": "changed", "notneeded": "without change", "impossible": "not possible", "error": "failed"}
+
+
+def _about(run: PastRun) -> dict[str, str]:
+    """What a run was asked for, and how it ended, in words."""
+    first, end = run.first, run.end or {}
+    asked, versions = first.get("asked", ""), first.get("versions", "")
+    names = " ".join(map(str, asked)) if isinstance(asked, list) else _ASKED.get(asked, str(asked))
+    counts = [f"{end[status]:,} {words}" for status, words in _STATUSES.items() if end.get(status)]
+    return {
+        "run": run.name,
+        "began": f"{first.get('began', '')}, dandi-mirror {first.get('release', '')}, "
+        f"process {first.get('pid', '')} on {first.get('host', '')}",
+        "archive": f"{first.get('instance', '')}, {_VERSIONS.get(versions, versions)}",
+        "asked for": f"{names}{_MODES.get(first.get('mode', ''), '')}",
+        "ended": f"{end.get('ended', '')}, after {end.get('seconds', '')} seconds, with exit code {end['exit_code']}"
+        if "exit_code" in end else "no end is known: it is still running, or it was killed",
+        "message": str(end.get("message", "")),
+        "Dandisets": ", ".join(counts),
+        "network": f"{counted(end['requests'], 'request')}, {human_size(end['received'])} of answers; "
+        f"{human_size(end['content'])} of content" if "requests" in end else "",
+        "again": f"{counted(run.again, 'later run')} reported the same, the last at {run.last}" if run.again else "",
+        "log": str(run.path),
+    }  # fmt: skip
+
+
 def _show(run: PastRun, form: str) -> None:
     if form == "json":
         for record in (_facts(run), *run.records):
             output.print_json(record)
         output.print_summary(runs=1)
         return
-    for key, value in _facts(run).items():
-        if value not in ("", None):
-            output.say(f"{key:12} {printable(' '.join(value) if isinstance(value, list) else str(value))}")
+    for title, words in _about(run).items():
+        if words:
+            output.say(f"{title:12} {printable(words)}")
     for record in run.records:
         report = report_of(record)
         output.say(output.report_line(report, dry_run=False))

@@ -62,7 +62,9 @@ def command(
     from dandi_mirror.workflows.work_tree import reader_processes
 
     findings = Findings(min_severity.upper(), _pattern(ignore), output)
-    for root, selection, rest in select_files(paths or (Path(),), everything):
+    with progress.busy(output, "looking for files"):
+        selected = list(select_files(paths or (Path(),), everything))
+    for root, selection, rest in selected:
         files = len(selection.present) + len(selection.missing)
         with reader_processes(jobs, file_time, file_memory) as worker, progress.counting(output, files) as count:
             findings.add(root, selection, rest, validate_files(worker, root, selection, lambda file: count(file.name)))

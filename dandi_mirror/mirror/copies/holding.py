@@ -36,7 +36,8 @@ from dandi_mirror.mirror.copies.zarr_holding import (
     zarrs_that_meet,
 )
 from dandi_mirror.mirror.copies.zarrs import zarrs_of_versions
-from dandi_mirror.mirror.fetch.get import Download, GetPlan, run_download
+from dandi_mirror.mirror.fetch.get import Download, run_download
+from dandi_mirror.mirror.fetch.get_plan import GetPlan
 from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.annex import content
 from dandi_mirror.repo.annex.keys import size_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from dandi_mirror.archive.content.single import ByteCounter
@@ -12,7 +12,8 @@ from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.copies.repositories import MirrorRepository, installed_git_dir, present_keys
 from dandi_mirror.mirror.copies.versions import commits_of, contents_of_versions
 from dandi_mirror.mirror.copies.zarrs import ZarrOfVersions
-from dandi_mirror.mirror.fetch.get import Download, GetPlan, GetResult, run_download
+from dandi_mirror.mirror.fetch.get import Download, GetResult, run_download
+from dandi_mirror.mirror.fetch.get_plan import GetPlan
 from dandi_mirror.mirror.fetch.zarr_get import MetadataLast, ZarrClone, get_zarr
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.repo.annex.repository import AnnexRepository, KeyLocations, Tracked
@@ -33,9 +34,9 @@ class FromMirrors(Download):
         """All are asked: what this mirror knows of them may be old."""
         return True
 
-    def get_by_git_annex(self) -> Iterator[GetResult]:
+    def get_by_git_annex(self, waiting: Callable[[int], None]) -> Iterator[GetResult]:
         """Let git-annex ask mirrors that are reached by ssh."""
-        yield from self.by_git_annex(list(self.left), web=False)
+        yield from self.by_git_annex(list(self.left), waiting, web=False)
 
 
 class _MetadataFromMirrors(MetadataLast, FromMirrors):

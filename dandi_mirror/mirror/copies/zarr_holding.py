@@ -19,7 +19,7 @@ from dandi_mirror.mirror.copies.repositories import present_keys
 from dandi_mirror.mirror.copies.shares import WANTED, HoldResult, ToHold, Where, fetched
 from dandi_mirror.mirror.copies.table import ALL_VERSIONS, copies_of
 from dandi_mirror.mirror.copies.zarrs import ZarrOfVersions
-from dandi_mirror.mirror.fetch.get import GetPlan
+from dandi_mirror.mirror.fetch.get_plan import GetPlan
 from dandi_mirror.mirror.fetch.zarr_get import ZarrClone, get_zarr
 from dandi_mirror.mirror.format.annex_metadata import annex_fields
 from dandi_mirror.mirror.format.record_reader import Record, records_at

@@ -10,22 +10,22 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 from dandi_mirror.archive.content.scheduler import fetch
 from dandi_mirror.archive.content.single import ByteCounter, DownloadOutcome, Item
 from dandi_mirror.archive.content.sources import TransferSettings
 from dandi_mirror.archive.http.environment import RequestRule
-from dandi_mirror.errors import DiskError, MirrorError, PartError
-from dandi_mirror.mirror.contents.selection import FileSelection, meets, nearest, pick_within, select
+from dandi_mirror.errors import DiskError, LockedError, MirrorError, PartError
+from dandi_mirror.mirror.fetch.get_plan import GetPlan
+from dandi_mirror.mirror.fetch.other_runs import STOPPED, OtherRuns
 from dandi_mirror.repo.annex import content, objects, settings
-from dandi_mirror.repo.annex.content import AnnexedFile
 from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.logs import embargo_remote
 from dandi_mirror.repo.annex.repository import AnnexRepository, KeyLocations, Tracked, copies, copy_urls
-from dandi_mirror.repo.git.stream import GITLINK
 from dandi_mirror.text import redacted
 
 PLACED = 250
@@ -34,8 +34,6 @@ RECORDED = 4000
 """Files that are recorded and reported at a time: each recording takes a tenth of a second."""
 SOON = 20.0
 """Seconds after which complete files are recorded, however few they are."""
-SHOWN = 5
-"""Values of a field that a message lists when no file meets a condition."""
 _KEY = re.compile(r"(?:SHA256E?-s([0-9]{1,15})--([0-9a-f]{64})|MD5E?-s([0-9]{1,15})--([0-9a-f]{32}))(?:\.|$)")
 _API = re.compile(r"/assets/[0-9a-f-]{36}/download/?$|/zarr/[0-9a-f-]{36}/files/\?")
 
@@ -55,70 +53,6 @@ class GetResult:
     exit_code: int = 0
 
 
-@dataclass(slots=True)
-class GetPlan:
-    """Which files of a clone to download, and why others are left out."""
-
-    missing: list[Tracked] = field(default_factory=list)
-    """In the order of download; several may have the same key."""
-    here: list[Tracked] = field(default_factory=list)
-    """Files whose content is present."""
-    odd: list[str] = field(default_factory=list)
-    """Paths whose links name no valid key, so that their content cannot be found."""
-    nothing: list[str] = field(default_factory=list)
-    """Patterns that select no file."""
-    near: dict[str, str] = field(default_factory=dict)
-    """The most similar path for each of those that has one."""
-    unmet: str = ""
-    """The conditions that no file meets, with the values that files have."""
-    beyond: int = 0
-    """Number of files beyond the size limit."""
-
-    @property
-    def size(self) -> int:
-        """Bytes to download; content that several files share counts once."""
-        return sum({file.key: size_of(file.key) for file in self.missing}.values())
-
-
-def plan_get(clone: AnnexRepository, selection: FileSelection, commit: str | None = None) -> GetPlan:
-    """Decide which files of a commit, or of the index, a selection needs."""
-    listing = {path: entry for path, entry in clone.listing(commit).items() if entry[0] != GITLINK}
-    chosen, nothing = select(listing, selection.paths or (".",))
-    meant = [file for file in clone.tracked(listing) if file.path in chosen]
-    files, odd = [file for file in meant if file.key], [file.path for file in meant if not file.key]
-    unmet = ""
-    if selection.where:
-        known = clone.fields({file.key for file in files})
-        fitting = [file for file in files if meets(selection.where, known[file.key])]
-        unmet = "" if fitting or not files else _unmet(selection.where, known.values())
-        files = fitting
-    has = {key: clone.has(key) for key in {file.key for file in files}}
-    near = {text: found for text in nothing if (found := nearest(text, listing))}
-    choice = GetPlan(here=[file for file in files if has[file.key]], odd=odd, nothing=nothing, near=near, unmet=unmet)
-    missing = [file for file in files if not has[file.key]]
-    when: Mapping[str, str] = {}
-    if selection.newest and missing:
-        from dandi_mirror.mirror.format.record_reader import times  # it needs much else
-
-        when = times(clone.dataset, commit or "HEAD")
-    sized = [AnnexedFile(file.path, file.key, size_of(file.key)) for file in missing]
-    order = {file.key: place for place, file in enumerate(pick_within(sized, when, selection.most))}
-    choice.missing = sorted((file for file in missing if file.key in order), key=lambda file: order[file.key])
-    choice.beyond = len(missing) - len(choice.missing)
-    return choice
-
-
-def _unmet(where: Iterable[tuple[str, tuple[str, ...]]], known: Iterable[Iterable[tuple[str, str]]]) -> str:
-    """Describe conditions that no file meets, each with the values that files have."""
-    pairs = {pair for fields in known for pair in fields}
-    parts = []
-    for name, patterns in where:
-        values = sorted(value for field, value in pairs if field == name)
-        shown = ", ".join(values[:SHOWN]) + (f", … ({len(values):,})" if len(values) > SHOWN else "")
-        parts.append(f"{name}:{' '.join(patterns)} (the values are: {shown or 'none'})")
-    return ", ".join(parts)
-
-
 def get_content(
     clone: AnnexRepository, choice: GetPlan, access: TransferSettings, jobs: int, meter: ByteCounter
 ) -> Iterator[GetResult]:
@@ -136,7 +70,18 @@ def run_download(work: Download, access: TransferSettings, jobs: int, meter: Byt
     if not work.choice.missing:
         return
     work.check_room()
-    with closing(fetch(work.items(access), access, jobs=jobs, meter=meter)) as outcomes:
+    yield from _transfer(work, work.items(access, work.files), access, jobs, meter)
+    while keys := work.others.next_try(meter.waiting):
+        yield from _transfer(work, work.items(access, keys), access, jobs, meter)
+    yield from work.give_up()
+    yield from work.get_by_git_annex(meter.waiting)
+
+
+def _transfer(
+    work: Download, items: Iterable[Item], access: TransferSettings, jobs: int, meter: ByteCounter
+) -> Iterator[GetResult]:
+    """Download items; each is yielded when it is on disk and recorded, or has failed."""
+    with closing(fetch(items, access, jobs=jobs, meter=meter)) as outcomes:
         try:
             for outcome in outcomes:
                 yield from work.take(outcome)
@@ -148,7 +93,6 @@ def run_download(work: Download, access: TransferSettings, jobs: int, meter: Byt
             yield from work.record_complete()
             raise
         yield from work.record_complete()
-    yield from work.get_by_git_annex()
 
 
 class Download:
@@ -170,6 +114,8 @@ class Download:
         self._placed: list[str] = []
         self._since = time.monotonic()
         self.left: dict[str, MirrorError | None] = {}
+        self.others = OtherRuns()
+        self._from_others: list[str] = []
 
     def only(self, uuids: Collection[str]) -> None:
         """Ask no other repositories than those with these UUIDs, apart from git-annex."""
@@ -195,7 +141,7 @@ class Download:
         try:
             self._partials.mkdir(parents=True, exist_ok=True)
             disk = os.statvfs(self._partials)
-            there = sum(file.stat().st_blocks * 512 for file in self._partials.iterdir())
+            there = sum(_space(file) for file in self._partials.iterdir())
         except PermissionError as error:
             words = "to get content, make a clone of your own elsewhere, and get it there: datalad clone"
             raise DiskError(f"{DiskError.of(self._partials, error)}; {words} {self.clone.path}") from error
@@ -208,11 +154,15 @@ class Download:
                 "free some space, or set --max-size"
             )
 
-    def items(self, access: TransferSettings) -> Iterator[Item]:
-        """Yield what the bulk transfer can fetch; note the rest for git-annex."""
+    def items(self, access: TransferSettings, keys: Iterable[str]) -> Iterator[Item]:
+        """Yield what the bulk transfer can fetch; note what another run has brought, and the rest for git-annex."""
         rule = RequestRule(access.allowed)
-        for key, facts in self._facts.items():
-            found, known = _KEY.match(key), self.urls_of(key, facts)
+        for key in keys:
+            if self.clone.has(key):
+                self._from_others.append(key)
+                continue
+            facts, found = self._facts[key], _KEY.match(key)
+            known = self.urls_of(key, facts)
             refused = {url: why for url in known if (why := rule.refuses(url))}
             urls = tuple(url for url in known if url not in refused)
             places = tuple(copy for uuid, place in self._neighbours.items() if self.may_have(uuid, facts)
@@ -239,6 +189,9 @@ class Download:
     def take(self, outcome: DownloadOutcome) -> Iterator[GetResult]:
         """Take a result of the bulk transfer; yield the files that were recorded meanwhile."""
         key = outcome.item.partial.name
+        if isinstance(outcome.error, LockedError):
+            self.others.have(key, outcome.item.partial)
+            return
         if outcome.error is not None:
             other = settings.remotes(self.clone.config) - set(self._neighbours) - self._same_source
             if self._facts[key].places & other:
@@ -268,23 +221,41 @@ class Download:
         """Move complete files to git-annex's objects and record them; return their results."""
         self.place()
         placed, self._placed, self._since = self._placed, [], time.monotonic()
-        objects.record(self.clone, placed)
-        files = [file for key in placed for file in self.files[key]]
-        objects.populate(self.clone, [file for file in files if file.pointer])
-        return [GetResult(file.path, file.key, size_of(file.key)) for file in files]
+        # others may have placed content that they have not recorded yet
+        others, self._from_others = self._from_others, []
+        objects.record(self.clone, [*placed, *others])
+        files = [(file, status) for keys, status in ((placed, "ok"), (others, "notneeded"))
+                 for key in keys for file in self.files[key]]  # fmt: skip
+        objects.populate(self.clone, [file for file, _ in files if file.pointer])
+        return [GetResult(file.path, file.key, size_of(file.key), status) for file, status in files]
 
-    def get_by_git_annex(self) -> Iterator[GetResult]:
+    def give_up(self) -> Iterator[GetResult]:
+        """Yield what other processes hold without going on."""
+        for key in self.others.given_up():
+            yield from self._failed(key, LockedError(STOPPED))
+        yield from self.record_complete()
+
+    def get_by_git_annex(self, waiting: Callable[[int], None]) -> Iterator[GetResult]:
         """Let git-annex get what our URLs did not give; from the web only keys whose URLs were not tried or refused.
 
         git-annex would request a refused URL through a proxy, which can reach what this machine must not.
         """
         for web in (True, False):
-            yield from self.by_git_annex([key for key, error in self.left.items() if (error is None) == web], web=web)
+            keys = [key for key, error in self.left.items() if (error is None) == web]
+            yield from self.by_git_annex(keys, waiting, web=web)
 
-    def by_git_annex(self, keys: list[str], *, web: bool) -> Iterator[GetResult]:
+    def by_git_annex(self, keys: list[str], waiting: Callable[[int], None], *, web: bool) -> Iterator[GetResult]:
         """Let git-annex get keys; ``web``: whether it may request the URLs that it knows."""
+        yield from self._once_by_git_annex(keys, web=web)
+        while again := self.others.next_try(waiting):
+            yield from self._once_by_git_annex(again, web=web)
+        yield from self.give_up()
+
+    def _once_by_git_annex(self, keys: list[str], *, web: bool) -> Iterator[GetResult]:
         for key, reason in content.get(self.clone.path, keys, None, web=web) if keys else ():
-            if reason:
+            if content.BUSY in reason:
+                self.others.have(key, self.clone.git_dir / "annex" / "tmp" / key)
+            elif reason:
                 yield from self._failed(key, self.left[key] or PartError(redacted(reason)[:300]))
             else:
                 yield from (GetResult(file.path, key, size_of(key)) for file in self.files[key])
@@ -293,6 +264,14 @@ class Download:
         """Yield a failed result for each file of a key."""
         for file in self.files[key]:
             yield GetResult(file.path, key, size_of(key), "error", str(error), error.exit_code)
+
+
+def _space(file: Path) -> int:
+    """Bytes that a file takes on the disk; none if another run has just taken it away."""
+    try:
+        return file.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
 
 
 def _is_api(url: str) -> bool:

@@ -17,11 +17,12 @@ from pathlib import Path
 from dandi_mirror.archive.content.scheduler import fetch
 from dandi_mirror.archive.content.single import ByteCounter, Item
 from dandi_mirror.archive.content.sources import TransferSettings
-from dandi_mirror.errors import DiskError, MirrorError, PartError
+from dandi_mirror.errors import DiskError, LockedError, MirrorError, PartError
 from dandi_mirror.files.opening import new_file, read_file
 from dandi_mirror.files.target import InTheWay, TargetFolder
 from dandi_mirror.mirror.contents.files import Contents, VersionFile
-from dandi_mirror.mirror.fetch.download_plan import PARTIALS, DownloadPlan, DownloadResult, modified_seconds
+from dandi_mirror.mirror.fetch.download_plan import PARTIALS, DownloadPlan, DownloadResult, is_same, modified_seconds
+from dandi_mirror.mirror.fetch.other_runs import STOPPED, OtherRuns
 from dandi_mirror.mirror.format.tree import LARGEST_TEXT
 from dandi_mirror.paths import DANDISET_YAML
 from dandi_mirror.repo.git.disk import bring_files_to_disk, bring_folders_to_disk
@@ -64,13 +65,34 @@ def _fetched(
     files: Mapping[str, list[tuple[VersionFile, Path]]], urls: Mapping[str, tuple[str, ...]], below: TargetFolder,
     access: TransferSettings, meter: ByteCounter, jobs: int,
 ) -> Iterator[DownloadResult]:  # fmt: skip
-    """Fetch each content once, and put it in all its places."""
+    """Fetch each content once, and put it in all its places; wait for what another process is downloading to there."""
+    others, digests = OtherRuns(), list(files)
+    while digests:
+        wanted = {digest: files[digest] for digest in digests}
+        yield from _fetched_once(wanted, urls, below, access, meter, jobs, others)
+        digests = []
+        for digest in others.next_try(meter.waiting):
+            there = [_brought_by_another(file, path) for file, path in files[digest]]
+            if all(done.status == "notneeded" for done in there):
+                yield from there
+            else:
+                digests.append(digest)
+    for digest in others.given_up():
+        yield from (_failed(file, path, LockedError(STOPPED)) for file, path in files[digest])
+
+
+def _fetched_once(
+    files: Mapping[str, list[tuple[VersionFile, Path]]], urls: Mapping[str, tuple[str, ...]], below: TargetFolder,
+    access: TransferSettings, meter: ByteCounter, jobs: int, others: OtherRuns,
+) -> Iterator[DownloadResult]:  # fmt: skip
     items = (_item(members, urls, below.top / PARTIALS / digest) for digest, members in files.items())
     with closing(fetch(items, access, jobs=jobs, meter=meter)) as outcomes:
         for outcome in outcomes:
-            members = files[outcome.item.digest]
+            digest, members = outcome.item.digest, files[outcome.item.digest]
             if outcome.error is None:
-                yield from _put(members, outcome.item.digest, below)
+                yield from _put(members, digest, below)
+            elif isinstance(outcome.error, LockedError):
+                others.have(digest, outcome.item.partial)
             else:
                 yield from (_failed(file, path, outcome.error) for file, path in members)
 
@@ -117,6 +139,9 @@ def _put(members: list[tuple[VersionFile, Path]], digest: str, below: TargetFold
                 with below.place(source) as (name, folder):
                     os.utime(name, (time, time), dir_fd=folder, follow_symlinks=False)
             below.move(source, str(path.relative_to(below.top)))
+        except FileNotFoundError:
+            yield _brought_by_another(file, path)  # that run took the complete content just before us
+            continue
         except (FileExistsError, NotADirectoryError, IsADirectoryError, InTheWay) as error:
             if source != partial:
                 below.remove(source)
@@ -124,6 +149,13 @@ def _put(members: list[tuple[VersionFile, Path]], digest: str, below: TargetFold
             continue
         yield DownloadResult(file, path)
     below.remove(partial)
+
+
+def _brought_by_another(file: VersionFile, path: Path) -> DownloadResult:
+    """The result of a file that another process was downloading to the same place."""
+    if is_same(file, path, by_time=False):
+        return DownloadResult(file, path, "notneeded")
+    return _failed(file, path, LockedError("another process is downloading it; type the same again"))
 
 
 def _way(error: OSError) -> str:

@@ -13,7 +13,7 @@ from dandi_mirror.errors import DiskError, UsageError
 from dandi_mirror.mirror.contents.files import Contents
 from dandi_mirror.mirror.contents.remote import remote_contents
 from dandi_mirror.mirror.contents.selection import FileSelection, pick_within, select
-from dandi_mirror.mirror.fetch.get import GetPlan, plan_get
+from dandi_mirror.mirror.fetch.get_plan import GetPlan, plan_get
 from dandi_mirror.mirror.locate.targets import Target
 from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.annex.content import AnnexedFile

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
@@ -23,8 +24,9 @@ from dandi_mirror.mirror.state.remembered import draft_of
 from dandi_mirror.model import Finding, FindingKind, Report
 from dandi_mirror.repo.annex import content
 from dandi_mirror.repo.annex.content import AnnexedFile
+from dandi_mirror.repo.annex.settings import ADDRESSES
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.text import redacted
+from dandi_mirror.text import counted, redacted
 
 
 @dataclass(slots=True)
@@ -201,18 +203,31 @@ def _get(
     sizes = {file.key: file for file in chosen}
     then = mirror.index.get(report.dandiset)
     closed = then is not None and draft_of(then.entry).embargo_status not in {"", "OPEN"}
+    refused = Counter[str]()
     bar = _Bar(report.dandiset, list(sizes.values()), follow)
     arrived = bar.arrived
     with closing(content.get(dataset.path, sizes, rules.deadline, secrets=closed, arrived=arrived)) as answers:
         for key, reason in answers:
-            bar.next()
+            bar.next(came=not reason)
+            if address := content.refused_address(reason):
+                refused[address] += 1
+                continue
             if reason:
                 findings.append(Finding(branch, sizes[key].path, FindingKind.CONTENT, redacted(reason)[:300]))
                 continue
             count.brought += 1
             count.brought_size += sizes[key].size
             rules.left = None if rules.left is None else rules.left - sizes[key].size
-    return len(chosen) == len(fitting) and count.brought + len(findings) == len(chosen)
+    findings += [Finding(branch, "", FindingKind.CONTENT, _not_allowed(*one)) for one in refused.items()]
+    return len(chosen) == len(fitting) and not refused and count.brought + len(findings) == len(chosen)
+
+
+def _not_allowed(address: str, files: int) -> str:
+    """Why git-annex did not ask an address for any of these files, and what to type."""
+    return (
+        f"{counted(files, 'file')} did not come: the content is at {address}, on this machine or network, and "
+        f"git-annex asks there only if you allow it: git config --global {ADDRESSES} {address}"
+    )
 
 
 def _room(dataset: Dataset, branch: str, rules: ContentRules) -> int | None:
@@ -241,8 +256,10 @@ class _Bar:
             path, files = self._files[self._count].path, len(self._files)
             self._follow(ContentProgress(self._dandiset, path, self._count, files, self._before + size, self._size))
 
-    def next(self) -> None:
-        """The current file is done, for better or worse."""
-        self._before += self._files[self._count].size
+    def next(self, *, came: bool) -> None:
+        """The current file is done, for better or worse; one that did not come is taken off the size."""
+        size = self._files[self._count].size
+        self._before += size if came else 0
+        self._size -= 0 if came else size
         self._count += 1
         self.arrived(0)

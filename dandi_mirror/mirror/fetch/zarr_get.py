@@ -13,7 +13,8 @@ from dandi_mirror.archive.content.single import ByteCounter, DownloadOutcome
 from dandi_mirror.archive.content.sources import TransferSettings
 from dandi_mirror.errors import PartError
 from dandi_mirror.files.opening import read_file
-from dandi_mirror.mirror.fetch.get import Download, GetPlan, GetResult, run_download
+from dandi_mirror.mirror.fetch.get import Download, GetResult, run_download
+from dandi_mirror.mirror.fetch.get_plan import GetPlan
 from dandi_mirror.mirror.zarr.arrays import V3, KeyedEntry, Survey, may_cover, node_kind, survey
 from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.objects import FetchedContent
@@ -128,18 +129,20 @@ class MetadataLast(Download):
 
     def place(self) -> None:
         """Move what may be present to git-annex's objects; the rest stays where it was fetched, for another run."""
+        if self.others:
+            return
         more = [(content.key, read_file(content.file, LONGEST_ZARR_JSON) or b"") for content in self.arrived]
         held = self.zarr.survey(more).held if more else {}
         self._held |= {key: folders for key, folders in held.items() if key in self.files}
         self.arrived = [content for content in self.arrived if content.key not in held]
         super().place()
 
-    def get_by_git_annex(self) -> Iterator[GetResult]:
+    def get_by_git_annex(self, waiting: Callable[[int], None]) -> Iterator[GetResult]:
         """Let git-annex get what may be present; then report what may not."""
         held = self.zarr.survey().held if self.left else {}
         self._held |= {key: held[key] for key in self.left if key in held}
         self.left = {key: error for key, error in self.left.items() if key not in held}
-        yield from super().get_by_git_annex()
+        yield from super().get_by_git_annex(waiting)
         for key, folders in self._held.items():
             for file in self.files[key]:
                 yield GetResult(

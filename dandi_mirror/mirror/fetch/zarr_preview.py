@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dandi_mirror.mirror.contents.selection import pick_within, select
-from dandi_mirror.mirror.fetch.get import GetPlan
+from dandi_mirror.mirror.fetch.get_plan import GetPlan
 from dandi_mirror.mirror.fetch.preview import ref_of
 from dandi_mirror.mirror.fetch.zarr_install import WantedZarr, no_mirror, wanted, zarrs_of
 from dandi_mirror.mirror.locate.targets import Target

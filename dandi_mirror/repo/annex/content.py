@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from tempfile import TemporaryFile
 from threading import Timer
 from typing import IO
 
+from dandi_mirror.repo.annex.settings import ADDRESSES
 from dandi_mirror.repo.git.process import failure, git, start
 
 _NO_WEB = (
@@ -22,6 +24,11 @@ _NO_WEB = (
 """Keeps git-annex from its remotes that ask any URL."""
 
 _NO_EMBARGOED = ("-c", "remote.dandi-embargoed.annex-ignore=true")
+
+
+_NOT_ALLOWED = re.compile(rf"{re.escape(ADDRESSES)} does not allow accessing address (\S+)")
+BUSY = "transfer already in progress"
+"""What git-annex says of a key that another git-annex is getting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,12 @@ def _answer(lines: IO[bytes], arrived: Callable[[int], None] | None) -> bytes:
             return line
         arrived(int(json.loads(line)["byte-progress"]))
     return b""
+
+
+def refused_address(reason: str) -> str:
+    """The address that git-annex did not ask, because its settings do not allow it; empty for another reason."""
+    found = _NOT_ALLOWED.search(reason)
+    return found[1].rstrip(".,;)") if found else ""
 
 
 def _reason(answer: dict[str, object]) -> str:

@@ -11,7 +11,7 @@ from dandi_mirror.repo.git.process import git
 
 Settings = Mapping[str, str]
 
-_ADDRESSES = "annex.security.allowed-ip-addresses"
+ADDRESSES = "annex.security.allowed-ip-addresses"
 _UNUSUAL = (
     "annex.crippledfilesystem", "annex.freezecontent-command", "annex.thawcontent-command", "annex.pidlock",
     "annex.private", "annex.secure-erase-command", "core.sharedrepository",
@@ -38,7 +38,7 @@ def are_usual(settings: Settings) -> bool:
 
 def allowed_addresses(settings: Settings) -> frozenset[str]:
     """The IP addresses on this machine or network that git-annex may connect to."""
-    return frozenset(settings.get(_ADDRESSES, "").split())
+    return frozenset(settings.get(ADDRESSES, "").split())
 
 
 def remotes(settings: Settings) -> frozenset[str]:
