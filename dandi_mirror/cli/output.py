@@ -50,6 +50,7 @@ def report_line(report: Report, dry_run: bool) -> str:
         words.append(f"got {counted(report.brought, 'file')}, {human_size(report.brought_size)}")
         words += [f"({report.left:,} more are beyond the budget)"] if report.left else []
     words += [printable(report.message)] if report.message else []
+    words += ["nothing changed, but:"] if len(words) == 1 and report.findings else []
     words += ["(nothing was written: --dry-run)"] if dry_run else []
     return "  ".join(words)
 

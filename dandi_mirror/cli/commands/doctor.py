@@ -12,7 +12,8 @@ from dandi_mirror.text import printable
 LIBRARIES = ("datalad", "git-annex", "orjson", "requests", "urllib3", "click", "rich", "pynwb",
              "keyring", "keyrings.alt", "starlette", "uvicorn", "dandi")  # fmt: skip
 
-
+_ROOM = 24
+"""Letters of a version in the table; the commit behind git-annex's may be cut, -f json has all of it."""
 NO_AUTHOR = (
     "git does not know your name: datalad clone, git annex, git commit and datalad save need "
     'it; type: git config --global user.name "Your Name" && git config --global user.email you@example.org'
@@ -31,7 +32,7 @@ class Row(NamedTuple):
 
     def __str__(self) -> str:
         tested = f"  (tested with {', '.join(self.tested)})" if self.tested else ""
-        return f"{self.name:22} {self.version:24} {self.where}{tested}".rstrip()
+        return f"{self.name:22} {self.version[:_ROOM]:{_ROOM}} {self.where}{tested}".rstrip()
 
 
 @click.command("doctor")

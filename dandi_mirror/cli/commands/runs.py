@@ -66,7 +66,8 @@ def _list(found: list[PastRun], form: str) -> None:
             output.print_json(_facts(run))
         output.print_summary(runs=len(found))
         return
-    line = "{:28}  {:20}  {:>9}  {:>4}  {:>5}  {:>6}  {}"
+    room = max((len(run.name) for run in found), default=0)
+    line = f"{{:{room}}}  {{:20}}  {{:>9}}  {{:>4}}  {{:>5}}  {{:>6}}  {{}}"
     if found:
         output.say(line.format("run", "began", "seconds", "exit", "again", "failed", "changed").rstrip())
     for run in found:
