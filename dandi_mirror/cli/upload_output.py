@@ -179,8 +179,11 @@ class UploadOutput:
     @contextmanager
     def progress(self, planned: Planned, upload: Upload) -> Iterator[Callable[[str], None]]:
         """Show a bar on a terminal; call what this gives with what is being done."""
+        from dandi_mirror.upload.change.plan import Action
+
         steps = planned.plan.changes
-        names, size = [step.path for step in steps], sum(step.size for step in steps)
+        names = [step.path for step in steps]
+        size = sum(step.size for step in planned.plan.of(Action.ADD, Action.REPLACE))  # no other step sends bytes
         with progress.transferring(self.form, names, size, lambda: upload.meter.passed) as self._transfer:
             yield self._transfer.doing
         self._transfer = None

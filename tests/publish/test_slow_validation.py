@@ -91,4 +91,6 @@ def test_commands_that_look_into_a_mirror_say_in_a_clone_that_it_is_one_and_what
         assert "dandi-mirror sync" not in said
     assert mirror.server.requests == []
     # the archive of the clone is asked, and no other
-    assert run("dandi-mirror", "status", "000123", cwd=clone, code=3).stdout == "000123  not mirrored\n"
+    done = run("dandi-mirror", "status", "000123", cwd=clone, code=3)
+    assert done.stdout == "000123  not mirrored\n"
+    assert f"{clone} is a clone of 000123" in done.stderr and "dandi-mirror upload -n" in done.stderr

@@ -13,6 +13,7 @@ import click
 from dandi_mirror.cli import options, output
 from dandi_mirror.text import counted, human_size, printable
 from dandi_mirror.workflows import current_clone, naming, tokens
+from dandi_mirror.workflows.terminal import say
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.api.client import ArchiveClient
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from dandi_mirror.config import Settings
     from dandi_mirror.mirror.monitor.status import Status
     from dandi_mirror.mirror.state.layout import Mirror
+
+_IN_A_CLONE = "what an upload from here would change: dandi-mirror upload -n"
 
 
 @click.command("status")
@@ -67,13 +70,15 @@ def command(
     settings = naming.settings_for(mirror_path, names, "", asks, asks_mirrors=not offline, instance=instance)
     ids = naming.dandisets(names) or mirror.dandisets()
     if not ids and not everything:
-        raise current_clone.no_dandiset(mirror_path, "what an upload from here would change: dandi-mirror upload -n")
+        raise current_clone.no_dandiset(mirror_path, _IN_A_CLONE)
     found = _look_at_all(mirror, settings) if everything else _look(mirror, ids, settings, names, offline)
     if everything and output == "text":
         _table(found)
     else:
         for status in found:
             _print(status, mirror.path, output)
+    if asks and output == "text" and any(status.word is Word.MISSING for status in found):
+        say(f"dandi-mirror: {printable(str(current_clone.no_dandiset(mirror_path, _IN_A_CLONE)))}", err=True)
     # a Dandiset that nobody named may be missing
     code = max(
         (status.exit_code for status in found if not everything or status.word is not StatusWord.MISSING), default=0
