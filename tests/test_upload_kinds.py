@@ -158,7 +158,7 @@ def test_an_edited_record_of_the_dandiset_is_sent_with_the_files_and_the_tree_is
     assert (mine.draft.name, mine.draft.metadata["name"]) == ("Another name", "Another name")
     assert '"name": "Another name"' in (me.folder / "dandiset.yaml").read_text()
     assert me.git("status", "--porcelain") == ""
-    assert cli.upload() == ""
+    assert cli.upload() == "nothing to send: the archive has all of it\n"
 
 
 def test_a_record_that_somebody_else_changed_meanwhile_or_the_schema_forbids_is_refused_and_files_go_up(
@@ -175,7 +175,7 @@ def test_a_record_that_somebody_else_changed_meanwhile_or_the_schema_forbids_is_
     assert "dandiset.yaml: a Dandiset needs a title (the field name); take your edits back: " in said
     command = said.rpartition("take your edits back: ")[2].splitlines()[0]
     run(*command.split(), cwd=me.folder)
-    assert cli.upload() == ""
+    assert cli.upload() == "nothing to send: the archive has all of it\n"
 
 
 def test_a_record_that_a_killed_upload_has_sent_is_not_sent_again(me: Person, mine: Dandiset, cli: Cli) -> None:

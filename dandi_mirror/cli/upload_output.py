@@ -77,7 +77,7 @@ class UploadOutput:
         if kinds:
             counted = ", ".join(f"{kinds[kind]:,} {words}" for kind, words in WORDS.items() if kinds[kind])  # type: ignore[index]
             output.say(f"{counted}; {planned.plan.unchanged:,} unchanged")
-        elif paths and not planned.record:
+        elif not planned.record:
             self.say("nothing to send: the archive has all of it")
         if planned.record:
             self._print_record(planned.record)
