@@ -17,7 +17,7 @@ from dandi_mirror.archive.names import parse
 from dandi_mirror.embedded import Archive, Request
 from dandi_mirror.mirror.contents.files import Contents, VersionFile
 from dandi_mirror.mirror.fetch.download_plan import PARTIALS, plan_download
-from dandi_mirror.mirror.fetch.plain_files import RECORD
+from dandi_mirror.paths import DANDISET_YAML
 from tests.conftest import MirrorOfTest, run
 from tests.support.credentials import TOKEN, variable
 from tests.support.download_plain import FILES, ONE, TAG, TWO
@@ -117,7 +117,7 @@ def test_two_downloads_at_once_into_one_folder_both_succeed(version: MirrorOfTes
         assert (second.returncode, trouble) == (0, ""), said
         first.communicate(timeout=LONG)
     assert first.returncode == 0
-    assert {path: content for path, content in found(out / "000123").items() if path != RECORD} == FILES
+    assert {path: content for path, content in found(out / "000123").items() if path != DANDISET_YAML} == FILES
     assert [path.name for path in out.iterdir()] == ["000123"]
 
 

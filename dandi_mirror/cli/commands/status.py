@@ -77,7 +77,7 @@ def command(
     else:
         for status in found:
             _print(status, mirror.path, output)
-    if asks and output == "text" and any(status.word is Word.MISSING for status in found):
+    if asks and output == "text" and any(status.word is StatusWord.MISSING for status in found):
         say(f"dandi-mirror: {printable(str(current_clone.no_dandiset(mirror_path, _IN_A_CLONE)))}", err=True)
     # a Dandiset that nobody named may be missing
     code = max(
