@@ -112,7 +112,7 @@ def test_what_becomes_of_a_zarr_that_is_there(
     assert done.stderr == f"{PATH}: it is there already; to choose what happens to it, add -e\n"
     for existing in ("skip", "overwrite-different", "refresh"):
         done = download(mirror, out, name, "-e", existing)
-        assert (done.stdout, entries_asked(mirror)) == ("", []), existing
+        assert (done.stdout, entries_asked(mirror)) == ("nothing to download: 1 file is there already\n", []), existing
     # one file more, one less, one of the same size with other bytes
     later = {**FILES, "arr/2": b"new", "arr/1 a/0": b"\2" * 9000}
     del later["arr/0/1"]

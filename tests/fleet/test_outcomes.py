@@ -63,7 +63,9 @@ def test_a_dandiset_that_the_archive_does_not_give_any_more_is_told_once_and_kep
             JSONResponse({"detail": "no"}, status) if "/000002/" in request.path else None
         )
     first = many.cli("sync", "--all", code=3)
-    assert first.stdout + first.stderr == f"000002\n  {named}    {first.stderr.split('  ', 3)[3]}"
+    assert (
+        first.stdout + first.stderr == f"000002  nothing changed, but:\n  {named}    {first.stderr.split('  ', 3)[3]}"
+    )
     asked(many)
     again = many.cli("sync", "--all", code=3)
     assert (again.stdout, again.stderr) == ("", "")

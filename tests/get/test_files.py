@@ -117,7 +117,8 @@ def test_the_newest_come_within_the_budget(synced: MirrorOfTest, tmp_path: Path)
     assert came(records, clone) == ["again/sub-c_ses-1.nwb", "sub-b/sub-b.nwb", "sub-c/sub-c_ses-1.nwb"]
     assert len(asked(synced)) == 2, "two files of one content are fetched once"
     done = run("dandi-mirror", "get", ".", "--max-size", "1k", cwd=clone)
-    assert (done.stdout, done.stderr) == ("", "2 more are beyond --max-size\n")
+    assert done.stdout == "nothing to get: 3 files are there already\n"
+    assert done.stderr == "2 more are beyond --max-size\n"
 
 
 def test_what_is_no_file_is_named_and_the_others_come(synced: MirrorOfTest, tmp_path: Path) -> None:
