@@ -83,23 +83,6 @@ def test_content_after_a_sync_has_a_bar_with_its_dandiset_the_current_file_and_h
     assert [line for line in terminal.lines if line] == ["000123  3 files, 3.0 kB  +3  got 3 files, 3.0 kB"]
 
 
-def test_the_bar_of_a_sync_counts_only_the_content_that_came(three: MirrorOfTest) -> None:
-    asked: list[str] = []
-
-    def only_the_last(request: Request) -> Response | None:
-        if "/blobs/" not in request.path and "/download/" not in request.path:
-            return None
-        asked.append(request.path)
-        if len({path for path in asked if "/blobs/" in path}) < 3:
-            return Response(status_code=404)
-        return None
-
-    three.server.intercept = only_the_last
-    with on_terminal("sync", "000123", "--get", "*.nwb", *where(three)) as terminal:
-        assert terminal.end() == 3
-    assert "2/3 files 0/1.0 kB" in terminal.plain, "two did not come: they are neither done nor left"
-
-
 def test_the_bar_of_get_has_a_count_and_the_current_file_and_lines_are_above_it(
     three: MirrorOfTest, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ _NO_EMBARGOED = ("-c", "remote.dandi-embargoed.annex-ignore=true")
 
 _NOT_ALLOWED = re.compile(rf"{re.escape(ADDRESSES)} does not allow accessing address (\S+)")
 BUSY = "transfer already in progress"
-"""What git-annex says of a key that another git-annex is getting."""
+"""What git-annex reports about a key that another git-annex is getting."""
 
 
 @dataclass(frozen=True, slots=True)
