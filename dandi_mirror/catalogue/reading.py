@@ -16,7 +16,7 @@ from dandi_mirror.catalogue.values import Change, DandisetFacts, FileRow, Presen
 from dandi_mirror.mirror.copies.repositories import present_keys
 from dandi_mirror.mirror.format.record_reader import dandiset_record
 from dandi_mirror.mirror.history.citation import FORMS, Citation
-from dandi_mirror.mirror.search.index_rows import ZARR
+from dandi_mirror.mirror.search.columns import ZARR
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.zarr.gitmodules import read_gitmodules
 from dandi_mirror.model import is_version_id

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from dandi_mirror.catalogue.values import SHOWN, Change
-from dandi_mirror.mirror.search.index_rows import ZARR
+from dandi_mirror.mirror.search.columns import ZARR
 from dandi_mirror.zarr_checksum import counts_of
 
 _HELD = "SELECT part FROM holds WHERE version = ?"

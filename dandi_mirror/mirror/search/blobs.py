@@ -12,7 +12,6 @@ from uuid import UUID
 
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.repo.annex.content import keys_at
 from dandi_mirror.repo.annex.keys import sha256_of
 from dandi_mirror.repo.git.changes import changes
 from dandi_mirror.repo.git.dataset import ANNEX, Dataset
@@ -46,6 +45,8 @@ def digests_of_blob(database: sqlite3.Connection, mirror: Mirror, blob_id: str) 
     rows = database.execute("SELECT sha256 FROM blob WHERE id = ?", [UUID(blob_id).bytes]).fetchall()
     found = {digest.hex() for (digest,) in rows}
     for dandiset in [] if found else unread:
+        from dandi_mirror.repo.annex.content import keys_at  # imported late: it is seldom needed
+
         keys = keys_at(mirror.dataset(dandiset).path, f"/{blob_id}")
         found |= {digest for key in keys if (digest := sha256_of(key))}
     return sorted(found)

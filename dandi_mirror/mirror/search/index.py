@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -16,7 +16,7 @@ from hashlib import sha256
 from dandi_mirror.errors import DiskError, MirrorError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.search import blobs
-from dandi_mirror.mirror.search.index_rows import ABOUT, FIELDS, DandisetRows
+from dandi_mirror.mirror.search.columns import ABOUT, FIELDS
 from dandi_mirror.mirror.state import sqlite_cache
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import is_version_id
@@ -145,23 +145,30 @@ def _update(mirror: Mirror, path: OwnPath, tell: Tell) -> Freshness:
             _make(database)
         known = dict(database.execute("SELECT id, refs FROM dandiset").fetchall())
         changed = sorted(name for name in now.keys() | known.keys() if now.get(name) != known.get(name))
-        failed: dict[str, str] = {}
-        for dandiset in changed:
-            tell(dandiset, "updating the search index")
-            try:
-                with _transaction(database):
-                    rows = DandisetRows(database, mirror.dataset(dandiset), dandiset)
-                    if dandiset in now:
-                        rows.update(now[dandiset])
-                    else:
-                        rows.forget()
-            except (MirrorError, ValueError, KeyError, TypeError) as error:
-                # one damaged repository does not keep the others out of the index
-                failed[dandiset] = str(error) if isinstance(error, MirrorError) else "its records cannot be read"
+        failed = {dandiset: why for dandiset in changed if (why := _read(database, mirror, dandiset, now, tell))}
         if len(changed) > len(known) // 2:
             database.execute("INSERT INTO words (words) VALUES ('optimize')")
     updated = [dandiset for dandiset in changed if dandiset not in failed]
     return Freshness(updated, list(failed), next(iter(failed.values()), ""))
+
+
+def _read(database: sqlite3.Connection, mirror: Mirror, dandiset: str, now: Mapping[str, str], tell: Tell) -> str:
+    """Bring one Dandiset's rows up to date; return why that failed, or nothing."""
+    # imported late: most questions find nothing that has changed
+    from dandi_mirror.mirror.search.index_rows import DandisetRows
+
+    tell(dandiset, "updating the search index")
+    try:
+        with _transaction(database):
+            rows = DandisetRows(database, mirror.dataset(dandiset), dandiset)
+            if dandiset in now:
+                rows.update(now[dandiset])
+            else:
+                rows.forget()
+    except (MirrorError, ValueError, KeyError, TypeError) as error:
+        # one damaged repository does not keep the others out of the index
+        return str(error) if isinstance(error, MirrorError) else "its records cannot be read"
+    return ""
 
 
 def _is_ours(database: sqlite3.Connection) -> bool:

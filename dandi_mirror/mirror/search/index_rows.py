@@ -14,6 +14,7 @@ from dandi_mirror.mirror.format.admission import Refusal
 from dandi_mirror.mirror.format.annex_metadata import annex_fields, session_of
 from dandi_mirror.mirror.format.record_reader import Record
 from dandi_mirror.mirror.format.records import TOP
+from dandi_mirror.mirror.search.columns import ABOUT, FIELDS, ZARR
 from dandi_mirror.mirror.sync.messages import one_line
 from dandi_mirror.mirror.zarr.gitmodules import read_gitmodules
 from dandi_mirror.paths import REFUSED_FOLDER
@@ -21,14 +22,6 @@ from dandi_mirror.repo.git import history
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.history import Revision
 from dandi_mirror.repo.git.reader import ObjectReader
-
-FIELDS = ("subject", "session", "species", "sex", "age", "approach", "technique", "variable")
-"""Columns of an asset's words besides its path; each is a search operator."""
-ABOUT = ("identifier", "name", "keyword", "contributor", "description", "more")
-"""Columns of a Dandiset's words."""
-
-ZARR = "application/x-zarr"
-"""The type of each Zarr, whatever its record says."""
 
 _MARKS = ", ?" * (len(FIELDS) + 1)
 _WORDS = f"INSERT INTO words (rowid, path, {', '.join(FIELDS)}) VALUES (?{_MARKS})"

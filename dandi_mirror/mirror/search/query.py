@@ -13,7 +13,7 @@ from datetime import date
 from difflib import get_close_matches
 
 from dandi_mirror.errors import UsageError
-from dandi_mirror.mirror.search.index_rows import FIELDS, ZARR
+from dandi_mirror.mirror.search.columns import FIELDS, ZARR
 
 MOST_TERMS = 32
 _OF_ASSET = ("path", *FIELDS)

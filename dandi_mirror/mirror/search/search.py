@@ -12,7 +12,7 @@ from uuid import UUID
 import orjson
 
 from dandi_mirror.mirror.format.annex_metadata import session_of
-from dandi_mirror.mirror.search.index_rows import ZARR
+from dandi_mirror.mirror.search.columns import ZARR
 from dandi_mirror.mirror.search.query import Term
 from dandi_mirror.model import DRAFT
 

@@ -7,18 +7,21 @@ import sqlite3
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from dandi_mirror.archive.names import parse
 from dandi_mirror.errors import DiskError, UsageError
 from dandi_mirror.mirror.search.blobs import digests_of_blob
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.mirror.zarr.manifests import Manifests
 from dandi_mirror.model import DRAFT, is_version_id
 from dandi_mirror.repo.annex.keys import sha256_of
 from dandi_mirror.repo.annex.pointers import key_of_link, key_of_pointer
 from dandi_mirror.repo.git.git_folder import way_out
 from dandi_mirror.zarr_checksum import counts_of, is_checksum
+
+if TYPE_CHECKING:
+    from dandi_mirror.mirror.zarr.manifests import Manifests
 
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from dandi_mirror.errors import DiskError, UsageError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.model import Instance
-from dandi_mirror.repo.annex.edits import is_tracked
 
 
 class Note(NamedTuple):
@@ -21,7 +20,11 @@ class Note(NamedTuple):
 
 def read_note(file: OwnPath) -> Note | None:
     """Read the note; None if there is none, or if it came with a repository that somebody else made."""
-    if not file.exists() or is_tracked(file.path):
+    if not file.exists():
+        return None
+    from dandi_mirror.repo.annex.edits import is_tracked  # imported late: few mirrors have a note
+
+    if is_tracked(file.path):
         return None
     with suppress(OSError, ValueError):
         return Note(*file.read().decode().split())

@@ -17,11 +17,9 @@ from dandi_mirror.files.opening import read_file
 from dandi_mirror.files.own import OwnPath, own_folder
 from dandi_mirror.mirror.state import last_sync
 from dandi_mirror.mirror.state.archive_note import check_note, read_note, write_note
-from dandi_mirror.mirror.state.copies import CopiesFile
 from dandi_mirror.mirror.state.index import Index
 from dandi_mirror.mirror.state.members import check_place
 from dandi_mirror.mirror.state.remembered import Failure, Memory, RememberedDandiset
-from dandi_mirror.mirror.state.verified import Verifications
 from dandi_mirror.model import Instance, is_dandiset_id
 from dandi_mirror.repo.git import lock
 from dandi_mirror.repo.git.dataset import Dataset
@@ -32,9 +30,11 @@ from dandi_mirror.repo.git.placement import is_linked, why_strange, why_strange_
 from dandi_mirror.repo.git.superdataset import Superdataset
 
 if TYPE_CHECKING:
-    # most commands need neither, and to import them takes as long as all that such a command does
+    # most commands need none of them, and to import them takes as long as all that such a command does
     from dandi_mirror.mirror.state.asset_cache import AssetCache
+    from dandi_mirror.mirror.state.copies import CopiesFile
     from dandi_mirror.mirror.state.part_totals import PartTotalsFile
+    from dandi_mirror.mirror.state.verified import Verifications
     from dandi_mirror.mirror.zarr.manifests import Manifests
 
 _MEMBER = re.compile(r"^\s*path = ([0-9]{6})$", re.M)
@@ -91,11 +91,15 @@ class Mirror:
     @property
     def verifications(self) -> Verifications:
         """What the mirror remembers of its verifications."""
+        from dandi_mirror.mirror.state.verified import Verifications
+
         return Verifications(self.own / "verified.sqlite")
 
     @property
     def copies(self) -> CopiesFile:
         """What the mirror remembers of the copies that its siblings have."""
+        from dandi_mirror.mirror.state.copies import CopiesFile
+
         return CopiesFile(self.own / "copies.sqlite")
 
     def folder(self, dandiset: str) -> str:
