@@ -12,6 +12,7 @@ from dandi_mirror.embedded import Archive
 from tests.conftest import MirrorOfTest, only_asked
 from tests.support.browser import Browser, browsing, picture, problems
 from tests.support.catalogues import EVIL, EVIL_PATH, V2, build, fill, fill_hostile
+from tests.support.firefox import Firefox, firefox
 
 SHOWN = "words => location.hash === '#q=' + encodeURIComponent(words)"
 """The address has the words when their results are shown."""
@@ -213,3 +214,65 @@ def test_the_policy_stops_what_slips_through(browser: Browser, pages: Path) -> N
     assert any("Content Security Policy" in said or "TrustedHTML" in said for said in browser.complaints)
     browser.complaints.clear()
     browser.asked.clear()
+
+
+# --- in Firefox: on a phone, in the dark ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def one_fox() -> Iterator[Firefox]:
+    """One Firefox for all."""
+    with firefox(dark=True) as browser:
+        yield browser
+
+
+@pytest.fixture
+def fox(one_fox: Firefox) -> Iterator[Firefox]:
+    """The browser; its page must not have complained, nor asked for anything from elsewhere."""
+    one_fox.complaints.clear()
+    one_fox.asked.clear()
+    yield one_fox
+    assert not one_fox.complaints
+    assert all(address.startswith(("file:", "data:", "about:")) for address in one_fox.asked), one_fox.asked
+
+
+def test_in_firefox_everything_works_by_keyboard(fox: Firefox, pages: Path) -> None:
+    fox.show(address(pages))
+    fox.press("/", *"grid")
+    fox.wait_for("document.querySelectorAll('#results li.card').length === 1")
+    fox.press("Tab", "Tab", "Tab")
+    assert fox.tell("document.activeElement.textContent") == "Grid cells in the entorhinal cortex of rats"
+    fox.press("Enter")
+    fox.wait_for("document.querySelector('#citations [role=tab]')")
+    fox.tell("document.querySelector('#citations [role=tab][aria-selected=true]').focus()")
+    fox.press("ArrowRight")
+    assert fox.tell("['bibtex', 'text'].map(name => document.querySelector(`#cite-${name}`).checkVisibility())") == [
+        True, False
+    ]  # fmt: skip
+
+
+def test_in_firefox_nothing_is_wider_than_a_phone_and_the_dark_is_dark(
+    fox: Firefox, pages: Path, tmp_path: Path
+) -> None:
+    for name, where in {
+        "index": address(pages, after="#q=cells"),
+        "file": dandiset(pages, "000123", f"#file={quote(FILE)}"),
+        "hostile": dandiset(pages, "000666", f"#file={quote(EVIL_PATH)}"),
+    }.items():
+        fox.show(where, width=375)
+        fox.picture(tmp_path / "pictures", f"{name}-375-dark")
+        wide = fox.tell("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        assert wide[0] <= wide[1], (name, wide)
+        shade = fox.tell("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)")
+        assert sum(shade[:3]) < 200, (name, shade)
+
+
+def test_in_firefox_hostile_text_stays_text(fox: Firefox, pages: Path) -> None:
+    fox.show(address(pages, after="#q=evil"))
+    fox.wait_for("document.querySelector('#results li.card')")
+    assert EVIL in fox.tell("document.querySelector('#results').innerText")
+    assert fox.tell("typeof evil") == "undefined"
+    fox.show(dandiset(pages, "000666", f"#file={quote(EVIL_PATH)}"))
+    fox.wait_for("document.querySelector('#file pre')")
+    assert fox.tell("typeof evil") == "undefined"
+    assert fox.tell("document.querySelectorAll('#main img').length") == 0

@@ -14,7 +14,8 @@ import pytest
 import requests
 from pynwb import NWBHDF5IO
 
-from dandi_mirror.catalogue.previews import Previews, checked, png
+from dandi_mirror.catalogue.preview_form import VERSION, checked, png
+from dandi_mirror.catalogue.previews import Previews
 from dandi_mirror.embedded import Archive
 from dandi_mirror.files.own import own_path
 from dandi_mirror.upload.read.worker import FileError, Worker
@@ -150,6 +151,11 @@ def test_hostile_files_cost_only_their_own_preview(worker: Worker, tmp_path: Pat
         picture = file.create_group("acquisition/picture")
         picture.attrs["neurodata_type"] = "ImageSeries"
         picture.create_dataset("data", shape=(10**6, 10**6, 10**6), chunks=(1, 64, 64), dtype="u1")
+        virtual = file.create_group("acquisition/virtual")
+        virtual.attrs["neurodata_type"] = "TimeSeries"
+        layout = h5py.VirtualLayout((10,), "i8")
+        layout[:] = h5py.VirtualSource(str(secret), "data", (10,))
+        virtual.create_virtual_dataset("data", layout)
         units = file.create_group("units")
         units["spike_times"] = numpy.array([1.0, numpy.nan, 3.0])
         units["spike_times_index"] = numpy.array([2**60, -5], dtype="i8")
@@ -165,7 +171,7 @@ def test_the_server_makes_a_preview_when_somebody_looks_and_only_of_what_is_open
     with served(mirrored) as address, browsing() as browser:
         top = address.removesuffix("/api")
         wait_until(lambda: requests.get(f"{top}/d/000123/", timeout=60).status_code == 200)
-        assert requests.get(f"{top}/d/000123/preview-1-{'0' * 32}.js", timeout=60).status_code == 404
+        assert requests.get(f"{top}/d/000123/preview-{VERSION}-{'0' * 32}.js", timeout=60).status_code == 404
         with browser.page(f"{top}/d/000123/#file={PATH}") as page:
             page.wait_for_selector("#file .preview svg")
             assert page.locator("#file .preview figure").count() == 4

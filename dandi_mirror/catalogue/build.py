@@ -16,25 +16,26 @@ from pathlib import Path
 
 from dandi_mirror.catalogue.listing import file_scripts
 from dandi_mirror.catalogue.members import members
-from dandi_mirror.catalogue.pages import STATIC, Site, all_page, dandiset_page, feed, index_page, static_file
-from dandi_mirror.catalogue.previews import Previews, content_file, is_previewed, script_name
+from dandi_mirror.catalogue.pages import ALL, STATIC, Site, all_page, dandiset_page, feed, index_page, static_file
+from dandi_mirror.catalogue.previews import NOT_NOW, Previews, Wanted, is_previewed, script_name
 from dandi_mirror.catalogue.reading import read_dandiset
 from dandi_mirror.catalogue.scripts import data_script, hashed_name
 from dandi_mirror.catalogue.state import NAME, CatalogueState, program_digest, read_state, state_file
 from dandi_mirror.catalogue.summary import Summary, search_document, summary_of
-from dandi_mirror.catalogue.values import DandisetFacts, Presence
+from dandi_mirror.catalogue.values import DandisetFacts, FileRow, Presence
 from dandi_mirror.errors import DiskError, LockedError, MirrorError, UsageError
 from dandi_mirror.file_lock import try_lock
 from dandi_mirror.files.target import TargetFolder
 from dandi_mirror.mirror.search.index import opened, path_of, update_index
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.repo.annex.keys import annex_key
 from dandi_mirror.repo.git.dataset import ANNEX
 
 Tell = Callable[[str, str], None]
 """Called with a Dandiset and what is being done with it."""
 BUCKET = 100
 """Numbers of Dandisets that share a script of the search index."""
+MISSED = 3
+"""Files in turn of which the archive sends nothing; then it is not asked any more."""
 SAVED = 200
 """Dandisets after which a long build writes down what it has, so that it can be ended and go on."""
 _LOCK = ".lock"
@@ -56,6 +57,8 @@ class Built:
     """Dandisets that are no longer in the catalogue."""
     failed: dict[str, str] = field(default_factory=dict)
     """Dandisets that could not be read, and why; their pages stay as they were."""
+    unseen: dict[str, str] = field(default_factory=dict)
+    """Files that have no preview because the archive did not send it, and why."""
 
 
 def build(
@@ -63,7 +66,7 @@ def build(
 ) -> Built:
     """Bring the catalogue in the folder ``top`` up to date with the mirror.
 
-    ``previews``: makes previews of the NWB files whose content is here, and writes them into the folder.
+    ``previews``: makes previews of NWB files and Zarrs, which are written into the folder.
 
     Raises:
         UsageError: the folder holds something else.
@@ -118,6 +121,7 @@ class _Build:
     ) -> None:
         self.mirror, self.folder, self.site, self.database, self.tell = mirror, folder, site, database, tell
         self.previews = previews
+        self.missed = 0
         self.rendering = sha256(f"{program_digest()} {site}".encode()).hexdigest()[:16]
         self.known = dict((read_state(folder.top) or CatalogueState("", {})).dandisets)
         self.refs: dict[str, str] = dict(database.execute("SELECT id, refs FROM dandiset").fetchall())
@@ -159,32 +163,55 @@ class _Build:
                 self._remove(identifier)
             return False
         listing = file_scripts(facts.rows)
-        summary = summary_of(facts, state, listing.scripts)
         folder = f"d/{identifier}"
         for name, content in listing.scripts.items():
             self._put(f"{folder}/{name}", content)
-        previews = self._previews(identifier, facts)
+        previews, complete = self._previews(identifier, facts)
+        # what is incomplete is made again by the next build
+        summary = summary_of(facts, state if complete else "", listing.scripts)
         self._put(f"{folder}/index.html", dandiset_page(self.site, facts, listing, summary))
         self._sweep(folder, _PART, {*listing.scripts, *previews})
         self.known[identifier] = summary
         self.built.written.append(identifier)
         return True
 
-    def _previews(self, identifier: str, facts: DandisetFacts) -> set[str]:
-        """Write the previews of the files that are here; their names."""
+    def _previews(self, identifier: str, facts: DandisetFacts) -> tuple[set[str], bool]:
+        """Write the previews of files and Zarrs; their names, and whether all could be made that should be."""
         written: set[str] = set()
-        git_dir = self.mirror.dataset(identifier).git_dir
-        if not self.previews:
-            return written
-        for row in facts.rows:
-            if row.presence is not Presence.HERE or not is_previewed(row.path) or not row.digest:
+        complete = True
+        for row in facts.rows if self.previews else ():
+            if not self._is_wanted(row) or (name := script_name(row.digest)) in written:
                 continue
-            file = content_file(git_dir, annex_key(row.size, row.digest, row.path))
-            if file and (name := script_name(row.digest)) not in written:
-                self.tell(identifier, f"looking into {row.path}")
-                self._put(f"d/{identifier}/{name}", self.previews.script(row.digest, file))
-                written.add(name)
-        return written
+            self.tell(identifier, f"looking into {row.path}")
+            script, good = self._preview(identifier, row, facts.embargoed)
+            self._put(f"d/{identifier}/{name}", script)
+            written.add(name)
+            complete = complete and good
+        return written, complete
+
+    def _is_wanted(self, row: FileRow) -> bool:
+        if not row.digest or row.presence is Presence.REFUSED:
+            return False
+        if row.presence is Presence.ZARR:
+            return bool(row.zarr)
+        return is_previewed(row.path) and (row.presence is Presence.HERE or self.site.previews == ALL)
+
+    def _preview(self, identifier: str, row: FileRow, embargoed: bool) -> tuple[bytes, bool]:
+        """A script, and whether it is good; an archive that does not answer is not asked for ever."""
+        assert self.previews
+        wanted = Wanted(row.path, row.size, row.digest, row.zarr)
+        why = "the archive did not answer for other files"
+        if self.missed < MISSED or row.presence is Presence.HERE:
+            try:
+                script = self.previews.look(identifier, wanted, embargoed=embargoed)
+                self.missed = 0 if row.presence is not Presence.HERE else self.missed
+                return script, True
+            except NOT_NOW as error:
+                if self.previews.is_stopped:
+                    raise
+                why, self.missed = str(error), self.missed + 1
+        self.built.unseen[f"{identifier}/{row.path}"] = why
+        return self.previews.error_script(row.digest, why), False
 
     def _remove(self, identifier: str) -> None:
         """Take a Dandiset out of the catalogue: its page first, so that nobody reads it any more."""

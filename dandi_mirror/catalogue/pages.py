@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from dandi_mirror.catalogue.json_ld import json_ld
 from dandi_mirror.catalogue.listing import FileScripts
-from dandi_mirror.catalogue.previews import VERSION as PREVIEW
+from dandi_mirror.catalogue.preview_form import VERSION as PREVIEW
 from dandi_mirror.catalogue.scripts import json_text
 from dandi_mirror.catalogue.summary import Published, Summary, change_words, day
 from dandi_mirror.catalogue.values import DandisetFacts
@@ -26,6 +26,8 @@ POLICY = (
     "form-action 'none'; require-trusted-types-for 'script'; trusted-types catalogue"
 )
 """What a page may do: load its own scripts and styles, and nothing from elsewhere."""
+HERE, ALL = "here", "all"
+"""Previews of NWB files whose content is here, or of all; and of Zarrs."""
 FIRST = 30
 """Dandisets that the index page shows before somebody searches."""
 FEED = 50
@@ -59,8 +61,8 @@ class Site:
     """Where people clone from: a folder or URL that holds the Dandisets' repositories."""
     served: str = ""
     """The API of the server that shows the pages; empty for a folder."""
-    previews: bool = False
-    """Whether there are previews of the NWB files whose content is here."""
+    previews: str = ""
+    """Of what there are previews: ``HERE``, ``ALL`` or nothing."""
 
 
 def dandiset_page(site: Site, facts: DandisetFacts, listing: FileScripts, summary: Summary) -> bytes:
@@ -76,6 +78,7 @@ def dandiset_page(site: Site, facts: DandisetFacts, listing: FileScripts, summar
         "served": site.served,
         "embargoed": facts.embargoed,
         "previews": PREVIEW if site.previews else 0,
+        "previewsOfAll": site.previews == ALL,
     }
     return _page(
         "dandiset.html", site, "../../",

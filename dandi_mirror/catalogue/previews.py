@@ -1,101 +1,37 @@
-"""Previews of NWB files: made once for each content, in the worker that reads hostile files, and kept by its digest.
+"""Previews of NWB files and Zarrs: made once for each content, in the worker that reads hostile files, kept by digest.
 
 What the worker tells comes from the file, so it is read here against a strict form; pages get numbers and text alone.
 """
 
 from __future__ import annotations
 
-import base64
 import stat
-import struct
-import zlib
-from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from math import isfinite
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Annotated, Self
+from typing import NamedTuple, Protocol, Self
 
 import msgspec
 import orjson
 
+from dandi_mirror.catalogue.parts import REQUESTS, Budget, RemoteFile, RemoteZarr, blocks_of, entries_of, listed
+from dandi_mirror.catalogue.preview_form import VERSION, Preview, checked, page_value
 from dandi_mirror.catalogue.scripts import data_script
-from dandi_mirror.errors import DiskError
+from dandi_mirror.errors import CredentialsError, DiskError, IntegrityError, PartError, TemporaryError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.repo.annex.repository import copies
 from dandi_mirror.upload.read.worker import FileError, Limits, Worker
 
-VERSION = 1
-"""Of what a preview holds; with another one, all are made again."""
 FOLDER = "previews"
 """The folder in a mirror's ``.dandi-mirror``."""
 LIMITS = Limits(seconds=60.0, memory=2 << 30)
 """What one file may take."""
-LARGEST = 400_000
-"""Bytes of a preview."""
+NOT_NOW = (TemporaryError, PartError, CredentialsError, IntegrityError)
+"""Why a part of one file did not come from the archive; other errors are not about one file."""
+REMEMBERED = 1000
+"""Failures by parts."""
 UNREADABLE = "There is no preview of this file"
-Text = Annotated[str, msgspec.Meta(max_length=5000)]
-Numbers = Annotated[list[float], msgspec.Meta(max_length=1000)]
-Side = Annotated[int, msgspec.Meta(ge=1, le=256)]
-
-
-class Node(msgspec.Struct, frozen=True):
-    """An object in the file."""
-
-    path: Text
-    kind: Text
-    type: Text
-    shape: Text
-
-
-class Traces(msgspec.Struct, frozen=True, tag="traces", tag_field="kind"):
-    """Lines over time: of each the seconds and the values."""
-
-    title: Text
-    unit: Text
-    lines: Annotated[
-        list[Annotated[list[Numbers], msgspec.Meta(min_length=2, max_length=2)]], msgspec.Meta(max_length=8)
-    ]
-    of: list[int] = []
-
-
-class Positions(msgspec.Struct, frozen=True, tag="path", tag_field="kind"):
-    """A path in the plane."""
-
-    title: Text
-    unit: Text
-    lines: Annotated[
-        list[Annotated[list[Numbers], msgspec.Meta(min_length=2, max_length=2)]], msgspec.Meta(max_length=1)
-    ]
-
-
-class Raster(msgspec.Struct, frozen=True, tag="raster", tag_field="kind"):
-    """Spikes of units, in seconds from the first on."""
-
-    title: Text
-    seconds: float
-    rows: Annotated[list[Numbers], msgspec.Meta(max_length=64)]
-
-
-class Image(msgspec.Struct, frozen=True, tag="image", tag_field="kind"):
-    """An image in shades of grey, one byte for each point."""
-
-    title: Text
-    width: Side
-    height: Side
-    pixels: Annotated[str, msgspec.Meta(max_length=100_000)]
-
-
-class Preview(msgspec.Struct, frozen=True):
-    """What a page shows of the inside of a file."""
-
-    tree: Annotated[list[Node], msgspec.Meta(max_length=500)] = []
-    facts: Annotated[
-        list[Annotated[list[Text], msgspec.Meta(min_length=2, max_length=2)]], msgspec.Meta(max_length=50)
-    ] = []
-    plots: Annotated[list[Traces | Positions | Raster | Image], msgspec.Meta(max_length=12)] = []
-    error: Text = ""
 
 
 def script_name(digest: str) -> str:
@@ -108,16 +44,41 @@ def is_previewed(path: str) -> bool:
     return path.endswith(".nwb")
 
 
+class Wanted(NamedTuple):
+    """A file or a Zarr that a page shows."""
+
+    path: str
+    size: int
+    digest: str
+    """The SHA-256 of a file, the checksum of a Zarr."""
+    zarr: str
+    """The id of a Zarr."""
+
+
+class Source(Protocol):
+    """Finds content that previews are made from; of a Dandiset under embargo only as its owner."""
+
+    def file(
+        self, dandiset: str, path: str, size: int, sha256: str, *, embargoed: bool = False
+    ) -> Path | RemoteFile | None:
+        """The content of a file; None if it is not here and no request is sent."""
+
+    def zarr(self, dandiset: str, zarr_id: str, checksum: str, *, embargoed: bool = False) -> RemoteZarr | None:
+        """The entries of a Zarr; None if none is here and no request is sent."""
+
+
 class Previews:
     """The previews of a mirror's files; the worker is started for the first that has none yet."""
 
-    def __init__(self, folder: OwnPath, jobs: int = 1) -> None:
-        """``folder``: where previews are kept."""
+    def __init__(self, folder: OwnPath, jobs: int = 1, source: Source | None = None) -> None:
+        """``folder``: where previews are kept; ``source``: where content is found."""
         self._folder, self._jobs = folder / str(VERSION), jobs
+        self._source = source
         self._open = ExitStack()
         self._worker: Worker | None = None
         self._starting = Lock()
         self._stopped = False
+        self._failed: dict[str, Preview] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -132,42 +93,99 @@ class Previews:
         self._open.close()
         self._worker = None
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing is read any more."""
+        return self._stopped
+
     def stop(self) -> None:
         """End what is being read now, and refuse to read more; from any thread."""
         self._stopped = True
         if self._worker:
             self._worker.stop()
 
-    def script(self, digest: str, file: Path) -> bytes:
-        """The script with the preview of a file, which has this SHA-256.
+    def script(self, digest: str, file: Path | RemoteFile | RemoteZarr) -> bytes:
+        """The script with the preview of content with this SHA-256, or of a Zarr with this checksum.
+
+        A ``file`` that is not a path is read by parts: of a file a few ranges, of a Zarr a few entries.
 
         Raises:
             DiskError: it cannot be kept.
             FileError: reading was stopped.
+            MirrorError: what should come from the archive did not; nothing is kept.
         """
-        preview = self._kept(digest) or self._made(digest, file)
+        preview = self._kept(digest)
+        if not preview or preview.grade == 0 or preview.grade < _grade(file):
+            preview = self._made(digest, file)
         return data_script(script_name(digest).removesuffix(".js"), page_value(preview))
+
+    def look(self, dandiset: str, wanted: Wanted, *, embargoed: bool = False) -> bytes:
+        """The script with the preview of a file or a Zarr, from wherever its content may be read.
+
+        Raises:
+            MirrorError: as :meth:`script`.
+        """
+        found: Path | RemoteFile | RemoteZarr | None = None
+        if self._source and wanted.zarr:
+            found = self._source.zarr(dandiset, wanted.zarr, wanted.digest, embargoed=embargoed)
+        elif self._source:
+            found = self._source.file(dandiset, wanted.path, wanted.size, wanted.digest, embargoed=embargoed)
+        if found is None:
+            return self.error_script(wanted.digest, "its content is not in this mirror")
+        return self.script(wanted.digest, found)
+
+    def error_script(self, digest: str, why: str) -> bytes:
+        """A script that says why there is no preview now."""
+        return data_script(script_name(digest).removesuffix(".js"), {"error": f"There is no preview now: {why}"[:1000]})
 
     def _kept(self, digest: str) -> Preview | None:
         with suppress(OSError, msgspec.DecodeError):
             return checked(self._place(digest).read())
-        return None
+        return self._failed.get(digest)
 
-    def _made(self, digest: str, file: Path) -> Preview:
+    def _made(self, digest: str, file: Path | RemoteFile | RemoteZarr) -> Preview:
+        budget, failed = Budget(), False
         try:
-            preview = checked(orjson.dumps(self._started().preview(file)))
+            preview = checked(orjson.dumps(self._asked(file, budget)))
         except FileError as error:
             if self._stopped:
                 raise  # it says nothing about the file
-            preview = Preview(error=f"{UNREADABLE}: {error}"[:1000])
+            why = "its content is not in this mirror" if budget.lacking else str(error)
+            preview, failed = Preview(error=f"{UNREADABLE}: {why}"[:1000]), True
         except (msgspec.DecodeError, TypeError, orjson.JSONEncodeError):
             preview = Preview(error=f"{UNREADABLE}: what it says about itself is not in the form of a preview")
+            failed = True
+        if budget.error:
+            raise budget.error
+        grade = _grade(file)
+        if isinstance(file, RemoteZarr):
+            grade = 0 if budget.lacking else 1 if budget.spent else 2
+        asked = budget.requests < REQUESTS
+        preview = msgspec.structs.replace(preview, ranges=asked, spent=budget.spent, grade=grade)
+        if failed and not isinstance(file, Path):
+            # other bytes than the file's may have come; the file itself is looked into when it is here
+            self._remember(digest, preview)
+            return preview
         place = self._place(digest)
         try:
             place.replace(msgspec.json.encode(preview), to_disk=False)
         except OSError as error:
             raise DiskError.of(place, error) from error
         return preview
+
+    def _asked(self, file: Path | RemoteFile | RemoteZarr, budget: Budget) -> dict[str, object]:
+        worker = self._started()
+        if isinstance(file, Path):
+            return worker.preview(file)
+        if isinstance(file, RemoteZarr):
+            return worker.preview_of_zarr(listed(file), entries_of(file, budget))
+        return worker.preview_of_blocks(file.size, file.block, blocks_of(file, budget))
+
+    def _remember(self, digest: str, preview: Preview) -> None:
+        """Keep a failure until the process ends, so that who asks again does not make the same requests."""
+        if len(self._failed) >= REMEMBERED:
+            self._failed.clear()
+        self._failed[digest] = preview
 
     def _started(self) -> Worker:
         with self._starting:
@@ -180,59 +198,9 @@ class Previews:
         return self._folder / digest[:2] / f"{digest}.json"
 
 
-def checked(content: bytes) -> Preview:
-    """A preview in JSON, if it has the form of one.
-
-    Raises:
-        msgspec.DecodeError: it has not.
-    """
-    if len(content) > LARGEST:
-        raise msgspec.ValidationError("a preview is larger than one can be")
-    preview = msgspec.json.decode(content, type=Preview)
-    for plot in preview.plots:
-        if isinstance(plot, Image):
-            _pixels(plot)
-            continue
-        rows: Sequence[Sequence[float]]
-        rows = plot.rows if isinstance(plot, Raster) else [one for line in plot.lines for one in line]
-        if not all(isfinite(value) for row in rows for value in row):
-            raise msgspec.ValidationError("a number that is none")
-        if not isinstance(plot, Raster) and any(len(line[0]) != len(line[1]) for line in plot.lines):
-            raise msgspec.ValidationError("a line of points without places")
-    return preview
-
-
-def page_value(preview: Preview) -> dict[str, object]:
-    """What the page gets: as the preview, with images as PNG."""
-    value: dict[str, object] = msgspec.to_builtins(preview)
-    plots = []
-    for plot, found in zip(preview.plots, value["plots"], strict=True):  # type: ignore[call-overload]
-        if isinstance(plot, Image):
-            found = {**found, "pixels": base64.b64encode(png(plot.width, plot.height, _pixels(plot))).decode()}
-        plots.append(found)
-    return value | {"plots": plots}
-
-
-def _pixels(image: Image) -> bytes:
-    try:
-        found = base64.b64decode(image.pixels, validate=True)
-    except ValueError:
-        found = b""
-    if len(found) != image.width * image.height:
-        raise msgspec.ValidationError("an image of another size than it says")
-    return found
-
-
-def png(width: int, height: int, pixels: bytes) -> bytes:
-    """A PNG of shades of grey."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        whole = kind + content
-        return struct.pack(">I", len(content)) + whole + struct.pack(">I", zlib.crc32(whole))
-
-    rows = b"".join(b"\0" + pixels[start : start + width] for start in range(0, len(pixels), width))
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+def _grade(file: Path | RemoteFile | RemoteZarr) -> int:
+    """How good a preview of it can be at least."""
+    return 2 if isinstance(file, Path) else 1 if isinstance(file, RemoteFile) or file.asks else 0
 
 
 def content_file(git_dir: Path, key: str) -> Path | None:

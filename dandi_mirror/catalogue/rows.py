@@ -102,6 +102,15 @@ class Rows:
         )
         return [IndexedAsset(*row) for row in rows]
 
+    def zarrs_in_state(self, digest: str) -> list[tuple[str, str, str]]:
+        """The Zarrs whose checksum begins with an MD5: path, id and checksum."""
+        rows = self._database.execute(
+            "SELECT DISTINCT path, zarr.id, checksum FROM zarr JOIN version ON version.number = zarr.version"
+            " WHERE dandiset = ? AND checksum BETWEEN ? AND ? LIMIT 10",
+            [self._number, f"{digest}-", f"{digest}."],
+        )
+        return [(path, zarr, checksum) for path, zarr, checksum in rows]
+
     def all_of(self, version: IndexedVersion) -> list[IndexedAsset]:
         """The assets of a version."""
         return [IndexedAsset(*row) for row in self._database.execute(_ASSETS.format(parts=_HELD), [version.number])]

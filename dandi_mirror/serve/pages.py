@@ -13,14 +13,14 @@ from starlette.responses import Response
 from dandi_mirror.catalogue.build import build
 from dandi_mirror.catalogue.members import members
 from dandi_mirror.catalogue.pages import POLICY, STATIC, Site, waiting_page
-from dandi_mirror.catalogue.previews import VERSION, Previews, content_file, is_previewed
+from dandi_mirror.catalogue.preview_form import VERSION
+from dandi_mirror.catalogue.previews import NOT_NOW, Previews, Wanted, is_previewed
 from dandi_mirror.catalogue.rows import Rows
 from dandi_mirror.catalogue.state import read_state
 from dandi_mirror.errors import LockedError, MirrorError
 from dandi_mirror.files.opening import read_file
 from dandi_mirror.mirror.search.index import opened, path_of
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.repo.annex.keys import annex_key
 from dandi_mirror.serve.answers import ErrorAnswer, not_found
 
 FOLDER = "catalogue"
@@ -89,29 +89,32 @@ class Pages:
         return self._file(self.folder / path, path)
 
     def _preview(self, dandiset: str, digest: str) -> Response:
-        """The preview of a file whose content is here, made now if there is none yet."""
-        file, whole = self._content(dandiset, digest)
-        if not self.previews or not file:
+        """The preview of a file or a Zarr, made now if there is none yet."""
+        wanted = self._wanted(dandiset, digest)
+        if not self.previews or not wanted:
             raise not_found()
         if not self._looking.acquire(blocking=False):
             raise ErrorAnswer(503, "Other files are being looked into; ask again.")
         try:
-            content = self.previews.script(whole, file)
+            content = self.previews.look(dandiset, wanted)
+        except NOT_NOW as error:
+            if self.previews.is_stopped:
+                raise
+            content = self.previews.error_script(wanted.digest, str(error))
         finally:
             self._looking.release()
         return Response(content, headers=_HEADERS, media_type=_TYPES["js"])
 
-    def _content(self, dandiset: str, digest: str) -> tuple[Path | None, str]:
-        """The file here with a content of a Dandiset, and its whole SHA-256."""
-        git_dir = self.mirror.dataset(dandiset).git_dir
+    def _wanted(self, dandiset: str, digest: str) -> Wanted | None:
+        """The file or the Zarr of a Dandiset whose digest begins so."""
         with opened(path_of(self.mirror)) as database:
-            assets = Rows(database, dandiset).with_content(digest)
-        for asset in assets:
-            if is_previewed(asset.path) and (
-                file := content_file(git_dir, annex_key(asset.size, asset.sha256, asset.path))
-            ):
-                return file, asset.sha256
-        return None, ""
+            rows = Rows(database, dandiset)
+            for asset in rows.with_content(digest):
+                if is_previewed(asset.path):
+                    return Wanted(asset.path, asset.size, asset.sha256, "")
+            for path, zarr, checksum in rows.zarrs_in_state(digest):
+                return Wanted(path, 0, checksum, zarr)
+        return None
 
     def _file(self, path: Path, name: str) -> Response:
         content = read_file(path)

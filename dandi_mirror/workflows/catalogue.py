@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,16 +11,20 @@ from dandi_mirror.addresses import host_of
 from dandi_mirror.archive.instances import SITES, known_name
 from dandi_mirror.catalogue.about import http_url
 from dandi_mirror.catalogue.build import Built, Tell, build
-from dandi_mirror.catalogue.pages import ShownArchive, Site
+from dandi_mirror.catalogue.pages import ALL, ShownArchive, Site
 from dandi_mirror.catalogue.previews import FOLDER, Previews
+from dandi_mirror.config import Settings
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.serve.looking import Looking
+from dandi_mirror.workflows.block_cache import cache_of
+from dandi_mirror.workflows.tokens import stored
 
 _TITLES = {"dandi": "DANDI Archive", "linc": "LINC", "ember-dandi": "EMBER-DANDI"}
 
 
 def build_catalogue(
-    mirror: Mirror, folder: Path, tell: Tell, site: Site, *, embargoed: bool = False, jobs: int = 1
+    mirror: Mirror, folder: Path, tell: Tell, site: Site, settings: Settings, *, embargoed: bool = False, jobs: int = 1
 ) -> Built:
     """Bring the catalogue in a folder up to date; ``jobs``: how many files are read for previews at the same time.
 
@@ -32,11 +38,22 @@ def build_catalogue(
     if not site.previews:
         return build(mirror, folder, site, tell, embargoed=embargoed)
     mirror.make_own()
-    with previews_of(mirror, jobs) as previews:
+    with ExitStack() as stack:
+        looking = stack.enter_context(_looking(mirror, settings, asks=site.previews == ALL, embargoed=embargoed))
+        previews = stack.enter_context(previews_of(mirror, looking, jobs))
         return build(mirror, folder, site, tell, embargoed=embargoed, previews=previews)
 
 
-def previews_of(mirror: Mirror, jobs: int = 1) -> Previews:
+@contextmanager
+def _looking(mirror: Mirror, settings: Settings, *, asks: bool, embargoed: bool) -> Iterator[Looking]:
+    """What previews are made from; what is under embargo is asked for only if the owner's API key is known."""
+    closed = embargoed and asks and stored(settings.instance) is not None
+    with ExitStack() as stack:
+        cache = stack.enter_context(closing(cache_of(mirror, settings, offline=False, closed=closed))) if asks else None
+        yield Looking(mirror, cache, frozenset(settings.content_hosts), closed=closed)
+
+
+def previews_of(mirror: Mirror, looking: Looking, jobs: int = 1) -> Previews:
     """The previews that a mirror keeps.
 
     Raises:
@@ -44,7 +61,7 @@ def previews_of(mirror: Mirror, jobs: int = 1) -> Previews:
     """
     if not can_preview():
         raise UsageError("previews need the dandi client; type: pip install 'dandi-mirror[upload]'")
-    return Previews(mirror.own / FOLDER, jobs)
+    return Previews(mirror.own / FOLDER, jobs, looking)
 
 
 def can_preview() -> bool:
@@ -53,7 +70,7 @@ def can_preview() -> bool:
 
 
 def site_of(
-    mirror: Mirror, *, title: str = "", url: str = "", source: str = "", served: str = "", previews: bool = False
+    mirror: Mirror, *, title: str = "", url: str = "", source: str = "", served: str = "", previews: str = ""
 ) -> Site:
     """What the pages of a mirror's catalogue share."""
     archive = archive_of(mirror)

@@ -9,34 +9,20 @@ import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
 from typing import Literal
 
 import uvicorn
 
-from dandi_mirror.addresses import Allowed
-from dandi_mirror.archive.content.sources import TransferSettings
-from dandi_mirror.archive.http.retry import RetryPolicy
-from dandi_mirror.archive.instances import api_url
+from dandi_mirror.catalogue.pages import ALL, HERE
 from dandi_mirror.config import Settings
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.repo.annex import settings as annex_settings
 from dandi_mirror.serve.access import Tokens
 from dandi_mirror.serve.app import ServedApp
-from dandi_mirror.serve.cache.blocks import BlockStore
-from dandi_mirror.serve.cache.cache import BlockCache
-from dandi_mirror.serve.cache.upstream import Upstream
+from dandi_mirror.serve.looking import Looking
 from dandi_mirror.serve.pages import Pages
 from dandi_mirror.serve.sending import Elsewhere, Sender
+from dandi_mirror.workflows.block_cache import cache_of
 from dandi_mirror.workflows.catalogue import can_preview, previews_of, site_of
-from dandi_mirror.workflows.tokens import content_access
-
-CACHE = "cache"
-"""The folder of the cache in a mirror's ``.dandi-mirror``."""
-CACHE_SIZE = 20_000_000_000
-"""Bytes that it has at most, if the settings do not say another size."""
-POLICY = RetryPolicy(attempts=4, backoff=0.5, max_retry_after=10.0, read_timeout=30.0)
-"""Somebody waits for each answer; programs that read by ranges try again by themselves."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -69,23 +55,6 @@ def server_origin(listening: socket.socket, named: str = "") -> str:
     return f"http://{named or _joined(str(host), port)}"
 
 
-def cache_of(mirror: Mirror, settings: Settings, *, offline: bool, closed: bool) -> BlockCache:
-    """The cache of a mirror: what is not in it comes from the archive, unless ``offline``.
-
-    Only for a server of ``closed`` content the archive is asked with the owner's API key, and only by its own URLs.
-    """
-    limit = CACHE_SIZE if settings.cache_size is None else settings.cache_size
-    store = BlockStore(mirror.own / CACHE, limit)
-    if offline:
-        return BlockCache(store, None)
-    mirror.make_own()
-    addresses = annex_settings.allowed_addresses(annex_settings.read(mirror.path))
-    api = api_url(settings.instance)
-    allowed = Allowed.named(api, frozenset(settings.content_hosts), addresses)
-    access = content_access(settings.instance, allowed) if closed else TransferSettings(api, None, allowed)
-    return BlockCache(store, Upstream(replace(access, policy=POLICY)))
-
-
 def serve(
     mirror: Mirror,
     settings: Settings,
@@ -107,10 +76,13 @@ def serve(
     with ExitStack() as stack:
         offline = elsewhere is Elsewhere.OFFLINE
         cache = stack.enter_context(closing(cache_of(mirror, settings, offline=offline, closed=tokens is not None)))
-        previews = stack.enter_context(previews_of(mirror)) if can_preview() else None
         origin, hosts = server_origin(listening, named[0] if named else ""), frozenset(settings.content_hosts)
+        asks = elsewhere is Elsewhere.FETCH
+        looking = Looking(mirror, cache if asks else None, hosts)
+        previews = stack.enter_context(previews_of(mirror, looking)) if can_preview() else None
         # a port that is another one at each start must not have all pages made again
-        site = site_of(mirror, url=f"{origin}/" if named else "", served="/api", previews=bool(previews))
+        shown = "" if not previews else ALL if asks else HERE
+        site = site_of(mirror, url=f"{origin}/" if named else "", served="/api", previews=shown)
         pages = Pages(mirror, site, previews)
         app = ServedApp(mirror, origin, frozenset(names), Sender(cache, elsewhere), hosts, pages, tokens)
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)  # the application tells what went wrong

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -75,11 +76,13 @@ def fill_hostile(archive: Archive, identifier: str = "000666") -> Dandiset:
     return dandiset
 
 
-def build(mirror: MirrorOfTest, pages: Path, *options: str, code: int = 0) -> str:
+def build(
+    mirror: MirrorOfTest, pages: Path, *options: str, code: int | None = 0, env: Mapping[str, str] | None = None
+) -> str:
     """``dandi-mirror catalogue build``; what it printed."""
     from tests.conftest import run
 
-    done = run("dandi-mirror", "catalogue", "build", str(pages), "-d", str(mirror.path), *options, code=code)
+    done = run("dandi-mirror", "catalogue", "build", str(pages), "-d", str(mirror.path), *options, code=code, env=env)
     return done.stdout + done.stderr
 
 

@@ -32,3 +32,30 @@ def write_recording(path: Path) -> Path:
     with NWBHDF5IO(path, "w") as writer:
         writer.write(nwb)
     return path
+
+
+def write_large_recording(path: Path, megabytes: int = 30) -> Path:
+    """A recording in chunks, larger than a preview may read, with spikes and an image behind it."""
+    import numpy
+    from hdmf.backends.hdf5 import H5DataIO
+    from pynwb import NWBHDF5IO, NWBFile, TimeSeries
+    from pynwb.file import Subject
+    from pynwb.image import ImageSeries
+
+    chance = numpy.random.default_rng(1)
+    nwb = NWBFile(
+        session_description="a large recording", identifier="large", session_id="s9", lab="a laboratory",
+        session_start_time=datetime(2024, 2, 1, 9, tzinfo=UTC),
+        subject=Subject(subject_id="m9", species="Mus musculus", sex="M", age="P60D"),
+    )  # fmt: skip
+    for name in ("left", "right"):
+        samples = chance.integers(-500, 500, (megabytes * 4096, 64), dtype="i2")
+        stored = H5DataIO(samples, chunks=(2000, 64))
+        nwb.add_acquisition(TimeSeries(name=name, data=stored, unit="V", rate=30000.0, starting_time=0.0))
+    frames = H5DataIO(chance.integers(0, 255, (20, 128, 160), dtype="u1"), chunks=(1, 128, 160), compression="gzip")
+    nwb.add_acquisition(ImageSeries(name="camera", data=frames, rate=30.0, unit="n.a."))
+    for number in range(50):
+        nwb.add_unit(spike_times=numpy.sort(chance.uniform(0, 60, 400)) + number / 100)
+    with NWBHDF5IO(path, "w") as writer:
+        writer.write(nwb)
+    return path

@@ -263,7 +263,8 @@
     const parts = [close, title, list];
     if (presence !== 3) parts.push(make("h4", {}, "Get it"), ...commands(path, name, asset, zarr), ...links(path, name, asset, one.part.kinds[kind], zarr, presence));
     const inside = make("section", { class: "preview", "aria-label": "Inside this file" });
-    if (about.previews && presence === 1 && path.endsWith(".nwb")) parts.splice(3, 0, inside);
+    const isFile = path.endsWith(".nwb") && (presence === 1 || (presence === 0 && about.previewsOfAll));
+    if (about.previews && digest && (isFile || (presence === 2 && zarr))) parts.splice(3, 0, inside);
     by("file").replaceChildren(...parts);
     if (inside.isConnected) look(inside, digest, () => mine === turn);
     by("file").hidden = false;
@@ -290,8 +291,30 @@
     const facts = make("dl", { class: "facts" });
     for (const [label, value] of found.facts) facts.append(make("dt", {}, visible(label)), make("dd", {}, visible(value)));
     const drawings = found.plots.map(plot).filter(Boolean);
+    const scales = found.images.map(multiscale);
     const tree = make("details", {}, make("summary", {}, `Structure: ${counted(found.tree.length, "object")}`), structure(found.tree));
-    place.replaceChildren(make("h4", {}, "Inside this file"), facts, ...drawings, tree);
+    place.replaceChildren(make("h4", {}, "Inside this file"), facts, ...scales, ...drawings, tree, ...origin(found));
+  }
+
+  // What was read, if not the whole content.
+  function origin(found) {
+    const said = [];
+    if (found.ranges) said.push("Parts of it were read from the archive.");
+    if (found.ranges && found.grade < 2) said.push("They were not compared with its checksum.");
+    if (found.spent) said.push("At most 20 requests and 3 MB are spent on a preview, so some of it is missing here.");
+    return said.length ? [make("p", { class: "quiet" }, said.join(" "))] : [];
+  }
+
+  // The levels of an image, as a table.
+  function multiscale(image) {
+    const sides = (some) => (some.length ? some.map(number).join(" × ") : "–");
+    const rows = image.levels.map((level) => make("tr", {}, make("th", { scope: "row" }, make("code", {}, visible(level.path))),
+      make("td", { class: "n" }, sides(level.shape)), make("td", { class: "n" }, sides(level.chunks)), make("td", {}, visible(level.type))));
+    const named = `Image ${[image.path, image.name].filter(Boolean).map(visible).join(": ")}; axes: ${image.axes.map(visible).join(", ") || "not named"}`;
+    const heads = ["Level", "Shape", "Chunks", "Type"].map((head) => make("th", { scope: "col" }, head));
+    const table = make("table", { class: "list" }, make("caption", {}, named), make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
+    const box = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": named }, table);
+    return make("div", {}, box, ...(image.without ? [make("p", { class: "quiet" }, `No picture: ${visible(image.without)}.`)] : []));
   }
 
   function structure(nodes) {

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from dandi_mirror.errors import UsageError
-from dandi_mirror.upload.read.worker_process import FileError, Limits, WorkerProcess, WornOut
+from dandi_mirror.upload.read.worker_process import FileError, Give, Limits, WorkerProcess, WornOut
 
 _WORTH_A_PROCESS = 5
 """Files; to start a process takes longer than to read a few."""
@@ -156,22 +156,45 @@ class Worker:
         """
         return dict(self._ask("preview", {"file": str(file)}))
 
+    def preview_of_blocks(self, size: int, block: int, give: Give) -> dict[str, Any]:
+        """The same of a file of ``size`` bytes, of which ``give`` gives blocks of ``block`` bytes.
+
+        ``give`` gets ``first`` and ``count`` (of blocks), and returns the first blocks of these, none if no more may be
+        read; and how many ``requests`` and bytes (``left``) there may still be.
+
+        Raises:
+            FileError: as above.
+        """
+        return dict(self._ask("preview_of_blocks", {"size": size, "block": block}, give=give))
+
+    def preview_of_zarr(self, listed: Mapping[str, Any], give: Give) -> dict[str, Any]:
+        """The same of a Zarr: ``levels`` of an image besides.  ``listed``: see :mod:`…read.preview_zarr`.
+
+        ``give`` gets ``entry``, the path of one, and returns its bytes, and whether it is ``there``.
+
+        Raises:
+            FileError: it has no metadata that can be read, killed the process, or did not come to an end.
+        """
+        return dict(self._ask("preview_of_zarr", {"listed": dict(listed)}, give=give))
+
     # --- how it is asked -------------------------------------------------------------------------------------
 
-    def _ask(self, what: str, asked: Mapping[str, Any] | None = None, *, writes: bool = False) -> Any:
+    def _ask(
+        self, what: str, asked: Mapping[str, Any] | None = None, *, writes: bool = False, give: Give | None = None
+    ) -> Any:
         request = {"what": what, "writes": writes, **(asked or {})}
         try:
-            answer = self._answer(request)
+            answer = self._answer(request, give)
         except WornOut:
             # files that were read before may have taken what this one lacked
-            answer = self._answer(request)
+            answer = self._answer(request, give)
         if "error" in answer:
             raise FileError(answer["error"])
         return answer["value"]
 
-    def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _answer(self, request: Mapping[str, Any], give: Give | None) -> dict[str, Any]:
         with self._process() as process:
-            return process.ask(request)
+            return process.ask(request, give)
 
     @contextmanager
     def _process(self) -> Iterator[WorkerProcess]:
@@ -196,4 +219,4 @@ class Worker:
             self._idle.put(process)
 
 
-__all__ = ["FileError", "Limits", "Worker", "worthwhile"]
+__all__ = ["FileError", "Give", "Limits", "Worker", "worthwhile"]

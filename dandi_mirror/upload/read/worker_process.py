@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +28,8 @@ STARTING = 120.0
 """Seconds in which dandi must be imported."""
 LONGEST_ANSWER = 32 << 20
 """Bytes of an answer; metadata are never larger."""
+Give = Callable[[Mapping[str, Any]], tuple[dict[str, Any], bytes]]
+"""Gives the worker what it asks for while it reads; it may ask for anything, because a file may have taken it over."""
 _HOMES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "TMPDIR", "DENO_DIR")
 
 
@@ -95,25 +97,43 @@ class WorkerProcess:
         """Whether it can be asked again."""
         return self._child.poll() is None
 
-    def ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to a request.
+    def ask(self, asked: Mapping[str, Any], give: Give | None = None) -> dict[str, Any]:
+        """The answer to a request; the time that ``give`` takes does not count.
 
         Raises:
             FileError: it died, or there was none in time.
         """
-        assert self._child.stdin is not None
-        # how it may have ended is said below
-        with suppress(BrokenPipeError):
-            self._child.stdin.write(json.dumps(asked).encode() + b"\n")
-            self._child.stdin.flush()
         before, self._asked = self._asked, self._asked + 1
+        self._send(json.dumps(asked).encode() + b"\n", self._limits.seconds)
+        until = time.monotonic() + self._limits.seconds
         try:
-            answer = self._answer(self._limits.seconds)
+            while "asks" in (answer := self._answer(until - time.monotonic())):
+                if not give:
+                    raise FileError("reading it ended the reader; it may be made with bad intent")
+                begun = time.monotonic()
+                told, content = give(answer["asks"])
+                until += time.monotonic() - begun
+                self._send(json.dumps(told | {"size": len(content)}).encode() + b"\n" + content, self._limits.seconds)
         except _Crashed as error:
             raise (WornOut if before else FileError)(str(error)) from None
         if answer.get("ends"):
             raise (WornOut if before else FileError)(answer["error"])
         return answer
+
+    def _send(self, content: bytes, seconds: float) -> None:
+        """Write to it, however long it takes to read that; how it may have ended is said with its answer."""
+        assert self._child.stdin is not None
+        descriptor, until = self._child.stdin.fileno(), time.monotonic() + seconds
+        os.set_blocking(descriptor, False)
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        rest = memoryview(content)
+        with suppress(BrokenPipeError):
+            while rest:
+                if not poll.poll(max(0, until - time.monotonic()) * 1000):
+                    raise self._too_long()
+                with suppress(BlockingIOError):
+                    rest = rest[os.write(descriptor, rest) :]
 
     def _answer(self, seconds: float) -> dict[str, Any]:
         assert self._child.stdout is not None
@@ -125,7 +145,7 @@ class WorkerProcess:
         while b"\n" not in pieces[-1]:
             left = until - time.monotonic()
             if left <= 0 or not poll.poll(left * 1000):
-                raise FileError(f"reading it did not end within {seconds:.0f} seconds")
+                raise self._too_long()
             piece = os.read(descriptor, 1 << 16)
             if not piece:
                 raise self._how_it_ended()
@@ -137,11 +157,15 @@ class WorkerProcess:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
+    def _too_long(self) -> FileError:
+        seconds = self._limits.seconds if self._asked else STARTING
+        return FileError(f"reading it did not end within {seconds:.0f} seconds")
+
     def _how_it_ended(self) -> FileError:
         code = self._child.wait()
         LOG.debug("the worker ended with %d: %s", code, self._last_words())
         if code == -signal.SIGALRM:
-            return FileError(f"reading it did not end within {self._limits.seconds:.0f} seconds")
+            return self._too_long()
         how = (
             f"crashed the reader ({signal.Signals(-code).name})" if code < 0 else f"ended the reader (exit code {code})"
         )

@@ -17,9 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from dandi_mirror.upload.read.asking import Parent
 from dandi_mirror.upload.read.findings import findings, is_nwb, short_message, why_not_hdf5
 from dandi_mirror.upload.read.nwb_names import nwb_facts, nwb_names, rewrite_media
-from dandi_mirror.upload.read.preview import preview_file
+from dandi_mirror.upload.read.preview import preview_file, preview_of_blocks
+from dandi_mirror.upload.read.preview_zarr import preview_of_zarr
 
 Request = Mapping[str, Any]
 
@@ -46,12 +48,13 @@ def main() -> bool:
         _say(answers, {"error": short_message(error)})
         return False
     _say(answers, {"value": "ready"})
+    parent = Parent(sys.stdin.buffer, answers)
     for line in sys.stdin.buffer:
         asked = json.loads(line)
         _allow_writing(None if asked["writes"] else limits["written"])
         # whoever asked may be gone; Python itself may be held up in a library
         signal.setitimer(signal.ITIMER_REAL, limits["seconds"] + _GRACE)
-        answer = _answered(asked)
+        answer = _answered({**asked, "ask": parent.ask})
         signal.setitimer(signal.ITIMER_REAL, 0)
         _say(answers, answer)
         if answer.get("ends"):
@@ -177,6 +180,8 @@ _ANSWERS: Mapping[str, Callable[[Request], Any]] = {
     "rewrite_media": rewrite_media,
     "findings": lambda asked: findings(_asset(asked), asked),
     "preview": preview_file,
+    "preview_of_blocks": preview_of_blocks,
+    "preview_of_zarr": preview_of_zarr,
 }
 
 
