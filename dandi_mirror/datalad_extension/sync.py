@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 from datalad.interface.base import Interface, build_doc, eval_results
@@ -11,7 +12,7 @@ from datalad.support.param import Parameter
 from datalad.utils import ensure_list
 
 from dandi_mirror.errors import MirrorError
-from dandi_mirror.interface.mirror import Mirror
+from dandi_mirror.interface.syncing import sync_reports
 from dandi_mirror.workflows.reports import report_record
 
 
@@ -28,7 +29,7 @@ class DandiSync(Interface):
             doc="a Dandiset, such as 000004; all that the mirror has if there is none",
         ),
         "mirror": Parameter(
-            args=("-m", "--mirror"), metavar="DIR", constraints=EnsureStr(),
+            args=("-m", "--mirror"), metavar="DIR", constraints=EnsureStr() | EnsureNone(),
             doc="the folder of the mirror; by default the current one",
         ),
         "instance": Parameter(
@@ -39,13 +40,15 @@ class DandiSync(Interface):
 
     @staticmethod
     @eval_results
-    def __call__(dandiset: Any = None, *, mirror: str = ".", instance: str | None = None) -> Iterator[dict[str, Any]]:
+    def __call__(
+        dandiset: Any = None, *, mirror: str | None = None, instance: str | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Yield DataLad's result record of each Dandiset."""
-        here = Mirror(mirror)
+        path, ids = Path(mirror or ".").absolute(), [str(one) for one in ensure_list(dandiset)]
         try:
-            reports = here.sync(*[str(one) for one in ensure_list(dandiset)], instance=instance)
+            reports = sync_reports(path, ids, {"instance": instance}, named=mirror is not None)
         except MirrorError as error:
-            yield {"action": "sync", "type": "dataset", "path": str(here.path), "refds": str(here.path),
-                   "status": "error", "message": str(error)}  # fmt: skip
+            yield {"action": "sync", "type": "dataset", "path": str(path), "refds": str(path), "status": "error",
+                   "message": str(error)}  # fmt: skip
             return
-        yield from (report_record(report, here.path, False) for report in reports)
+        yield from (report_record(report, path, False) for report in reports)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -10,14 +9,13 @@ from typing import BinaryIO
 
 from dandi_mirror.archive.content import JOBS
 from dandi_mirror.archive.name_parts import no_version
-from dandi_mirror.archive.names import Name, parse
+from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import NotFoundError, UsageError
 from dandi_mirror.interface.exporting import export
 from dandi_mirror.interface.getting import get_content
 from dandi_mirror.interface.opening import open_content
 from dandi_mirror.interface.values import Asset, Assets, Got, asset_of
-from dandi_mirror.mirror.contents.files import Contents, VersionFile
-from dandi_mirror.mirror.contents.local import local_contents
+from dandi_mirror.mirror.contents.files import VersionFile
 from dandi_mirror.mirror.format.record_reader import dandiset_record
 from dandi_mirror.mirror.history.citation import FORMS
 from dandi_mirror.mirror.history.diff import Changes
@@ -25,7 +23,10 @@ from dandi_mirror.model import DRAFT, is_version_id
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.workflows.cite import citation, published
 from dandi_mirror.workflows.export import Exported
+from dandi_mirror.workflows.listing import FoundFiles, find_files
 from dandi_mirror.workflows.version_ranges import compared
+from dandi_mirror.workflows.versions_here import with_versions
+from dandi_mirror.workflows.zarr_names import read_zarr_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,19 @@ class Dandiset:
     def assets(self, path: str = "", version: str | None = None) -> Assets:
         """The assets of a version (default: the newest published one, else the draft), or those in ``path``.
 
+        A Zarr is one asset; a path in it gives its entries, and behind its own path, @CHECKSUM means another state.
+
         Raises:
+            UsageError: the version or the path is not written as one.
             NotFoundError: there is no such version or path here.
         """
-        contents = self._contents(path, version)
-        return Assets([asset_of(file, self.identifier, contents.version) for file in contents.files])
+        found = self._found(path, version)
+        return Assets([asset_of(file, self.identifier, found.found.version) for file in found.files()])
 
     def asset(self, path: str, version: str | None = None) -> Asset:
         """One asset by its path; raises as :meth:`assets`."""
-        contents = self._contents(path, version)
-        return asset_of(_single(contents, path), self.identifier, contents.version)
+        found = self._found(path, version)
+        return asset_of(_single(found), self.identifier, found.found.version)
 
     def open(self, path: str, version: str | None = None) -> BinaryIO:
         """A file object with the content of an asset: from this machine, else by ranges from the archive.
@@ -76,11 +80,11 @@ class Dandiset:
             NotFoundError: there is no such asset, or nobody is known to have its content.
             UsageError: the content is not here, and the extra is not installed.
         """
-        return open_content(self._dataset, _single(self._contents(path, version), path), self.instance)
+        return open_content(self._dataset, _single(self._found(path, version), urls=True), self.instance)
 
     def record(self, version: str | None = None) -> dict[str, object]:
         """The Dandiset's own record in a version: title, contributors, license and so on."""
-        return dandiset_record(self._contents("", version).record)
+        return dandiset_record(self._found("", version).found.record)
 
     def cite(self, version: str | None = None, form: str = "text") -> str:
         """The citation of a version (default: the newest published one) as ``text``, ``bibtex``, ``ris`` or ``cff``.
@@ -130,31 +134,34 @@ class Dandiset:
         """
         return get_content(self.path, paths, self.top, self.instance or None, where, jobs, progress)
 
-    def _contents(self, path: str, version: str | None) -> Contents:
-        found = None
-        with suppress(UsageError):
-            found = local_contents(self._name(path, version), self.top, self.path)
-        if found is None:
-            if version:
-                raise NotFoundError(no_version(self.identifier, version, self.path, self.versions))
-            raise NotFoundError(f"{self.path} has no version at all; run dandi-mirror sync {self.identifier}")
-        return found
+    def _found(self, path: str, version: str | None) -> FoundFiles:
+        """What ``dandi-mirror ls`` finds here, too; unlike that, it does not ask the archive for what is not here."""
+        if found := find_files(self._name(path, version), self.top, self.path):
+            return found
+        if version:
+            raise NotFoundError(no_version(self.identifier, version, self.path, self.versions))
+        raise NotFoundError(f"{self.path} has no version at all; run dandi-mirror sync {self.identifier}")
 
     def _name(self, path: str, version: str | None) -> Name:
         whole = f"{self.identifier}@{version}" if version else self.identifier
-        return parse("/".join(part for part in (whole, path) if part))
+        try:
+            return read_zarr_name("/".join(part for part in (whole, path) if part))
+        except UsageError as error:
+            raise with_versions(error, self.top) from None
 
     def __repr__(self) -> str:
         return f"<Dandiset {self.identifier} at {self.path}>"
 
 
-def _single(contents: Contents, path: str) -> VersionFile:
-    """The file with exactly this path.
+def _single(found: FoundFiles, *, urls: bool = False) -> VersionFile:
+    """The one file that was named.
 
     Raises:
         NotFoundError: it is a folder.
     """
-    for file in contents.files:
-        if file.path == path:
+    wanted = "/".join(part for part in (found.name.path, found.name.entry) if part)
+    number = 0
+    for number, file in enumerate(found.files(urls=urls), 1):  # noqa: B007
+        if file.path == wanted:
             return file
-    raise NotFoundError(f"{path} is no asset, but a folder with {len(contents.files):,} of them")
+    raise NotFoundError(f"{wanted} is no asset, but a folder with {number:,} of them")

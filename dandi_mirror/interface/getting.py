@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dandi_mirror.errors import MirrorError, PartError
+from dandi_mirror.interface.remarks import remarks_as_warnings
 from dandi_mirror.interface.values import Got
 from dandi_mirror.mirror.contents.selection import FileSelection, parse_where
 from dandi_mirror.workflows.get import ContentRun
@@ -102,7 +103,8 @@ def get_content(
     """
     results = Collected(show)
     selection = FileSelection((), parse_where((where,) if where else ()))
-    ContentRun(mirror, instance, selection, jobs, results).run_in(dataset, paths)
+    with remarks_as_warnings():
+        ContentRun(mirror, instance, selection, jobs, results).run_in(dataset, paths)
     failed = [got for got in results.got if got.status not in {"ok", "notneeded"}]
     if failed:
         more = f" and {len(failed) - 1:,} more" if len(failed) > 1 else ""

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from dandi_mirror.errors import UsageError
 from dandi_mirror.interface.dandisets import Dandiset
+from dandi_mirror.interface.syncing import sync_reports
 from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.mirror.search.index import opened, path_of
 from dandi_mirror.mirror.search.query import parse_query
 from dandi_mirror.mirror.search.search import SearchResult, search
 from dandi_mirror.mirror.state import layout
-from dandi_mirror.mirror.state.options import Options, Pace
 from dandi_mirror.model import Report
-from dandi_mirror.workflows import mirror_archive, naming, tokens
+from dandi_mirror.workflows import mirror_archive
 from dandi_mirror.workflows.current_clone import api_here
 from dandi_mirror.workflows.search_index import refreshed
-from dandi_mirror.workflows.sync import check_options, select_dandisets, synced
-from dandi_mirror.workflows.watch import watched
 
 
 class Mirror:
@@ -84,27 +80,14 @@ class Mirror:
         """Mirror Dandisets, or bring them up to date; without an id, all that are here.
 
         ``instance``: the archive, if the mirror is new.  ``versions``: ``all``, ``published``, ``latest`` or ``draft``.
-        What becomes of each Dandiset is in its report, also if it failed.
+        What becomes of each Dandiset is in its report, also if it failed.  All else is by the settings of the mirror.
 
         Raises:
             UsageError: an id is none, or the mirror is one of another archive.
+            CredentialsError: its settings want embargoed Dandisets, and there is no API key.
             TemporaryError: the archive does not answer.
         """
-        names = naming.read_names(dandisets)
-        flags: dict[str, Any] = {"instance": instance, "versions": versions, "include": (), "exclude": ()}
-        settings = naming.settings_for(self.path, names, asks_mirrors=True, **flags)
-        self._mirror.superdataset.check_folder()
-        selected = select_dandisets(settings, self._mirror, names, False, flags)
-        check_options(selected, settings, (), None)
-        pace = Pace(settings.jobs, "", settings.recheck_days, None)
-        wanted = replace(Options.of(settings), progress=lambda dandiset, doing: None)
-        with watched(self._mirror, settings, selected.words | {"mode": "timestamp"}, False) as watch:
-            token = tokens.given(settings.instance)
-            reports = []
-            for report in synced(settings, self._mirror, selected, wanted, pace, watch, token, _unseen, _begun):
-                watch.add(report)
-                reports.append(report)
-        return reports
+        return sync_reports(self.path, dandisets, {"instance": instance, "versions": versions}, named=True)
 
     def __repr__(self) -> str:
         return f"<Mirror {self.path}: {len(self):,} Dandisets>"
@@ -126,11 +109,3 @@ class Clone(Dandiset):
             raise UsageError(f"{Path(path).absolute()} is in no clone of a Dandiset")
         folder = found.folder
         super().__init__(found.name.dandiset, folder, folder, api_here(found.name, folder.parent, folder))
-
-
-def _unseen(*_: object) -> None:
-    """Nobody follows how content comes."""
-
-
-def _begun() -> None:
-    """Nobody waits for the beginning."""

@@ -24,7 +24,7 @@ def open_content(dataset: Dataset, file: VersionFile, instance: str) -> BinaryIO
         UsageError: it is elsewhere, and the extra ``stream`` is not installed; or it is a Zarr.
     """
     if file.is_zarr:
-        raise UsageError(f"{file.path} is a Zarr, which has no single content; see dandi-mirror zarr ref")
+        raise UsageError(f"{file.path} is a Zarr; open an entry of it, or see dandi-mirror zarr ref")
     if file.content:
         return file.content.open("rb")
     if file.oid:
@@ -45,7 +45,8 @@ def _remote(dataset: Dataset, file: VersionFile, instance: str) -> BinaryIO:
     clone = AnnexRepository(dataset.path)
     clone.read_config()
     allowed = Allowed.named(api_url(instance), frozenset(), clone.addresses)
-    urls = [url for _, known in clone.facts([file.key] if file.key else []) for url in known.urls]
+    urls = [file.url] if file.url else []  # an entry of a Zarr
+    urls += [url for _, known in clone.facts([file.key] if file.key else []) for url in known.urls]
     # a repository of somebody else must not make this machine ask its neighbours
     if not (url := next((url for url in urls if not is_inside(url, allowed)), "")):
         raise NotFoundError(f"nobody is known to have the content of {file.path}")

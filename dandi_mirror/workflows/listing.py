@@ -34,6 +34,51 @@ class ListedFiles:
     """What a person would not expect of this listing."""
 
 
+@dataclass(frozen=True, slots=True)
+class FoundFiles:
+    """The files that a name means, and what is known here of the Zarrs among them."""
+
+    name: Name
+    found: Contents
+    zarrs: LocalZarrs | None = None
+    """Where entries of Zarrs are read; None if there are no Zarrs, or the archive was asked."""
+
+    @property
+    def lacks_entries(self) -> bool:
+        """Whether the name means entries or a state of a Zarr that are not known here."""
+        if not (self.name.entry or self.name.state):
+            return False
+        zarrs = [file for file in self.found.files if file.is_zarr]
+        return bool(zarrs) and not (self.zarrs and all(map(self.zarrs.knows, zarrs)))
+
+    def files(self, *, recursive: bool = False, urls: bool = False) -> Iterable[VersionFile]:
+        """Return the files, each Zarr as one of them; where the name or ``recursive`` means them, entries instead.
+
+        Raises:
+            NotFoundError: nothing inside has the name, or nothing here has the entries.
+        """
+        return _expanded(self.found, self.zarrs, self.name, recursive=recursive, urls=urls)
+
+
+def find_files(name: Name, path: Path, folder: Path | None, hosts: frozenset[str] = frozenset()) -> FoundFiles | None:
+    """Find what a name means in the clone at ``folder``, or in the mirror or clone at ``path``; ask no archive.
+
+    None if the version is not there.  ``hosts`` are further ones where content may be.
+
+    Raises:
+        NotFoundError: the version is there, but has no such file.
+    """
+    from dandi_mirror.mirror.contents.local import local_contents
+    from dandi_mirror.mirror.contents.local_zarrs import LocalZarrs
+
+    if not (found := local_contents(name, path, folder)):
+        return None
+    zarrs = None
+    if found.dataset and any(file.is_zarr for file in found.files):
+        zarrs = LocalZarrs(found.dataset, found.dandiset, path, hosts)
+    return FoundFiles(name, _in_state(found, name), zarrs)
+
+
 def list_files(text: str, path: Path, instance: str | None, *, recursive: bool, urls: bool) -> ListedFiles:
     """Find what a name means; ``path`` is the mirror; with ``urls`` also where the entries of Zarrs are.
 
@@ -43,35 +88,42 @@ def list_files(text: str, path: Path, instance: str | None, *, recursive: bool, 
     from dataclasses import replace
 
     from dandi_mirror.archive.instances import api_url
-    from dandi_mirror.mirror.contents.files import Contents
     from dandi_mirror.mirror.contents.folders import file_entries, folder_entries
-    from dandi_mirror.mirror.contents.local import local_contents
-    from dandi_mirror.mirror.contents.remote import remote_contents as remote
     from dandi_mirror.mirror.format.admission import ContentHosts
 
     name, folder = read_zarr_place(text, path)
     settings = naming.settings_for(path, [name], current_clone.api_here(name, path, folder), instance=instance)
-    found = local_contents(replace(name, instance=name.instance or instance), path, folder)
-    hosts = ContentHosts.of_api(api_url(settings.instance), frozenset(settings.content_hosts))
-    listing = ListedFiles(Contents("", "", "", []), [], hosts)
-    zarrs = _zarrs(found, name, path, frozenset(settings.content_hosts)) if found else None
-    if found and zarrs is None and (name.entry or name.state) and _has_zarrs(found):
-        listing.remarks.append(
-            "no mirror on this machine has the entries of this state: this is what the archive has now"
-        )
-        found = None
-    if not found:
-        asked = replace(name, entry=name.entry or ("/" if recursive and _names_zarr(name) else ""))
-        found = naming.known(
-            name, path, lambda: tokens.asked(settings.instance, name.instance, lambda there: remote(asked, there))
-        )
-    if name.state:
-        found = replace(found, files=[file.in_state(name.state) if file.is_zarr else file for file in found.files])
-    files = _expanded(found, zarrs, name, recursive=recursive, urls=urls)
-    listing.found, listing.entries = found, file_entries(files) if recursive else folder_entries(name, files)
-    if recursive:
-        listing.remarks += _unlisted(found, zarrs)
-    return listing
+    hosts = frozenset(settings.content_hosts)
+    here = find_files(replace(name, instance=name.instance or instance), path, folder, hosts)
+    remarks = []
+    if here and here.lacks_entries:
+        remarks.append("no mirror on this machine has the entries of this state: this is what the archive has now")
+        here = None
+    found = here or FoundFiles(name, _at_archive(name, path, settings.instance, recursive=recursive))
+    files = found.files(recursive=recursive, urls=urls)
+    entries = file_entries(files) if recursive else folder_entries(name, files)
+    remarks += _unlisted(found.found, found.zarrs) if recursive else []
+    return ListedFiles(found.found, entries, ContentHosts.of_api(api_url(settings.instance), hosts), remarks)
+
+
+def _at_archive(name: Name, path: Path, instance: str, *, recursive: bool) -> Contents:
+    """Ask the archive what a name means."""
+    from dataclasses import replace
+
+    from dandi_mirror.mirror.contents.remote import remote_contents as remote
+
+    asked = replace(name, entry=name.entry or ("/" if recursive and _names_zarr(name) else ""))
+    found = naming.known(name, path, lambda: tokens.asked(instance, name.instance, lambda there: remote(asked, there)))
+    return _in_state(found, name)
+
+
+def _in_state(found: Contents, name: Name) -> Contents:
+    """Return the files, Zarrs in the state that the name has, if it has one."""
+    from dataclasses import replace
+
+    if not name.state:
+        return found
+    return replace(found, files=[file.in_state(name.state) if file.is_zarr else file for file in found.files])
 
 
 def _unlisted(found: Contents, zarrs: LocalZarrs | None) -> list[str]:
@@ -91,21 +143,6 @@ def _count(number: int) -> str:
 
 def _names_zarr(name: Name) -> bool:
     return bool(name.zarr) or name.path.endswith(ENDINGS)
-
-
-def _has_zarrs(found: Contents) -> bool:
-    return any(file.is_zarr for file in found.files)
-
-
-def _zarrs(found: Contents, name: Name, path: Path, hosts: frozenset[str]) -> LocalZarrs | None:
-    """Return the Zarrs of the files; None if there are none, or entries that are named are not known here."""
-    from dandi_mirror.mirror.contents.local_zarrs import LocalZarrs
-
-    if not found.dataset or not _has_zarrs(found):
-        return None
-    zarrs = LocalZarrs(found.dataset, found.dandiset, path, hosts)
-    wanted = [file.in_state(name.state) if name.state else file for file in found.files if file.is_zarr]
-    return None if (name.entry or name.state) and not all(map(zarrs.knows, wanted)) else zarrs
 
 
 def _expanded(

@@ -182,14 +182,15 @@ def settings_for(
     *,
     needed: bool = False,
     asks_mirrors: bool = False,
+    named: bool = False,
     **flags: object,
 ) -> Settings:
     """Return the settings, and in them the archive: that of -i, of the settings, of the mirror, or of the names.
 
     ``api`` is that of the archive from which the names' dataset comes, and counts before the names; without it, that of
-    the clone in which the person is.  With ``needed``, a file that does not count is an error; see
-    :mod:`dandi_mirror.workflows.settings`.  ``asks`` is the clone whose archive the command asks; with
-    ``asks_mirrors`` it asks that of the mirror.
+    the clone in which the person is.  With ``needed``, a file that does not count is an error, and with ``named`` a
+    program named the mirror's folder, as a person does with -d; see :mod:`dandi_mirror.workflows.settings`.  ``asks``
+    is the clone whose archive the command asks; with ``asks_mirrors`` it asks that of the mirror.
 
     Raises:
         UsageError: the mirror, the names, and -i or the settings mean different archives; or the archive of ``asks``
@@ -201,9 +202,9 @@ def settings_for(
     from dandi_mirror.workflows.mirror_clone import archive_of_clone
     from dandi_mirror.workflows.settings import settings_at
 
-    settings, sources = settings_at(mirror_path, needed=needed)
+    settings, sources = settings_at(mirror_path, needed=needed, named=named)
     settings, names = settings.with_flags(**flags), list(names)
-    if not api and (clone := clone_around(mirror_path, names)):
+    if not api and not named and (clone := clone_around(mirror_path, names)):
         api = api_here(clone.name, clone.folder.parent, clone.folder)
     source = "-i" if flags.get("instance") else sources["instance"]
     given = settings.instance if source != "default" else None

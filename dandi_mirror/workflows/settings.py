@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from dandi_mirror.config import Settings
 
 
-def settings_at(folder: Path, *, needed: bool = False) -> tuple[Settings, dict[str, str]]:
+def settings_at(folder: Path, *, needed: bool = False, named: bool = False) -> tuple[Settings, dict[str, str]]:
     """Return the settings for the folder of a mirror, and where each comes from.
 
     If the folder is not a mirror and nobody named it, its file is not read.  The person is told so; if the settings
-    are ``needed``, it is an error.
+    are ``needed``, it is an error.  ``named``: a program named it, which has no -d.
 
     Raises:
         UsageError: the file is a link, git tracks it, or another user wrote it; or a value is not valid.
@@ -35,7 +35,7 @@ def settings_at(folder: Path, *, needed: bool = False) -> tuple[Settings, dict[s
     file = folder / FILE
     if not os.path.lexists(file):
         return settings_and_sources(folder, file=False)
-    if not is_named(folder) and not _is_mirror(folder):
+    if not (named or is_named(folder)) and not _is_mirror(folder):
         why = f"{file} is not read, as this folder is not a mirror yet; if it is yours, name the folder: -d {folder}"
         if needed:
             raise UsageError(why)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dandi_mirror.errors import UsageError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from dandi_mirror.config import Settings
     from dandi_mirror.mirror.fetch.scheduled import Follow
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.mirror.state.options import Options, Pace
+    from dandi_mirror.mirror.state.options import Options, Pace, Progress
     from dandi_mirror.model import ListedDandiset, Report
     from dandi_mirror.workflows.watch import Watch
 
@@ -38,6 +39,79 @@ class Selected:
         return {"asked": self.ids or ("all" if self.everything else "mirrored")}
 
 
+@dataclass(frozen=True, slots=True)
+class SyncRequest:
+    """What somebody asks of one sync, beside the settings."""
+
+    dandisets: tuple[str, ...] = ()
+    """Names, as somebody typed them; none: all that the mirror holds."""
+    everything: bool = False
+    """All Dandisets of the archive."""
+    mode: str = "auto"
+    """As :attr:`.Options.mode`."""
+    dry_run: bool = False
+    allow_deletes: bool = False
+    accepted: tuple[str, ...] = ()
+    """As :attr:`.Options.accepted`."""
+    scheduler: str = ""
+    """As :attr:`.Pace.scheduler`."""
+    deadline: float | None = None
+    """As :attr:`.Pace.deadline`."""
+
+
+def run_sync(
+    path: Path,
+    request: SyncRequest,
+    flags: Mapping[str, object],
+    take: Callable[[Report], None],
+    *,
+    show: Callable[[], AbstractContextManager[tuple[Progress, Follow]]],
+    begins: Callable[[], None] = lambda: None,
+    named: bool = False,
+) -> int:
+    """Sync the mirror at ``path``, and return the exit code; the command and the Python interface both call this.
+
+    ``flags`` are settings that somebody gave, ``take`` is called with what became of each Dandiset, and ``show`` shows
+    the progress.  ``begins`` and ``named`` are as for :func:`synced` and :func:`.settings_for`.
+
+    Raises:
+        UsageError: what was asked for makes no sense, or the mirror is one of another archive.
+        CredentialsError: embargoed Dandisets are wanted, and there is no API key.
+        TemporaryError: the archive does not answer.
+    """
+    from dandi_mirror.errors import exit_code
+    from dandi_mirror.mirror.state.layout import Mirror
+    from dandi_mirror.workflows.watch import watched
+
+    names, mirror = naming.read_names(request.dandisets), Mirror(path.absolute())
+    settings = naming.settings_for(path, names, needed=True, asks_mirrors=True, named=named, **flags)
+    mirror.superdataset.check_folder()
+    selected = select_dandisets(settings, mirror, names, request.everything, flags)
+    check_options(selected, settings, request.accepted, request.scheduler)
+    codes = set[int]()
+    with watched(mirror, settings, selected.words | {"mode": request.mode}, request.dry_run) as watch:
+        # before the progress: a person may be asked for it
+        token = tokens.needed(settings.instance) if settings.embargoed else tokens.given(settings.instance)
+        with show() as (told, follow):
+            options, pace = _how(settings, request, told)
+            for report in synced(settings, mirror, selected, options, pace, watch, token, follow, begins):
+                watch.add(report)
+                codes.add(report.exit_code)
+                take(report)
+        watch.code = exit_code(codes)
+    return watch.code
+
+
+def _how(settings: Settings, request: SyncRequest, told: Progress) -> tuple[Options, Pace]:
+    from dandi_mirror.mirror.state.options import Options, Pace
+
+    options = replace(
+        Options.of(settings), mode=request.mode, dry_run=request.dry_run, allow_deletes=request.allow_deletes,
+        accepted=frozenset(request.accepted), progress=told,
+    )  # fmt: skip
+    return options, Pace(settings.jobs, request.scheduler, settings.recheck_days, request.deadline)
+
+
 def select_dandisets(
     settings: Settings, mirror: Mirror, names: list[Name], everything: bool, flags: Mapping[str, object]
 ) -> Selected:
@@ -53,7 +127,7 @@ def select_dandisets(
     return Selected(ids, everything, naming.said(names), here)
 
 
-def check_options(selected: Selected, settings: Settings, accepted: tuple[str, ...], scheduler: str | None) -> None:
+def check_options(selected: Selected, settings: Settings, accepted: tuple[str, ...], scheduler: str) -> None:
     """See that the options fit what was selected.
 
     Raises:
@@ -72,7 +146,7 @@ def _ids(instance: str, names: Iterable[Name], everything: bool, flags: Mapping[
     ids = naming.dandisets(names)
     if everything and ids:
         raise UsageError("name Dandisets, or give --all, but not both")
-    if ids and (flags["include"] or flags["exclude"]):
+    if ids and (flags.get("include") or flags.get("exclude")):
         raise UsageError(
             "--include and --exclude choose among all Dandisets; name Dandisets, or give rules, but not both"
         )

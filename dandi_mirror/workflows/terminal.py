@@ -20,6 +20,8 @@ from dandi_mirror.workflows.hints import with_mirror
 
 _displays: list[Callable[[str], None]] = []
 """What prints a line above the live display, while there is one."""
+_programs: list[Callable[[str], None]] = []
+"""What takes each line while a program calls the Python interface."""
 
 
 class Unanswered(MirrorError):
@@ -29,8 +31,8 @@ class Unanswered(MirrorError):
 
 
 def is_interactive() -> bool:
-    """Whether a person can be asked: input and errors are on a terminal."""
-    return sys.stdin.isatty() and _is_terminal(sys.stderr)
+    """Whether a person can be asked: input and errors are on a terminal, and no program calls."""
+    return not _programs and sys.stdin.isatty() and _is_terminal(sys.stderr)
 
 
 def say(text: str = "", *, err: bool = False) -> None:
@@ -50,6 +52,9 @@ def write_out(text: str, *, err: bool = False) -> None:
     Raises:
         DiskError: the output cannot be written, for example because the disk is full.
     """
+    if _programs:
+        _programs[-1](text)
+        return
     stream = sys.stderr if err else sys.stdout
     if _displays and _is_terminal(stream):
         _displays[-1](text)
@@ -78,6 +83,16 @@ def display(print_above: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         _displays.remove(print_above)
+
+
+@contextmanager
+def called_by_program(take: Callable[[str], None]) -> Iterator[None]:
+    """Give every line to ``take``, and ask nobody anything, while this block lasts."""
+    _programs.append(take)
+    try:
+        yield
+    finally:
+        _programs.remove(take)
 
 
 def confirm(question: str, nothing: str) -> None:

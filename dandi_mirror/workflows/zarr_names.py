@@ -39,6 +39,26 @@ def read_zarr_place(text: str, mirror_path: Path | None = None) -> tuple[Name, P
         path = name.path if plain.endswith("/") else name.path.rstrip("/")
         path, entry = split_entry(path if split_entry(path)[1] or path.endswith(ENDINGS) else name.path)
         name = replace(name, path=path, entry=entry)
+    return _with_state(name, text, state), folder
+
+
+def read_zarr_name(text: str) -> Name:
+    """Read the name of a Dandiset or a part of one, which may name the state of a Zarr.
+
+    Raises:
+        UsageError: it is no name, or a state stands behind something that is no Zarr.
+    """
+    from dandi_mirror.archive.names import parse, split_state
+
+    plain, state = split_state(text)
+    return _with_state(parse(plain), text, state)
+
+
+def _with_state(name: Name, text: str, state: str) -> Name:
+    from dataclasses import replace
+
+    from dandi_mirror.errors import UsageError
+
     if state and not (name.zarr or name.path.endswith(ENDINGS)):
         raise UsageError(f"{text}: a state stands behind the path of one Zarr, as x.ome.zarr@{state[:8]}…/3")
-    return replace(name, text=text, state=state), folder
+    return replace(name, text=text, state=state)

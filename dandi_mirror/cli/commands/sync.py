@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +11,10 @@ import click
 
 from dandi_mirror.cli import options, output, progress
 from dandi_mirror.cli.exit import end_by_signals
-from dandi_mirror.workflows import naming, tokens
 from dandi_mirror.workflows.reports import report_record
 
 if TYPE_CHECKING:
-    from dandi_mirror.mirror.state.options import Options
     from dandi_mirror.model import Report
-    from dandi_mirror.workflows.watch import Watch
 
 
 @click.command("sync")
@@ -82,29 +77,15 @@ def command(
       dandi-mirror sync -d dandi --get '*.nwb' --get-budget 50GB
     """
     end_by_signals()
-    from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.mirror.state.options import Options, Pace
-    from dandi_mirror.workflows.sync import check_options, select_dandisets, synced
-    from dandi_mirror.workflows.watch import watched
+    from dandi_mirror.workflows.sync import SyncRequest, run_sync
 
-    deadline = _deadline(time_limit)
-    names, mirror = naming.read_names(dandisets), Mirror(mirror_path.absolute())
-    settings = naming.settings_for(mirror_path, names, needed=True, asks_mirrors=True, **flags)
-    mirror.superdataset.check_folder()
-    selected = select_dandisets(settings, mirror, names, everything, flags)
-    check_options(selected, settings, accepted, scheduler)
-    pace = Pace(settings.jobs, scheduler or "", settings.recheck_days, deadline)
-    with watched(mirror, settings, selected.words | {"mode": mode}, dry_run) as watch:
-        # before the progress: a person may be asked for it
-        token = tokens.needed(settings.instance) if settings.embargoed else tokens.given(settings.instance)
-        with progress.show_steps(output) as (told, follow):
-            wanted = replace(
-                Options.of(settings), mode=mode, dry_run=dry_run, allow_deletes=allow_deletes,
-                accepted=frozenset(accepted), progress=told,
-            )  # fmt: skip
-            reports = synced(settings, mirror, selected, wanted, pace, watch, token, follow, _no_alarm)
-            watch.code = _print(reports, mirror.path, wanted, output, watch)
-    return watch.code
+    request = SyncRequest(
+        dandisets, everything, mode, dry_run, allow_deletes, accepted, scheduler or "", _deadline(time_limit)
+    )
+    shown = _Shown(mirror_path.absolute(), output, dry_run)
+    code = run_sync(mirror_path, request, flags, shown.take, show=lambda: progress.show_steps(output), begins=_no_alarm)
+    shown.end(code)
+    return code
 
 
 def _deadline(time_limit: float | None) -> float | None:
@@ -126,27 +107,34 @@ def _no_alarm() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _print(reports: Iterable[Report], path: Path, wanted: Options, form: str, watch: Watch) -> int:
-    counts: dict[str, int] = {}
-    codes: set[int] = set()
-    left = 0
-    for report in reports:
-        watch.add(report)
-        left += report.deferred
-        counts[report.status] = counts.get(report.status, 0) + 1
-        codes.add(report.exit_code)
-        if form == "json":
-            output.print_json(report_record(report, path, wanted.dry_run))
+class _Shown:
+    """What a run prints: a line for each Dandiset that is news, then what is left, or the totals."""
+
+    def __init__(self, path: Path, form: str, dry_run: bool) -> None:
+        self._path = path
+        self._form = form
+        self._dry_run = dry_run
+        self._left = 0
+        self._counts: dict[str, int] = {}
+
+    def take(self, report: Report) -> None:
+        """Print what became of a Dandiset."""
+        self._left += report.deferred
+        self._counts[report.status] = self._counts.get(report.status, 0) + 1
+        if self._form == "json":
+            output.print_json(report_record(report, self._path, self._dry_run))
         elif (report.status != "notneeded" or report.message or report.news) and not report.deferred:
             failed = report.status in {"error", "impossible"}
-            output.say(output.report_line(report, wanted.dry_run), err=failed)
+            output.say(output.report_line(report, self._dry_run), err=failed)
             for line in output.finding_lines(report.findings):
                 output.say(line, err=True)
-    from dandi_mirror.errors import exit_code
 
-    code = exit_code(codes)
-    if left and form == "text":
-        output.say(f"the time limit came before {left:,} of the Dandisets were done; the next run does them", err=True)
-    if form == "json":
-        output.print_summary(code, **counts)
-    return code
+    def end(self, code: int) -> None:
+        """Print what the whole run has left, or did."""
+        if self._form == "json":
+            output.print_summary(code, **self._counts)
+        elif self._left:
+            output.say(
+                f"the time limit came before {self._left:,} of the Dandisets were done; the next run does them",
+                err=True,
+            )
