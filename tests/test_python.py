@@ -145,6 +145,9 @@ def test_a_clone_does_not_make_this_machine_ask_its_neighbours(
 def test_nothing_is_printed_and_an_import_costs_nothing(lab: dm.Mirror, capfd: pytest.CaptureFixture[str]) -> None:
     lab["000123"].get("sub-2")
     lab.sync()
+    assert capfd.readouterr() == ("", "")
+    lab["000123"].get("sub-1", progress=True)
+    assert capfd.readouterr().out == "", "a bar is on stderr"
     with pytest.raises(dm.MirrorError):
         lab.sync("nonsense")
     assert capfd.readouterr() == ("", "")

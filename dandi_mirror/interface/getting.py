@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from dandi_mirror.errors import MirrorError, PartError
+from dandi_mirror.interface.bar import bar
 from dandi_mirror.interface.remarks import remarks_as_warnings
 from dandi_mirror.interface.values import Got
 from dandi_mirror.mirror.contents.selection import FileSelection, parse_where
 from dandi_mirror.workflows.get import ContentRun
-
-_TICK = 0.2  # seconds between two looks at how much has come
 
 
 class Collected:
@@ -37,30 +35,9 @@ class Collected:
         """Keep a line for people."""
         self.said.append(line)
 
-    @contextmanager
-    def progress(self, names: Iterable[str], size: int, moved: Callable[[], int]) -> Iterator[None]:
-        """Show a bar, if that is wanted."""
-        if not self._show:
-            yield
-            return
-        from rich.progress import Progress
-
-        done = threading.Event()
-        with Progress() as bar:
-            task = bar.add_task("get", total=size)
-
-            def follow() -> None:
-                while not done.wait(_TICK):
-                    bar.update(task, completed=moved())
-
-            thread = threading.Thread(target=follow, daemon=True)
-            thread.start()
-            try:
-                yield
-            finally:
-                done.set()
-                thread.join()
-                bar.update(task, completed=moved())
+    def progress(self, names: Iterable[str], size: int, moved: Callable[[], int]) -> AbstractContextManager[None]:
+        """Show a bar, if that is wanted and something comes."""
+        return bar(size, moved) if self._show and size else nullcontext()
 
     def waiting(self, count: int) -> None:
         """Show nothing."""

@@ -1,4 +1,4 @@
-"""Sync for the interface: collect what becomes of each Dandiset; nobody is asked, and nothing is printed."""
+"""Sync for the interface: collect what becomes of each Dandiset; it asks nobody, and prints nothing."""
 
 from __future__ import annotations
 
