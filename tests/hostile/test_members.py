@@ -253,3 +253,19 @@ def test_a_sync_neither_waits_for_nor_opens_what_stands_in_place_of_a_file_of_a_
     assert done.returncode in {0, 3}, done.stderr
     opened = {line.removeprefix("OPENED ") for line in done.stdout.splitlines() if line.startswith("OPENED ")}
     assert opened and not opened & {str(secret), "/dev/zero"}
+
+
+def test_nothing_is_taken_from_the_last_sync_of_a_dataset_to_which_a_link_leads(
+    archive: Archive, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    archive.create_dandiset("000123").add_asset("sub-a/a.nwb", archive.add_blob(b"a"))
+    archive.create_dandiset("000456").add_asset("sub-a/a.nwb", archive.add_blob(b"b"))
+    mirror.sync()
+    other = MirrorOfTest(tmp_path / "other", mirror.server)
+    other.sync("000456")
+    (mirror.path / "000456").symlink_to(other.path / "000456")
+    here = Mirror(mirror.path)
+    (here.own / "index.sqlite").unlink()
+    assert set(here.remembered()[0].dandisets) == {"000123"}
+    assert here.last_sync("000456") is None and not here.has_ref("000456", "refs/heads/draft")
+    assert Mirror(other.path).last_sync("000456") is not None

@@ -92,3 +92,23 @@ def test_a_get_touches_no_repository_to_which_a_link_in_place_of_a_zarr_leads(
     assert done.returncode == 3 and "through a link; remove the link" in done.stderr
     mirror.cli("ls", "000123/sub-1/x.ome.zarr")
     assert snapshot(other) == before
+
+
+def test_a_link_in_a_dataset_is_no_way_to_another_mirror_or_clone(
+    archive: Archive, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    """Somebody else has put the link there; the person named a path of the Dandiset, not the other mirror."""
+    a_zarr(archive.create_dandiset("000123"), "sub-1/x.ome.zarr")
+    archive.create_dandiset("000456").add_asset("sub-7/secret.nwb", archive.add_blob(b"secret"))
+    mirror.cli("sync", "000123")
+    other = MirrorOfTest(tmp_path / "other", mirror.server)
+    other.cli("sync", "000456")
+    place = mirror.path / "000123" / "sub-1" / "x.ome.zarr"
+    place.rmdir()
+    for leads in (other.path, other.path / "000456"):
+        place.symlink_to(leads)
+        for folder, name in ((mirror.path, "000123/sub-1/x.ome.zarr"), (mirror.path / "000123", "sub-1/x.ome.zarr")):
+            for command in (["ls", name], ["ls", f"{name}/"], ["zarr", "ref", name], ["get", "-n", name]):
+                done = run("dandi-mirror", *command, cwd=folder, code=None)
+                assert "000456" not in done.stdout + done.stderr and "secret" not in done.stdout + done.stderr, command
+        place.unlink()

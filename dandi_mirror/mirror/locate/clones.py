@@ -12,6 +12,7 @@ from dandi_mirror.errors import UsageError
 from dandi_mirror.files.opening import read_file
 from dandi_mirror.paths import DANDISET_YAML
 from dandi_mirror.repo.git.files import absolute_path
+from dandi_mirror.repo.git.placement import left_behind
 
 _ZARR = ".dandi/zarr-checksum"
 """A repository with this file is that of a Zarr; the Dandiset is the one around it."""
@@ -38,7 +39,9 @@ def clone_at(text: str) -> LocalDandiset | None:
     given = absolute_path(text)
     # the path itself may be a link of git-annex, which stays; its folder may be reached through another link
     path = given.parent.resolve() / given.name if given.name else given
-    top = next((folder for folder in (path, *path.parents) if _is_top(folder)), None)
+    if top := left_behind(given):
+        path = top.resolve() / given.relative_to(top)
+    top = top or next((folder for folder in (path, *path.parents) if _is_top(folder)), None)
     if top is None:
         return None
     try:

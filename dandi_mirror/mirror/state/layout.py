@@ -26,7 +26,7 @@ from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.disk import folder_permissions, make_shared_folder, share_as
 from dandi_mirror.repo.git.files import git_dir_of, has_ref, is_repository, read_ref
 from dandi_mirror.repo.git.lock import UnfinishedRun
-from dandi_mirror.repo.git.placement import is_linked, why_strange, why_strange_git
+from dandi_mirror.repo.git.placement import is_linked, left_behind, why_strange, why_strange_git
 from dandi_mirror.repo.git.superdataset import Superdataset
 
 if TYPE_CHECKING:
@@ -134,9 +134,13 @@ class Mirror:
         memory = self.index.read()
         if memory.dandisets:
             return memory, False
-        found = ((dandiset, last_sync.read(self.path / dandiset / ".git", dandiset)) for dandiset in self.dandisets())
+        found = ((dandiset, self.last_sync(dandiset)) for dandiset in self.dandisets())
         said = {dandiset: facts for dandiset, facts in found if facts}
         return Memory(said, spoilt=memory.spoilt), bool(said)
+
+    def last_sync(self, dandiset: str) -> RememberedDandiset | None:
+        """What the dataset itself has kept of its last sync; None if nothing, or if something else is at its path."""
+        return None if self.is_strange(dandiset) else last_sync.read(Path(self.folder(dandiset), ".git"), dandiset)
 
     @property
     def manifests(self) -> Manifests:
@@ -258,7 +262,7 @@ class Mirror:
 
     def has_ref(self, dandiset: str, name: str) -> bool:
         """Whether a Dandiset's dataset has a ref; starts no git."""
-        return has_ref(f"{self.folder(dandiset)}/.git", name)
+        return (self.alone or not is_linked(self.folder(dandiset))) and has_ref(f"{self.folder(dandiset)}/.git", name)
 
     def has_new_settings(self, dandiset: str) -> bool:
         """Whether the git settings of a Dandiset's dataset are younger than its last sync; starts no git."""
@@ -273,7 +277,7 @@ class Mirror:
 def mirror_at(text: str) -> Mirror | None:
     """The mirror, or clone of a mirror, whose top is the path ``text``; else None."""
     path = Path(text).absolute()
-    if not os.path.exists(path / ".git"):  # noqa: PTH110 (a text may be longer than a name can be)
+    if not os.path.exists(path / ".git") or left_behind(path):  # noqa: PTH110 (a text may be longer than a name can be)
         return None
     found = Mirror(path.resolve())
     return found if found.registered() or (found.own.is_folder() and found.dandisets()) else None

@@ -74,7 +74,7 @@ def check_index(mirror: Mirror) -> Iterator[Difference]:
         elif then.branch != branch and not then.failure:
             what = f"the index has {dandiset} at {then.branch[:10] or 'no commit'}, and its branch is at {branch[:10]}"
             yield fixed_by_sync(DifferenceKind.MEMORY, name, what, _SYNC)
-        elif not then.failure and last_sync.read(mirror.path / dandiset / ".git", dandiset) is None:
+        elif not then.failure and mirror.last_sync(dandiset) is None and not mirror.is_strange(dandiset):
             what = "what it remembers of its last sync is lost; it is needed only if the index is lost, too"
             where = f"{dandiset}/.git/{last_sync.NAME}"
             yield fixed_by_sync(DifferenceKind.MEMORY, where, what, f"{_SYNC} {dandiset} --mode force")

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from dandi_mirror.files.opening import read_text
+from dandi_mirror.model import is_dandiset_id
+from dandi_mirror.paths import DANDISET_YAML
 from dandi_mirror.repo.git.files import noted_git_dir
 from dandi_mirror.repo.git.git_folder import Repository, why_elsewhere
 
@@ -52,6 +55,29 @@ def why_strange_git(folder: str) -> str:
 def is_linked(folder: str) -> bool:
     """Whether a folder or its ``.git`` is a link; fast, for a run that checks thousands."""
     return os.path.islink(folder) or os.path.islink(f"{folder}/.git")  # noqa: PTH114
+
+
+def left_behind(path: Path) -> Path | None:
+    """The Dandiset's folder, or the mirror's, out of which a link in it leads, on the way to a path; None if none does.
+
+    Whoever made that folder chose where the link leads, not the person who typed the path.
+    """
+    real = os.path.realpath(path)
+    for folder, name in _on_the_way(path):
+        member = is_dandiset_id(name) and os.path.lexists(folder / ".git")
+        if (member or os.path.lexists(folder / DANDISET_YAML)) and not _is_below(real, os.path.realpath(folder)):
+            return folder
+    return None
+
+
+def _on_the_way(path: Path) -> Iterator[tuple[Path, str]]:
+    """Each folder above a path, from the root down, and the name in it that leads on to the path."""
+    parts = Path(os.path.abspath(path)).parts  # noqa: PTH100
+    return ((Path(*parts[:number]), parts[number]) for number in range(1, len(parts)))
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
 
 
 def _why_strange_note(folder: Path) -> str:
