@@ -1,4 +1,4 @@
-"""Compare the files of a commit with the records in its ``.dandi`` folder, without asking the archive."""
+"""Compare the files of a commit, ``.gitattributes`` too, with what a sync would write of its records; asks nobody."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Give NWB files and NWB-Zarrs the names that DANDI expects."""
+"""Check and place NWB files and NWB-Zarrs under the names that dandi makes (``upload/read/nwb_names.py``)."""
