@@ -62,9 +62,18 @@ def errors_of(archive: ArchiveClient, new: NewDandiset) -> list[str]:
         raise BadAnswerError(f"the archive's schema of a Dandiset cannot be used: {error}") from None
 
 
-def namesakes(archive: ArchiveClient, new: NewDandiset) -> list[str]:
-    """The ids of the user's own Dandisets with the same title, of which a killed run may have made one."""
-    return sorted(own_dandisets(archive.session, new.name))
+def namesakes(archive: ArchiveClient, new: NewDandiset) -> list[ListedDandiset]:
+    """The user's own Dandisets with the same title, newest last; a killed run may have made that one."""
+    return [entry for _, entry in sorted(own_dandisets(archive.session, new.name).items())]
+
+
+def how_to_complete(archive: ArchiveClient, new: NewDandiset, entry: ListedDandiset) -> str:
+    """What to type to complete what a killed run may have left: the dataset in the mirror, and the funder."""
+    dandiset = entry.identifier
+    words = f"to mirror it: dandi-mirror sync {dandiset}{'' if entry.is_open else ' --embargoed'}"
+    if new.funding and not _has_funder(draft_record(archive.session, dandiset).metadata, new):
+        words += f"; it lacks this funder, to add it: dandi-mirror edit {dandiset}"
+    return words
 
 
 def register_dandiset(archive: ArchiveClient, new: NewDandiset) -> ListedDandiset:
@@ -100,9 +109,16 @@ def complete_dandiset(
 
 def _add_funder(archive: ArchiveClient, dandiset: str, new: NewDandiset) -> None:
     before = draft_record(archive.session, dandiset)
-    listed = before.metadata.get("contributor")
-    people = listed if isinstance(listed, list) else []
-    known = [(one.get("name"), one.get("awardNumber") or "") for one in people if isinstance(one, dict)]
-    if (new.funder, new.award) not in known:
-        after = {**before.metadata, "contributor": [*people, new.funding]}
+    if not _has_funder(before.metadata, new):
+        after = {**before.metadata, "contributor": [*_people(before.metadata), new.funding]}
         send_edit(archive, record_edit(archive, dandiset, before, after))
+
+
+def _has_funder(record: Mapping[str, object], new: NewDandiset) -> bool:
+    known = [(one.get("name"), one.get("awardNumber") or "") for one in _people(record) if isinstance(one, dict)]
+    return (new.funder, new.award) in known
+
+
+def _people(record: Mapping[str, object]) -> list[object]:
+    listed = record.get("contributor")
+    return listed if isinstance(listed, list) else []

@@ -99,8 +99,7 @@ def command(
         mirror.check_disk()
         if (errors := errors_of(archive, new)) or dry_run:
             return _end_unsent(new, errors, output)
-        if not yes:
-            _check_title(archive, new)
+        _check_title(archive, new, another=yes)
         entry = register_dandiset(archive, new)
         with progress.show_steps(output) as (doing, _):
             report = complete_dandiset(archive, mirror, settings, new, entry, doing)
@@ -152,24 +151,25 @@ def _new(
     return NewDandiset(name.strip(), record, embargo, until or "", (funder or "").strip(), (award or "").strip())
 
 
-def _check_title(archive: ArchiveClient, new: NewDandiset) -> None:
-    """Ask before a second Dandiset of the same title.
+def _check_title(archive: ArchiveClient, new: NewDandiset, *, another: bool) -> None:
+    """Ask before a second Dandiset of the same title, or say that there is one if ``another`` was asked for.
 
     Raises:
         UsageError: there is one, and no terminal to ask at.
         PartError: the person does not want a second one.
     """
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.workflows.new_dandiset import namesakes
+    from dandi_mirror.workflows.new_dandiset import how_to_complete, namesakes
 
     if not (there := namesakes(archive, new)):
         return
-    first = there[0]
-    said = f"you own {', '.join(there)} with this title already"
+    said = f"you own {', '.join(entry.identifier for entry in there)} with this title already"
+    if another:
+        terminal.say(f"{said}; another one is registered", err=True)
+        return
+    said = f"{said}; {how_to_complete(archive, new, there[-1])}"
     if not terminal.is_interactive():
-        raise UsageError(
-            f"{said}; to mirror it: dandi-mirror sync {first}; to register another one all the same, use --yes"
-        )
+        raise UsageError(f"{said}; to register another one all the same, use --yes")
     terminal.confirm(f"{said}; register another one?", "nothing was registered")
 
 
