@@ -98,7 +98,7 @@ class History:
         yield from (str(differing) for differing in sorted(refs[0] ^ refs[1]))
 
     def _told(self, report: Report) -> list[Finding]:
-        """What a sync has found; only the run that tags a version tells of it, and that one may have been interrupted."""
+        """What a sync found, without what only the run that tagged a version tells: that may have been interrupted."""
         return [finding for finding in report.findings if f"refs/tags/{finding.version}" not in self._tagged_untold]
 
     def _refs(self, mirror: MirrorOfTest, what: str) -> set[tuple[str, str]]:
