@@ -61,7 +61,9 @@ def _show(name: str, value: object, source: str, form: str) -> None:
         return
     if isinstance(value, dict) and value:
         for key, facts in value.items():
-            say(f"{f'sibling.{key}':18} {facts['error'] or facts['url']:32} ({source})")
+            # an error names the file itself
+            shown = facts["error"] or f"{facts['url']:32} ({source})"
+            say(f"{f'sibling.{key}':18} {shown}")
         return
     value = str(value).lower() if isinstance(value, bool) else value
     shown = " ".join(value) if isinstance(value, tuple) else "" if value in (None, {}) else str(value)
