@@ -239,3 +239,12 @@ def test_a_copy_of_the_mirrors_own_folder_is_cloned_from_a_static_web_server(
     with python_server(www, scratch) as url:
         run("datalad", "clone", f"{url}/dandi", str(tmp_path / "all"))
         gets_in_superdataset(tmp_path / "all")
+
+
+def test_config_says_once_in_which_file_a_sibling_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "dandi-mirror.toml"
+    file.write_text('[sibling.good]\nurl = "/srv/dandi"\n[sibling.bad]\nurl = "nonsense"\n')
+    *_, good, bad = run("dandi-mirror", "config", "-d", str(tmp_path)).stdout.splitlines()
+    assert good.startswith("sibling.good ") and good.endswith(f"({file})")
+    assert bad.startswith(f"sibling.bad        {file}: sibling 'bad': its url must be")
+    assert bad.count(file.name) == 1
