@@ -40,6 +40,7 @@ ASKED = [
     ("-J", "2", "sub-4"),
     ("--source", "web", "sub-2/sub-2_ses-1_ecephys.nwb"),
     ("sub-5", "nothing"),
+    ("sub-[34]", "sub-*/*.nwb"),
     ("-r", "sub-2"),
 ]
 

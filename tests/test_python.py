@@ -147,6 +147,7 @@ def test_nothing_is_printed_and_an_import_costs_nothing(lab: dm.Mirror, capfd: p
     lab.sync()
     assert capfd.readouterr() == ("", "")
     lab["000123"].get("sub-1", progress=True)
+    lab.sync(progress=True)
     assert capfd.readouterr().out == "", "a bar is on stderr"
     with pytest.raises(dm.MirrorError):
         lab.sync("nonsense")
@@ -156,6 +157,10 @@ def test_nothing_is_printed_and_an_import_costs_nothing(lab: dm.Mirror, capfd: p
     assert said.startswith("['dandi_mirror'] ['Asset', 'Assets', 'Clone', ")
     for name in dm.__all__:
         assert getattr(dm, name).__doc__
+
+
+def test_types_are_there_for_the_programs_of_others() -> None:
+    assert (Path(dm.__file__).parent / "py.typed").exists()
 
 
 def test_what_the_page_shows_can_be_typed_as_it_stands(

@@ -1,4 +1,4 @@
-"""A bar while content comes: on a terminal, or as one line of a cell in Jupyter."""
+"""Progress: a bar while content comes, the steps of a sync; on a terminal, or as one line of a cell in Jupyter."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dandi_mirror.text import printable
+
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, ProgressColumn
+
+    from dandi_mirror.mirror.fetch.scheduled import ContentProgress, Follow
+    from dandi_mirror.mirror.state.options import Progress as Tell
 
 _TICK = 0.2  # seconds between two looks at how much has come
 _WIDTH = 100  # letters of the line in a cell
@@ -18,29 +23,56 @@ _WIDTH = 100  # letters of the line in a cell
 @contextmanager
 def bar(size: int, moved: Callable[[], int]) -> Iterator[None]:
     """Show how many of ``size`` bytes have come while this block lasts; ``moved`` says how many."""
-    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    console = Console(stderr=True)
-    bars = _bars(console)
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    bars = _bars(*columns, TimeRemainingColumn())
     task = bars.add_task("get", total=size)
+    with _drawn(bars, lambda: bars.update(task, completed=moved())):
+        yield
+
+
+@contextmanager
+def steps() -> Iterator[tuple[Tell, Follow]]:
+    """Show what a sync does now, and how content comes, while this block lasts."""
+    from rich.progress import SpinnerColumn, TextColumn
+
+    bars = _bars(SpinnerColumn(finished_text="✓"), TextColumn("{task.description}", markup=False))
+    task = bars.add_task("sync", total=1)
+
+    def tell(*words: str) -> None:
+        bars.update(task, description="  ".join(["sync", *map(printable, words)]))
+
+    def follow(step: ContentProgress) -> None:
+        if step.path:
+            tell(step.dandiset, f"{step.files_done:,}/{step.files:,} files", step.path)
+
+    with _drawn(bars, lambda: None):
+        yield tell, follow
+        bars.update(task, description="sync", completed=1)
+
+
+def _bars(*columns: ProgressColumn) -> Progress:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(*columns, console=Console(stderr=True), auto_refresh=False)
+
+
+@contextmanager
+def _drawn(bars: Progress, look: Callable[[], object]) -> Iterator[None]:
+    """Draw it five times a second while this block lasts, and at the end; ``look`` is called before each time."""
 
     def tell(draw: Callable[[], None]) -> None:
-        bars.update(task, completed=moved())
+        look()
         draw()
 
-    if console.is_jupyter:
+    if bars.console.is_jupyter:
         with _followed(tell, _cell(bars)):
             yield
     else:
         with bars, _followed(tell, bars.refresh):
             yield
-
-
-def _bars(console: object) -> Progress:
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    return Progress(*columns, TimeRemainingColumn(), console=console, auto_refresh=False)  # type: ignore[arg-type]
 
 
 def _cell(bars: Progress) -> Callable[[], None]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from dandi_mirror.archive.content import JOBS
 from dandi_mirror.archive.name_parts import no_version
 from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import NotFoundError, UsageError
-from dandi_mirror.interface.exporting import export
 from dandi_mirror.interface.getting import get_content
 from dandi_mirror.interface.opening import open_content
 from dandi_mirror.interface.values import Asset, Assets, Got, asset_of
@@ -22,11 +21,13 @@ from dandi_mirror.mirror.history.diff import Changes
 from dandi_mirror.model import DRAFT, is_version_id
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.workflows.cite import citation, published
-from dandi_mirror.workflows.export import Exported
 from dandi_mirror.workflows.listing import FoundFiles, find_files
 from dandi_mirror.workflows.version_ranges import compared
 from dandi_mirror.workflows.versions_here import with_versions
 from dandi_mirror.workflows.zarr_names import read_zarr_name
+
+if TYPE_CHECKING:
+    from dandi_mirror.workflows.export import Exported
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,8 @@ class Dandiset:
             UsageError: there is no such version or format, or something is at ``to`` already.
             PartError: some files did not come into the bag.
         """
+        from dandi_mirror.interface.exporting import export  # takes half of the time that all the rest takes
+
         return export(self._name("", version), form, to, self.top, self.path, self.instance or None,
                       payload=payload, overwrite=overwrite, jobs=jobs, show=progress)  # fmt: skip
 

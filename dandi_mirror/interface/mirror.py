@@ -76,18 +76,22 @@ class Mirror:
         with opened(path_of(self._mirror)) as database:
             return search(database, terms, old=old, most=most, most_files=most_files)
 
-    def sync(self, *dandisets: str, instance: str | None = None, versions: str | None = None) -> list[Report]:
+    def sync(
+        self, *dandisets: str, instance: str | None = None, versions: str | None = None, progress: bool = False
+    ) -> list[Report]:
         """Mirror Dandisets, or bring them up to date; without an id, all that are here.
 
         ``instance``: the archive, if the mirror is new.  ``versions``: ``all``, ``published``, ``latest`` or ``draft``.
-        What becomes of each Dandiset is in its report, also if it failed.  All else is by the settings of the mirror.
+        ``progress``: show what it does now, also in Jupyter.  All else is by the settings of the mirror.  What becomes
+        of each Dandiset is in its report, also if it failed.
 
         Raises:
             UsageError: an id is none, or the mirror is one of another archive.
             CredentialsError: its settings want embargoed Dandisets, and there is no API key.
             TemporaryError: the archive does not answer.
         """
-        return sync_reports(self.path, dandisets, {"instance": instance, "versions": versions}, named=True)
+        flags = {"instance": instance, "versions": versions}
+        return sync_reports(self.path, dandisets, flags, named=True, progress=progress)
 
     def __repr__(self) -> str:
         return f"<Mirror {self.path}: {len(self):,} Dandisets>"

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dandi_mirror.interface.bar import steps
 from dandi_mirror.interface.remarks import remarks_as_warnings
 from dandi_mirror.mirror.state.options import Progress, silent
 from dandi_mirror.model import Report
@@ -16,14 +17,18 @@ if TYPE_CHECKING:
     from dandi_mirror.mirror.fetch.scheduled import Follow
 
 
-def sync_reports(path: Path, dandisets: Sequence[str], flags: Mapping[str, object], *, named: bool) -> list[Report]:
+def sync_reports(
+    path: Path, dandisets: Sequence[str], flags: Mapping[str, object], *, named: bool, progress: bool = False
+) -> list[Report]:
     """Sync as ``dandi-mirror sync`` does; ``named``: whether somebody named the folder of the mirror.
+    ``progress``: show what it does now.
 
     Raises as :func:`.run_sync`.
     """
     reports: list[Report] = []
     with remarks_as_warnings():
-        run_sync(path, SyncRequest(tuple(dandisets)), flags, reports.append, show=_unseen, named=named)
+        show = steps if progress else _unseen
+        run_sync(path, SyncRequest(tuple(dandisets)), flags, reports.append, show=show, named=named)
     return reports
 
 
