@@ -24,6 +24,8 @@ from dandi_mirror.repo.git.process import NO_FILTER, git
 UPLOADED_BRANCHES = "uploaded/"
 """Prefix of the branches that keep a person's commits after they were uploaded."""
 _READ_ONLY = 0o555
+_ARGUMENTS = 200
+"""Paths that one command line has room for, however long they are."""
 
 
 def annex(clone: AnnexRepository, keys: Mapping[str, str], read: Mapping[str, FileStamp]) -> None:
@@ -37,9 +39,9 @@ def annex(clone: AnnexRepository, keys: Mapping[str, str], read: Mapping[str, Fi
     """
     paths = [path for path in keys if os.path.lexists(clone.path / path)]
     _take(clone, {path: key for path, key in keys.items() if key and path in read}, read)
-    _git_annex(clone, "add", [path for path in paths if not (clone.path / path).is_symlink()])
+    _add(clone, [path for path in paths if not (clone.path / path).is_symlink()])
     # a person unlocks a file to edit it, and that has happened
-    _git_annex(clone, "lock", [path for path in paths if keys[path] and not (clone.path / path).is_symlink()])
+    _lock(clone, [path for path in paths if keys[path] and not (clone.path / path).is_symlink()])
     for path in paths:
         if keys[path]:
             _relink(clone, path, keys[path])
@@ -104,12 +106,22 @@ def forget(dataset: Dataset, stays: Container[str]) -> None:
         )
 
 
-def _git_annex(clone: AnnexRepository, command: str, paths: Collection[str]) -> None:
+def _add(clone: AnnexRepository, paths: Collection[str]) -> None:
     if paths:
-        lines = b"".join(os.fsencode(path) + b"\0" for path in sorted(paths))
+        # no NUL at the end: an old git-annex takes what follows it for one more path, an empty one
+        lines = b"\0".join(os.fsencode(path) for path in sorted(paths))
         # an archive treats names that begin with a dot like all others
         settings = ("-c", "annex.dotfiles=true", "-c", "annex.addunlocked=false")
-        git(clone.path, *settings, "annex", command, "--quiet", "--batch", "-z", stdin=lines)
+        git(clone.path, *settings, "annex", "add", "--quiet", "--batch", "-z", stdin=lines)
+
+
+def _lock(clone: AnnexRepository, paths: Collection[str]) -> None:
+    """Lock the files that are in the index; an old git-annex locks none that it reads by ``--batch``."""
+    if paths:
+        tracked = set(git(clone.path, "ls-files", "-z").split(b"\0"))
+        unlocked = [path for path in sorted(paths) if os.fsencode(path) in tracked]
+        for begin in range(0, len(unlocked), _ARGUMENTS):
+            git(clone.path, "annex", "lock", "--quiet", "--", *unlocked[begin : begin + _ARGUMENTS])
 
 
 def _relink(clone: AnnexRepository, path: str, key: str) -> None:
