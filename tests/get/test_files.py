@@ -46,7 +46,7 @@ def state(clone: Path) -> dict[str, object]:
             ("git", "annex", "whereis", "--json"),
             ("git", "annex", "info", "--json"),
             ("git", "annex", "find"),
-            ("git", "annex", "unused", "--json"),
+            ("git", "annex", "unused"),
             ("git", "annex", "fsck"),
             ("git", "status", "--porcelain"),
             ("datalad", "status", "--annex", "all"),

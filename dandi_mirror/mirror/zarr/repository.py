@@ -35,7 +35,9 @@ from dandi_mirror.repo.git.stream import Commit
 
 BRANCH = "draft"
 _DRAFT = f"refs/heads/{BRANCH}"
-_CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
+_CONFIG = b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n[annex]\n\tprivate = true\n"
+"""The last setting is for old releases of git-annex: they initialise the repository that they clone, and would write
+its place on this machine to its git-annex branch.  ``AnnexRepository.prepare`` takes it back when content comes."""
 _FOLDERS = ("objects/info", "objects/pack", "refs/heads", "refs/tags")
 _WAIT = 600.0  # seconds; another run may just be adding a state
 

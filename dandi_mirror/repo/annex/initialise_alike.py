@@ -91,8 +91,8 @@ def _read(top: Path, description: str, before: str) -> _Initialised | None:
                 files[name] = read_text(place), place.lstat().st_mode & 0o777
             elif not (place.is_dir() or name in {_LOG, _MARKER, _MARKER_FACTS} or _MADE_LATER.fullmatch(name)):
                 return None
-    said = re.fullmatch(r".* timestamp=(\d+)s\n", log := read_text(top / _LOG))
-    if not said or log != _log(uuids[0], description, int(said[1])):
+    said = re.fullmatch(r"(.* timestamp=\d+)(?:\.\d+)?s\n", read_text(top / _LOG))  # an old git-annex writes fractions
+    if not said or f"{said[1]}s\n" != _log(uuids[0], description, int(said[1].rpartition("=")[2])):
         return None
     noted, facts = read_text(top / _MARKER_FACTS).split(), _facts(top / _MARKER)
     is_known = noted[:3] == facts[:3] and noted[3].strip("0") == facts[3].strip("0")

@@ -82,6 +82,10 @@ class AnnexRepository:
             LockedError: another run initialises it for minutes.
         """
         self.read_config()
+        if self.git_dir == self.path and self.config.get("annex.private"):
+            # the bare repository of a Zarr, which now gets content: others learn from its branch what it holds
+            git(self.path, "config", "--unset-all", "annex.private")
+            self.read_config()
         if not is_initialised(self.dataset, self.config):
             initialise_in_clone(self.dataset)
             self.read_config()
