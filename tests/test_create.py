@@ -90,6 +90,8 @@ def test_a_funder_that_the_archive_has_added_itself_is_not_added_again(
         (["--name", "x", "--description", "y" * 10_001], "description: 'yyy"),
         (["--name", "x", "--set", "license=[GPL]"], "license.0: 'GPL' is not one of"),
         (["--name", "x", "--set", "keywords=mouse"], "keywords: 'mouse' is not of type 'array'"),
+        (["--name", "x", "--set", "descripion=3"], "descripion: no such field; did you mean description?"),
+        (["--name", "x", "--set", "about=[{nam: x}]", "-n"], "about.0.nam: no such field; did you mean about.0.name?"),
     ],
 )
 def test_what_the_schema_does_not_allow_is_named_and_nothing_is_registered(

@@ -14,6 +14,7 @@ from dandi_mirror.mirror.state.options import Options, Progress
 from dandi_mirror.mirror.sync.dandiset import sync_dandiset
 from dandi_mirror.model import ListedDandiset, Report
 from dandi_mirror.upload.record.schema import new_errors
+from dandi_mirror.upload.record.unknown import unknown_fields
 from dandi_mirror.workflows.record_edit import record_edit, send_edit
 
 
@@ -49,7 +50,7 @@ class NewDandiset:
 
 
 def errors_of(archive: ArchiveClient, new: NewDandiset) -> list[str]:
-    """What the archive's schema finds wrong with the fields that are given; not those that are missing.
+    """What the archive's schema finds wrong with the fields that are given, or does not know; not those missing.
 
     Raises:
         BadAnswerError: the archive's schema is not one.
@@ -57,7 +58,8 @@ def errors_of(archive: ArchiveClient, new: NewDandiset) -> list[str]:
     blank: dict[str, object] = {"schemaKey": "Dandiset"}
     given = {**blank, **new.metadata, "name": new.name}
     try:
-        return new_errors(blank, given, record_schema(archive.session))
+        schema = record_schema(archive.session)
+        return [*new_errors(blank, given, schema), *unknown_fields(blank, given, schema)]
     except ValueError as error:
         raise BadAnswerError(f"the archive's schema of a Dandiset cannot be used: {error}") from None
 
