@@ -201,3 +201,32 @@ def test_a_mirror_can_be_moved(archive: Archive, mirror: MirrorOfTest, tmp_path:
     dandiset.delete_asset("sub-0/sub-0_ses-1_ecephys.nwb")
     assert moved.sync().exit_code == 0
     assert moved.git("status", "--porcelain") == ""
+
+
+def test_a_repository_in_which_nothing_was_committed_becomes_the_mirror(archive: Archive, mirror: MirrorOfTest) -> None:
+    dandiset = archive.create_dandiset("000123", name="Mice")
+    dandiset.add_asset("a.nwb", archive.add_blob(b"a"))
+    for folder in (mirror.path, mirror.path / "000123"):
+        run("git", "init", "-q", str(folder))
+    mirror.cli("sync", "000123")
+    for folder in (mirror.path, mirror.path / "000123"):
+        said = run("git", "-C", str(folder), "status", "--porcelain", "--branch").stdout
+        assert said == "## draft\n", "the branch of the sync is checked out"
+    assert (mirror.path / "000123" / "a.nwb").is_symlink()
+    # git-annex is set up, too
+    assert mirror.urls(mirror.keys()["a.nwb"])
+
+
+@pytest.mark.parametrize("branch", ["main", "draft"])
+def test_a_repository_with_commits_of_others_is_not_made_a_mirror(
+    archive: Archive, mirror: MirrorOfTest, branch: str
+) -> None:
+    seed(archive)
+    run("git", "init", "-q", "-b", branch, str(mirror.path))
+    run("git", "-C", str(mirror.path), "commit", "-q", "--allow-empty", "-m", "mine")
+    said = mirror.cli("sync", "000123", code=2).stderr
+    assert (
+        f"is a git repository and not a mirror: it has a branch {branch} that no sync made; name a new folder" in said
+    )
+    assert [path.name for path in mirror.path.iterdir()] == [".git"]
+    assert run("git", "-C", str(mirror.path), "for-each-ref").stdout.count("\n") == 1

@@ -44,8 +44,8 @@ def update_worktree(dataset: Dataset, branch: str, was: str | None, *, left: str
     """Bring index and work tree to ``branch`` if that branch is checked out.  Local edits stay.
 
     ``was`` is the commit of the branch when the run began.  If HEAD is on ``left``, a branch that the mirror does not
-    follow any more, HEAD moves to ``branch``.  If HEAD is detached or on another branch, a person chose that: nothing
-    is touched.
+    follow any more, or nothing was ever checked out, HEAD moves to ``branch``.  If HEAD is detached or on another
+    branch, a person chose that: nothing is touched.
 
     Returns the files that only a sync writes, that a person has edited, and that would have been in the way: the index
     has the new ones, and the work tree keeps what the person wrote.
@@ -56,6 +56,8 @@ def update_worktree(dataset: Dataset, branch: str, was: str | None, *, left: str
     """
     if not (commit := dataset.ref(f"refs/heads/{branch}")):
         return []  # there may not even be a complete repository
+    if _is_new(dataset):
+        dataset.move_head(branch)  # first, so that a killed run leaves what a new dataset has
     if (head := dataset.head_branch()) not in {branch, left}:
         _unmark(dataset)
         _refuse_adjusted(dataset, head, branch)
@@ -73,6 +75,12 @@ def update_worktree(dataset: Dataset, branch: str, was: str | None, *, left: str
     if head != branch:
         dataset.move_head(branch)
     return kept
+
+
+def _is_new(dataset: Dataset) -> bool:
+    """Whether the repository is as ``git init`` left it: HEAD names a branch without commits, and there is no index."""
+    head = dataset.head_branch()
+    return bool(head) and not dataset.ref(f"refs/heads/{head}") and not (dataset.git_dir / "index").exists()
 
 
 def _refuse_adjusted(dataset: Dataset, head: str, branch: str) -> None:
