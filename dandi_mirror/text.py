@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from dandi_mirror.paths import is_visible
 
@@ -24,6 +25,20 @@ def human_size(size: int) -> str:
 def counted(count: int, noun: str) -> str:
     """``1 file``, ``1,200 files``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def closest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
+    """The word that a mistyped one probably stands for, capitals or not; empty if none is similar."""
+    from difflib import get_close_matches
+
+    known = {each.lower(): each for each in words}
+    near = get_close_matches(word.lower(), known, 1, cutoff)
+    return known[near[0]] if near else ""
+
+
+def how_to_install(extra: str) -> str:
+    """What to type for an extra of this project, as ``docs/install.md`` says."""
+    return f"type in the clone of dandi-mirror: pip install '.[{extra}]'"
 
 
 def printable(text: str) -> str:

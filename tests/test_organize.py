@@ -165,7 +165,9 @@ def test_another_run_at_work_and_no_clone_and_no_dandi_are_said_in_one_line(clon
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=clone.path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == ("dandi-mirror: this needs the dandi client; type: pip install 'dandi-mirror[upload]'\n")
+    assert done.stderr == (
+        "dandi-mirror: this needs the dandi client; type in the clone of dandi-mirror: pip install '.[upload]'\n"
+    )
 
 
 def test_the_mirrors_own_dataset_takes_files_under_the_mirrors_own_lock(clone: Working, tmp_path: Path) -> None:

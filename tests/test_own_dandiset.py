@@ -174,9 +174,49 @@ def test_an_editor_opens_with_the_fields_and_what_cannot_be_sent_is_not_lost(
     assert changes(mirror) == []
     with on_terminal(*typed, env={**env, "EDITOR": str(editor), "VISUAL": str(editor)}) as seen:
         seen.answer("edit it again?", "y")
-        seen.answer("send this to", "y")
+        seen.answer(f"send this to {mirror.server.api_url.removesuffix('/api')}?", "y")
         assert seen.end() == 0
     assert changed(mine, "license") == ["spdx:CC0-1.0"]
+
+
+@pytest.mark.parametrize(
+    ("script", "why"), [("exit 1", "Editing failed"), ("rm $1", "No such file"), (None, "No such file")]
+)
+def test_an_editor_that_fails_changes_nothing_and_that_is_said(
+    mine: Dandiset, mirror: MirrorOfTest, env: dict[str, str], tmp_path: Path, script: str | None, why: str
+) -> None:
+    editor = tmp_path / "editor"
+    if script:
+        editor.write_text(f"#!/bin/sh\n{script}\n")
+        editor.chmod(0o755)
+    typed = ["edit", "000123", "-d", str(mirror.path), "-i", mirror.server.api_url]
+    with on_terminal(*typed, env={**env, "EDITOR": str(editor), "VISUAL": ""}) as seen:
+        assert seen.end() == 3
+    assert seen.plain.startswith("dandi-mirror: your editor ended with an error (") and why in seen.plain
+    assert "000123 was not changed" in seen.plain and "--set FIELD=VALUE or --from FILE" in seen.plain
+    assert changes(mirror) == []
+
+
+def test_what_was_typed_is_kept_if_the_editor_fails_later_or_saves_no_utf_8(
+    mine: Dandiset, mirror: MirrorOfTest, env: dict[str, str], tmp_path: Path
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text(
+        "#!/bin/sh\ngrep -q 'license: mine' $1 && exit 1\nsed -i '/^license/d' $1\necho 'license: mine' >>$1\n"
+    )
+    editor.chmod(0o755)
+    typed = ["edit", "000123", "-d", str(mirror.path), "-i", mirror.server.api_url]
+    settings = {**env, "EDITOR": str(editor), "VISUAL": "", "TMPDIR": str(tmp_path)}
+    with on_terminal(*typed, env=settings) as seen:
+        seen.answer("edit it again?", "y")
+        assert seen.end() == 3
+    kept = tmp_path / seen.plain.partition("your text is in ")[2].partition(":")[0].rpartition("/")[2]
+    assert "license: mine" in kept.read_text()
+    editor.write_text("#!/bin/sh\nprintf 'name: caf\\351\\n' >$1\n")
+    with on_terminal(*typed, env=settings) as seen:
+        assert seen.end() == 3
+    assert "is not UTF-8; 000123 was not changed; your text is in" in seen.plain
+    assert changes(mirror) == []
 
 
 # --- owners -------------------------------------------------------------------------------------------------------

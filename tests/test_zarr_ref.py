@@ -83,3 +83,9 @@ def test_a_path_that_is_no_zarr_is_named(archive: Archive, mirror: MirrorOfTest,
     synced(archive, mirror, plain(tmp_path / "made", 2))
     done = run("dandi-mirror", "zarr", "ref", "000123/other", "-d", str(mirror.path), cwd=tmp_path, code=3)
     assert "no Zarr at other" in done.stderr and done.stdout == ""
+    run("git", "clone", "-q", str(mirror.path / "000123"), str(tmp_path / "clone"))
+    (tmp_path / "clone" / "empty").mkdir()
+    for folder, top in ((tmp_path / "clone", "."), (tmp_path / "clone" / "empty", "..")):
+        said = run("dandi-mirror", "zarr", "ref", f"{top}/other", cwd=folder, code=3).stderr
+        assert said.endswith(f"see what it has: dandi-mirror ls {top}\n")
+        assert "sub-0/" in run("dandi-mirror", "ls", top, cwd=folder).stdout

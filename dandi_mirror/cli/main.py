@@ -84,10 +84,10 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find a command as click does; if there is none of that name, name the most similar one."""
         if arguments and arguments[0] not in COMMANDS and not arguments[0].startswith("-"):
-            from difflib import get_close_matches
+            from dandi_mirror.text import closest
 
-            near = get_close_matches(arguments[0], COMMANDS, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            near = closest(arguments[0], COMMANDS)
+            hint = f" Did you mean {near!r}?" if near else ""
             context.fail(f"No such command {arguments[0]!r}.{hint}")
         return super().resolve_command(context, arguments)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NewType, get_args, get_origin
 
 from dandi_mirror.errors import UsageError
+from dandi_mirror.text import closest
 
 Bytes = NewType("Bytes", int)
 """A number of bytes; in the file and on the command line also ``"500 GB"``."""
@@ -97,11 +98,9 @@ def _what(kind: Any, setting: Setting) -> str:
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """A hint at the word that the user may have meant, or at all that there are."""
-    from difflib import get_close_matches
-
     known = list(words)
-    near = get_close_matches(word, known, 1, cutoff=0.4)
-    return f"did you mean {near[0]!r}?" if near else f"the settings are: {', '.join(known)}"
+    near = closest(word, known, 0.4)
+    return f"did you mean {near!r}?" if near else f"the settings are: {', '.join(known)}"
 
 
 def regular_expression(text: str) -> str:
@@ -118,6 +117,7 @@ _POWERS = (
     ("b", 0),
     *((f"{letter}{b}", 3 * power) for power, letter in enumerate("kmgt", 1) for b in ("", "b")),
 )
+
 _UNITS = {unit: 10**power for unit, power in _POWERS}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([a-z]*)", re.ASCII)
 

@@ -11,6 +11,7 @@ from dandi_mirror.errors import NotFoundError, UsageError
 from dandi_mirror.mirror.contents.files import VersionFile
 from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.text import how_to_install
 
 BLOCK = 2**20
 """Bytes that are asked for at once, at least; HDF5 files are read in many small pieces."""
@@ -39,8 +40,8 @@ def _remote(dataset: Dataset, file: VersionFile, instance: str) -> BinaryIO:
         import fsspec
     except ImportError:
         raise UsageError(
-            f"the content of {file.path} is not here; get it first, or install what reads it from the archive: "
-            "pip install fsspec aiohttp"
+            f"the content of {file.path} is not here; get it first; or, to read it from the archive, "
+            f"{how_to_install('stream')}"
         ) from None
     clone = AnnexRepository(dataset.path)
     clone.read_config()

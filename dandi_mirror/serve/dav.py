@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from dandi_mirror.serve.answers import ErrorAnswer
 from dandi_mirror.serve.sending import Sender
 from dandi_mirror.serve.tree import ServedTree
+from dandi_mirror.text import how_to_install
 
 PLACE = "/dav"
 METHODS = ["GET", "HEAD", "OPTIONS", "PROPFIND"]
@@ -24,7 +25,7 @@ METHODS = ["GET", "HEAD", "OPTIONS", "PROPFIND"]
 REFUSED_METHODS = ["PUT", "POST", "DELETE", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "PROPPATCH", "PATCH"]
 LONGEST = 1 << 16
 """Bytes of a request's body at most."""
-LACKING = "This server has no WebDAV; install it with: pip install wsgidav\n"
+LACKING = f"This server has no WebDAV; {how_to_install('dav')}\n"
 FOLDER = "This is a folder. Open this address with a WebDAV client, for example: rclone ls ':webdav,url=\"ADDRESS\":'\n"
 
 

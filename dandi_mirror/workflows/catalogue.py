@@ -17,6 +17,7 @@ from dandi_mirror.config import Settings
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.serve.looking import Looking
+from dandi_mirror.text import how_to_install
 from dandi_mirror.workflows.block_cache import cache_of
 from dandi_mirror.workflows.tokens import stored
 
@@ -60,7 +61,7 @@ def previews_of(mirror: Mirror, looking: Looking, jobs: int = 1) -> Previews:
         UsageError: the dandi client is not installed.
     """
     if not can_preview():
-        raise UsageError("previews need the dandi client; type: pip install 'dandi-mirror[upload]'")
+        raise UsageError(f"previews need the dandi client; {how_to_install('upload')}")
     return Previews(mirror.own / FOLDER, jobs, looking)
 
 

@@ -88,5 +88,6 @@ def test_without_dask_or_a_scheduler_a_cluster_is_one_clear_line(many: MirrorOfT
     without = "import sys\nsys.modules['distributed'] = None\nfrom dandi_mirror.cli.main import main\n"
     arguments = command(many, "--all", "--scheduler", "127.0.0.1:1")[3:]
     done = run(sys.executable, "-c", f"{without}sys.argv[0] = 'dandi-mirror'\nmain()", *arguments, code=2)
-    assert done.stderr == "dandi-mirror: --scheduler needs Dask; install it: pip install 'dandi-mirror[cluster]'\n"
+    how = "type in the clone of dandi-mirror: pip install '.[cluster]'"
+    assert done.stderr == f"dandi-mirror: --scheduler needs Dask; {how}\n"
     assert not (many.path / "000001").exists()

@@ -56,6 +56,9 @@ def test_a_path_that_is_none_gets_the_nearest_that_is(synced: MirrorOfTest, tmp_
         "sub-a/sub-a_ses-3.nwb": "sub-a/sub-a_ses-2.nwb",
         "sub-b.nwb": "sub-b/sub-b.nwb",
         "subc": "sub-c",
+        "SUB-C": "sub-c",
+        "sub-A/SUB-a_ses-2.nwb": "sub-a/sub-a_ses-2.nwb",
+        "SUB-A/else": "sub-a",
     }.items():
         assert f"did you mean {meant}?" in get(clone, typed, code=3)[0]["message"]
         said = run("dandi-mirror", "ls", typed, cwd=clone, code=2).stderr

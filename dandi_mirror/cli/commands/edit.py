@@ -63,6 +63,7 @@ def command(
       dandi-mirror edit 000123 --from paper.json                      the record of a DOI
     """
     from dandi_mirror.archive.api.dandiset_changes import draft_record
+    from dandi_mirror.archive.instances import instance_name
     from dandi_mirror.errors import UsageError
     from dandi_mirror.upload.record.fields import assign, read_assignment
     from dandi_mirror.workflows.own_dandiset import own_dandiset
@@ -83,7 +84,8 @@ def command(
         if edit.errors or edit.is_idle or dry_run:
             return _end_unsent(edit, dry_run, output)
         if not yes:
-            terminal.confirm(f"send this to {own.archive.instance.name}?", f"{own.dandiset} was not changed")
+            called = instance_name(own.archive.instance.api_url)
+            terminal.confirm(f"send this to {called}?", f"{own.dandiset} was not changed")
         send_edit(own.archive, edit)
         report = own.sync()
     return _end_sent(edit, report, output)
@@ -125,19 +127,17 @@ def _in_editor(own: OwnDandiset, before: DraftRecord) -> RecordEdit:
     """Let the person edit the fields, again and again until they are right or the person gives up.
 
     Raises:
-        PartError: the person saved nothing, or gave up; the message names the file that has the text.
+        PartError: the person saved nothing or gave up, or the editor failed; the message names the file that has the
+            text.
     """
     from dandi_mirror.errors import MirrorError, PartError
     from dandi_mirror.upload.record.fields import replaced, written
     from dandi_mirror.upload.record.yaml_text import NotYaml, read_yaml, write_yaml
     from dandi_mirror.workflows.record_edit import record_edit
 
-    text = f"{_HEAD.format(own.dandiset)}{write_yaml(written(before.metadata))}"
+    text = began = f"{_HEAD.format(own.dandiset)}{write_yaml(written(before.metadata))}"
     while True:
-        saved = click.edit(text, extension=".yaml")
-        if saved is None:
-            raise PartError(f"you saved nothing; {own.dandiset} was not changed")
-        text = saved
+        text = _edited(text, own.dandiset, is_new=text is began)
         try:
             fields = read_yaml(text)
             if not isinstance(fields, dict):
@@ -149,19 +149,46 @@ def _in_editor(own: OwnDandiset, before: DraftRecord) -> RecordEdit:
         if not wrong:
             return edit
         terminal.say(f"this cannot be sent: {wrong}", err=True)
-        kept = _keep(text, own.dandiset)
-        nothing = (
-            f"{own.dandiset} was not changed; your text is in {kept}: dandi-mirror edit {own.dandiset} --from {kept}"
-        )
+        kept = _keep(text.encode(), own.dandiset)
+        nothing = _not_changed(own.dandiset, kept)
         if not terminal.agree("edit it again?", nothing, default=True):
             raise PartError(nothing)
         kept.unlink(missing_ok=True)
 
 
-def _keep(text: str, dandiset: str) -> Path:
+def _edited(text: str, dandiset: str, *, is_new: bool) -> str:
+    """Open a text in the person's editor; ``is_new``: nobody has typed anything into it yet.
+
+    Raises:
+        PartError: the person saved nothing, or not as UTF-8; or the editor does not start, or reports that it failed.
+    """
+    from dandi_mirror.errors import PartError
+
+    try:
+        saved = click.edit(text.encode(), extension=".yaml")
+    except (click.ClickException, OSError, ValueError) as error:
+        why = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        nothing = f"{dandiset} was not changed" if is_new else _not_changed(dandiset, _keep(text.encode(), dandiset))
+        raise PartError(
+            f"your editor ended with an error ({why}); {nothing}; another editor: EDITOR=nano dandi-mirror edit "
+            f"{dandiset}; or without one: --set FIELD=VALUE or --from FILE"
+        ) from None
+    if saved is None:
+        raise PartError(f"you saved nothing; {dandiset} was not changed")
+    try:
+        return saved.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise PartError(f"the file is not UTF-8; {_not_changed(dandiset, _keep(saved, dandiset))}") from None
+
+
+def _not_changed(dandiset: str, kept: Path) -> str:
+    return f"{dandiset} was not changed; your text is in {kept}: dandi-mirror edit {dandiset} --from {kept}"
+
+
+def _keep(text: bytes, dandiset: str) -> Path:
     """Write what somebody typed into a new file, so that it is not lost."""
     descriptor, name = tempfile.mkstemp(".yaml", f"{dandiset}-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    with os.fdopen(descriptor, "wb") as file:
         file.write(text)
     return Path(name)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 
 from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import NotFoundError
 from dandi_mirror.mirror.contents.files import VersionFile
 from dandi_mirror.paths import folders_of
+from dandi_mirror.text import closest
 
 
 def matching_files(
@@ -32,8 +32,8 @@ def matching_files(
     if not chosen and not name.whole:
         wanted = name.path.rstrip("/") or name.prefix or name.glob or str(name.asset)
         places = {place for path in (*paths, *(file.path for file in found)) for place in (path, *folders_of(path))}
-        near = get_close_matches(wanted, places, 1)
+        near = closest(wanted, places)
         look = ["dandi-mirror", "ls", f"{name.dandiset}@{version}", *(["-d", str(mirror_path)] if mirror_path else [])]
-        hint = f"did you mean {name.dandiset}@{version}/{near[0]}?" if near else f"see {shlex.join(look)}"
+        hint = f"did you mean {name.dandiset}@{version}/{near}?" if near else f"see {shlex.join(look)}"
         raise NotFoundError(f"{name.dandiset}@{version} has no {wanted}; {hint}")
     return sorted(chosen, key=lambda file: file.path.encode(errors="surrogatepass"))

@@ -6,11 +6,12 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from dandi_mirror.errors import UsageError
+from dandi_mirror.paths import folders_of
 from dandi_mirror.repo.annex.content import AnnexedFile
+from dandi_mirror.text import closest
 
 FIELDS = ("subject", "session", "species", "sex", "age", "approach", "technique", "variable", "dandiset")
 """The metadata fields that git-annex has of a mirror's files (docs/format.md)."""
@@ -108,9 +109,13 @@ def pick_within(files: Iterable[AnnexedFile], times: Mapping[str, str], room: in
 def nearest(wanted: str, paths: Iterable[str]) -> str:
     """Suggest the file or folder that a mistyped path may mean; empty if nothing is similar.
 
-    That is a file of the same name in another folder, else the most similar name where the path goes wrong.
+    That is the same path with other capitals, else a file of the same name in another folder, else the most similar
+    name where the path goes wrong.
     """
     wanted, every = wanted.strip("/"), list(paths)
+    alike = (place for path in every for place in (path, *folders_of(path)) if place.lower() == wanted.lower())
+    if found := next(alike, ""):
+        return found
     name = wanted.rpartition("/")[2]
     if same := [path for path in every if path.rpartition("/")[2] == name]:
         return min(same, key=len)
@@ -118,11 +123,11 @@ def nearest(wanted: str, paths: Iterable[str]) -> str:
     while rest and any(path.startswith(f"{top}{rest[0]}/") for path in every):
         top, rest = f"{top}{rest[0]}/", rest[1:]
     there = {path[len(top) :].partition("/")[0] for path in every if path.startswith(top)}
-    near = get_close_matches(rest[0], there, 1) if rest else []
+    near = closest(rest[0], there) if rest else ""
     if not near:
         return ""
-    further = "/".join([near[0], *rest[1:]])
-    return next((top + found for found in (further, near[0]) if _is_there(top + found, every)), "")
+    further = "/".join([near, *rest[1:]])
+    return next((top + found for found in (further, near) if _is_there(top + found, every)), "")
 
 
 def _is_there(place: str, paths: Iterable[str]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +31,7 @@ def zarr_reference(
     """
     zarr = zarrs_of(clone).get(path)
     if zarr is None:
-        raise NotFoundError(f"{clone.path} has no Zarr at {path}; see what it has: dandi-mirror ls {dandiset}")
+        raise NotFoundError(f"{clone.path} has no Zarr at {path}; see what it has: {_how_to_list(clone.path)}")
     zarr_id, checksum = zarr.module.zarr_id, state or zarr.module.checksum
     for mirror in mirrors_of(clone, dandiset, named):
         if mirror.manifests.has(zarr_id, checksum):
@@ -47,6 +49,12 @@ def zarr_reference(
     if inside.dataset.exists() and all(inside.has(_key(entry)) for entry in entries(zarr_id, checksum)):
         return reference_file(entries(zarr_id, checksum), lambda entry: inside.object_path(_key(entry)))
     return reference_file(entries(zarr_id, checksum), lambda entry: sources.urls(zarr_id, entry)[-1])
+
+
+def _how_to_list(folder: Path) -> str:
+    """The command that lists a clone, from where the person is."""
+    inside = Path.cwd().resolve().is_relative_to(folder.resolve())
+    return shlex.join(["dandi-mirror", "ls", os.path.relpath(folder.resolve()) if inside else str(folder)])
 
 
 def _key(entry: ZarrEntry) -> str:

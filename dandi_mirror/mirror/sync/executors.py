@@ -17,6 +17,7 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Pace, silent
 from dandi_mirror.mirror.sync.dandiset import Task, reported, sync_one
 from dandi_mirror.model import Report
+from dandi_mirror.text import how_to_install
 
 Submit = Callable[[Task], Future[Report]]
 """Begins the sync of a Dandiset; its future's result is the report."""
@@ -50,7 +51,7 @@ def _cluster(archive: ArchiveClient, mirror: Mirror, address: str) -> Iterator[S
     try:
         from distributed import Client
     except ImportError:
-        raise UsageError("--scheduler needs Dask; install it: pip install 'dandi-mirror[cluster]'") from None
+        raise UsageError(f"--scheduler needs Dask; {how_to_install('cluster')}") from None
     try:
         client = Client(address, timeout=ANSWER, set_as_default=False)
     except (OSError, ValueError) as error:

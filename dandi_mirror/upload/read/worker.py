@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from dandi_mirror.errors import UsageError
+from dandi_mirror.text import how_to_install
 from dandi_mirror.upload.read.worker_process import FileError, Give, Limits, WorkerProcess, WornOut
 
 _WORTH_A_PROCESS = 5
@@ -42,7 +43,7 @@ class Worker:
             UsageError: dandi is not installed.
         """
         if find_spec("dandi") is None:
-            raise UsageError("this needs the dandi client; type: pip install 'dandi-mirror[upload]'")
+            raise UsageError(f"this needs the dandi client; {how_to_install('upload')}")
         self._limits = limits or Limits()
         self._home = Path(tempfile.mkdtemp(prefix="dandi-mirror-"))
         self._idle: LifoQueue[WorkerProcess | None] = LifoQueue()

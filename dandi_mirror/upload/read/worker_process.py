@@ -20,6 +20,7 @@ from typing import Any
 
 from dandi_mirror.errors import DiskError, MirrorError, PartError
 from dandi_mirror.repo.git.process import adopt, child_environment
+from dandi_mirror.text import how_to_install
 
 LOG = logging.getLogger("dandi_mirror")
 
@@ -90,7 +91,7 @@ class WorkerProcess:
         except FileError as error:
             raise MirrorError(f"dandi cannot be started: {error}; {self._last_words()}") from error
         if reason := ready.get("error"):
-            raise MirrorError(f"dandi cannot be imported: {reason}; try: pip install -U 'dandi-mirror[upload]'")
+            raise MirrorError(f"dandi cannot be imported: {reason}; {how_to_install('upload')}")
 
     @property
     def alive(self) -> bool:

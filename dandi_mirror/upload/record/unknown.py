@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
+from dandi_mirror.text import closest
 from dandi_mirror.upload.record.fields import COMPUTED
 
 Node = Mapping[str, Any]
@@ -23,8 +23,8 @@ def unknown_fields(before: Mapping[str, object], after: Mapping[str, object], sc
 
 
 def _words(place: Place, names: Sequence[str]) -> str:
-    near = get_close_matches(place[-1], names, 1)
-    hint = f"did you mean {'.'.join([*place[:-1], near[0]])}?" if near else f"there are {', '.join(names)}"
+    near = closest(place[-1], names)
+    hint = f"did you mean {'.'.join([*place[:-1], near])}?" if near else f"there are {', '.join(names)}"
     return f"{'.'.join(place)}: no such field; {hint}"
 
 
