@@ -2,19 +2,25 @@
 
 A block ``sh`` is typed as it stands.  The block ``text`` after it, if there is one, is what it prints: numbers and
 commits may differ, and ``…`` stands for anything.  A comment before a block changes that: ``<!-- not run: WHY -->``
-leaves it out, and ``<!-- in: STATE -->`` puts the reader into a state that the test knows first.
+leaves it out, ``<!-- in: STATE -->`` puts the reader into a state that the test knows first, and
+``<!-- needs: git-annex VERSION -->`` leaves it out, with a warning, if the git-annex of the run is older.
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dandi_mirror.repo.git.programs import version_numbers
+from tests.support.versions import git_annex, is_older
+
 FENCE = re.compile(r"^ *```(\S*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
-NOTE = re.compile(r"<!-- (not run|in): ([^>]+) -->\s*\Z")
+NOTES = re.compile(r"(?:<!-- (?:not run|in|needs): [^>]+ -->\s*)+\Z")
+NOTE = re.compile(r"<!-- (not run|in|needs): ([^>]+) -->")
 NUMBER = re.compile(r"[0-9a-f]{40}|\d+(?:\.\d+)*(?: (?:[kMGT]?B|bytes)\b)?")
 
 
@@ -36,16 +42,25 @@ def blocks(page: str) -> list[Block]:
     found: list[Block] = []
     end = 0
     for fence in FENCE.finditer(page):
-        note = NOTE.search(page[end : fence.start()])
+        notes = NOTES.search(page[end : fence.start()])
         end = fence.end()
-        said = {note[1]: note[2]} if note else {}
-        block = Block(fence[1], fence[2], said.get("not run", ""), said.get("in", ""))
+        said = dict(NOTE.findall(notes[0])) if notes else {}
+        block = Block(fence[1], fence[2], said.get("not run", "") or _lacks(said.get("needs", "")), said.get("in", ""))
         before = found[-1] if found else None
         if block.kind == "text" and before and before.kind == "sh" and before.output is None:
             found[-1] = Block(before.kind, before.text, before.not_run, before.state, block.text)
         else:
             found.append(block)
     return found
+
+
+def _lacks(needs: str) -> str:
+    """Why a block that needs a newer git-annex is not run; empty if this one will do."""
+    if not needs or not is_older(version_numbers(needs)):
+        return ""
+    why = f"not typed, for git-annex here is {git_annex()}: a block that needs {needs}"
+    warnings.warn(why, stacklevel=2)
+    return why
 
 
 def typed(page: str) -> list[Block]:

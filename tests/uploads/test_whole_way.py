@@ -147,6 +147,7 @@ def test_a_dry_run_says_it_all_and_sends_and_writes_nothing(me: Person, token: d
     me.write("new.dat", b"new")
     me.write("empty.dat", b"")
     me.git("mv", FIRST, "elsewhere.nwb")
+    me.git("status")  # an old git-annex notes in a ref which index it has read then
     before = me.git("for-each-ref"), me.git("status", "--porcelain"), sorted(me.folder.rglob(".git/*"))
     where = ["-i", me.server.api_url, "-f", "json"]
     done = run("dandi-mirror", "upload", "--dry-run", "--include", "*.dat", *where, cwd=me.folder, env=token, code=3)

@@ -42,7 +42,7 @@ def command(output: str) -> int:
     """Show the versions of all programs and libraries that dandi-mirror uses here, and which are too old.
 
     For Python, git, git-annex and DataLad it also shows with which versions the tests ran.  Others between and after
-    these should work.
+    these should work; the last lines name what an old one cannot do.
 
     Exits with 1 if something is missing or too old, or if git does not know your name.  When you report a problem, add
     what `doctor` prints.
@@ -71,7 +71,8 @@ def command(output: str) -> int:
         who = author()
         rows.append(Row("git's name for you", "" if who else "none", printable(who)))
         complaints += [] if who else [NO_AUTHOR]
-    _print(rows, complaints, output)
+    lacking = [line for item in found if not item.complaint for line in item.lacking]
+    _print(rows, complaints, lacking, output)
     return 1 if complaints else 0
 
 
@@ -86,17 +87,21 @@ def _keyring() -> Row:
         return Row("keyring in use", "none", printable(str(error)))
 
 
-def _print(rows: list[Row], complaints: list[str], form: str) -> None:
+def _print(rows: list[Row], complaints: list[str], lacking: list[str], form: str) -> None:
     if form == "json":
         for row in rows:
             facts = {"name": row.name, "version": row.version, "path": row.where}
             tested = {"tested": row.tested} if row.tested else {}
             output.print_json({"action": "doctor", "status": "ok"} | facts | tested)
+        for line in lacking:
+            output.print_json({"action": "doctor", "status": "ok", "message": line})
         for complaint in complaints:
             output.print_json({"action": "doctor", "status": "error", "message": complaint})
         output.print_summary(1 if complaints else 0)
         return
     for row in rows:
         output.say(str(row))
+    for line in lacking:
+        output.say(line)
     for complaint in complaints:
         output.say(complaint, err=True)

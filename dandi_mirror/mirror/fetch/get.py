@@ -252,7 +252,8 @@ class Download:
         yield from self.give_up()
 
     def _once_by_git_annex(self, keys: list[str], *, web: bool) -> Iterator[GetResult]:
-        for key, reason in content.get(self.clone.path, keys, None, web=web) if keys else ():
+        closed = bool(keys and self.clone.closed_api())  # its special remote needs the API key
+        for key, reason in content.get(self.clone.path, keys, None, secrets=closed, web=web) if keys else ():
             if content.BUSY in reason:
                 self.others.have(key, self.clone.git_dir / "annex" / "tmp" / key)
             elif reason:

@@ -27,6 +27,11 @@ _NO_EMBARGOED = ("-c", "remote.dandi-embargoed.annex-ignore=true")
 
 
 _NOT_ALLOWED = re.compile(rf"{re.escape(ADDRESSES)} does not allow accessing address (\S+)")
+_UNVERIFIED = "Getting VURL keys with this remote is not secure"
+_TOO_OLD = (
+    "this git-annex cannot verify a file that was sent to the archive in parts, so it gets none that is embargoed; "
+    "git-annex 10.20240227 and newer can: pip install -U git-annex"
+)
 BUSY = "transfer already in progress"
 """What git-annex reports about a key that another git-annex is getting."""
 
@@ -151,6 +156,8 @@ def _reason(answer: dict[str, object]) -> str:
         return ""
     messages = answer.get("error-messages")
     said = " ".join(str(message) for message in messages) if isinstance(messages, list) else ""
+    if _UNVERIFIED in said:
+        return _TOO_OLD  # git-annex itself names a setting that would let it take anything
     return " ".join((said or str(answer.get("note", ""))).split()) or "git-annex does not say why"
 
 

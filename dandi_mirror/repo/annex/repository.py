@@ -223,7 +223,7 @@ class AnnexRepository:
             location, url = logs[location_path(place, key)], logs[url_path(place, key)]
             there = frozenset(place for place, is_there in present(location).items() if is_there)
             # embargoed content comes from the API alone
-            begin = "" if WEB in there else f"{api}/assets/"
+            begin = "" if WEB in there else (f"{api}/assets/", f"{api}/zarr/")
             known = (text for text, is_there in present(url).items() if is_there and text.startswith(begin))
             yield key, KeyLocations(tuple(known) if there & {WEB, closed} else (), there)
 

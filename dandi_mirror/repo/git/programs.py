@@ -22,8 +22,12 @@ class Program:
     remedy: str
     tested: tuple[str, ...]
     """The versions with which the tests ran, oldest first."""
+    lacks: tuple[tuple[tuple[int, ...], str], ...] = ()
+    """What releases before a version do not do; a mirror works without it."""
 
 
+VERIFIES_PARTS = (10, 20240227)
+"""The first git-annex with keys of the kind ``VURL``."""
 PROGRAMS = (
     Program(
         "git", ("--version",), (2, 39), "install a newer git from your system's packages",
@@ -32,6 +36,10 @@ PROGRAMS = (
     Program(
         "git-annex", ("version", "--raw"), (10, 20230126), "pip install -U git-annex",
         tested=("10.20230126", "10.20261026"),
+        lacks=((
+            VERIFIES_PARTS,
+            "verify the files of Zarrs that were sent to the archive in parts, and get those of embargoed Zarrs",
+        ),),
     ),
     Program("datalad", ("--version",), (1, 1), "pip install -U datalad", tested=("1.1.0", "1.7.1")),
 )  # fmt: skip
@@ -51,18 +59,33 @@ class InstalledProgram:
     @property
     def complaint(self) -> str:
         """What is wrong with it and what to do, in one line; empty if it is good enough."""
-        oldest = ".".join(map(str, self.program.oldest))
+        oldest = _dotted(self.program.oldest)
         if not self.path:
             return f"{self.program.name} is not installed (need {oldest} or newer); {self.program.remedy}"
         if version_numbers(self.version) < self.program.oldest:
             return f"{self.program.name} {self.version} is too old (need {oldest}); {self.program.remedy}"
         return ""
 
+    @property
+    def lacking(self) -> list[str]:
+        """What a newer version could do and this one cannot, a line each."""
+        have = version_numbers(self.version)
+        return [
+            f"{self.program.name} {self.version} works, but only {_dotted(since)} and newer {what}; "
+            f"{self.program.remedy}"
+            for since, what in self.program.lacks
+            if have and have < since
+        ]
+
 
 def version_numbers(text: str) -> tuple[int, ...]:
     """The numbers at the start of a version: ``10.20230126-2`` gives (10, 20230126)."""
     found = re.search(r"[0-9]+(?:\.[0-9]+)*", text)
     return tuple(int(number) for number in found[0].split(".")) if found else ()
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def installed(program: Program) -> InstalledProgram:
