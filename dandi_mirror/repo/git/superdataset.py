@@ -27,7 +27,8 @@ ARCHIVE = "dandi-mirror.archive"
 """The git setting that names the API of the mirror's archive; a clone of the mirror does not have it."""
 _ARCHIVE = re.compile(r"^\[dandi-mirror\]\n(?:[ \t].*\n)*?[ \t]+archive = (\S+)$", re.M)
 _REF = f"refs/heads/{BRANCH}"
-_OF_GIT_ANNEX = ("refs/heads/git-annex", "refs/heads/synced/")
+_HEADS = "refs/heads/"
+_OF_GIT_ANNEX = ("git-annex", "synced/")
 _ATTRIBUTES = b"* annex.backend=SHA256E\n* annex.largefiles=anything\n**/.git* annex.largefiles=nothing\n"
 IGNORED = b"/.dandi-mirror/\n/dandi-mirror.toml\n/zarr/\n"
 
@@ -79,16 +80,21 @@ class Superdataset:
             return
         if not self.path.exists():
             return
-        if others := [ref for ref in self.dataset.refs_in_files("refs/heads") if not ref.startswith(_OF_GIT_ANNEX)]:
-            branch = min(others).removeprefix("refs/heads/")
-            raise UsageError(
-                f"{self.path} is a git repository and not a mirror: it has a branch {branch} that no sync made; "
-                "name a new folder: -d DIR"
-            )
         # in this order, because the sync of another Dandiset may just be making our first folder
         strange = not all(_may_stand(entry) for entry in self.path.iterdir())
         if strange and not own_folder(self.path).is_folder():
             raise UsageError(f"{self.path} is not empty and not a mirror; name a new folder: -d DIR")
+        if not own_folder(self.path).is_folder():
+            self._refuse_commits()
+
+    def _refuse_commits(self) -> None:
+        """Refuse a repository in which others have committed; that of an interrupted first run has no branch yet."""
+        heads = [ref.removeprefix(_HEADS) for ref in self.dataset.refs_in_files("refs/heads") if ref.startswith(_HEADS)]
+        if others := [branch for branch in heads if not branch.startswith(_OF_GIT_ANNEX)]:
+            raise UsageError(
+                f"{self.path} is a git repository and not a mirror: it has a branch {min(others)} that no sync made; "
+                "name a new folder: -d DIR"
+            )
 
     def _config(self) -> str:
         """The committed ``.datalad/config``; empty if there is none."""
