@@ -213,6 +213,23 @@ def test_what_is_in_a_zarr_is_named_in_one_word(
     assert len(list((tmp_path / "out").rglob("1/.zarray"))) == 1
 
 
+def test_a_zarr_that_a_folder_does_not_stand_for_is_named(
+    archive: Archive, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    synced(archive, mirror, plain(tmp_path / "made", 2))
+    clone = mirror.git_clone(tmp_path / "clone")
+    for folder, typed in ((clone, "."), (clone, "sub-0"), (clone / "sub-0", "."), (tmp_path, "clone")):
+        (folder / "sub-0").mkdir(exist_ok=True) if folder == clone else None
+        said = run("dandi-mirror", "get", typed, cwd=folder).stderr
+        start = "a Zarr was not fetched, as nobody named it; to get it: dandi-mirror get "
+        assert said.startswith(start), said
+        command = said.removeprefix(start).strip()
+        assert (folder / command).resolve() == (clone / PATH).resolve()
+    assert "would get" in run("dandi-mirror", "get", "-n", command, "-d", str(mirror.path), cwd=folder).stdout
+    run("dandi-mirror", "get", command, "-d", str(mirror.path), "-i", mirror.server.api_url, cwd=folder)
+    assert "not fetched" not in run("dandi-mirror", "get", ".", cwd=clone).stderr
+
+
 def test_what_is_in_several_zarrs_is_named_by_a_glob(archive: Archive, mirror: MirrorOfTest, tmp_path: Path) -> None:
     made = seed(archive, 1)
     for name in ("sub-0/x.zarr", "sub-1/y.zarr", "sub-1/z.ngff"):

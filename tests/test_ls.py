@@ -150,6 +150,17 @@ def test_a_path_in_a_clone_is_a_name(mixed: MirrorOfTest, tmp_path: Path) -> Non
     assert done.stderr.endswith("this command takes a whole Dandiset, not a part of it; write 000123\n")
 
 
+def test_a_glob_is_one_in_a_clone_too(mixed: MirrorOfTest, tmp_path: Path) -> None:
+    clone = mixed.git_clone(tmp_path / "clone")
+    for folder, glob in ((clone, "sub-1/*.nwb"), (clone, "*SES-*.nwb"), (clone / "sub-1", "*.nwb")):
+        listed = run("dandi-mirror", "ls", glob, cwd=folder).stdout
+        assert listed.splitlines()[0].startswith("000123@draft") and "\n2 files, 1.5 kB, 1 subject\n" in listed
+    assert "000123@draft has no *.tif; see" in run("dandi-mirror", "ls", "*.tif", cwd=clone, code=3).stderr
+    assert "names no Dandiset" in run("dandi-mirror", "ls", "../*.nwb", cwd=tmp_path, code=2).stderr
+    run("dandi-mirror", "download", "sub-*/*_ses-*.nwb", "-o", "../out", "-i", mixed.server.api_url, cwd=clone)
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.nwb")) == ["sub-1_ses-1.nwb", "sub-1_ses-2.nwb"]
+
+
 def test_what_names_nothing_gets_a_way_on(mixed: MirrorOfTest, tmp_path: Path) -> None:
     top, blob = (
         mixed.path / "000123",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dandi_mirror.workflows.hints import zarrs_left
 from dandi_mirror.workflows.tokens import content_access
 
 if TYPE_CHECKING:
@@ -116,10 +117,14 @@ class ContentRun:
 
     def _zarrs(self, clone: AnnexRepository, place: Target) -> tuple[list[WantedZarr], list[str], bool]:
         """The Zarrs that are named, the paths that are left, and whether the Zarrs are all that was named."""
-        from dandi_mirror.mirror.fetch.zarr_install import wanted, zarrs_of
+        from dandi_mirror.mirror.fetch.zarr_install import passed_over, wanted, zarrs_of
 
-        zarrs, rest = wanted(zarrs_of(clone), place.paths)
-        return zarrs, rest, bool(zarrs) and not rest
+        known = zarrs_of(clone)
+        zarrs, rest = wanted(known, place.paths)
+        names_all = bool(zarrs) and not rest
+        if not names_all and not self._selection.where and (left := passed_over(clone, known, zarrs, rest)):
+            self._results.say(zarrs_left(clone.path, left))
+        return zarrs, rest, names_all
 
     def _zarr(self, dataset: AnnexRepository, place: Target, wanted: WantedZarr) -> None:
         """Get what was asked for of one Zarr; install it if it is not."""

@@ -6,8 +6,10 @@ the index.  So the mirror is added when a message is printed.  ``tests/cli/test_
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 _COMMANDS = (
@@ -27,6 +29,16 @@ def name_the_mirror(path: Path | None) -> None:
     """Let hints name a mirror from now on, by its absolute path; None: the person is in it, and hints are short."""
     global _mirror
     _mirror = shlex.quote(str(path.absolute())) if path else ""
+
+
+def zarrs_left(folder: Path, paths: Sequence[str]) -> str:
+    """Say that `get` does not bring the Zarrs in a folder, and how to get one of them."""
+    here, place = Path.cwd().resolve(), folder.resolve() / paths[0]
+    near = here.is_relative_to(folder.resolve()) or place.is_relative_to(here)
+    shown = shlex.quote(os.path.relpath(place, here) if near else str(place))
+    if len(paths) == 1:
+        return f"a Zarr was not fetched, as nobody named it; to get it: dandi-mirror get {shown}"
+    return f"{len(paths):,} Zarrs were not fetched, as nobody named them; to get the first: dandi-mirror get {shown}"
 
 
 def with_mirror(text: str) -> str:

@@ -98,7 +98,7 @@ def _path(text: str, error: UsageError) -> tuple[Name, Path]:
 
     if clone := clone_at(text):
         return clone.name, clone.folder
-    if (around := clone_at(".")) and _may_be_path(text):
+    if (around := clone_at(".")) and may_be_path(text):
         near = _nearest(text, around.folder)
         hint = f"did you mean {near}?" if near else "see which there are: dandi-mirror ls ."
         raise UsageError(f"there is no file or folder {text} here; {hint}") from None
@@ -148,7 +148,7 @@ def _nearest(text: str, top: Path) -> str:
     return os.path.relpath(top / near, Path.cwd().resolve()) if near else ""
 
 
-def _may_be_path(text: str) -> bool:
+def may_be_path(text: str) -> bool:
     """Whether a person in a clone probably means a path: nothing about the text looks like a name."""
     return not re.match(r"[0-9]{4}|[^/]*:|[^/]*@", text)
 

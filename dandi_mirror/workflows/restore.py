@@ -52,6 +52,7 @@ class _Restore:
         self._jobs = jobs
         self._results = results
         self._came: set[str] = set()
+        self._has_told = False
 
     def run(self, plan: RestorePlan) -> None:
         from dandi_mirror.archive.content.single import ByteCounter
@@ -59,6 +60,9 @@ class _Restore:
         from dandi_mirror.repo.annex.keys import size_of
 
         lacking = [(zarr, missing) for zarr in plan.zarrs if (missing := self._missing(plan, zarr))]
+        if not plan.choice.missing and not lacking and not self._has_told:
+            self._results.say("nothing to restore: all content of this version is here")
+            return
         if self._results.dry_run:
             for file in (*plan.choice.missing, *(file for _, entries in lacking for file in entries)):
                 self._tell(plan.clone.path, GetResult(file.path, file.key, size_of(file.key)))
@@ -141,6 +145,7 @@ class _Restore:
                     self._results.say(f"{one.sibling}: {one.message}")
 
     def _tell(self, folder: object, got: GetResult) -> None:
+        self._has_told = True
         facts = {"path": f"{folder}/{got.path}", "refds": str(folder), "file": got.path, "key": got.key}
         self._results.file(got.path, got.status, got.message, got.size, got.exit_code, facts)
 

@@ -1,7 +1,8 @@
-"""Read the names of Zarrs that people type: with a state behind the Zarr's path, and a path inside it."""
+"""Read the names of files and Zarrs that people type: globs, the state behind a Zarr's path, and a path inside it."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ ENDINGS = (".zarr", ".ngff")
 
 
 def read_zarr_place(text: str, mirror_path: Path | None = None) -> tuple[Name, Path | None]:
-    """Read a name as :func:`.read_place`, also ``x.ome.zarr@CHECKSUM/3``; a path in a Zarr need not exist on disk.
+    """Read a name as :func:`.read_place`, also ``x.ome.zarr@CHECKSUM/3`` and a glob of paths in the current clone.
+
+    A path in a Zarr need not exist on disk.
 
     Raises:
         UsageError: it is no name, or a state stands behind something that is no Zarr.
@@ -30,16 +33,24 @@ def read_zarr_place(text: str, mirror_path: Path | None = None) -> tuple[Name, P
     try:
         name, folder = naming.read_place(plain, mirror_path=mirror_path)
     except UsageError:
-        clone = clone_at(asset) if entry else None
-        if clone is None:
+        if entry and (clone := clone_at(asset)):
+            name, folder = replace(clone.name, path=clone.name.path.rstrip("/"), entry=entry), clone.folder
+        elif (around := clone_at(".")) and (glob := _glob(asset, around.folder)):
+            name, folder = replace(around.name, path="", glob=glob, entry=entry), around.folder
+        else:
             raise
-        name, folder = replace(clone.name, path=clone.name.path.rstrip("/"), entry=entry), clone.folder
     if folder and not name.entry:
         # that a folder is on disk does not say whether somebody means the Zarr or what is in it
         path = name.path if plain.endswith("/") else name.path.rstrip("/")
         path, entry = split_entry(path if split_entry(path)[1] or path.endswith(ENDINGS) else name.path)
         name = replace(name, path=path, entry=entry)
     return _with_state(name, text, state), folder
+
+
+def _glob(text: str, top: Path) -> str:
+    """A glob as somebody typed it in the current folder, from the top of the clone; empty if it is none of there."""
+    glob = os.path.relpath(Path.cwd().resolve() / text, top)
+    return glob if "*" in text and naming.may_be_path(text) and not glob.startswith("../") else ""
 
 
 def read_zarr_name(text: str) -> Name:

@@ -20,6 +20,9 @@ def test_a_version_comes_from_another_mirror_without_a_request_to_the_archive(th
     assert three.here.server.requests == []
     for path, content in OLD.items():
         assert (three.here.path / DANDISET / path).read_bytes() == content
+    for arguments in ((), ("-n",)):
+        again = three.here.cli("restore", f"{DANDISET}@{VERSION}", *arguments)
+        assert (again.stdout, again.stderr) == ("", "nothing to restore: all content of this version is here\n")
     three.here.git("annex", "fsck", "--quiet")
     assert three.here.git("annex", "find", "--in=here", "--branch", VERSION).splitlines() == sorted(OLD)
 

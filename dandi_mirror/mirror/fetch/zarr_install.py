@@ -64,6 +64,21 @@ def wanted(zarrs: dict[str, WantedZarr], texts: Iterable[str]) -> tuple[list[Wan
     return list(found.values()), rest
 
 
+def passed_over(
+    clone: AnnexRepository, zarrs: dict[str, WantedZarr], found: Iterable[WantedZarr], texts: Iterable[str]
+) -> list[str]:
+    """The Zarrs in folders that somebody named, or in the whole dataset, that are not installed and nobody named."""
+    folders = [text.strip("/").removeprefix("./") for text in texts] or ["."]
+    named = {zarr.module.path for zarr in found}
+    return [
+        path
+        for path, zarr in zarrs.items()
+        if path not in named
+        and any(folder in {"", "."} or path.startswith(folder + "/") for folder in folders)
+        and not is_installed(clone, zarr)
+    ]
+
+
 def is_installed(clone: AnnexRepository, zarr: WantedZarr) -> bool:
     """Whether the repository of a Zarr is in its folder."""
     return is_installed_at(clone.path, zarr.module.path)
