@@ -92,8 +92,8 @@ def test_what_dandi_does_not_know_is_named_and_stays_here_until_it_is_asked_for(
         "sub-m1/sub-m1_ses-s1.nwb", "sub-m1/sub-m1_ses-s1/right.mp4",
     ]  # fmt: skip
     unknown = ["analysis/a.py", "empty.csv", "left.mp4", "notes.txt", "patients.xlsx"]
-    assert [line.split()[-1] for line in said.splitlines() if line.startswith("left out")] == unknown
-    assert "--include PATTERN sends them" in said
+    assert sorted(line.split()[-1] for line in said.splitlines() if line.startswith("left out")) == unknown
+    assert "4 left out, as DANDI knows no such kind of file (--include PATTERN sends them)" in said
     named = cli.upload("patients.xlsx", code=3)
     assert "patients.xlsx: DANDI does not know this kind of file; to send it anyway: --include patients.xlsx" in named
     assert me.writes() == []
@@ -107,6 +107,32 @@ def test_what_dandi_does_not_know_is_named_and_stays_here_until_it_is_asked_for(
     assert me.upload(include=()).steps["analysis/a.py"] == "replace"
     me.git("mv", "analysis/a.py", "b.py")
     assert me.upload(include=()).steps["b.py"] == "rename"
+
+
+def test_what_no_pattern_sends_is_not_offered_to_be_sent(
+    me: Person, mine: Dandiset, cli: Cli, token: dict[str, str]
+) -> None:
+    odd = ["a:b.txt", "odd ü.csv", "empty.csv"]
+    for path in (*odd, "notes.txt"):
+        me.write(path, b"" if path == "empty.csv" else b"words")
+    said = cli.upload("-n", "--include", "*.csvv", "--include", "sub-*")
+    assert "1 left out, as DANDI knows no such kind of file (--include PATTERN sends them), 3 left out, as" in said
+    assert "refuses its name or that it is empty" in said
+    assert "--include '*.csvv' matches no file" in said and said.count("matches no file") == 1
+    assert "--include" not in cli.upload("a:b.txt", code=3).partition("a:b.txt: ")[2]
+    with on_terminal("upload", str(me.folder), "-i", me.server.api_url, env=token) as seen:
+        seen.answer("send it all the same?", "y")
+        assert seen.end() == 0
+    assert paths(mine) == sorted(["notes.txt", *THERE])
+
+
+def test_a_dry_run_says_that_it_does_not_validate(me: Person, mine: Dandiset, cli: Cli) -> None:
+    (me.folder / "sub-x.nwb").write_bytes(b"this is no NWB file")
+    words = "a dry run does not validate files, and an upload refuses those with errors: dandi-mirror validate"
+    assert cli.upload("-n").count(words) == 1
+    assert words not in cli.upload("-n", "--validation", "skip")
+    assert words not in cli.upload(code=3)
+    assert words not in cli.upload("-n", "absent.nwb", code=3)
 
 
 def test_what_programs_leave_behind_is_counted_once_and_goes_up_only_when_it_is_included(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,17 +17,21 @@ from dandi_mirror.workflows.reports import report_record
 if TYPE_CHECKING:
     from dandi_mirror.model import Report
     from dandi_mirror.upload.change.execute import StepOutcome
-    from dandi_mirror.upload.change.plan import Action, UploadStep
+    from dandi_mirror.upload.change.plan import UploadStep
     from dandi_mirror.workflows.record_edit import RecordEdit
     from dandi_mirror.workflows.upload import Upload
     from dandi_mirror.workflows.upload_plan import Planned
+    from dandi_mirror.workflows.upload_request import UploadRequest
 
 SHOWN = 10
 """How many files of a kind are named on the terminal; the others are counted."""
+NOT_SENT = "not sent"
+"""What is left out, and would be refused if somebody asked for it."""
 WORDS = {
     "add": "to add", "replace": "to replace", "rename": "to rename", "delete": "to delete", "done": "there already",
     "kept": "gone here, and kept there (--sync deletes)", "refused": "refused",
     "left out": "left out, as DANDI knows no such kind of file (--include PATTERN sends them)",
+    NOT_SENT: "left out, as DANDI knows no such kind of file and refuses its name or that it is empty",
 }  # fmt: skip
 
 
@@ -57,7 +62,7 @@ class UploadOutput:
 
     def confirms(self, planned: Planned) -> bool:
         """Ask, on a terminal, whether to send what would be left out, too."""
-        left = [step.path for step in planned.plan.steps if step.do == "left out"]
+        left = planned.left_to_ask
         if not left or self.form == "json" or not terminal.is_interactive():
             return False
         output.say("DANDI does not know these as data:", err=True)
@@ -67,24 +72,30 @@ class UploadOutput:
         what = "it" if len(left) == 1 else f"all {len(left):,}"
         return terminal.agree(f"send {what} all the same?{more}", "nothing was sent")
 
-    def plan(self, planned: Planned, paths: Collection[str]) -> None:
+    def plan(self, planned: Planned, wanted: UploadRequest) -> None:
         """Print the plan: every step in a dry run or as JSON, else the first of each kind."""
+        for pattern in planned.idle_patterns(wanted.include):
+            self.say(f"--include {shlex.quote(pattern)} matches no file")
         self._junk = len(planned.ours.junk)
         if self.form == "json":
             self._plan_as_json(planned)
             return
         kinds = self._print_steps(planned.plan.steps, planned)
         if kinds:
-            counted = ", ".join(f"{kinds[kind]:,} {words}" for kind, words in WORDS.items() if kinds[kind])  # type: ignore[index]
-            output.say(f"{counted}; {planned.plan.unchanged:,} unchanged")
+            words = [f"{kinds[kind]:,} {words}" for kind, words in WORDS.items() if kinds[kind]]
+            output.say(f"{', '.join(words)}; {planned.plan.unchanged:,} unchanged")
         elif not planned.record:
             self.say("nothing to send: the archive has all of it")
         if planned.record:
             self._print_record(planned.record)
+        if self._dry_run and wanted.validate and any(step.do in {"add", "replace"} for step in planned.plan.steps):
+            self.say(
+                "a dry run does not validate files, and an upload refuses those with errors: dandi-mirror validate"
+            )
         if junk := planned.ours.junk:
             what = "1 hidden file or leftover" if len(junk) == 1 else f"{len(junk):,} hidden files or leftovers"
             self.say(f"left out: {what} of programs, as {junk[0]} (--include PATTERN sends such)")
-        if ignored := [path for path in planned.ours.ignored if path not in paths]:
+        if ignored := [path for path in planned.ours.ignored if path not in wanted.paths]:
             self.say(f"left out, because git ignores {'them' if len(ignored) > 1 else 'it'}: {_some(ignored)}")
 
     def _plan_as_json(self, planned: Planned) -> None:
@@ -97,18 +108,20 @@ class UploadOutput:
             fields = [one.facts() for one in planned.record.changes]
             self._record("plan", "dandiset.yaml", "ok", "", {"do": "edit", "fields": fields})
 
-    def _print_steps(self, steps: Sequence[UploadStep], planned: Planned) -> Counter[Action]:
+    def _print_steps(self, steps: Sequence[UploadStep], planned: Planned) -> Counter[str]:
         """Print steps by their kinds; return how many there are of each."""
-        kinds = Counter(step.do for step in steps)
+        askable = set(planned.left_to_ask)
+        named = [(NOT_SENT if step.do == "left out" and step.path not in askable else step.do, step) for step in steps]
+        kinds = Counter(kind for kind, _ in named)
         for kind in WORDS:
-            members = [step for step in steps if step.do == kind]
+            members = [step for called, step in named if called == kind]
             shown = members if self._dry_run else members[:SHOWN] if kind != "refused" else []
             for step in shown:
                 source = f"{printable(step.old)} → " if step.old else ""
                 within = f"  ({changes.words()})" if (changes := planned.entries.get(step.path)) else ""
-                output.say(f"{kind:>8}  {human_size(step.size):>9}  {source}{printable(step.path)}{within}")
+                output.say(f"{step.do:>8}  {human_size(step.size):>9}  {source}{printable(step.path)}{within}")
             if len(members) > len(shown) and shown:
-                output.say(f"{kind:>8}  … and {len(members) - len(shown):,} more (--dry-run names all)")
+                output.say(f"{members[0].do:>8}  … and {len(members) - len(shown):,} more (--dry-run names all)")
         return kinds
 
     def _print_record(self, edit: RecordEdit) -> None:

@@ -28,6 +28,7 @@ MEDIA = frozenset({".mp4", ".avi", ".wmv", ".mov", ".flv", ".mkv", ".png", ".jpg
 
 LEFTOVER = "a program left it behind, or its name begins with a dot; to send it anyway: --include {}"
 UNKNOWN = "DANDI does not know this kind of file; to send it anyway: --include {}"
+UNKNOWN_AND_REFUSED = "DANDI does not know this kind of file, and "
 
 LONGEST_PATH = 512  # characters: the server's limit
 
@@ -114,6 +115,11 @@ def path_problem(path: str) -> str:
     return f"{reason}; {RENAME}" if reason else ""
 
 
+def can_be_sent(path: str, size: int) -> bool:
+    """Whether the archive takes a file of this path and size at all."""
+    return size > 0 and not path_problem(path)
+
+
 def why_unasked(path: str, kinds: Kinds, junk: Collection[str], patterns: Iterable[str]) -> str | None:
     """Why a new file is sent only if somebody asks for it; None if it is sent anyway.
 
@@ -121,6 +127,8 @@ def why_unasked(path: str, kinds: Kinds, junk: Collection[str], patterns: Iterab
     """
     if is_included(path, patterns) or (path not in junk and kinds.is_known(path)):
         return None
+    if problem := path_problem(path):
+        return UNKNOWN_AND_REFUSED + problem
     return (LEFTOVER if path in junk else UNKNOWN).format(shlex.quote(path))
 
 

@@ -134,8 +134,8 @@ class Upload:
         return replace(planned, record=edit)
 
     def taking(self, planned: Planned) -> Planned:
-        """Plan again, with what was left out."""
-        paths = tuple(escape(step.path) for step in planned.plan.of(Action.LEFT))
+        """Plan again, with what was left out and can be sent."""
+        paths = tuple(map(escape, planned.left_to_ask))
         self.wanted = replace(self.wanted, include=self.wanted.include + paths)
         return self._with_record(with_entries(self.archive, self._planned(planned)))
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dandi_mirror.errors import UnsafePlan
 from dandi_mirror.mirror.sync import draft
 from dandi_mirror.model import DRAFT, ListedDandiset, RemoteFile
+from dandi_mirror.paths import DANDISET_YAML
 from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.upload.change.local_state import LocalState
-from dandi_mirror.upload.change.plan import UploadPlan
-from dandi_mirror.upload.kinds import Kinds
+from dandi_mirror.upload.change.plan import Action, UploadPlan
+from dandi_mirror.upload.kinds import Kinds, can_be_sent, is_included
 from dandi_mirror.upload.zarrs.plan import EntryChanges
 from dandi_mirror.workflows.record_edit import RecordEdit
 
@@ -38,6 +39,16 @@ class Planned:
     def tip(self) -> str:
         """The commit that is checked out."""
         return self.clone.dataset.ref(f"refs/heads/{DRAFT}") or ""
+
+    @property
+    def left_to_ask(self) -> list[str]:
+        """What is left out, and would be sent if somebody asked for it."""
+        return [step.path for step in self.plan.of(Action.LEFT) if can_be_sent(step.path, step.size)]
+
+    def idle_patterns(self, patterns: Iterable[str]) -> list[str]:
+        """The patterns that match no file, here or at the archive."""
+        known = {*self.base.assets, *self.theirs, *self.ours.here, *self.ours.junk, *self.ours.ignored, DANDISET_YAML}
+        return [pattern for pattern in patterns if not any(is_included(path, [pattern]) for path in known)]
 
     def check_entries(self) -> None:
         """Refuse to delete much of a Zarr, because the folder may be incomplete.

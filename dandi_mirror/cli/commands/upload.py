@@ -98,7 +98,7 @@ def _run(upload: Upload, results: UploadOutput, dry_run: bool, update: bool) -> 
         planned = upload.plan()
         if not dry_run and results.confirms(planned):
             planned = upload.taking(planned)
-        results.plan(planned, upload.wanted.paths)
+        results.plan(planned, upload.wanted)
         _check(upload, planned, may_ask=not dry_run and results.form == "text" and terminal.is_interactive())
         for outcome in outcomes_without_work(planned.plan, upload.wanted.names_itself):
             results.outcome(outcome)
