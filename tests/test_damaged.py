@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.process import DamagedError, GitError, git
 from tests.conftest import MirrorOfTest, run
 
+REPAIR = "dandi-mirror verify 000123 --repair"
 TAG = "0.240101.0000"
 
 
@@ -163,7 +165,7 @@ def test_a_damaged_dataset_is_named_with_what_to_type_and_the_others_go_on(
     assert first.startswith("000123  damaged")
     assert last == "000124  up to date  1 version"
     aside, again = f"mv {folder} {folder}.damaged", f"dandi-mirror sync 000123 -d {two.path}"
-    assert aside in advice[0] and again in advice[0]
+    assert f"{REPAIR} -d {two.path}; if that fails, move it away and sync it again: {aside}, then {again}" in advice[0]
     for name in ("000123", "000124"):
         archive.dandisets[name].add_asset("sub-2/b.nwb", archive.add_blob(b"b"))
     done = two.cli("sync", code=7)
@@ -174,6 +176,45 @@ def test_a_damaged_dataset_is_named_with_what_to_type_and_the_others_go_on(
     run(*again.split(), "-i", two.server.api_url)
     assert two.cli("status").stdout == "000123  up to date  1 version\n000124  up to date  1 version\n"
     assert two.tree() and f"{TAG}" in two.git("tag")
+
+
+@pytest.mark.parametrize("damage", ["the tag is empty", "the pack and its index are lost", "the config is no config"])
+def test_the_repair_that_is_named_first_keeps_the_content_that_is_here(damage: str, two: MirrorOfTest) -> None:
+    folder = two.path / "000123"
+    two.git("annex", "get", "-q", ".")
+    DAMAGE[damage](folder)
+    run(*REPAIR.split(), "-d", str(two.path), "-i", two.server.api_url)
+    assert (folder / "sub-1/a.nwb").read_bytes() == b"a"
+    assert two.cli("status", "000123").stdout == "000123  up to date  1 version\n"
+
+
+@pytest.mark.parametrize("lost", [".git", ".git/HEAD"])
+def test_a_dataset_that_lost_its_repository_is_named_until_it_is_repaired(lost: str, two: MirrorOfTest) -> None:
+    folder, repair = two.path / "000123", f"{REPAIR} -d {two.path}"
+    (folder / "notes.txt").write_text("mine")
+    shutil.rmtree(folder / lost) if lost == ".git" else (folder / lost).unlink()
+    first, advice, last = two.cli("status", code=7).stdout.splitlines()
+    assert (first.split()[:2], last.split()[:2]) == (["000123", "damaged"], ["000124", "up"])
+    assert ".git is " in advice and repair in advice and f"mv {folder} {folder}.damaged" in advice
+    for typed in (["sync"], ["sync", "000123"], ["sync", "--all"], ["status", "--all"]):
+        done = two.cli(*typed, code=7)
+        assert "000123" in done.stdout + done.stderr, typed
+        assert repair in done.stderr or typed[0] == "status"
+    done = two.cli("verify", code=7)
+    assert "has no git repository" in done.stdout and "git ls-tree" not in done.stdout + done.stderr
+    run(*repair.split(), "-i", two.server.api_url)
+    assert two.cli("status").stdout == "000123  up to date  1 version\n000124  up to date  1 version\n"
+    (kept,) = two.path.rglob("notes.txt")
+    assert kept.read_text() == "mine"
+
+
+def test_a_dandiset_of_which_only_an_empty_folder_is_left_is_no_damage(two: MirrorOfTest, tmp_path: Path) -> None:
+    shutil.rmtree(two.path / "000123")
+    (two.path / "000123").mkdir()  # as `datalad uninstall` leaves it
+    assert two.cli("status").stdout == "000124  up to date  1 version\n"
+    assert two.cli("status", "000123", code=3).stdout == "000123  not mirrored\n"
+    two.cli("sync", "000123")
+    assert two.cli("status", "000123").stdout == "000123  up to date  1 version\n"
 
 
 @pytest.mark.parametrize("damage", ["the pack and its index are lost", "the branch's commit is empty"])

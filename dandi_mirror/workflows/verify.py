@@ -47,11 +47,12 @@ def verified(
         UsageError: the mirror holds none of them.
         IntegrityError: offline, and nothing says which archive is mirrored.
     """
+    from dandi_mirror.mirror.state.damage import without_repository
     from dandi_mirror.mirror.state.options import Pace
     from dandi_mirror.mirror.verify.aside import lost_dandisets
     from dandi_mirror.mirror.verify.run import repair_many, verify_many
 
-    lost = lost_dandisets(mirror)
+    lost = [*lost_dandisets(mirror), *without_repository(mirror)]
     chosen, pace = ids or [*mirror.dandisets(), *lost], Pace(jobs=settings.jobs, deadline=deadline)
     if not chosen:
         raise UsageError(f"{mirror.path} holds no Dandiset; name a mirror: -d DIR")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+from collections.abc import Iterable
+from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 
 from dandi_mirror.errors import IntegrityError, MirrorError
 from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo.git.damage import why_damaged
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.process import DamagedError, git
@@ -25,11 +29,33 @@ def damage_of(mirror: Mirror, dandiset: str, error: Exception | None = None) -> 
     folder = Path(mirror.folder(dandiset))
     if isinstance(error, DamagedError):
         why = error.why
-    elif mirror.is_strange(dandiset) or not (dataset := Dataset(folder)).exists():
+    elif mirror.is_strange(dandiset):
         return ""
+    elif not (dataset := Dataset(folder)).exists():
+        lost = not mirror.alone and dandiset in without_repository(mirror, [dandiset])
+        why = f"{dataset.git_dir.name} is {'incomplete' if dataset.git_dir.exists() else 'missing'}" if lost else ""
     else:
         why = why_damaged(dataset.git_dir) or (_missing(dataset) if error else "")
     return f"its git repository is damaged ({why}); {_remedy(mirror, dandiset, folder)}" if why else ""
+
+
+def without_repository(mirror: Mirror, names: Iterable[str] | None = None) -> list[str]:
+    """Of some Dandisets (None: all) those that a sync has completed, and of whose folders only files are left."""
+    if names is None:
+        here = set(mirror.dandisets())
+        with suppress(OSError):
+            names = [file.name for file in mirror.path.iterdir() if is_dandiset_id(file.name) and file.name not in here]
+    found = [name for name in names or () if _has_files(mirror.folder(name)) and not mirror.is_strange(name)]
+    memory = mirror.index.read().dandisets if found else {}
+    return sorted(name for name in found if name in memory and memory[name].branch)
+
+
+def _has_files(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
 
 
 def superdataset_damage(mirror: Mirror, error: Exception) -> str:
@@ -84,8 +110,13 @@ def _remedy(mirror: Mirror, dandiset: str, folder: Path) -> str:
     move = shlex.join(["mv", str(folder), str(aside)])
     if mirror.alone:
         return f"move it away and clone it again: {move}, then dandi-mirror get {dandiset}"
-    again = shlex.join(["dandi-mirror", "sync", dandiset, "-d", str(mirror.path)])
-    return f"move it away and sync it again: {move}, then {again}"
+    where = ["-d", str(mirror.path)]
+    repair = shlex.join(["dandi-mirror", "verify", dandiset, "--repair", *where])
+    again = shlex.join(["dandi-mirror", "sync", dandiset, *where])
+    return (
+        f"to repair it and keep the content that is here: {repair}; if that fails, move it away and sync it again: "
+        f"{move}, then {again}"
+    )
 
 
 def _free(path: Path) -> Path:

@@ -145,7 +145,7 @@ def failed(dandiset: str, error: Exception) -> tuple[str, str, int]:
     if isinstance(error, MirrorError):
         status = "impossible" if isinstance(error, LockedError | CredentialsError) else "error"
         return status, str(error), error.exit_code
-    # a defect of this program or of one that it uses: it is this Dandiset's, and the others go on
+    # a defect; it is this Dandiset's, and the others go on
     return "error", f"unexpected: {type(error).__name__}: {error}; run again with -l debug and report it", 1
 
 
@@ -165,9 +165,8 @@ def nothing_to_do(
     mirror: Mirror, entry: ListedDandiset, then: RememberedDandiset | None, options: Options, dandiset: str
 ) -> Report | None:
     """The report of a Dandiset that is as the last complete sync left it; None if there may be something to do."""
-    if then is None or then.absent or then.entry != entry_fingerprint(entry):
-        return None
-    return unchanged_report(mirror, then, options, dandiset)
+    is_same = then and not then.absent and then.entry == entry_fingerprint(entry)
+    return unchanged_report(mirror, then, options, dandiset) if then and is_same else None
 
 
 def unchanged_report(mirror: Mirror, then: RememberedDandiset, options: Options, dandiset: str) -> Report | None:
@@ -197,8 +196,9 @@ def _sync(archive: ArchiveClient, mirror: Mirror, task: Task) -> Report:
         return _note_absence(mirror, task, then, entry)
     found = nothing_to_do(mirror, entry, then, options, dandiset)
     if found and not (then and then.zarrs and changed_zarrs(archive, {dandiset: then.zarrs})):
-        # a run over many has no time to look at all of them; the rolling check and `status` do
-        if not task.entry and (why := damage_of(mirror, dandiset)):
+        # a run over many has no time for all; the rolling check and `status` look
+        is_here = Dataset(Path(mirror.folder(dandiset))).exists()
+        if not (task.entry and is_here) and (why := damage_of(mirror, dandiset)):
             raise IntegrityError(why)
         return found
     if not mirror.alone:

@@ -12,7 +12,7 @@ from operator import itemgetter
 from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.archive.api.entries import DandisetListing
 from dandi_mirror.errors import TemporaryError
-from dandi_mirror.mirror.state.damage import refuse_other_folder
+from dandi_mirror.mirror.state.damage import refuse_other_folder, without_repository
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options, Pace
 from dandi_mirror.mirror.state.remembered import Memory, says
@@ -62,14 +62,14 @@ def list_all(archive: ArchiveClient, mirror: Mirror, options: Options) -> Listed
                 f"{archive.instance.api_url} lists no Dandiset at all, and {len(held)} are mirrored; "
                 "nothing was done, run the command again later"
             )
-        return Listed(entries, looking.result(), sorted([*entries, *mirror.dandisets(besides=entries)]))
+        held = [*mirror.dandisets(besides=entries), *without_repository(mirror)]
+        return Listed(entries, looking.result(), sorted({*entries, *held}))
 
 
 def _look(mirror: Mirror, options: Options) -> MirrorState:
-    memory, restored = mirror.remembered()
-    looked = (
-        (dandiset, unchanged_report(mirror, then, options, dandiset)) for dandiset, then in memory.dandisets.items()
-    )
+    (memory, restored), lost = mirror.remembered(), without_repository(mirror)
+    known = {dandiset: then for dandiset, then in memory.dandisets.items() if dandiset not in lost}
+    looked = ((dandiset, unchanged_report(mirror, then, options, dandiset)) for dandiset, then in known.items())
     return MirrorState(memory, restored, {dandiset: report for dandiset, report in looked if report})
 
 

@@ -113,7 +113,12 @@ def verify_dataset(
         yield Difference(DifferenceKind.REFS, "", str(error), "move it away, and sync the Dandiset")
         return
     with chosen.mirror.look(chosen.dandiset) as killed:
-        yield from check_aside(chosen.mirror, chosen.dandiset)
+        yield from (aside := [*check_aside(chosen.mirror, chosen.dandiset)])
+        if not chosen.dataset.exists():
+            # git would take the repository around it
+            if not aside:
+                yield Difference(DifferenceKind.OBJECTS, ".git", "the dataset has no git repository, or a part of one")
+            return
         damage = [*repository.check_files(chosen.dataset), *repository.check_objects(chosen.dataset)]
         yield from damage
         yield from repository.check_left_behind(chosen.dataset, chosen.dandiset, killed)
