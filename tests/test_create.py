@@ -79,7 +79,8 @@ def test_a_funder_that_the_archive_has_added_itself_is_not_added_again(
             given["contributor"] = [*given["contributor"], funder]
 
     mirror.server.intercept = add
-    mirror.cli("create", "--name", "Units", "--embargo", *NIH, env=env)
+    said = mirror.cli("create", "--name", "Units", "--embargo", *NIH, env=env).stderr
+    assert f" --embargoed -d {mirror.path}; for each sync: embargoed = true in {mirror.path}/dandi-mirror.toml" in said
     assert len(funders(only(archive))) == 1 and changes(mirror) == ["POST"]
 
 

@@ -10,6 +10,7 @@ from dandi_mirror.repo.annex import logs
 from tests.conftest import MirrorOfTest, run
 from tests.support.credentials import TOKEN
 from tests.support.embargo import CONTENT, FILE, asset_id, with_token, without_program
+from tests.support.terminal import on_terminal
 
 
 def test_an_embargoed_dandiset_is_mirrored_with_a_token_and_nothing_of_it_is_asked_of_s3_but_by_signed_urls(
@@ -70,6 +71,26 @@ def test_without_the_option_it_is_refused_and_the_option_is_named(
     assert not (mirror.path / "000123").exists()
     mirror.cli("sync", "--all", env=token)
     assert not (mirror.path / "000123").exists()
+
+
+def test_what_a_sync_without_a_key_found_is_not_said_of_what_the_key_opens(
+    closed: Dandiset, archive: Archive, mirror: MirrorOfTest, token: dict[str, str]
+) -> None:
+    archive.create_dandiset("000125", name="of all")
+    closed.set_embargo("OPEN")
+    mirror.cli("sync", "000123")
+    closed.set_embargo("EMBARGOED")
+    assert "forbidden" in mirror.cli("sync", code=3).stderr
+    said = mirror.cli("status", env=token, code=3).stdout
+    assert said.startswith("000123  embargoed") and "forbidden" not in said
+    assert f"dandi-mirror sync 000123 --embargoed -d {mirror.path}; for each sync: embargoed = true" in said
+    assert "forbidden" in mirror.cli("status", code=3).stdout
+    typed = ["sync", "-d", str(mirror.path), "-i", mirror.server.api_url]
+    with on_terminal(*typed, env=token) as seen:
+        assert seen.end() == 3
+    assert seen.plain.endswith(f"an earlier run reported is still so; to see it: dandi-mirror status -d {mirror.path}")
+    again = mirror.cli("sync", env=token, code=3)
+    assert (again.stdout, again.stderr) == ("", ""), "cron mails what is new only"
 
 
 def test_a_run_over_all_takes_those_that_the_token_opens_and_a_setting_says_it_too(

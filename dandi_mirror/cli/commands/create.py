@@ -104,7 +104,17 @@ def command(
         with progress.show_steps(output) as (doing, _):
             report = complete_dandiset(archive, mirror, settings, new, entry, doing)
     _print(report, mirror, new.embargo, output)
+    if new.embargo and not settings.embargoed and output == "text":
+        _say_how_to_sync(report.dandiset, mirror)
     return report.exit_code
+
+
+def _say_how_to_sync(dandiset: str, mirror: Mirror) -> None:
+    """Say what a later sync needs, which by itself passes over a Dandiset under embargo."""
+    from dandi_mirror.config import FILE
+
+    how = f"dandi-mirror sync {dandiset} --embargoed; for each sync: embargoed = true in {mirror.path / FILE}"
+    output.say(f"a sync passes over what is under embargo; to sync it: {how}", err=True)
 
 
 def _record(

@@ -11,6 +11,7 @@ import click
 
 from dandi_mirror.cli import options, output, progress
 from dandi_mirror.cli.exit import end_by_signals
+from dandi_mirror.workflows import terminal
 from dandi_mirror.workflows.reports import report_record
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class _Shown:
         self._form = form
         self._dry_run = dry_run
         self._left = 0
+        self._has_told = False
         self._counts: dict[str, int] = {}
 
     def take(self, report: Report) -> None:
@@ -124,6 +126,7 @@ class _Shown:
         if self._form == "json":
             output.print_json(report_record(report, self._path, self._dry_run))
         elif (report.status != "notneeded" or report.message or report.news) and not report.deferred:
+            self._has_told = True
             failed = report.status in {"error", "impossible"}
             output.say(output.report_line(report, self._dry_run), err=failed)
             for line in output.finding_lines(report.findings):
@@ -137,4 +140,9 @@ class _Shown:
             output.say(
                 f"the time limit came before {self._left:,} of the Dandisets were done; the next run does them",
                 err=True,
+            )
+        elif code and not self._has_told and terminal.is_interactive():
+            # not to cron: it would mail this after every run
+            output.say(
+                "nothing is new, and what an earlier run reported is still so; to see it: dandi-mirror status", err=True
             )

@@ -19,7 +19,7 @@ from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.state.remembered import RememberedDandiset, ZarrTotals
 from dandi_mirror.mirror.state.verified import Damage
 from dandi_mirror.mirror.sync.filters import Rules
-from dandi_mirror.model import Finding, ListedDandiset, is_version_id, spell_time
+from dandi_mirror.model import ABSENT, Finding, FindingKind, ListedDandiset, is_version_id, spell_time
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
 from dandi_mirror.text import counted
 
@@ -181,10 +181,13 @@ def _compared(
         word = StatusWord.GONE
     except CredentialsError:
         word = StatusWord.FORBIDDEN
+    word = word or status_word(last, findings, entry, state.branch, changed)
+    if entry and word is StatusWord.EMBARGOED:
+        findings = (_embargoed(dandiset), *(finding for finding in findings if finding.kind not in ABSENT))
     failure = last.failure if last else None
     return Status(
         dandiset,
-        word or status_word(last, findings, entry, state.branch, changed),
+        word,
         state.versions,
         state.branch,
         spell_time(entry.draft.modified) if entry else "",
@@ -195,6 +198,13 @@ def _compared(
         entry.draft.name if entry else "",
         entry.draft.size if entry else 0,
     )
+
+
+def _embargoed(dandiset: str) -> Finding:
+    """What the archive says now, in place of what it said to the last sync, which may have had no key."""
+    how = f"dandi-mirror sync {dandiset} --embargoed; for each sync: embargoed = true in dandi-mirror.toml"
+    reason = f"the mirror keeps what it has of it, and your key opens it; to mirror it: {how}"
+    return Finding("", "", FindingKind.EMBARGOED, reason)
 
 
 def status_of_all(
