@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dandi_mirror.paths import GITMODULES
 from dandi_mirror.workflows.hints import zarrs_left
 from dandi_mirror.workflows.tokens import content_access
 
@@ -117,6 +118,9 @@ class ContentRun:
 
     def _zarrs(self, clone: AnnexRepository, place: Target) -> tuple[list[WantedZarr], list[str], bool]:
         """The Zarrs that are named, the paths that are left, and whether the Zarrs are all that was named."""
+        if not clone.listing(None, GITMODULES):
+            # without Zarrs, nothing that they need is imported, and a large index is listed once less
+            return [], place.paths, False
         from dandi_mirror.mirror.fetch.zarr_install import passed_over, wanted, zarrs_of
 
         known = zarrs_of(clone)

@@ -167,9 +167,9 @@ class AnnexRepository:
 
     # --- files -----------------------------------------------------------------------------------------------
 
-    def listing(self, commit: str | None = None) -> Tree:
-        """Every file of a commit; without ``commit``, of the index."""
-        return self.dataset.tree(commit) if commit else self._index()
+    def listing(self, commit: str | None = None, *paths: str) -> Tree:
+        """Every file of a commit, or those at ``paths``; without ``commit``, of the index."""
+        return self.dataset.tree(commit, *paths) if commit else self._index(*paths)
 
     def tracked(self, tree: Tree) -> list[Tracked]:
         """The annexed files of a listing, sorted by path."""
@@ -183,8 +183,8 @@ class AnnexRepository:
             ]
         return sorted(found, key=lambda file: file.path)
 
-    def _index(self) -> Tree:
-        listing = git(self.path, "ls-files", "-s", "-z")
+    def _index(self, *paths: str) -> Tree:
+        listing = git(self.path, "--literal-pathspecs", "ls-files", "-s", "-z", "--", *paths)
         lines = (line.partition(b"\t") for line in listing.split(b"\0")[:-1])
         return {
             path.decode(errors="surrogateescape"): ((words := facts.split(b" "))[0], words[1].decode())
