@@ -100,13 +100,17 @@ class Upload:
             UsageError: this is not a work tree to upload from.
             PartError: its files are not those of the last sync.
         """
-        clone = self._checked_out()
+        clone = self.checked_out()
         base = draft.synced_draft(clone.dataset)
         if not worktree.is_made_from(clone.dataset, base.commit):
             raise PartError(
                 f"the last sync could not update {clone.path}, because edits are in the way; move the edited "
                 f"files away, run {UPDATE}, and put them back"
             )
+        return self._with_record(with_entries(self.archive, self.compared(clone, base)))
+
+    def compared(self, clone: AnnexRepository, base: draft.SyncedDraft) -> Planned:
+        """Compare the work tree with the last sync and the archive, without the entries of Zarrs and the record."""
         edits = read_edits(clone.dataset, base.commit, in_zarrs)
         entry, theirs = draft.remote_draft(self.archive, self.archive.dandiset(self.dandiset), base)
         kinds = Kinds.of({*base.assets, *theirs, *(edit.path for edit in edits if not edit.gone)})
@@ -119,8 +123,7 @@ class Upload:
         base, theirs = known_zarrs(
             base, with_known(theirs, ours), ours, notes, wanted, renamed_zarrs(clone, base, ours)
         )  # fmt: skip
-        planned = with_entries(self.archive, self._planned(Planned(clone, base, entry, theirs, ours, kinds)))
-        return self._with_record(planned)
+        return self._planned(Planned(clone, base, entry, theirs, ours, kinds))
 
     def _with_record(self, planned: Planned) -> Planned:
         """Add the change of the Dandiset's own record, or why it cannot be sent."""
@@ -165,20 +168,12 @@ class Upload:
         )
         return replace(made_of, plan=plan.with_refused(passed))
 
-    def update(self) -> Report:
-        """Bring the changes of others from the archive; they do not overwrite local edits.
+    def checked_out(self) -> AnnexRepository:
+        """The repository, with the draft checked out.
 
         Raises:
             UsageError: this is not a work tree to upload from.
         """
-        clone = self._checked_out()
-        base = draft.synced_draft(clone.dataset)
-        clone.prepare()
-        with self.mirror.lock(self.dandiset):
-            self.result.kept = reconcile.step_back(clone.dataset, DRAFT, base.commit)
-        return self._sync(self.archive.dandiset(self.dandiset), meant=False)
-
-    def _checked_out(self) -> AnnexRepository:
         clone = self.clone
         clone.read_config()
         if clone.unlocked_only:
@@ -197,6 +192,7 @@ class Upload:
             PartError: somebody else has changed the archive.
             UnsafePlan: it would delete much, and nobody has allowed that.
         """
+        planned.check_contested(UPDATE)
         planned.plan.check_is_current(f"bring that here first: {UPDATE}")
         if not self.wanted.allow_deletes:
             planned.plan.check_deletes()
@@ -280,9 +276,9 @@ class Upload:
             self.doing("waiting for the archive's checksums")
             until_known(self.archive, self.dandiset, planned.new, self.wanted.wait)
         self.doing("sync")
-        self.result.report = self._sync(planned.entry, meant=bool(planned.plan.of(Action.DELETE)))
+        self.result.report = self.sync(planned.entry, meant=bool(planned.plan.of(Action.DELETE)))
 
-    def _sync(self, entry: ListedDandiset, *, meant: bool) -> Report:
+    def sync(self, entry: ListedDandiset, *, meant: bool) -> Report:
         """Sync the dataset; ``meant``: the person has agreed to the deletions."""
         versions = self.wanted.versions or self._versions(entry)
         options = Options(embargoed=not entry.is_open, versions=versions, allow_deletes=meant, hosts=self.wanted.hosts)

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from dandi_mirror.errors import UnsafePlan
+from dandi_mirror.errors import PartError, UnsafePlan
 from dandi_mirror.mirror.sync import draft
 from dandi_mirror.model import DRAFT, ListedDandiset, RemoteFile
 from dandi_mirror.paths import DANDISET_YAML
 from dandi_mirror.repo.annex.repository import AnnexRepository
+from dandi_mirror.upload.change.contested import contested
 from dandi_mirror.upload.change.local_state import LocalState
 from dandi_mirror.upload.change.plan import Action, UploadPlan
 from dandi_mirror.upload.kinds import Kinds, can_be_sent, is_included
 from dandi_mirror.upload.zarrs.plan import EntryChanges
 from dandi_mirror.workflows.record_edit import RecordEdit
+
+_NAMED = 5
+"""The number of paths that an error names."""
 
 
 @dataclass(slots=True)
@@ -49,6 +53,21 @@ class Planned:
         """The patterns that match no file, here or at the archive."""
         known = {*self.base.assets, *self.theirs, *self.ours.here, *self.ours.junk, *self.ours.ignored, DANDISET_YAML}
         return [pattern for pattern in patterns if not any(is_included(path, [pattern]) for path in known)]
+
+    def check_contested(self, update: str) -> None:
+        """Refuse to go on while a file is changed both here and in the archive; ``update`` is what brings theirs here.
+
+        Raises:
+            PartError: some are.
+        """
+        if found := contested(self.base.assets, self.theirs, self.ours.here):
+            shown = ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else "")
+            it = "it" if len(found) == 1 else "them"
+            raise PartError(
+                f"{shown}: you and somebody else have changed {it} since the last sync; nothing was sent. To send "
+                f"yours, move {it} out of the clone, type {update}, move {it} back, and upload again. To take the "
+                f"other's, delete yours, and type {update}"
+            )
 
     def check_entries(self) -> None:
         """Refuse to delete much of a Zarr, because the folder may be incomplete.

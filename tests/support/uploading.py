@@ -20,6 +20,7 @@ from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.workflows.upload import Result, Upload
 from dandi_mirror.workflows.upload_plan import Planned
 from dandi_mirror.workflows.upload_request import UploadRequest
+from dandi_mirror.workflows.upload_update import bring_changes
 from tests.conftest import IMPATIENT, MirrorOfTest, run
 from tests.support.credentials import TOKEN
 from tests.support.dandisets import seed_owned
@@ -70,7 +71,7 @@ class Person:
             upload = Upload(ArchiveClient(session), mirror, self.dandiset, wanted, worker=self.worker)
             with upload.held():
                 if update:
-                    assert upload.update().exit_code == 0
+                    assert bring_changes(upload).exit_code == 0
                 planned = upload.plan()
                 upload.check(planned)
                 outcomes = list(outcomes_without_work(planned.plan, wanted.names_itself))

@@ -91,9 +91,10 @@ def command(
 
 def _run(upload: Upload, results: UploadOutput, dry_run: bool, update: bool) -> int:
     from dandi_mirror.upload.change.execute import outcomes_without_work
+    from dandi_mirror.workflows.upload_update import bring_changes
 
     with nullcontext() if dry_run else upload.held():
-        if update and results.synced(upload.update()):
+        if update and results.synced(bring_changes(upload)):
             return results.end(None)
         planned = upload.plan()
         if not dry_run and results.confirms(planned):

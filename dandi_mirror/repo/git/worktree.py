@@ -34,6 +34,8 @@ _OURS = (b".dandi/", b"dandiset.yaml")
 
 _UNTOUCHED = re.compile(r"error: (Entry|Updating|Untracked|Refusing|Submodule) |index\.lock': File exists")
 """What git prints when it checked everything and wrote nothing, or when it could not begin."""
+_NAMED = re.compile(r"(?:Entry|Untracked working tree file) '([^']+)' (?:would be overwritten|not uptodate)")
+"""How git names an edit that is in the way."""
 
 
 class WorktreeBlocked(PartError):
@@ -67,6 +69,9 @@ def update_worktree(dataset: Dataset, branch: str, was: str | None, *, left: str
     if head == branch and commit == before:
         return kept
     base = _nearest(dataset, before or EMPTY_TREE, was if head == branch else dataset.ref(f"refs/heads/{left}"))
+    if before is None and base != EMPTY_TREE:
+        # git made a clone's work tree; should an edit be in the way now, the next run must know what it was made from
+        dataset.move_refs([RefChange(CHECKED_OUT, base, None)])
     try:
         _merge(dataset, base, commit)
     except WorktreeBlocked:
@@ -197,10 +202,20 @@ def _merge(dataset: Dataset, base: str, commit: str, tree: str = "") -> None:
             _unmark(dataset)
         if not found:
             raise  # something else than an edit ended git, and git may have left its lock
-        raise WorktreeBlocked(reason) from error
+        raise WorktreeBlocked(_in_the_way(reason)) from error
     bring_to_disk(dataset, differences(dataset, base, commit))
     dataset.move_refs([RefChange(CHECKED_OUT, commit, dataset.ref(CHECKED_OUT))])
     _unmark(dataset)
+
+
+def _in_the_way(reason: str) -> str:
+    """In plain words, the first edit that git names as in the way, and what to do."""
+    found = _NAMED.match(reason)
+    if not found:
+        return reason
+    return (
+        f"{found[1]} is edited here, and the archive has another one; move yours away, type this again, and put it back"
+    )
 
 
 def _mark(dataset: Dataset, base: str, commit: str) -> None:
