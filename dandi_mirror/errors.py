@@ -8,11 +8,15 @@ Findings (a pending asset, a refused path) are values, not errors: see :class:`d
 from __future__ import annotations
 
 import copyreg
+import errno
 import os
 import pwd
 from pathlib import Path
 
 _REFUSALS = {"Permission denied", "attempt to write a readonly database", "unable to open database file"}
+
+
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG}
 
 
 class MirrorError(Exception):
@@ -91,6 +95,14 @@ class NotFoundError(PartError):
 
 class BadAnswerError(TemporaryError):
     """The archive's response is not what its API promises: wrong type, too large, too deep, not JSON."""
+
+
+def uncaught(error: Exception) -> tuple[str, int]:
+    """The message and the exit code for an exception that nothing caught: the disk's, or a defect of some program."""
+    if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+        found = DiskError.of(error.filename, error) if error.filename else DiskError(str(error.strerror))
+        return str(found), found.exit_code
+    return f"unexpected: {type(error).__name__}: {error}; run again with -l debug and report it", 1
 
 
 def _other_owner(path: Path) -> str:

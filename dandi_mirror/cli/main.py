@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -18,7 +19,7 @@ import click
 from dandi_mirror import __version__
 from dandi_mirror.cli.encoding import use_utf8
 from dandi_mirror.cli.exit import CODE, end, interrupted, output_trouble
-from dandi_mirror.errors import DiskError, MirrorError
+from dandi_mirror.errors import DiskError, MirrorError, UsageError, uncaught
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "sync": ("sync", "Mirror Dandisets, or bring them up to date."),
@@ -146,9 +147,24 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:
-        if isinstance(error, OSError) and _is_from_click(error):
-            _fail(f"cannot write the output: {error.strerror or error}", DiskError.exit_code)
-        _fail(f"unexpected: {type(error).__name__}: {error}; run again with -l debug and report it", 1)
+        _fail(*_words(error))
+
+
+def _words(error: Exception) -> tuple[str, int]:
+    """The message and the exit code for an exception that no command expects."""
+    if isinstance(error, OSError) and _is_from_click(error):
+        return f"cannot write the output: {error.strerror or error}", DiskError.exit_code
+    if isinstance(error, FileNotFoundError) and not _has_folder():
+        return "the folder that you are in does not exist any more; go to another one: cd DIR", UsageError.exit_code
+    return uncaught(error)
+
+
+def _has_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _tell_of_waiting() -> None:

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dandi_mirror.errors import IntegrityError
+from dandi_mirror.errors import DiskError, IntegrityError
+from dandi_mirror.repo.git.process import is_of_disk
 
 BIN = Path(sys.executable).parent
 """Where dandi-mirror, datalad and git-annex are if they are installed with this Python."""
@@ -22,7 +23,10 @@ BIN = Path(sys.executable).parent
 def folder_for(keep: Path | None) -> Iterator[Path]:
     """The folder to work in: the user's own, or a temporary one."""
     if keep is not None:
-        keep.mkdir(parents=True)
+        try:
+            keep.mkdir(parents=True)
+        except OSError as error:
+            raise DiskError.of(keep, error) from error
         yield keep.absolute()
         return
     with tempfile.TemporaryDirectory(prefix="dandi-mirror-demo-") as name:
@@ -56,7 +60,8 @@ def run(folder: Path, *arguments: str, stdin: bytes = b"", stderr: int = subproc
     """The output of a command in ``folder``.
 
     Raises:
-        IntegrityError: the command failed.
+        DiskError: the command failed because of the disk.
+        IntegrityError: it failed otherwise.
     """
     variables = environment(folder / "home")
     program = [shutil.which(arguments[0], path=variables["PATH"]) or arguments[0]]
@@ -68,10 +73,10 @@ def run(folder: Path, *arguments: str, stdin: bytes = b"", stderr: int = subproc
     )  # fmt: skip
     output = done.stdout.decode(errors="replace")
     if done.returncode:
-        said = (output + (done.stderr or b"").decode(errors="replace")).strip()
-        raise IntegrityError(
-            f"the demo's command failed with {done.returncode}: {shlex.join(arguments)}: {said[-500:]}"
-        )
+        said = " ".join((output + (done.stderr or b"").decode(errors="replace")).split())
+        failed = f"the demo's command failed with {done.returncode}: {shlex.join(arguments)}: {said[-500:]}"
+        of_disk = done.returncode == DiskError.exit_code or is_of_disk(folder, said)
+        raise DiskError(failed) if of_disk else IntegrityError(failed)
     return output
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -18,6 +17,7 @@ from dandi_mirror.export.ro_crate import ro_crate
 from dandi_mirror.export.version import ExportFile, ExportVersion, LeftOut
 from dandi_mirror.files.own import own_path
 from dandi_mirror.workflows.export_source import ExportSource, describe, entries
+from dandi_mirror.workflows.terminal import write_pieces
 
 PROGRAM = f"dandi-mirror {__version__}"
 NO_SHA256 = "a Zarr, of which the archive has no SHA-256, which this format needs"
@@ -62,7 +62,7 @@ def export_file(source: ExportSource, form: str, path: Path | None) -> Exported:
     tally = _Tally()
     version, pieces = _pieces(source, form, tally)
     if path is None:
-        sys.stdout.writelines(piece.decode() for piece in pieces)
+        write_pieces(piece.decode() for piece in pieces)
     else:
         try:
             with own_path(path).replacing() as file:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -59,8 +59,25 @@ def write_out(text: str, *, err: bool = False) -> None:
     if _displays and _is_terminal(stream):
         _displays[-1](text)
         return
-    try:
+    with _writing():
         click.echo(text, err=err)
+
+
+def write_pieces(pieces: Iterable[str]) -> None:
+    """Print a file to the standard output, piece by piece, as it is.
+
+    Raises:
+        DiskError: the output cannot be written.
+    """
+    for piece in pieces:
+        with _writing():
+            sys.stdout.write(piece)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         raise  # whoever reads has seen enough
     except OSError as error:

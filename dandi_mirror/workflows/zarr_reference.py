@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,13 +22,14 @@ def write_reference(text: str, file: Path | None, mirror_path: Path) -> None:
     from dandi_mirror.errors import DiskError
     from dandi_mirror.files.opening import open_top, replacement
     from dandi_mirror.mirror.fetch.zarr_reference import zarr_reference
+    from dandi_mirror.workflows.terminal import write_pieces
 
     path, state = split_state(text)
     clone, dandiset, inside, hosts = _find(path, mirror_path)
     clone.read_config()
     pieces = zarr_reference(clone, inside, state, dandiset, mirror_path, hosts)
     if file is None:
-        sys.stdout.writelines(pieces)
+        write_pieces(pieces)
         return
     try:
         folder = open_top(file.parent)

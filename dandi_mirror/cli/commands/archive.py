@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -67,7 +68,13 @@ def serve_command(port: int, empty: bool, token: str | None, s3: str | None) -> 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     archive = _archive(_outside(s3) if s3 else None, empty)
     user = archive.add_user("owner@example.org", token or token_hex(20), admin=True, name="Olive Owner")
-    with serve(archive, port=port) as server:
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(serve(archive, port=port))
+        except OSError as error:
+            raise UsageError(
+                f"cannot listen on port {port}: {error.strerror or error}; name another one: -p PORT, or 0 for any"
+            ) from error
         say(server.api_url)
         to_try = "create --name NAME" if empty else "sync 000004"
         say(f"serving until Ctrl-C; try: dandi-mirror {to_try} -i {server.api_url} -d mirror", err=True)

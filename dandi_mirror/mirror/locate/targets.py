@@ -12,17 +12,18 @@ from urllib.parse import urlsplit
 from dandi_mirror.archive.instances import may_be
 from dandi_mirror.archive.name_parts import WrongVersion, no_version
 from dandi_mirror.archive.names import Name
-from dandi_mirror.errors import MirrorError, PartError, TemporaryError, UsageError
+from dandi_mirror.errors import IntegrityError, MirrorError, PartError, TemporaryError, UsageError
 from dandi_mirror.mirror.locate.clones import clone_at
 from dandi_mirror.mirror.locate.versions import commit_of_version, states
-from dandi_mirror.mirror.state.layout import Mirror, mirror_at
+from dandi_mirror.mirror.state.damage import damage_of
+from dandi_mirror.mirror.state.layout import Mirror, mirror_at, mirror_of
 from dandi_mirror.model import DRAFT, is_version_id
 from dandi_mirror.repo.git.checkouts import make_clone
 from dandi_mirror.repo.git.datalad_settings import check_member_url
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.files import absolute_path
 from dandi_mirror.repo.git.lock import turn
-from dandi_mirror.repo.git.process import GitError, git
+from dandi_mirror.repo.git.process import DamagedError, GitError, git
 from dandi_mirror.repo.git.siblings import run_datalad
 
 OFFICIAL = {"dandi": "https://github.com/dandisets/{dandiset}"}
@@ -221,7 +222,7 @@ def make(place: Target) -> bool:
         return new
     try:
         made = make_clone(place.source, place.folder, place.version or DRAFT)
-    except GitError as error:
+    except (GitError, DamagedError) as error:
         raise not_cloned(place, error) from error
     clone = None if made else clone_at(str(place.folder))
     if not made and not (clone and clone.folder == place.folder and clone.name.dandiset == place.dandiset):
@@ -229,7 +230,7 @@ def make(place: Target) -> bool:
     return made
 
 
-def not_cloned(place: Target, error: GitError) -> MirrorError:
+def not_cloned(place: Target, error: MirrorError) -> MirrorError:
     """The error for a clone that git did not make: its source has no such version or Dandiset, or is out of reach."""
     said, host = str(error), urlsplit(place.source).hostname
     if place.version and "not found in upstream" in said:
@@ -238,7 +239,8 @@ def not_cloned(place: Target, error: GitError) -> MirrorError:
         there = sorted(name for name in found if is_version_id(name)) + ([DRAFT] if DRAFT in found else [])
         return UsageError(no_version(place.dandiset, place.version, place.source, there))
     if not host:
-        return error
+        why = damage_of(mirror_of(Path(place.source), place.dandiset), place.dandiset, error)
+        return IntegrityError(f"{place.source}: {why}") if why else error
     lacking = f"the mirror {place.lacking} does not have {place.dandiset}; and " if place.lacking else ""
     remedy = f"name a mirror that has it: -d DIR; or make one: dandi-mirror sync {place.dandiset} -d DIR"
     if re.search(r"not found|could not read Username|returned error: 40[134]", said):

@@ -21,6 +21,7 @@ from dandi_mirror.errors import (
     NotFoundError,
     PartError,
     TemporaryError,
+    uncaught,
 )
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.state.damage import damage_of, refuse_other_folder
@@ -145,8 +146,7 @@ def failed(dandiset: str, error: Exception) -> tuple[str, str, int]:
     if isinstance(error, MirrorError):
         status = "impossible" if isinstance(error, LockedError | CredentialsError) else "error"
         return status, str(error), error.exit_code
-    # a defect; it is this Dandiset's, and the others go on
-    return "error", f"unexpected: {type(error).__name__}: {error}; run again with -l debug and report it", 1
+    return "error", *uncaught(error)  # also a defect is this Dandiset's, and the others go on
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from functools import partial
 
 from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.config import Sibling
-from dandi_mirror.errors import DiskError, MirrorError, TemporaryError, exit_code
+from dandi_mirror.errors import DiskError, MirrorError, TemporaryError, exit_code, uncaught
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Pace
 from dandi_mirror.mirror.state.verified import Verification
@@ -155,7 +155,7 @@ def _collected(dandiset: str, check: Callable[[], Iterator[Difference]]) -> Veri
         failure, code = str(error), error.exit_code
     except Exception as error:
         # a defect of this program: it is this Dandiset's, and the others go on
-        failure, code = f"unexpected: {type(error).__name__}: {error}; run again with -l debug and report it", 1
+        failure, code = uncaught(error)
     codes = {exit_code_of(found), code}
     return Verified(dandiset, tuple(sorted(set(found))), failure, exit_code(codes))
 

@@ -229,6 +229,11 @@ def git(folder: Path, *arguments: str, stdin: bytes = b"", index: Path | None = 
     return output
 
 
+def is_of_disk(folder: Path, said: str) -> bool:
+    """Whether a program that worked in a folder, and said this, failed because of the disk or of permissions."""
+    return bool(_DISK.search(said)) or _is_full(folder)
+
+
 def _is_full(folder: Path) -> bool:
     """Whether the disk is full; git and git-annex often report only that they could not write."""
     try:
