@@ -146,7 +146,9 @@ def test_download_goes_on_after_a_run_that_was_cut_off_and_overwrites_nothing(
     here = tmp_path / "here"
     where = ["-o", str(here), "-d", str(published.path), "-i", published.server.api_url]
     told("download", "000123", *where)
-    assert "it is there already; to choose what happens to it, add -e" in told("download", "000123", *where, code=3)
+    assert "it is there already; add -e skip, overwrite, overwrite-different or refresh" in told(
+        "download", "000123", *where, code=3
+    )
     (here / "000123/sub-1/a.nwb").unlink()
     (here / PARTIALS).mkdir()
     (here / PARTIALS / sha256(b"xx").hexdigest()).write_bytes(b"x")  # as if that was under way
@@ -156,7 +158,7 @@ def test_download_goes_on_after_a_run_that_was_cut_off_and_overwrites_nothing(
     (here / PARTIALS).mkdir()
     (here / PARTIALS / "something").write_bytes(b"x")
     said = told("download", "000123", *where, code=3)
-    assert "sub-1/a.nwb: another file is there already; to choose what happens to it, add -e" in said
+    assert "sub-1/a.nwb: another file is there already; add -e skip, overwrite, overwrite-different or refresh" in said
     assert (here / "000123/sub-1/a.nwb").read_bytes() == b"mine"
 
 

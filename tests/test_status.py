@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -183,6 +185,30 @@ def test_doctor_names_every_part_and_an_old_one_gets_one_line(tmp_path: Path) ->
     path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
     done = run("dandi-mirror", "doctor", env={"PATH": path}, code=1)
     assert done.stderr == "git-annex 8.20210223 is too old (need 10.20230126); pip install -U git-annex\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        (b"#!/bin/sh\necho 'libx.so.1: cannot open it' >&2\nexit 127\n", "libx.so.1: cannot open it"),
+        (b"#!/bin/sh\nexit 1\n", "it ended with 1"),
+        (b"#!/nowhere/sh\n", "No such file or directory"),
+        (b"\x7fELF of another machine", "Exec format error"),
+    ],
+)
+def test_doctor_says_that_a_program_does_not_run_and_names_the_one_that_it_hides(
+    tmp_path: Path, script: bytes, why: str
+) -> None:
+    broken = tmp_path / "git-annex"
+    broken.write_bytes(script)
+    broken.chmod(0o755)
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    done = run("dandi-mirror", "doctor", env={"PATH": path}, code=1)
+    start = f"{broken} does not work ({why}); remove it, or put another one before it in your PATH; "
+    assert done.stderr.startswith(start) and done.stderr.count("\n") == 1
+    if there := shutil.which("git-annex", path=str(Path(sys.executable).parent)):
+        assert done.stderr == f"{start}{there} is another one\n"
+    assert f"git-annex              unknown                  {broken}" in done.stdout
 
 
 def test_doctor_says_that_git_needs_a_name_before_a_clone_fails(home: Path, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_what_becomes_of_a_zarr_that_is_there(
     name = f"000123@draft/{PATH}"
     download(mirror, out, name)
     done = download(mirror, out, name, code=3)
-    assert done.stderr == f"{PATH}: it is there already; to choose what happens to it, add -e\n"
+    assert done.stderr == f"{PATH}: it is there already; add -e skip, overwrite, overwrite-different or refresh\n"
     for existing in ("skip", "overwrite-different", "refresh"):
         done = download(mirror, out, name, "-e", existing)
         assert (done.stdout, entries_asked(mirror)) == ("nothing to download: 1 file is there already\n", []), existing

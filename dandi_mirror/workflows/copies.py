@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dandi_mirror.errors import UsageError
 from dandi_mirror.workflows import tokens
+from dandi_mirror.workflows.current_clone import no_dandiset, refuse_clone
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.content.sources import TransferSettings
@@ -28,7 +29,7 @@ def chosen(mirror: Mirror, ids: list[str], everything: bool = False) -> list[str
     if everything and ids:
         raise UsageError("name Dandisets, or give --all, but not both")
     if not there:
-        raise UsageError(f"{mirror.path} holds no Dandiset; name a mirror: -d DIR")
+        raise no_dandiset(mirror.path)
     if absent := sorted(set(ids) - set(there)):
         raise UsageError(f"{mirror.path} does not hold {absent[0]}; mirror it: dandi-mirror sync {absent[0]}")
     return ids or there
@@ -38,10 +39,11 @@ def mirrors_in(settings: Settings, mirror: Mirror, names: Iterable[str] = (), *,
     """The siblings of the settings that are mirrors; with ``names``, only these.
 
     Raises:
-        UsageError: there is none (only if ``needed``), a name is none of them, or its table is wrong.
+        UsageError: there is none (only if ``needed``), a name is none of them, its table is wrong, or this is a clone.
     """
     from dandi_mirror.config import FILE, MIRROR
 
+    refuse_clone(mirror.path)
     file, names = mirror.path / FILE, list(dict.fromkeys(names))
     others = {name: sibling for name, sibling in settings.sibling.items() if sibling.type == MIRROR or sibling.error}
     if unknown := [name for name in names if name not in others]:

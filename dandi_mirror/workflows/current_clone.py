@@ -21,16 +21,45 @@ def clone_around(mirror_path: Path, names: Iterable[Name] = ()) -> LocalDandiset
     return clone if clone and all(name.dandiset in {None, clone.name.dandiset} for name in names) else None
 
 
-def no_dandiset(mirror_path: Path, instead: str) -> UsageError:
-    """Return the error for a folder without a Dandiset; ``instead`` is what to type in a clone."""
+def no_dandiset(mirror_path: Path, instead: str = "") -> UsageError:
+    """Return the error for a folder without a Dandiset; ``instead`` is what to type in a clone, if anything helps."""
     from dandi_mirror.errors import UsageError
 
-    if clone := clone_around(mirror_path):
-        return UsageError(
-            f"{clone.folder} is a clone of {clone.name.dandiset}, and this command looks into a mirror; name one: "
-            f"-d DIR; {instead}"
-        )
-    return UsageError(f"{mirror_path} holds no Dandiset; make one: dandi-mirror sync 000004 -d {mirror_path}")
+    return _is_clone(mirror_path, instead) or UsageError(
+        f"{mirror_path} holds no Dandiset; make one: dandi-mirror sync 000004 -d {mirror_path}; or name a mirror: "
+        "-d DIR"
+    )
+
+
+def refuse_clone(mirror_path: Path) -> None:
+    """Refuse a command that works on a mirror, before it asks for settings that only a mirror has.
+
+    Raises:
+        UsageError: the folder is a clone or in one.
+    """
+    from dandi_mirror.mirror.state.layout import Mirror
+
+    if (error := _is_clone(mirror_path)) and not Mirror(mirror_path.absolute()).dandisets():
+        raise error
+
+
+def _is_clone(mirror_path: Path, instead: str = "") -> UsageError | None:
+    """Return the error for a command that needs a mirror and got a clone, or one dataset of a mirror, if it did."""
+    import shlex
+
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.mirror.locate.clones import clone_at
+    from dandi_mirror.mirror.state.layout import mirror_of
+
+    if not (clone := clone_at(str(mirror_path))):
+        return None
+    mirror = mirror_of(clone.folder, str(clone.name.dandiset))
+    kind = "a clone" if mirror.alone else "a mirror's dataset"
+    name = "name one: -d DIR" if mirror.alone else f"name that one: -d {shlex.quote(str(mirror.path))}"
+    more = f"; {instead}" if instead else ""
+    return UsageError(
+        f"{clone.folder} is {kind} of {clone.name.dandiset}, and this command looks into a mirror; {name}{more}"
+    )
 
 
 def api_here(name: Name, mirror_path: Path, folder: Path | None) -> str:

@@ -134,8 +134,17 @@ def known(name: Name, mirror_path: Path, ask: Callable[[], Answer]) -> Answer:
         here = Mirror(mirror_path.absolute()).dandisets()
         near = get_close_matches(name.dandiset, here, 1, 0.8)
         hint = f"did you mean {near[0]}? or " if near else ""
-        words = "dandi-mirror search WORDS" if here else "https://dandiarchive.org/dandiset/search"
-        raise NotFoundError(f"{error}; {hint}find it by words: {words}") from None
+        words = "dandi-mirror search WORDS" if here else _search_page(str(error))
+        found = f"{hint}find it by words: {words}" if words else hint.removesuffix(" or ")
+        raise NotFoundError("; ".join([str(error), found] if found else [str(error)])) from None
+
+
+def _search_page(said: str) -> str:
+    """Return the page that finds a Dandiset by words, of the archive that an error names; empty if it has none."""
+    from dandi_mirror.archive.instances import KNOWN, SITES
+
+    host = next((site for site, name in SITES.items() if said.startswith(KNOWN[name])), "")
+    return f"https://{host}/dandiset/search" if "." in host else ""
 
 
 def _nearest(text: str, top: Path) -> str:

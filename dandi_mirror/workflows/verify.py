@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dandi_mirror.errors import IntegrityError, UsageError
 from dandi_mirror.workflows import tokens
+from dandi_mirror.workflows.current_clone import no_dandiset
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.api.client import ArchiveClient
@@ -55,7 +56,7 @@ def verified(
     lost = [*lost_dandisets(mirror), *without_repository(mirror)]
     chosen, pace = ids or [*mirror.dandisets(), *lost], Pace(jobs=settings.jobs, deadline=deadline)
     if not chosen:
-        raise UsageError(f"{mirror.path} holds no Dandiset; name a mirror: -d DIR")
+        raise no_dandiset(mirror.path)
     if missing := sorted(set(ids) - {*mirror.dandisets(), *mirror.registered(), *lost}):
         raise UsageError(f"{mirror.path} does not hold {', '.join(missing)}; mirror it: dandi-mirror sync {missing[0]}")
     if offline:

@@ -98,7 +98,7 @@ def test_what_becomes_of_files_that_are_there(version: MirrorOfTest, tmp_path: P
     download(version, out, name)
     first = state(out)
     done = download(version, out, name, code=3)
-    assert done.stderr == "sub-1/a.nwb: it is there already; to choose what happens to it, add -e\n"
+    assert done.stderr == "sub-1/a.nwb: it is there already; add -e skip, overwrite, overwrite-different or refresh\n"
     assert (asked(version), state(out)) == ([], first)
     for existing in ("skip", "overwrite-different", "refresh"):
         done = download(version, out, name, "-e", existing)

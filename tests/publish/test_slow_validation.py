@@ -84,11 +84,26 @@ def test_commands_that_look_into_a_mirror_say_in_a_clone_that_it_is_one_and_what
     for command, instead in {
         ("status",): "dandi-mirror upload -n",
         ("search", "sub-1"): "git annex find --metadata",
-        ("which", "dandiset.yaml"): "git annex find --metadata",
+        ("which", "dandiset.yaml"): "git annex find --include='*' --format='${file} ${key}\\n' | grep SHA-256",
+        ("push",): "",
+        ("push", "-d", "."): "",
+        ("verify",): "",
+        ("hold", "--max-size", "1G"): "",
+        ("coverage",): "",
+        ("challenge",): "",
+        ("fetch",): "",
+        ("restore", "000123@draft"): "",
+        ("config",): "",
+        ("catalogue", "build", "pages"): "dandi-mirror ls .",
+        ("serve",): "dandi-mirror ls .",
     }.items():
         said = run("dandi-mirror", *command, cwd=clone, code=2).stderr
         assert f"{clone} is a clone of 000123" in said and "-d DIR" in said and instead in said
         assert "dandi-mirror sync" not in said
+    said = run("dandi-mirror", "push", cwd=mirror.path / "000123", code=2).stderr
+    assert f"{mirror.path}/000123 is a mirror's dataset of 000123" in said and f"-d {mirror.path}\n" in said
+    found = run("git", "annex", "find", "--include=*", "--format=${file} ${key}\\n", cwd=clone).stdout
+    assert all(len(line.split("--")[1].partition(".")[0]) == 64 for line in found.splitlines()) and found
     assert mirror.server.requests == []
     # the archive of the clone is asked, and no other
     done = run("dandi-mirror", "status", "000123", cwd=clone, code=3)

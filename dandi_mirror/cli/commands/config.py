@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
     from dandi_mirror.cli.output import print_summary
     from dandi_mirror.config import FILE, attribute, template
     from dandi_mirror.errors import DiskError, UsageError
+    from dandi_mirror.workflows.current_clone import refuse_clone
     from dandi_mirror.workflows.mirror_clone import archive_of_clone
     from dandi_mirror.workflows.settings import settings_at
 
@@ -43,6 +45,10 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
             raise DiskError(f"{path} cannot be written: {error.strerror}") from error
         say(f"wrote {path}")
         return
+    if not mirror_path.is_dir():
+        how = f"to make it with a file for them: dandi-mirror config --init -d {shlex.quote(str(mirror_path))}"
+        say(f"{mirror_path} does not exist, and these settings would hold there; {how}", err=True)
+    refuse_clone(mirror_path)
     settings, sources = settings_at(mirror_path)
     own = mirror_archive.own_archive(mirror_path) or archive_of_clone(mirror_path, [], asked=False)
     if sources["instance"] == "default" and own:

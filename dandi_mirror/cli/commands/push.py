@@ -13,6 +13,7 @@ from dandi_mirror.cli import options, output
 from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.text import printable
 from dandi_mirror.workflows import naming, tokens
+from dandi_mirror.workflows.current_clone import refuse_clone
 
 if TYPE_CHECKING:
     from dandi_mirror.config import Settings, Sibling
@@ -67,6 +68,7 @@ def command(
     from dandi_mirror.mirror.state.layout import Mirror
 
     named, mirror = naming.read_names(dandisets), Mirror(mirror_path.absolute())
+    refuse_clone(mirror_path)
     settings = naming.settings_for(mirror_path, named, needed=True, asks_mirrors=True, instance=instance)
     wanted = naming.dandisets(named)
     chosen = _siblings(settings, names, mirror_path)

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _LIMIT, _FILES = 10, 5
 
 
+IN_A_CLONE = "to find files here: git annex find --metadata subject=NAME; dandi-mirror ls ."
+"""What finds files in a clone."""
+
+
 @click.command("search")
 @click.argument("query", metavar="[QUERY]...", nargs=-1, shell_complete=options.complete_operators)
 @click.option("--old", is_flag=True, help="Search files of older versions, too.")
@@ -78,8 +82,8 @@ def command(query: tuple[str, ...], old: bool, limit: int, files: int, mirror_pa
 
 
 @contextmanager
-def index(mirror_path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the search index of a mirror, after bringing it up to date.
+def index(mirror_path: Path, instead: str = IN_A_CLONE) -> Iterator[sqlite3.Connection]:
+    """Open the search index of a mirror, after bringing it up to date; ``instead`` is what to type in a clone.
 
     Raises:
         UsageError: the mirror holds no Dandiset.
@@ -92,7 +96,7 @@ def index(mirror_path: Path) -> Iterator[sqlite3.Connection]:
 
     mirror = Mirror(mirror_path.absolute())
     if not mirror.dandisets():
-        raise no_dandiset(mirror_path, "to find files here: git annex find --metadata subject=NAME; dandi-mirror ls .")
+        raise no_dandiset(mirror_path, instead)
     if progress.is_shown("text"):
         with progress.live() as shown:
             lacking = refreshed(mirror, shown.doing)

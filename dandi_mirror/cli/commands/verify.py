@@ -87,6 +87,7 @@ def command(
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.mirror.state.options import Options
     from dandi_mirror.mirror.verify.dataset import Checks
+    from dandi_mirror.mirror.verify.other_mirror import is_local
     from dandi_mirror.workflows.verify import Repairing, known_keys, verified
 
     if everything and dandisets:
@@ -97,6 +98,8 @@ def command(
         raise UsageError("verify changes nothing; -n goes with --repair")
     if offline and urls:
         raise UsageError("--urls asks the hosts of the content; leave out --offline")
+    if against and is_local(against) and not Path(against).is_dir():
+        raise UsageError(f"--against {against}: there is no such folder; name that of another mirror, or its URL")
     deadline = None if time_limit is None else time.monotonic() + time_limit
     mirror, names = Mirror(mirror_path.absolute()), naming.read_names(dandisets, offline=offline)
     settings = naming.settings_for(mirror_path, names, asks_mirrors=not offline, **flags)

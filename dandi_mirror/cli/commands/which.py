@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from dandi_mirror.mirror.search.which import ContentIdentifier, Occurrence
 
 
+_IN_A_CLONE = "to find a SHA-256 here: git annex find --include='*' --format='${file} ${key}\\n' | grep SHA-256"
+
+
 @click.command("which")
 @click.argument("content", metavar="FILE|ZARR|DIGEST|ASSET-ID|BLOB-URL", type=click.Path())
 @options.mirror
@@ -47,7 +50,7 @@ def command(content: str, mirror_path: Path, output: str) -> int:
     from dandi_mirror.workflows.which import identify
 
     what = identify(content)
-    with index(mirror_path) as database:
+    with index(mirror_path, _IN_A_CLONE) as database:
         found = occurrences(database, Mirror(mirror_path.absolute()), what)
     for place in found:
         if output == "json":

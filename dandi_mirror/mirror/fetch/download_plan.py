@@ -17,6 +17,8 @@ from dandi_mirror.mirror.contents.files import Contents, VersionFile
 from dandi_mirror.model import FindingKind, parse_time
 from dandi_mirror.paths import conflicts, refuse_path, same_names
 
+CHOOSE = "add -e skip, overwrite, overwrite-different or refresh"
+"""What to type where something is in the way."""
 PARTIALS = ".dandi-mirror-download"
 """The folder, below the one that is downloaded to, of files that are not complete yet."""
 _ZARR_MARKS = {".zgroup", ".zarray", ".zattrs", ".zmetadata", "zarr.json"}
@@ -167,9 +169,9 @@ def judge_existing(file: VersionFile, path: Path, existing: str, *, unfinished: 
     if existing == "error" and unfinished and not is_zarr:
         if is_same(file, path, by_time=True):
             return DownloadResult(file, path, "notneeded")
-        return _failed(file, path, "another file is there already; to choose what happens to it, add -e")
+        return _failed(file, path, f"another file is there already; {CHOOSE}")
     if existing == "error":
-        return _failed(file, path, "it is there already; to choose what happens to it, add -e")
+        return _failed(file, path, f"it is there already; {CHOOSE}")
     differs = existing == "overwrite" or is_zarr or not is_same(file, path, by_time=existing == "refresh")
     return None if existing != "skip" and differs else DownloadResult(file, path, "notneeded")
 

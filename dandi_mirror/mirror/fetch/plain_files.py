@@ -21,7 +21,14 @@ from dandi_mirror.errors import DiskError, LockedError, MirrorError, PartError
 from dandi_mirror.files.opening import new_file, read_file
 from dandi_mirror.files.target import InTheWay, TargetFolder
 from dandi_mirror.mirror.contents.files import Contents, VersionFile
-from dandi_mirror.mirror.fetch.download_plan import PARTIALS, DownloadPlan, DownloadResult, is_same, modified_seconds
+from dandi_mirror.mirror.fetch.download_plan import (
+    CHOOSE,
+    PARTIALS,
+    DownloadPlan,
+    DownloadResult,
+    is_same,
+    modified_seconds,
+)
 from dandi_mirror.mirror.fetch.other_runs import STOPPED, OtherRuns
 from dandi_mirror.mirror.format.tree import LARGEST_TEXT
 from dandi_mirror.paths import DANDISET_YAML
@@ -188,7 +195,7 @@ def put_record(content: bytes, folder: Path, place: str, existing: str, *, dry_r
             if existing == "skip" or read_file(path) == content:
                 return DownloadResult(file, path, "notneeded")
             if existing == "error":
-                why = "another file is there already; to choose what happens to it, add -e"
+                why = f"another file is there already; {CHOOSE}"
                 return DownloadResult(file, path, "error", why, PartError.exit_code)
         if dry_run:
             return DownloadResult(file, path)

@@ -185,6 +185,7 @@ def _compared(
     if entry and word is StatusWord.EMBARGOED:
         findings = (_embargoed(dandiset), *(finding for finding in findings if finding.kind not in ABSENT))
     failure = last.failure if last else None
+    unknown = "" if last else _not_remembered(dandiset)
     return Status(
         dandiset,
         word,
@@ -193,10 +194,18 @@ def _compared(
         spell_time(entry.draft.modified) if entry else "",
         state.edits,
         findings,
-        failure.message if failure else "",
+        failure.message if failure else unknown,
         spell_time(datetime.fromtimestamp(int(failure.when), UTC)) if failure and failure.when else "",
         entry.draft.name if entry else "",
         entry.draft.size if entry else 0,
+    )
+
+
+def _not_remembered(dandiset: str) -> str:
+    """Why the last sync of a Dandiset that is here is unknown, though nothing was interrupted."""
+    return (
+        "no sync of it is remembered here: this is a clone of a mirror, or the index was deleted; to read it again: "
+        f"dandi-mirror sync {dandiset}"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -24,6 +26,11 @@ def refs_there(folder: Path, place: str) -> dict[str, str]:
     return {name: oid for oid, _, name in (line.partition("\t") for line in listing.splitlines())}
 
 
+def is_local(other: str) -> bool:
+    """Whether a mirror is named by its path on this machine, not by a URL or ``HOST:PATH``."""
+    return ":" not in other.partition("/")[0]
+
+
 def dataset_of_mirror(other: str, dandiset: str) -> str:
     """Where another mirror has a Dandiset's dataset; ``other`` is its path, of this machine or another, or URL.
 
@@ -31,15 +38,20 @@ def dataset_of_mirror(other: str, dandiset: str) -> str:
     """
     if "://" in other:
         return f"{other.rstrip('/')}/{dandiset}/.git"
-    if ":" in other.partition("/")[0]:
+    if not is_local(other):
         return f"{other.rstrip('/')}/{dandiset}"
     return str(Path(other).absolute() / dandiset)
 
 
 def check_against(dataset: Dataset, dandiset: str, other: str) -> Iterator[Difference]:
     """The published versions of which another mirror has another tag; and whether its branch is at the same commit."""
+    place = dataset_of_mirror(other, dandiset)
+    if is_local(other) and not os.path.lexists(place):
+        remedy = f"mirror it there: dandi-mirror sync {dandiset} -d {shlex.quote(other)}"
+        yield fixed_by_sync(DifferenceKind.MIRROR, other, f"it does not hold {dandiset}", remedy)
+        return
     try:
-        there = refs_there(dataset.path, dataset_of_mirror(other, dandiset))
+        there = refs_there(dataset.path, place)
     except MirrorError as error:
         yield fixed_by_sync(DifferenceKind.MIRROR, other, f"it cannot be read: {error}", "look at the other mirror")
         return

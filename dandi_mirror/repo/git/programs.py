@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.repo.git.process import child_environment, find_program
+from dandi_mirror.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class InstalledProgram:
     path: str
     """Empty if it is not installed."""
     version: str
+    said: str = ""
+    """What it said instead of its version."""
 
     @property
     def complaint(self) -> str:
@@ -62,9 +67,21 @@ class InstalledProgram:
         oldest = _dotted(self.program.oldest)
         if not self.path:
             return f"{self.program.name} is not installed (need {oldest} or newer); {self.program.remedy}"
+        if not version_numbers(self.version):
+            return self._broken
         if version_numbers(self.version) < self.program.oldest:
             return f"{self.program.name} {self.version} is too old (need {oldest}); {self.program.remedy}"
         return ""
+
+    @property
+    def _broken(self) -> str:
+        """Why a program that does not tell its version is no use, and which other one there is."""
+        beside = shutil.which(self.program.name, path=str(Path(sys.executable).parent))
+        other = f"{beside} is another one" if beside and beside != self.path else self.program.remedy
+        return (
+            f"{self.path} does not work ({self.said or 'it does not tell its version'}); remove it, or put another one "
+            f"before it in your PATH; {other}"
+        )
 
     @property
     def lacking(self) -> list[str]:
@@ -95,16 +112,18 @@ def installed(program: Program) -> InstalledProgram:
     except MirrorError:
         return InstalledProgram(program, "", "")
     # elsewhere: git-annex looks at the repository that it stands in, and waits if that is a pipe
-    done = subprocess.run(
-        [Path(path).absolute(), *program.arguments],
-        capture_output=True,
-        text=True,
-        cwd="/",
-        env=child_environment(),
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [Path(path).absolute(), *program.arguments], capture_output=True, text=True, errors="replace", cwd="/",
+            env=child_environment(), check=False,
+        )  # fmt: skip
+    except OSError as error:
+        return InstalledProgram(program, path, "unknown", str(error.strerror))
     found = re.search(r"[0-9]+\.[0-9][^\s]*", done.stdout)
-    return InstalledProgram(program, path, found[0] if found else "unknown")
+    if found and done.returncode == 0:
+        return InstalledProgram(program, path, found[0])
+    said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+    return InstalledProgram(program, path, "unknown", printable(*said) if said else f"it ended with {done.returncode}")
 
 
 def installed_programs() -> list[InstalledProgram]:
