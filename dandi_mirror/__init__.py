@@ -5,7 +5,7 @@ The Python interface: ``import dandi_mirror as dm``, then ``dm.Mirror`` and ``dm
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # a type checker takes it for True; to import typing would take most of the time
 
 if TYPE_CHECKING:
     from dandi_mirror.errors import MirrorError

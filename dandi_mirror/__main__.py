@@ -1,6 +1,6 @@
 """``python -m dandi_mirror``."""
 
-from dandi_mirror.cli.main import main
+from dandi_mirror.cli.start import main
 
 if __name__ == "__main__":
     main()

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
+from dandi_mirror.cli.interruption import CODE
+
 GRACE = 3.0
 """Seconds from the signal until the process ends by force."""
 KEPT = "what was complete is kept, run the command again for the rest"
 """What is true of the commands that bring or send many things."""
-CODE = 130
-
 _UNNOTICED = 0.1
 """Seconds after which the main thread should have noticed a signal."""
 

@@ -18,7 +18,8 @@ import click
 
 from dandi_mirror import __version__
 from dandi_mirror.cli.encoding import use_utf8
-from dandi_mirror.cli.exit import CODE, end, interrupted, output_trouble
+from dandi_mirror.cli.exit import end, interrupted, output_trouble
+from dandi_mirror.cli.interruption import CODE, command_begins, is_interruption
 from dandi_mirror.errors import DiskError, MirrorError, UsageError, uncaught
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -78,6 +79,7 @@ class Commands(click.Group):
             return None
         module = importlib.import_module(f"dandi_mirror.cli.commands.{COMMANDS[name][0]}")
         command: click.Command = module.command
+        command_begins()
         return command
 
     def resolve_command(
@@ -147,6 +149,8 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:
+        if is_interruption(error):
+            _fail(interrupted(), CODE, by="")
         _fail(*_words(error))
 
 
@@ -196,4 +200,7 @@ def _fail(message: str, code: int, by: str = "dandi-mirror: ") -> NoReturn:
     with suppress(DiskError, BrokenPipeError):
         write_out(f"{by}{plain(with_mirror(message))}", err=True)
     output_trouble()
+    # Python notes a KeyboardInterrupt that passed through `exec`, as in an import, and would end by the signal; this
+    # makes it forget
+    exec("")
     end(code)
