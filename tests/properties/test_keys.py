@@ -60,7 +60,7 @@ def test_every_short_name_has_the_extension_that_git_annex_gives_it(annex: Path)
     assert [annex_key(7, SHA, name) for name in names] == migrated(annex, names)
 
 
-@given(st.lists(NAMES, min_size=300, max_size=300))
+@given(st.lists(NAMES, min_size=100, max_size=100))  # hypothesis 6.105 searches for ever for 300 of them
 @SLOW
 def test_every_generated_name_has_the_extension_that_git_annex_gives_it(
     tmp_path_factory: Any, names: list[str]
