@@ -90,7 +90,7 @@ def test_the_budget_of_a_run_takes_the_newest_and_the_next_run_goes_on(dated: Mi
 
 def test_the_budget_of_a_dandiset_counts_what_is_there_and_then_it_is_done(dated: MirrorOfTest) -> None:
     wish = ("--get", "*.nwb", "--get-budget-each", "2.5kB")
-    assert "(1 more are beyond the budget)" in dated.cli("sync", "000123", *wish).stdout
+    assert "(1 more is beyond the budget)" in dated.cli("sync", "000123", *wish).stdout
     again = dated.cli("sync", "000123", *wish, "-l", "debug")
     assert (again.stdout, " git -C " in again.stderr) == ("", False)
     assert here(dated) == ["a.nwb", "b.nwb"]

@@ -212,7 +212,8 @@ def test_a_dandiset_of_which_only_an_empty_folder_is_left_is_no_damage(two: Mirr
     shutil.rmtree(two.path / "000123")
     (two.path / "000123").mkdir()  # as `datalad uninstall` leaves it
     assert two.cli("status").stdout == "000124  up to date  1 version\n"
-    assert two.cli("status", "000123", code=3).stdout == "000123  not mirrored\n"
+    how = f"  to mirror it: dandi-mirror sync 000123 -d {two.path}\n"
+    assert two.cli("status", "000123", code=3).stdout == f"000123  not mirrored\n{how}"
     two.cli("sync", "000123")
     assert two.cli("status", "000123").stdout == "000123  up to date  1 version\n"
 

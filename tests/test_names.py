@@ -40,7 +40,7 @@ WRONG = {
     "dandi://127.0.0.1:8000/000004": "did you mean 000004?",
     "dandi://dandi/000004@draft@x": "is not a version",
     "000004@0.220126": "use draft or, for example, 0.220126.1852",
-    "000004@": "nothing is not a version",
+    "000004@": "there is no version behind the @: use draft or",
     "000004@0.220126.185": "0.220126.185 is not a version: use draft or, for example, 0.220126.1852",
     "DANDI:000004/sub-1/x.nwb": "for a file write DANDI:000004@draft/PATH",
     "sub-P10HMH": "outside of a clone, a file is named by the id of its Dandiset and its path: ID/sub-P10HMH",

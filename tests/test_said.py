@@ -14,6 +14,8 @@ from dandi_mirror.cli.output import draft_line
 from dandi_mirror.embedded import Archive
 from dandi_mirror.mirror.fetch.download_plan import PARTIALS
 from dandi_mirror.mirror.locate.clones import clone_at
+from dandi_mirror.mirror.state.layout import Mirror
+from dandi_mirror.mirror.verify.memories import check_index
 from dandi_mirror.model import ListedDandiset, ListedVersion, Report
 from dandi_mirror.upload.read.findings import short_message
 from tests.conftest import MirrorOfTest, run
@@ -45,6 +47,22 @@ def test_a_question_about_a_draft_counts_its_files_and_cannot_move_the_cursor(co
     draft = ListedVersion("draft", "A \x1b[2Jtest", count, 5, "Valid", time, time)
     line = draft_line(ListedDandiset("000123", "OPEN", draft, None))
     assert line.endswith(f"test: {said}") and "\x1b" not in line
+
+
+def test_an_older_version_has_its_title_from_the_archive_too(
+    archive: Archive, published: MirrorOfTest, tmp_path: Path
+) -> None:
+    (first, *_) = archive.dandisets["000123"].published
+    for version in (*VERSIONS, "draft"):
+        line, *_ = told("ls", f"000123@{version}", "-i", published.server.api_url, cwd=tmp_path).splitlines()
+        assert line == f"000123@{version}  {first.name}  (from the archive)"
+
+
+def test_a_branch_that_is_lost_has_no_commit_in_words_either(published: MirrorOfTest) -> None:
+    published.git("checkout", "-q", "--detach")
+    published.git("update-ref", "-d", "refs/heads/draft")
+    (found,) = check_index(Mirror(published.path))
+    assert found.what.endswith(", and its branch has no commit")
 
 
 def test_cite_names_versions_that_there_are_the_nearest_first_in_a_mirror_and_in_a_clone(

@@ -35,7 +35,8 @@ class WrongVersion(UsageError):
     """What stands in the place of a version has not the form of one; who knows the Dandiset can say which there are."""
 
     def __init__(self, text: str, dandiset: str, version: str) -> None:
-        super().__init__(f"{_shown(text)}: {version or 'nothing'} is not a version: {_A_VERSION}")
+        wrong = f"{version} is not a version" if version else "there is no version behind the @"
+        super().__init__(f"{_shown(text)}: {wrong}: {_A_VERSION}")
         self.dandiset = dandiset
         self.version = version
 

@@ -48,7 +48,9 @@ def report_line(report: Report, dry_run: bool) -> str:
     words += [f"tagged {', '.join(report.tags)}"] if report.tags else []
     if report.brought:
         words.append(f"got {counted(report.brought, 'file')}, {human_size(report.brought_size)}")
-        words += [f"({report.left:,} more are beyond the budget)"] if report.left else []
+        words += (
+            [f"({report.left:,} more {'is' if report.left == 1 else 'are'} beyond the budget)"] if report.left else []
+        )
     words += [printable(report.message)] if report.message else []
     words += ["nothing changed, but:"] if len(words) == 1 and report.findings else []
     words += ["(nothing was written: --dry-run)"] if dry_run else []

@@ -47,7 +47,7 @@ def export_bag(source: ExportSource, path: Path, results: Results, *, payload: b
         with TargetFolder(made.path) as folder:
             folder.write(f"{PAYLOAD}/{DANDISET_YAML}", version.yaml)
             if payload:
-                _bring(source, version, made.path / PAYLOAD, results, jobs)
+                _bring(source, version, made.path, results, jobs)
             _finish(folder, version, holey=not payload)
         made.path.rename(path)
         bring_folders_to_disk({str(path.parent)})
@@ -66,13 +66,13 @@ def _finish(folder: TargetFolder, version: ExportVersion, *, holey: bool) -> Non
     bring_folders_to_disk({str(folder.top), str(folder.top / PAYLOAD)})
 
 
-def _bring(source: ExportSource, version: ExportVersion, folder: Path, results: Results, jobs: int) -> None:
-    """Bring the files of a version into a folder: from this machine, else from where they are; each is verified.
+def _bring(source: ExportSource, version: ExportVersion, bag: Path, results: Results, jobs: int) -> None:
+    """Bring the files of a version into a bag: from this machine, else from where they are; each is verified.
 
     Raises:
         PartError: some did not come.
     """
-    wanted = {file.path for file in version.files}
+    folder, wanted = bag / PAYLOAD, {file.path for file in version.files}
     contents = replace(
         source.contents, dandiset="", files=[file for file in source.contents.files if file.path in wanted]
     )
@@ -86,11 +86,12 @@ def _bring(source: ExportSource, version: ExportVersion, folder: Path, results: 
         failed += [done for done in come if done.exit_code]
     shutil.rmtree(folder / PARTIALS, ignore_errors=True)
     if failed:
-        raise _incomplete(failed)
+        raise _incomplete(failed, bag)
 
 
-def _incomplete(failed: list[DownloadResult]) -> PartError:
+def _incomplete(failed: list[DownloadResult], bag: Path) -> PartError:
     first, more = failed[0], f", and {len(failed) - 1:,} more" if len(failed) > 1 else ""
     return PartError(
-        f"{first.file.path}: {first.message}{more}; the bag is not complete; what has come is kept: run it again"
+        f"{first.file.path}: {first.message}{more}; the bag is not complete; what has come is kept in {bag}: "
+        "run it again"
     )

@@ -204,7 +204,11 @@ class ContentRun:
         if self._selection.most is not None:
             self._selection = replace(self._selection, most=max(0, self._selection.most - choice.size))
         if choice.beyond:
-            self._results.say(f"{choice.beyond:,} more are beyond --max-size")
+            from dandi_mirror.text import counted
+
+            self._results.say(
+                f"{counted(choice.beyond, 'more file')} {'is' if choice.beyond == 1 else 'are'} beyond --max-size"
+            )
 
     def _say_what_cannot_come(self, folder: Path, choice: GetPlan) -> None:
         for text in choice.nothing:

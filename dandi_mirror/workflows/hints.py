@@ -28,7 +28,9 @@ _mirror = ""
 def name_the_mirror(path: Path | None) -> None:
     """Let hints name a mirror from now on, by its absolute path; None: the person is in it, and hints are short."""
     global _mirror
-    _mirror = shlex.quote(str(path.absolute())) if path else ""
+    # without .., which leads elsewhere once a part of the path is a link
+    place = (path.resolve() if ".." in path.parts else path.absolute()) if path else None
+    _mirror = shlex.quote(str(place)) if place else ""
 
 
 def zarrs_left(folder: Path, paths: Sequence[str]) -> str:

@@ -140,10 +140,11 @@ def nothing(instance: str, trouble: str = "", what: str = "") -> CredentialsErro
     """The error that there is no token, or that ``what`` is missing; it names both ways to give a token."""
     from dandi_mirror.archive.instances import instance_name, token_variable
 
+    key = "your API key" if what else "it"
     what = what or f"no API key for {instance_name(instance)}"
     why = f" (the keyring: {trouble})" if trouble else ""
     return CredentialsError(
-        f"{what}{why}; put it into {token_variable(instance)}, "
+        f"{what}{why}; put {key} into {token_variable(instance)}, "
         f"or type it once on a terminal: dandi-mirror login -i {instance}"
     )
 

@@ -45,6 +45,13 @@ def test_a_command_that_acts_on_the_mirror_names_the_one_that_the_person_named()
     assert [(place, words) for place, words in ours if words.count("-d") != 1] == []
 
 
+def test_the_mirror_is_named_without_dots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mirror/000123").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "mirror/000123")
+    name_the_mirror(Path(".."))
+    assert with_mirror("dandi-mirror status") == f"dandi-mirror status -d {tmp_path / 'mirror'}"
+
+
 def test_a_command_in_a_message_can_be_typed() -> None:
     for place, text in messages():
         for words in commands_in(with_mirror(text)):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.embedded import Archive
+from dandi_mirror.mirror.history.diff import BOOKKEEPING, field_changes
 from dandi_mirror.mirror.history.diff_reader import NOTHING, Comparer
 from dandi_mirror.mirror.locate.versions import range_of
 from dandi_mirror.mirror.state.layout import Mirror
@@ -36,6 +37,16 @@ def test_a_diff_names_each_file_once_and_by_what_became_of_it(asked: MirrorOfTes
     assert (end["subjects_added"], end["subjects_removed"]) == (["m9"], [])
     assert (end["sessions_added"], end["sessions_removed"]) == (["m9/7"], ["m0/1"])
     assert (end["from"], end["to"], end["fields"]) == (FIRST, SECOND, {"wasAttributedTo.sex.name": 1})
+
+
+def test_how_a_record_was_made_does_not_count_and_when_a_session_was_does() -> None:
+    def record(number: int, start: str = "2024-01-01") -> dict[str, object]:
+        made = {"schemaKey": "Activity", "name": "Metadata generation", "id": f"urn:uuid:{number}", "endDate": number}
+        return {"wasGeneratedBy": [{"schemaKey": "Session", "name": "day 1", "startDate": start}, made]}
+
+    assert field_changes(record(1), record(2), BOOKKEEPING) == ()
+    (change,) = field_changes(record(1), record(1, "2024-01-02"), BOOKKEEPING)
+    assert change.facts() == {"name": "wasGeneratedBy.startDate", "old": ["2024-01-01"], "new": ["2024-01-02"]}
 
 
 def test_a_file_without_a_subject_is_no_session_of_its_own(archive: Archive, mirror: MirrorOfTest) -> None:

@@ -91,7 +91,10 @@ def test_without_a_key_one_line_says_what_to_do(made: MirrorOfTest, tmp_path: Pa
     clone = clone_of(made, tmp_path)
     done = run("datalad", "get", FILE, cwd=clone, code=1)
     variable = token_variable(made.server.api_url)
-    assert f"put it into {variable}, or type it once on a terminal: dandi-mirror login" in done.stdout + done.stderr
+    assert (
+        f"put your API key into {variable}, or type it once on a terminal: dandi-mirror login"
+        in done.stdout + done.stderr
+    )
     assert "Traceback" not in done.stdout + done.stderr
     assert with_token(made.server) == []
     stranger = run("git", "annex", "get", FILE, cwd=clone, code=1, env={variable: "f" * 40})

@@ -93,7 +93,10 @@ def test_without_a_key_git_annex_shows_what_to_type(
     _, clone = a_clone(closed, mirror, token, tmp_path)
     done = run("git", "annex", "get", "arr/0/0", cwd=clone, code=1)
     variable = token_variable(mirror.server.api_url)
-    assert f"put it into {variable}, or type it once on a terminal: dandi-mirror login" in done.stdout + done.stderr
+    assert (
+        f"put your API key into {variable}, or type it once on a terminal: dandi-mirror login"
+        in done.stdout + done.stderr
+    )
     assert with_token(mirror.server) == []
     assert not (clone / "arr/0/0").exists()
 

@@ -45,6 +45,8 @@ def test_a_bag_appears_only_when_all_its_files_have_come(published: MirrorOfTest
     said = export(published, "bagit", tmp_path / "bag", "--payload", code=3)
     assert "sub-0/sub-0_ses-1_ecephys.nwb" in said and "run it again" in said
     assert not (tmp_path / "bag").exists()
+    (kept,) = tmp_path.glob(".bag.*.part")
+    assert f"what has come is kept in {kept}: run it again" in said
     published.server.intercept = None
     published.server.requests.clear()
     export(published, "bagit", tmp_path / "bag", "--payload")

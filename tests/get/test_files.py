@@ -118,7 +118,7 @@ def test_the_newest_come_within_the_budget(synced: MirrorOfTest, tmp_path: Path)
     assert len(asked(synced)) == 2, "two files of one content are fetched once"
     done = run("dandi-mirror", "get", ".", "--max-size", "1k", cwd=clone)
     assert done.stdout == "nothing to get: 3 files are there already\n"
-    assert done.stderr == "2 more are beyond --max-size\n"
+    assert done.stderr == "2 more files are beyond --max-size\n"
 
 
 def test_what_is_no_file_is_named_and_the_others_come(synced: MirrorOfTest, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_in_a_clone_the_archive_is_the_one_of_the_clone_and_the_version_comes_in
     mirror.sync()
     clone = tmp_path / "clone"
     run("datalad", "clone", str(mirror.path / "000123"), str(clone))
-    said = run("dandi-mirror", "publish", "000123", "-n", cwd=clone, env=token).stderr
+    said = run("dandi-mirror", "publish", "000123", "-n", cwd=clone, env=token).stdout
     assert "000123 could be published now" in said
     said = run("dandi-mirror", "publish", "000123", "--yes", cwd=clone, env=token).stdout
     (version,) = mine.published

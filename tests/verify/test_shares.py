@@ -131,7 +131,8 @@ def test_another_mirror_with_the_same_tags_is_no_difference_and_one_with_a_moved
     run("git", "-C", str(other / "000123"), "tag", "-f", "-a", "-m", "x", FIRST, "draft")
     done = mirror.cli("verify", "--offline", "--against", str(other), code=7)
     assert f"mirror  refs/tags/{FIRST}: {other} has" in done.stdout
-    mirror.cli("verify", "--offline", "--against", str(tmp_path / "nothing"), code=3)
+    mirror.cli("verify", "--offline", "--against", str(tmp_path), code=3)
+    mirror.cli("verify", "--offline", "--against", str(tmp_path / "nothing"), code=2)
 
 
 def test_after_the_time_limit_no_dandiset_is_begun_and_the_next_run_begins_there(

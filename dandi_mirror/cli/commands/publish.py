@@ -107,7 +107,7 @@ def _end_unpublished(identifier: str, entry: ListedDandiset | None, form: str) -
             output.print_json({"action": "publish", "status": "ok", "dandiset": identifier, "dry_run": True})
         output.print_summary(code)
     elif entry:
-        output.say(f"{identifier} could be published now: {draft_line(entry)}", err=True)
+        output.say(f"{identifier} could be published now: {draft_line(entry)}")
     return code
 
 

@@ -79,6 +79,8 @@ def command(
     else:
         for status in found:
             _print(status, mirror.path, output)
+            if status.word is StatusWord.MISSING and not asks and output == "text":
+                say(f"  to mirror it: dandi-mirror sync {status.dandiset}")
     if asks and output == "text" and any(status.word is StatusWord.MISSING for status in found):
         say(f"dandi-mirror: {printable(str(current_clone.no_dandiset(mirror_path, _IN_A_CLONE)))}", err=True)
     # a Dandiset that nobody named may be missing

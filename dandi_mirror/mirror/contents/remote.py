@@ -17,7 +17,7 @@ from dandi_mirror.mirror.contents.matching import matching_files
 from dandi_mirror.mirror.contents.zarrs import require_state, zarr_files
 from dandi_mirror.mirror.format.admission import ContentHosts, Refusal, admit_entry
 from dandi_mirror.mirror.format.record_reader import admit
-from dandi_mirror.model import DRAFT, Finding, FindingKind, is_asset_id
+from dandi_mirror.model import DRAFT, Finding, FindingKind, ListedDandiset, is_asset_id
 from dandi_mirror.zarr_checksum import is_checksum
 
 FEW = 3
@@ -57,9 +57,7 @@ def _of_assets(name: Name, archive: ArchiveClient) -> Contents:
     dandiset = archive.dandiset(str(name.dandiset))
     hosts = ContentHosts(archive.instance, closed=not dandiset.is_open)
     version = name.version or (dandiset.published or dandiset.draft).version
-    title = next(
-        (entry.name for entry in (dandiset.draft, dandiset.published) if entry and entry.version == version), ""
-    )
+    title = _title(archive, dandiset, version)
     if name.asset:
         path = f"/dandisets/{name.dandiset}/versions/{version}/assets/{name.asset}/info/"
         return Contents(str(name.dandiset), version, title, [_listed(archive.session.get(path), hosts)])
@@ -73,6 +71,13 @@ def _of_assets(name: Name, archive: ArchiveClient) -> Contents:
         raise NotFoundError(no_version(str(name.dandiset), version, archive.instance.api_url, names)) from None
     files = matching_files(name, version, files)
     return Contents(str(name.dandiset), version, title, list(_now(files, archive, str(name.dandiset), version)))
+
+
+def _title(archive: ArchiveClient, dandiset: ListedDandiset, version: str) -> str:
+    """Return the title of a version; the archive is asked for it, unless the entry of the Dandiset has it."""
+    known = [entry for entry in (dandiset.draft, dandiset.published) if entry and entry.version == version]
+    known = known or [entry for entry in archive.versions(dandiset.identifier)[0] if entry.version == version]
+    return known[0].name if known else ""
 
 
 def _now(files: list[VersionFile], archive: ArchiveClient, dandiset: str, version: str) -> Iterator[VersionFile]:

@@ -18,6 +18,8 @@ BOOKKEEPING = frozenset({
 """Top-level keys of an asset record that follow from its content, path or publication; they do not count as changes."""
 SUMMARY = BOOKKEEPING | {"assetsSummary", "manifestLocation", "releaseNotes"}
 """The same for a Dandiset's own record."""
+_MAKING = "Metadata generation"
+"""What DANDI's client calls the activity that made a record: each has another id, and other times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,8 @@ def _leaves(record: Mapping[str, object], besides: frozenset[str]) -> dict[str, 
     """Return the values of a record by field, flattened."""
     found: dict[str, list[str]] = defaultdict(list)
     for key, value in record.items():
+        if key == "wasGeneratedBy" and isinstance(value, list):
+            value = [one for one in value if not (isinstance(one, dict) and one.get("name") == _MAKING)]
         if key not in besides:
             for name, leaf in _below(key, value):
                 found[name].append(leaf)

@@ -72,7 +72,8 @@ def check_index(mirror: Mirror) -> Iterator[Difference]:
         if then is None:
             yield fixed_by_sync(DifferenceKind.MEMORY, name, f"the index does not know {dandiset}", _SYNC)
         elif then.branch != branch and not then.failure:
-            what = f"the index has {dandiset} at {then.branch[:10] or 'no commit'}, and its branch is at {branch[:10]}"
+            at = f"is at {branch[:10]}" if branch else "has no commit"
+            what = f"the index has {dandiset} at {then.branch[:10] or 'no commit'}, and its branch {at}"
             yield fixed_by_sync(DifferenceKind.MEMORY, name, what, _SYNC)
         elif not then.failure and mirror.last_sync(dandiset) is None and not mirror.is_strange(dandiset):
             what = "what it remembers of its last sync is lost; it is needed only if the index is lost, too"
