@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dandi_mirror.paths import GITMODULES
+from dandi_mirror.text import counted
 from dandi_mirror.workflows.hints import zarrs_left
 from dandi_mirror.workflows.tokens import content_access
 
@@ -204,11 +205,8 @@ class ContentRun:
         if self._selection.most is not None:
             self._selection = replace(self._selection, most=max(0, self._selection.most - choice.size))
         if choice.beyond:
-            from dandi_mirror.text import counted
-
-            self._results.say(
-                f"{counted(choice.beyond, 'more file')} {'is' if choice.beyond == 1 else 'are'} beyond --max-size"
-            )
+            are = "is" if choice.beyond == 1 else "are"
+            self._results.say(f"{counted(choice.beyond, 'more file')} {are} beyond --max-size")
 
     def _say_what_cannot_come(self, folder: Path, choice: GetPlan) -> None:
         for text in choice.nothing:
