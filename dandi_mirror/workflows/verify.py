@@ -66,7 +66,8 @@ def verified(
     with _archive(settings) as archive:
         entries = {} if ids else archive.dandisets(embargoed=settings.embargoed and archive.session.has_token)
         instance = archive.instance
-        found = verify_many(mirror, chosen, instance, checks, archive, entries, pace)
+        damaged = mirror.verifications.damaged() if repair else {}
+        found = verify_many(mirror, chosen, instance, checks, archive, entries, pace, damaged)
         if repair:
             # all of them first: a repair must not change what another verification reads
             siblings = tuple(settings.sibling.values())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.verified import covers
 from tests.conftest import MirrorOfTest
 from tests.verify.campaign import corrupted
@@ -49,3 +50,17 @@ def test_what_verify_found_is_a_row_with_what_to_type_until_it_is_whole_again(
     )
     mirror.cli("verify", "000123", "--content", "1", "--repair")
     assert "damaged" not in mirror.cli("status").stdout
+
+
+@pytest.mark.parametrize("typed", [["000123"], []])
+def test_a_repair_takes_what_the_mirror_remembers_as_damaged(
+    typed: list[str], healthy: MirrorOfTest, tmp_path: Path
+) -> None:
+    mirror = corrupted("flip content", 1, healthy, tmp_path / "mirror")
+    mirror.cli("verify", "000123", "--content", "1", "--urls", "1", code=7)
+    assert "hash all content" in mirror.cli("verify", *typed, "--repair", "-n", code=7).stdout
+    assert "hash all content" in mirror.cli("verify", *typed, "--repair").stdout
+    assert "damaged" not in mirror.cli("status").stdout
+    # the other one was never damaged, and its content was not hashed
+    how = {name: one.how for name, one in Mirror(mirror.path).verifications.read().items()}
+    assert "content:1" in how["000123"] and "content" not in how.get("000124", "")

@@ -18,6 +18,7 @@ from dandi_mirror.mirror.format.record_spool import Spool
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.members import NotAMember, check_place
 from dandi_mirror.mirror.state.options import Options
+from dandi_mirror.mirror.state.verified import Damage
 from dandi_mirror.mirror.sync.context import SyncContext
 from dandi_mirror.mirror.verify import content, repository, secrets
 from dandi_mirror.mirror.verify.annex_logs import check_logs
@@ -60,15 +61,24 @@ class Checks:
     """Files that are hashed at a time."""
 
     def of_repair(self) -> Checks:
-        """What is compared after a repair: no URLs, and of the content all instead of a share."""
-        return replace(self, urls=0.0, content=1.0 if self.content else 0.0)
+        """What is compared after a repair: all instead of a share of the content, and of the URLs all or none."""
+        return replace(self, urls=1.0 if self.urls == 1 else 0.0, content=1.0 if self.content else 0.0)
+
+    def with_all_of(self, damage: Damage | None) -> Checks:
+        """These checks, and all that may have found a damage that is remembered: only so is it found whole again."""
+        how = damage.how if damage else ""
+        urls, content = (1.0 if f"{name}:" in how else share for name, share in self._shares.items())
+        return replace(self, urls=urls, content=content)
+
+    @property
+    def _shares(self) -> dict[str, float]:
+        return {"urls": self.urls, "content": self.content}
 
     @property
     def how(self) -> str:
         """The same in words, for what the mirror remembers."""
-        shares = {"urls": self.urls, "content": self.content}
         words = ["repository", *(["archive"] if self.archive else [])]
-        words += [f"{name}:{share:g}" for name, share in shares.items() if share]
+        words += [f"{name}:{share:g}" for name, share in self._shares.items() if share]
         return " ".join([*words, *(["against"] if self.against else [])])
 
 

@@ -13,7 +13,7 @@ from dandi_mirror.config import Sibling
 from dandi_mirror.errors import DiskError, MirrorError, TemporaryError, exit_code, uncaught
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Pace
-from dandi_mirror.mirror.state.verified import Verification
+from dandi_mirror.mirror.state.verified import Damage, Verification
 from dandi_mirror.mirror.sync.superdataset import SUPERDATASET
 from dandi_mirror.mirror.verify import memories, secrets
 from dandi_mirror.mirror.verify.dataset import Checks, DatasetToVerify, verify_dataset
@@ -59,22 +59,24 @@ def verify_many(
     archive: ArchiveClient | None,
     entries: Mapping[str, ListedDandiset | None],
     pace: Pace,
+    damaged: Mapping[str, Damage] | None = None,
 ) -> Iterator[Verified]:
     """Yield what was found in each Dandiset, those first that were not verified for longest; the mirror itself last.
 
     ``entries`` are what the archive lists, if that was read; after the deadline of ``pace`` no Dandiset is begun.
+    ``damaged`` are those of which to compare also all that found them damaged before.
     """
-    before = mirror.verifications.read()
+    before, every = mirror.verifications.read(), damaged or {}
 
     def work(dandiset: str) -> Verified:
         if pace.deadline is not None and time.monotonic() >= pace.deadline:
             return Verified(dandiset, failure=_TOO_LATE, exit_code=TemporaryError.exit_code, deferred=True)
-        then = before.get(dandiset, Verification(0, ""))
+        then, wanted = before.get(dandiset, Verification(0, "")), checks.with_all_of(every.get(dandiset))
         chosen = DatasetToVerify(
-            mirror, dandiset, instance, Window(then.urls, checks.urls), Window(then.content, checks.content)
+            mirror, dandiset, instance, Window(then.urls, wanted.urls), Window(then.content, wanted.content)
         )
-        found = _collected(dandiset, lambda: verify_dataset(chosen, checks, archive, entries.get(dandiset)))
-        _remember(mirror, chosen, checks, found)
+        found = _collected(dandiset, lambda: verify_dataset(chosen, wanted, archive, entries.get(dandiset)))
+        _remember(mirror, chosen, wanted, found)
         return found
 
     oldest_first = sorted(dandisets, key=lambda name: (before[name].ended if name in before else 0.0, name))
@@ -99,23 +101,24 @@ def repair_many(
     ``told`` is called with a Dandiset and each step before it is done; with ``dry_run``, no step is done.  What the
     archive does not have any more is looked for at the ``siblings``.
     """
-    before = mirror.verifications.read()
+    before, damaged = mirror.verifications.read(), mirror.verifications.damaged()
     for one in found:
-        then = before.get(one.dandiset, Verification(0, ""))
-        windows = Window(then.urls, 0.0), Window(then.content, 1.0 if checks.content else 0.0)
+        then, after = before.get(one.dandiset, Verification(0, "")), checks.with_all_of(damaged.get(one.dandiset))
+        after = after.of_repair()
+        windows = Window(then.urls, after.urls), Window(then.content, after.content)
         chosen = DatasetToVerify(mirror, one.dandiset, archive.instance, *windows)
         if one.dandiset == SUPERDATASET and not dry_run:
             # the datasets may have other commits since
-            one = _verify_again(chosen, checks, archive)
+            one = _verify_again(chosen, after, archive)
         if not one.differences or one.deferred:
             yield one
             continue
         repair = MirrorRepair if one.dandiset == SUPERDATASET else DatasetRepair
         steps = repair(archive, chosen, checks.options, one.differences, siblings).steps()
         failure, code = _repair(steps, partial(told, one.dandiset), dry_run=dry_run)
-        again = one if dry_run else _verify_again(chosen, checks, archive)
+        again = one if dry_run else _verify_again(chosen, after, archive)
         if one.dandiset != SUPERDATASET and not dry_run:
-            _remember(mirror, chosen, checks.of_repair(), again)
+            _remember(mirror, chosen, after, again)
         yield replace(again, failure=failure or again.failure, exit_code=exit_code({again.exit_code, code}))
 
 
