@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 import pytest
 
 from dandi_mirror.embedded import Archive
@@ -64,8 +67,14 @@ def test_commits_that_no_sync_made_are_not_buried(archive: Archive, mirror: Mirr
     dandiset.delete_asset("sub-0/sub-0_ses-1_ecephys.nwb")
     report = mirror.sync()
     assert (report.status, report.exit_code) == ("error", 3)
-    assert "branch mine" in report.message
     assert mirror.refs() == before
+    # what it says can be typed
+    _, *typed = re.split(r"(?:: |, then take draft back to the last sync: )(?=git )", report.message)
+    for command in typed:
+        run(*shlex.split(command))
+    assert len(typed) == 2 and mirror.sync().exit_code == 0
+    assert "mine.txt" in mirror.git("ls-tree", "--name-only", "mine")
+    assert mirror.git("status", "--porcelain") == ""
 
 
 # --- edits that look like what a run leaves ----------------------------------------------------------------

@@ -52,6 +52,25 @@ def test_what_verify_found_is_a_row_with_what_to_type_until_it_is_whole_again(
     assert "damaged" not in mirror.cli("status").stdout
 
 
+def test_own_commits_are_named_by_status_and_by_a_repair_that_moves_the_branch(
+    healthy: MirrorOfTest, tmp_path: Path
+) -> None:
+    mirror = corrupted("flip content", 1, healthy, tmp_path / "mirror")
+    commits = []
+    for number in (1, 2):
+        (mirror.path / "000123" / "mine.txt").write_text(f"mine {number}\n")
+        mirror.git("add", "mine.txt")
+        mirror.git("commit", "-q", "-m", "mine")
+        commits.append(mirror.git("rev-parse", "draft"))
+        first, why, *_ = mirror.cli("status", "000123", code=3).stdout.splitlines()
+        assert first.startswith("000123  failed") and f"branch mine {commits[-1][:10]}, then take draft back" in why
+        said = mirror.cli("verify", "000123", "--repair").stdout
+        assert f"git -C {mirror.path / '000123'} branch mine {commits[-1][:10]}\n" in said
+        assert mirror.cli("status", "000123").stdout.startswith("000123  up to date")
+    kept = {ref: oid for ref, oid in mirror.refs().items() if "before-repair/heads/draft" in ref}
+    assert sorted(kept.values()) == sorted(commits)
+
+
 @pytest.mark.parametrize("typed", [["000123"], []])
 def test_a_repair_takes_what_the_mirror_remembers_as_damaged(
     typed: list[str], healthy: MirrorOfTest, tmp_path: Path

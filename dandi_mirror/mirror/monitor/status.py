@@ -19,6 +19,7 @@ from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.state.remembered import RememberedDandiset, ZarrTotals
 from dandi_mirror.mirror.state.verified import Damage
 from dandi_mirror.mirror.sync.filters import Rules
+from dandi_mirror.mirror.sync.own_commits import own_commits
 from dandi_mirror.model import ABSENT, Finding, FindingKind, ListedDandiset, is_version_id, spell_time
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
 from dandi_mirror.text import counted
@@ -124,6 +125,8 @@ def status_of(
             return Status(dandiset, StatusWord.DAMAGED, failure=why)
         return Status(dandiset, StatusWord.FAILED, failure=str(error))
     compared = _compared(state, last, _findings(mirror, dandiset, last), dandiset, ask, dandiset in changed)
+    if compared.word is StatusWord.UNFINISHED and (own := own_commits(dataset, _kept(dataset, last))):
+        compared = replace(compared, word=StatusWord.FAILED, failure=own)
     damage = (mirror.verifications.damaged() if damaged is None else damaged).get(dandiset)
     if damage and compared.word is not StatusWord.ALARM:
         compared = replace(compared, word=StatusWord.DAMAGED, failure=_damage(dandiset, damage), failed="")
@@ -273,8 +276,12 @@ def zarr_totals(mirror: Mirror) -> ZarrTotals:
 
 def _branch(dataset: Dataset, last: RememberedDandiset | None) -> str:
     """Return the commit of the branch that the sync keeps; empty if there is none yet."""
-    kept = Options(versions=last.versions).branch if last and last.versions else dataset.head_branch()
-    return dataset.ref(f"refs/heads/{kept}") or ""
+    return dataset.ref(f"refs/heads/{_kept(dataset, last)}") or ""
+
+
+def _kept(dataset: Dataset, last: RememberedDandiset | None) -> str:
+    """Return the branch that the sync keeps."""
+    return Options(versions=last.versions).branch if last and last.versions else dataset.head_branch()
 
 
 def _findings(mirror: Mirror, dandiset: str, last: RememberedDandiset | None) -> tuple[Finding, ...]:

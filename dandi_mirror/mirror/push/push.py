@@ -15,6 +15,7 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options
 from dandi_mirror.mirror.sync import messages
 from dandi_mirror.mirror.sync.dandiset import failed, repair_after_crash
+from dandi_mirror.mirror.sync.own_commits import own_commits
 from dandi_mirror.mirror.sync.rewritten import superseded_by
 from dandi_mirror.model import ListedDandiset, is_dandiset_id, is_version_id
 from dandi_mirror.repo.git import siblings
@@ -237,11 +238,8 @@ def _set_up(push: PushRun, part: str, local: Mapping[str, str]) -> None:
 def _check_history(dataset: Dataset, local: Mapping[str, str]) -> None:
     """Refuse to push commits and tags that no sync made."""
     for ref in _BRANCHES:
-        if ref in local and messages.TRAILER not in dataset.message(local[ref]):
-            raise PartError(
-                f"its branch {_short(ref)} has commits that no sync made; keep them on one of your own: "
-                f"git -C {dataset.path} branch mine {local[ref][:10]}, then reset {_short(ref)}"
-            )
+        if ref in local and (own := own_commits(dataset, _short(ref))):
+            raise PartError(own)
     if strange := sorted({_short(ref) for ref in local} & dataset.light_tags()):
         raise PartError(
             f"its tag {strange[0]} was not made by a sync; remove it: git -C {dataset.path} tag -d {strange[0]}"

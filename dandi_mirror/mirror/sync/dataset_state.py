@@ -9,6 +9,7 @@ from dandi_mirror.errors import PartError
 from dandi_mirror.mirror.state.members import check_id
 from dandi_mirror.mirror.sync import messages
 from dandi_mirror.mirror.sync.context import SyncContext
+from dandi_mirror.mirror.sync.own_commits import own_commits
 from dandi_mirror.mirror.sync.rewritten import alarm, kept_as
 from dandi_mirror.model import Finding, FindingKind, is_version_id
 from dandi_mirror.repo.git.dataset import ALARM, TAGS
@@ -42,11 +43,7 @@ def read_state(sync: SyncContext) -> DatasetState:
     branch = refs.get(f"refs/heads/{sync.options.branch}")
     message = sync.dataset.message(branch) if branch else ""
     if branch and messages.TRAILER not in message:
-        name = sync.options.branch
-        raise PartError(
-            f"{sync.dandiset}: its branch {name} has commits that no sync made; keep them on a branch of your own: "
-            f"git -C {sync.dataset.path} branch mine {branch[:10]}, then reset {name}"
-        )
+        raise PartError(own_commits(sync.dataset, sync.options.branch))
     tags = {ref.removeprefix(TAGS): oid for ref, oid in refs.items() if is_version_id(ref.removeprefix(TAGS))}
     accepted = {name: kept_as(refs, sync.dandiset, name) for name in sorted(sync.options.accepted)}
     said = "; ".join(f"{name} is tagged anew, its old tag is {kept}" for name, kept in accepted.items())

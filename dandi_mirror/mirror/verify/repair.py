@@ -5,6 +5,7 @@ Nothing here moves a tag that a sync made and that the branch contains.  What is
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -28,7 +29,7 @@ from dandi_mirror.mirror.verify.permissions import restrict
 from dandi_mirror.mirror.verify.repair_anew import AnewRepair, check_report
 from dandi_mirror.mirror.verify.repair_zarrs import ZarrRepair
 from dandi_mirror.mirror.verify.restore_annex import restore_content, restore_logs
-from dandi_mirror.mirror.verify.restore_repository import move_into
+from dandi_mirror.mirror.verify.restore_repository import kept_refs, move_into
 from dandi_mirror.mirror.verify.restore_zarrs import set_aside
 from dandi_mirror.mirror.verify.sibling_sources import SiblingSources
 from dandi_mirror.repo.git import trust
@@ -57,6 +58,7 @@ class Step:
     title: str
     """What it does, to be printed before."""
     do: Callable[[], object]
+    """If it returns a text, that is printed after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class DatasetRepair:
         if self.has(*_FROM_ANEW):
             yield Step(
                 f"build {dandiset} again beside it, and take the damaged parts from there",
-                self._locked(self._anew.repair),
+                self._locked(self._build_again),
             )
         if self.has(DifferenceKind.WORKTREE, *_FROM_ANEW):
             yield Step("rebuild git's index", self._locked(self._index))
@@ -135,12 +137,12 @@ class DatasetRepair:
                 "hash all content that is here, and get again what is damaged or lost", self._locked(self._content)
             )
 
-    def _locked(self, do: Callable[[], None]) -> Callable[[], None]:
+    def _locked(self, do: Callable[[], object]) -> Callable[[], object]:
         """The same, while the dataset is locked."""
 
-        def locked() -> None:
+        def locked() -> object:
             with self.chosen.mirror.lock(self.chosen.dandiset):
-                do()
+                return do()
 
         return locked
 
@@ -153,6 +155,18 @@ class DatasetRepair:
     def _unlock(self) -> None:
         for lock in self._stale():
             lock.unlink(missing_ok=True)
+
+    def _build_again(self) -> str:
+        """Returns where the commits are at which branches and tags were before."""
+        before = kept_refs(self.dataset)
+        self._anew.repair()
+        git_here = f"git -C {shlex.quote(str(self.dataset.path))}"
+        new = sorted(kept_refs(self.dataset).items() - before.items())
+        return "; ".join(
+            f"a branch or tag was moved, and the commit that it was at is kept; to see it: {git_here} log {ref}; "
+            f"to have it on a branch of your own: {git_here} branch mine {oid[:10]}"
+            for ref, oid in new
+        )
 
     def _index(self) -> None:
         (self.dataset.git_dir / "index").unlink(missing_ok=True)

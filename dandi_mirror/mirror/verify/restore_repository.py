@@ -198,9 +198,21 @@ def _set(dataset: Dataset, refs: dict[str, str], ref: str, oid: str) -> None:
         (dataset.git_dir / ref).unlink(missing_ok=True)
         dataset.move_refs([RefChange(ref, oid, None)] if dataset.ref(ref) is None else [])
         return
-    kept = f"{BEFORE_REPAIR}{ref.removeprefix('refs/')}"
-    keep = [RefChange(kept, old, None)] if old and dataset.ref(kept) is None else []
+    keep = [RefChange(_kept_as(dataset, ref), old, None)] if old and old not in kept_refs(dataset).values() else []
     dataset.move_refs([RefChange(ref, oid, old), *keep])
+
+
+def _kept_as(dataset: Dataset, ref: str) -> str:
+    """A new name for what a ref was before."""
+    name, taken = f"{BEFORE_REPAIR}{ref.removeprefix('refs/')}", kept_refs(dataset)
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(name for name in names if name not in taken)
+
+
+def kept_refs(dataset: Dataset) -> dict[str, str]:
+    """What repairs have kept of refs that they have moved."""
+    found = dataset.refs_in_files(BEFORE_REPAIR.rstrip("/"))
+    return {ref: oid for ref, oid in found.items() if ref.startswith(BEFORE_REPAIR)}
 
 
 # --- the whole -----------------------------------------------------------------------------------------------------

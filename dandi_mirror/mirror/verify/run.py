@@ -127,8 +127,8 @@ def _repair(steps: Iterator[Step], told: Callable[[str], None], *, dry_run: bool
     try:
         for step in steps:
             told(step.title)
-            if not dry_run:
-                step.do()
+            if not dry_run and isinstance(said := step.do(), str) and said:
+                told(said)
     except MirrorError as error:
         return str(error), error.exit_code
     return "", 0

@@ -95,11 +95,11 @@ def find(dataset: Dataset, name: str) -> Revision | None:
     return Revision(name, found[0], commit_seconds(found[1])) if found else None
 
 
-def last_by(dataset: Dataset, committer: str, *trailers: str) -> str:
-    """The newest commit before HEAD by a committer with these lines in its message; empty if there is none."""
+def last_by(dataset: Dataset, committer: str, *trailers: str, tip: str = "HEAD") -> str:
+    """The newest commit of a history by a committer with these lines in its message; empty if there is none."""
     lines = [f"--grep=^{line}$" for line in trailers]
     form = ("--topo-order", "-1", "--format=%H", "--all-match", f"--committer=<{committer}>", *lines)
-    return git(dataset.path, "log", *form, "HEAD", "--").decode().strip()
+    return git(dataset.path, "log", *form, tip, "--").decode().strip()
 
 
 def contents(dataset: Dataset, folder: str) -> list[tuple[str, str]]:
