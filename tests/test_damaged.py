@@ -280,3 +280,12 @@ def test_a_dry_run_leaves_an_index_with_a_corrupt_page_alone(two: MirrorOfTest) 
     spoilt = index.read_bytes()
     two.cli("sync", "-n")
     assert index.read_bytes() == spoilt and not index.with_name("index.sqlite.spoilt").exists()
+
+
+def test_one_repair_for_many_differences_is_named_once(two: MirrorOfTest) -> None:
+    objects = [file for file in (two.path / "000123/.git/objects").glob("[0-9a-f][0-9a-f]/*") if file.is_file()]
+    for file in objects[:6]:
+        file.chmod(0o644)
+        file.write_bytes(b"")
+    said = two.cli("verify", "000123", code=7).stdout
+    assert said.count("is empty") >= 6 and said.count("--repair") == 1

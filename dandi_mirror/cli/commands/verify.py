@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,7 +155,9 @@ def _print_one(one: Verified) -> None:
         output.say(f"{one.dandiset}  ok")
     if one.differences:
         output.say(f"{one.dandiset}  {counted(len(one.differences), 'difference')}")
-    for found in one.differences:
-        where = f"{printable(found.path)}: " if found.path else ""
-        output.say(f"  {found.kind}  {where}{printable(found.what)}")
-        output.say(f"      {printable(found.remedy or one.repair)}")
+    # what mends several that follow each other is said once, below them
+    for remedy, alike in groupby(one.differences, lambda found: found.remedy or one.repair):
+        for found in alike:
+            where = f"{printable(found.path)}: " if found.path else ""
+            output.say(f"  {found.kind}  {where}{printable(found.what)}")
+        output.say(f"      {printable(remedy)}")
