@@ -12,6 +12,7 @@ import pytest
 from dandi_mirror.demo import programs
 from dandi_mirror.embedded import Archive, Server
 from dandi_mirror.errors import DiskError, IntegrityError, uncaught
+from dandi_mirror.repo.git.process import failure
 from tests.conftest import MirrorOfTest, run
 from tests.support.dandisets import seed
 
@@ -68,3 +69,24 @@ def test_trouble_of_the_disk_that_nothing_catches_is_no_defect(number: int, tmp_
     assert (message, code) == (f"{tmp_path / 'x'}: what the system says", 6)
     message, code = uncaught(OSError(errno.ENOTTY, "what the system says"))
     assert code == 1 and message.startswith("unexpected: OSError")
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_check_out_is_told_once_from_the_beginning_of_a_sentence() -> None:
+    names = [f"sub-{number}/sub-{number}_ses-1_ecephys.nwb" for number in range(20)]
+    said = "".join(f"error: unable to create symlink {name}: No space left on device\n" for name in names)
+    error = failure(Path("/m"), ["read-tree", "-m"], 128, said.encode())
+    assert isinstance(error, DiskError)
+    assert str(error) == f"/m: error: unable to create symlink {names[0]}: No space left on device"
+    said = "error: " + "what git says about something " * 50
+    assert "128: … " in str(failure(Path("/m"), ["read-tree", "-m"], 128, said.encode()))
+
+
+def test_files_that_a_check_out_did_not_write_are_no_local_edits(archive: Archive, mirror: MirrorOfTest) -> None:
+    seed(archive)
+    mirror.cli("sync", "000123")
+    commit = mirror.git("rev-parse", "draft")
+    (mirror.path / "000123/.git/dandi-mirror-checkout").write_text(f"{commit} {commit}\n")
+    (mirror.path / "000123/dandiset.yaml").unlink()
+    assert "edit" not in mirror.cli("status").stdout
+    (mirror.path / "000123/.git/dandi-mirror-checkout").unlink()
+    assert "1 local edit" in mirror.cli("status").stdout

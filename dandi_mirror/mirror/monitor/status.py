@@ -22,6 +22,7 @@ from dandi_mirror.mirror.sync.filters import Rules
 from dandi_mirror.mirror.sync.own_commits import own_commits
 from dandi_mirror.model import ABSENT, Finding, FindingKind, ListedDandiset, is_version_id, spell_time
 from dandi_mirror.repo.git.dataset import TAGS, Dataset
+from dandi_mirror.repo.git.worktree import is_cut_off
 from dandi_mirror.text import counted
 
 Ask = Callable[[str], ListedDandiset]
@@ -165,7 +166,8 @@ class _GitState:
 def _git_state(dataset: Dataset, last: RememberedDandiset | None) -> _GitState:
     tags = [ref for ref in dataset.refs() if is_version_id(ref.removeprefix(TAGS))]
     dataset.unmerged(None)  # it reads the objects of all tags
-    return _GitState(len(tags), _branch(dataset, last), len(dataset.edits()))
+    edits = 0 if is_cut_off(dataset) else len(dataset.edits())
+    return _GitState(len(tags), _branch(dataset, last), edits)
 
 
 def _compared(

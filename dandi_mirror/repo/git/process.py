@@ -41,6 +41,8 @@ _DAMAGE = (
 _NOT_ASKED = re.compile(r"transport '([^']*)' not allowed")
 """What git says if it wanted to ask another repository, as it does in a partial clone for what that lacks."""
 _OTHER_OWNER = re.compile(r"dubious ownership in repository at '(.*?)'")
+_LONGEST = 500
+"""Letters of a message that are shown."""
 _LITTLE = 1 << 20
 """Bytes; with less free space than this, we blame a full disk for a failure."""
 
@@ -255,15 +257,17 @@ def _other_owner(folder: Path) -> str:
 
 def failure(folder: Path, arguments: Sequence[str], code: int, errors: bytes) -> MirrorError:
     """The error to raise for a failed git command, in one line."""
-    said = " ".join(errors.decode(errors="replace").split())[-500:]
+    whole = " ".join(errors.decode(errors="replace").split())
+    said = whole if len(whole) <= _LONGEST else f"… {whole[-_LONGEST:].partition(' ')[2]}"
     if other := _OTHER_OWNER.search(said):
         # a clone's own folder is ours, and git means the repository that it is made from
         place = Path(other[1])
         return OtherOwner(_other_owner(place.parent if place.name == ".git" else place))
     if asked := _NOT_ASKED.search(said):
         return PartialCloneError(folder, asked[1])
-    if _DISK.search(said):
-        return DiskError(f"{folder}: {said}")
+    if found := _DISK.search(whole):
+        # git says the same about each file
+        return DiskError(f"{folder}: {_sentence(whole, found.start())}")
     if _is_full(folder):
         return DiskError(f"{folder}: No space left on device ({said or f'git ended with {code}'})")
     if damage := re.search(_DAMAGE, said, re.I):
@@ -275,4 +279,5 @@ def _sentence(said: str, place: int) -> str:
     """The message in which a place of git's output stands; git begins each with its kind."""
     starts = [found.start() for found in re.finditer(r"(?:fatal|error|warning): ", said)]
     before = max((start for start in starts if start <= place), default=0)
-    return said[before : min((start for start in starts if start > place), default=len(said))].strip()[:200]
+    sentence = said[before : min((start for start in starts if start > place), default=len(said))].strip()
+    return sentence if len(sentence) <= _LONGEST else f"{sentence[:_LONGEST].rpartition(' ')[0]} …"

@@ -218,6 +218,11 @@ def _in_the_way(reason: str) -> str:
     )
 
 
+def is_cut_off(dataset: Dataset) -> bool:
+    """Whether a check-out was not completed, so that not all that differs from HEAD is an edit of a person's."""
+    return (dataset.git_dir / _MARK).exists()
+
+
 def _mark(dataset: Dataset, base: str, commit: str) -> None:
     """Note on disk that git is about to write files."""
     mark, note = own_path(dataset.git_dir / _MARK), f"{base} {commit}\n".encode()
