@@ -13,7 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_BEGIN = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+_BEGIN = (
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "signal.signal(signal.SIGINT, signal.SIG_DFL); "  # tests that run in the background ignore it, a terminal does not
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _PIECE = re.compile(r"\n|\r|\x1b\[(?P<count>[0-9]*)[AK]|\x1b\[[0-9;?]*[A-Za-z]|[^\n\r\x1b]+")
 PATIENCE = 300.0
