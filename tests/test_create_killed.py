@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import subprocess
-import sys
-import threading
+from collections.abc import Callable
 
 import pytest
-from starlette.responses import Response
 
 from dandi_mirror.archive.instances import token_variable
 from dandi_mirror.embedded import Archive, Dandiset, Request
 from tests.conftest import MirrorOfTest, run
 from tests.support.credentials import TOKEN
+from tests.support.killing import killed
 from tests.support.waiting import wait_until
 
 TYPED = ["create", "--name", "Units of mouse 7", "--license", "CC-BY-4.0"]
@@ -29,32 +26,16 @@ def env(archive: Archive, mirror: MirrorOfTest) -> dict[str, str]:
     return {token_variable(mirror.server.api_url): TOKEN}
 
 
-def killed(mirror: MirrorOfTest, env: dict[str, str], typed: list[str], moment: str, *, before: bool) -> None:
-    """Run a command, and kill it when the archive has got its request: before or after the archive does it."""
-    started = threading.Event()
-    child: list[subprocess.Popen[bytes]] = []
-
-    def strike(request: Request) -> Response | None:
-        if request.method != moment and not request.path.endswith(moment):
-            return None
-        started.wait()
-        child[0].kill()
-        child[0].wait()
-        return Response(status_code=503) if before else None
-
-    mirror.server.intercept = strike
-    program = [sys.executable, "-m", "dandi_mirror", *typed, "-d", str(mirror.path), "-i", mirror.server.api_url]
-    child.append(subprocess.Popen(program, env={**os.environ, **env}, stdout=subprocess.DEVNULL))
-    started.set()
-    assert child[0].wait() == -9
-    mirror.server.intercept = None
+def gets(moment: str) -> Callable[[Request], bool]:
+    """Whether a request has this method, or its path this end."""
+    return lambda request: request.method == moment or request.path.endswith(moment)
 
 
 @pytest.mark.parametrize("typed", [OPEN, EMBARGOED], ids=["open", "embargoed"])
 def test_a_run_that_is_killed_before_the_archive_has_registered_anything_can_be_repeated(
     archive: Archive, mirror: MirrorOfTest, env: dict[str, str], typed: list[str]
 ) -> None:
-    killed(mirror, env, typed, "POST", before=True)
+    killed(mirror, env, typed, gets("POST"), before=True)
     assert archive.dandisets == {}
     mirror.cli(*typed, env=env)
     assert only(archive).draft.metadata["name"] == "Units of mouse 7"
@@ -77,7 +58,7 @@ def test_after_a_killed_run_the_next_one_registers_nothing_and_says_how_to_compl
     before: bool,
     people: int,
 ) -> None:
-    killed(mirror, env, typed, moment, before=before)
+    killed(mirror, env, typed, gets(moment), before=before)
     wait_until(lambda: [len(one.draft.metadata["contributor"]) for one in archive.dandisets.values()] == [people])
     made = only(archive)
     said = mirror.cli(*typed, env=env, code=2).stderr
@@ -94,7 +75,7 @@ def test_after_a_killed_run_the_next_one_registers_nothing_and_says_how_to_compl
 def test_another_one_that_is_asked_for_is_not_registered_in_silence(
     archive: Archive, mirror: MirrorOfTest, env: dict[str, str]
 ) -> None:
-    killed(mirror, env, [*OPEN, "--yes"], "versions/", before=False)
+    killed(mirror, env, [*OPEN, "--yes"], gets("versions/"), before=False)
     first = only(archive).identifier
     said = mirror.cli(*OPEN, "--yes", env=env).stderr
     assert said == f"you own {first} with this title already; another one is registered\n"

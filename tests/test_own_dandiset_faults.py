@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import pytest
-from starlette.responses import Response
 
 from dandi_mirror.embedded import Archive, Dandiset, Request
 from tests.conftest import MirrorOfTest, run
+from tests.support.killing import killed
 from tests.support.uploading import mine, token
 from tests.support.waiting import wait_until
 
@@ -74,28 +71,6 @@ def test_without_a_key_nothing_is_asked(mirror: MirrorOfTest, env: dict[str, str
 # --- kills ----------------------------------------------------------------------------------------------------
 
 
-def killed(mirror: MirrorOfTest, env: dict[str, str], command: str, *, before: bool) -> None:
-    """Run a command, and kill it when the archive has got its request: before or after the archive does it."""
-    started = threading.Event()
-    child: list[subprocess.Popen[bytes]] = []
-
-    def strike(request: Request) -> Response | None:
-        if request.method != METHODS[command]:
-            return None
-        started.wait()
-        child[0].kill()
-        child[0].wait()
-        return Response(status_code=503) if before else None
-
-    mirror.server.intercept = strike
-    program = [sys.executable, "-m", "dandi_mirror", *CHANGES[command]]
-    where = ["-d", str(mirror.path), "-i", mirror.server.api_url]
-    child.append(subprocess.Popen([*program, *where], env={**os.environ, **env}, stdout=subprocess.DEVNULL))
-    started.set()
-    assert child[0].wait() == -9
-    mirror.server.intercept = None
-
-
 def typed(mirror: MirrorOfTest, env: dict[str, str], command: str) -> subprocess.CompletedProcess[str]:
     """Run a command, which may end as it wants."""
     where = ["-d", str(mirror.path), "-i", mirror.server.api_url]
@@ -110,7 +85,7 @@ def test_a_killed_run_has_done_it_or_not_and_a_second_run_completes_it(
     if command == "unembargo":
         mine.set_embargo("EMBARGOED")
     was = state(archive)
-    killed(mirror, env, command, before=before)
+    killed(mirror, env, CHANGES[command], lambda request: request.method == METHODS[command], before=before)
     if before:
         assert state(archive) == was
     else:
