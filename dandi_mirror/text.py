@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dandi_mirror.paths import is_visible
 
@@ -25,6 +25,11 @@ def human_size(size: int) -> str:
 def counted(count: int, noun: str) -> str:
     """``1 file``, ``1,200 files``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first ``most`` names, and how many more there are: ``a, b and 3 more``."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def closest(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:

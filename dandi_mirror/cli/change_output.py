@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dandi_mirror.text import human_size, printable
+from dandi_mirror.text import human_size, printable, some
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.history.compared import ComparedFile, VersionTotals
@@ -170,8 +170,7 @@ def _rows(changes: Changes) -> Iterator[list[str]]:
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
-    return f"{len(names):,} ({', '.join(printable(name) for name in names[:5])}{more})"
+    return f"{len(names):,} ({some([printable(name) for name in names])})"
 
 
 def _lists(changes: Changes, about: About) -> Iterator[tuple[str, list[str], int]]:

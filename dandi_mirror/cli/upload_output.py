@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dandi_mirror.cli import output, progress
-from dandi_mirror.text import human_size, printable
+from dandi_mirror.text import human_size, printable, some
 from dandi_mirror.workflows import terminal
 from dandi_mirror.workflows.reports import report_record
 
@@ -33,11 +33,6 @@ WORDS = {
     "left out": "left out, as DANDI knows no such kind of file (--include PATTERN sends them)",
     NOT_SENT: "left out, as DANDI knows no such kind of file and refuses its name or that it is empty",
 }  # fmt: skip
-
-
-def _some(paths: list[str]) -> str:
-    """Name the first of some paths, and count the others."""
-    return ", ".join(paths[:SHOWN]) + (f" and {len(paths) - SHOWN:,} more" if len(paths) > SHOWN else "")
 
 
 def _digest(zarr: bool, digest: str) -> dict[str, str]:
@@ -96,7 +91,7 @@ class UploadOutput:
             what = "1 hidden file or leftover" if len(junk) == 1 else f"{len(junk):,} hidden files or leftovers"
             self.say(f"left out: {what} of programs, as {junk[0]} (--include PATTERN sends such)")
         if ignored := [path for path in planned.ours.ignored if path not in wanted.paths]:
-            self.say(f"left out, because git ignores {'them' if len(ignored) > 1 else 'it'}: {_some(ignored)}")
+            self.say(f"left out, because git ignores {'them' if len(ignored) > 1 else 'it'}: {some(ignored, SHOWN)}")
 
     def _plan_as_json(self, planned: Planned) -> None:
         for step in planned.plan.steps:

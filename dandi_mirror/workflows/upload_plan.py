@@ -10,15 +10,13 @@ from dandi_mirror.mirror.sync import draft
 from dandi_mirror.model import DRAFT, ListedDandiset, RemoteFile
 from dandi_mirror.paths import DANDISET_YAML
 from dandi_mirror.repo.annex.repository import AnnexRepository
+from dandi_mirror.text import some
 from dandi_mirror.upload.change.contested import contested
 from dandi_mirror.upload.change.local_state import LocalState
 from dandi_mirror.upload.change.plan import Action, UploadPlan
 from dandi_mirror.upload.kinds import Kinds, can_be_sent, is_included
 from dandi_mirror.upload.zarrs.plan import EntryChanges
 from dandi_mirror.workflows.record_edit import RecordEdit
-
-_NAMED = 5
-"""The number of paths that an error names."""
 
 
 @dataclass(slots=True)
@@ -61,12 +59,11 @@ class Planned:
             PartError: some are.
         """
         if found := contested(self.base.assets, self.theirs, self.ours.here):
-            shown = ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else "")
             it = "it" if len(found) == 1 else "them"
             raise PartError(
-                f"{shown}: you and somebody else have changed {it} since the last sync; nothing was sent. To send "
-                f"yours, move {it} out of the clone, type {update}, move {it} back, and upload again. To take the "
-                f"other's, delete yours, and type {update}"
+                f"{some(found)}: you and somebody else have changed {it} since the last sync; nothing was sent. "
+                f"To send yours, move {it} out of the clone, type {update}, move {it} back, and upload again. "
+                f"To take what the archive has, delete yours, and type {update}"
             )
 
     def check_entries(self) -> None:

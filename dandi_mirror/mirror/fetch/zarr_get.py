@@ -20,6 +20,7 @@ from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.objects import FetchedContent
 from dandi_mirror.repo.annex.repository import AnnexRepository, Tracked
 from dandi_mirror.repo.git.process import DamagedError
+from dandi_mirror.text import some
 from dandi_mirror.zarr_checksum import counts_of
 
 CHECKSUM = ".dandi/zarr-checksum"
@@ -28,6 +29,8 @@ LONGEST_ZARR_JSON = 1 << 24
 """Bytes of a ``zarr.json`` that is read; a longer one counts as that of an array."""
 Start = Callable[[AnnexRepository, GetPlan, TransferSettings], Download]
 """Makes a download."""
+_SHOWN = 8
+"""The number of arrays that are named."""
 _ABOVE = frozenset({".zgroup", ".zattrs", V3})
 
 
@@ -156,7 +159,7 @@ def waits(path: str, folders: tuple[str, ...]) -> str:
     others = [folder or "the top" for folder in folders if folder != own]
     if own in folders:
         return "it comes when all chunks that it covers are here: until then, they would be read as fill values"
-    shown = ", ".join(others[:3]) + (f" and {len(others) - 3:,} more" if len(others) > 3 else "")
+    shown = some(others, 3)
     return f"it comes when all chunks of {shown} are here, too: git-annex keeps the metadata of these as one file"
 
 
@@ -170,12 +173,11 @@ def said(zarr: ZarrClone) -> str:
               for part in lacking if part.is_array]  # fmt: skip
     wrong = [names[part] for part in lacking if any(map(zarr.clone.has, part.keys))]
     return (
-        f"whole arrays: {_some(whole)}"
-        + (f"; not whole: {_some(others)}" if others else "")
-        + (f"; CAREFUL: these open and read as fill values where files are missing: {_some(wrong)}" if wrong else "")
+        f"whole arrays: {some(whole, _SHOWN) or 'none'}"
+        + (f"; not whole: {some(others, _SHOWN)}" if others else "")
+        + (
+            f"; CAREFUL: these open and read as fill values where files are missing: {some(wrong, _SHOWN)}"
+            if wrong
+            else ""
+        )
     )
-
-
-def _some(names: list[str], most: int = 8) -> str:
-    shown = ", ".join(names[:most]) or "none"
-    return shown + (f" and {len(names) - most:,} more" if len(names) > most else "")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from dandi_mirror.archive.zarr_entry import ZarrEntry
 from dandi_mirror.mirror.zarr.entries import entry_order
+from dandi_mirror.text import some
 
 METADATA = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
 """Names of entries that describe arrays and groups; every other entry counts as a chunk."""
@@ -76,16 +77,14 @@ class ZarrChanges:
         parts += [f"{number:,} {what}" for number, what in ((counts.added, "added"), (counts.removed, "removed"))
                   if number]  # fmt: skip
         where = f", in {_places(list(self.arrays))}" if self.arrays and "" not in self.arrays else ""
-        more = f" and {len(self.metadata) - 3:,} more" if len(self.metadata) > 3 else ""
-        changed = f"; metadata changed: {', '.join(self.metadata[:3])}{more}" if self.metadata else ""
+        changed = f"; metadata changed: {some(self.metadata, 3)}" if self.metadata else ""
         return f"{', '.join(parts)}{where}{changed}"
 
 
 def _places(arrays: list[str]) -> str:
     """Name arrays; those of an OME-Zarr are called by the number of their level."""
     noun = "level" if all(path.isdigit() for path in arrays) else "array"
-    more = f" and {len(arrays) - 5:,} more" if len(arrays) > 5 else ""
-    return f"{noun}{'s' if len(arrays) > 1 else ''} {', '.join(arrays[:5])}{more}"
+    return f"{noun}{'s' if len(arrays) > 1 else ''} {some(arrays)}"
 
 
 def changes(old: Iterable[ZarrEntry], new: Iterable[ZarrEntry]) -> Iterator[tuple[EntryChange | None, ZarrEntry]]:

@@ -62,10 +62,10 @@ def left_behind(path: Path) -> Path | None:
 
     Whoever made that folder chose where the link leads, not the person who typed the path.
     """
-    real = os.path.realpath(path)
+    real = Path(os.path.realpath(path))
     for folder, name in _on_the_way(path):
         member = is_dandiset_id(name) and os.path.lexists(folder / ".git")
-        if (member or os.path.lexists(folder / DANDISET_YAML)) and not _is_below(real, os.path.realpath(folder)):
+        if (member or os.path.lexists(folder / DANDISET_YAML)) and not real.is_relative_to(os.path.realpath(folder)):
             return folder
     return None
 
@@ -74,10 +74,6 @@ def _on_the_way(path: Path) -> Iterator[tuple[Path, str]]:
     """Each folder above a path, from the root down, and the name in it that leads on to the path."""
     parts = Path(os.path.abspath(path)).parts  # noqa: PTH100
     return ((Path(*parts[:number]), parts[number]) for number in range(1, len(parts)))
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
 
 
 def _why_strange_note(folder: Path) -> str:

@@ -15,13 +15,11 @@ from enum import StrEnum
 from dandi_mirror.errors import PartError, UnsafePlan
 from dandi_mirror.model import RemoteFile
 from dandi_mirror.paths import conflicts, folders_of
+from dandi_mirror.text import some
 from dandi_mirror.upload.kinds import path_problem
 
 SAFE_SHARE = 0.5
 """The share of the draft's assets that may be deleted without a question."""
-_NAMED = 5
-"""The number of paths that an error names."""
-
 _NOT_COMPARED = "what the archive has there cannot be compared yet (it has no SHA-256); run this again later"
 _UNFINISHED = "an upload of this Zarr from elsewhere is not finished; wait, or name the Zarr to finish it from here"
 _EMPTY = "it is empty, and the archive does not accept empty files"
@@ -108,9 +106,8 @@ class UploadPlan:
             PartError: it has changed.
         """
         if self.behind:
-            shown = ", ".join(f"{path} ({what})" for path, what in self.behind[:_NAMED])
-            more = f" and {len(self.behind) - _NAMED:,} more" if len(self.behind) > _NAMED else ""
-            raise PartError(f"the archive has moved on since the last sync: {shown}{more}; nothing was sent; {remedy}")
+            shown = some([f"{path} ({what})" for path, what in self.behind])
+            raise PartError(f"the archive has moved on since the last sync: {shown}; nothing was sent; {remedy}")
 
     def check_deletes(self) -> None:
         """Refuse to delete much of a draft, because the work tree may be incomplete.
@@ -120,10 +117,9 @@ class UploadPlan:
         """
         gone = [step.path for step in self.of(Action.DELETE)]
         if len(gone) > self.held * SAFE_SHARE:
-            shown = ", ".join(gone[:_NAMED]) + (f" and {len(gone) - _NAMED:,} more" if len(gone) > _NAMED else "")
             how_many = f"all {self.held:,}" if len(gone) == self.held else f"{len(gone):,} of {self.held:,}"
             raise UnsafePlan(
-                f"{how_many} files of the archive's draft would be deleted: {shown}; nothing was sent; "
+                f"{how_many} files of the archive's draft would be deleted: {some(gone)}; nothing was sent; "
                 "if you mean it, run this again with --allow-deletes"
             )
 
