@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dandi_mirror.errors import UsageError
-from dandi_mirror.mirror.state.damage import without_repository
+from dandi_mirror.mirror.state.damage import held_dandisets
 from dandi_mirror.workflows import naming, tokens
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def select_dandisets(
         UsageError: the parts of what was typed do not fit together, or mean no Dandiset.
     """
     ids = _ids(settings.instance, names, everything, flags)
-    here = [] if ids else sorted([*mirror.dandisets(), *without_repository(mirror)])
+    here = [] if ids else held_dandisets(mirror)
     if not ids and not everything and not here:
         raise UsageError(f"{mirror.path} holds no Dandiset yet; name one: dandi-mirror sync 000004 -d {mirror.path}")
     return Selected(ids, everything, naming.said(names), here)

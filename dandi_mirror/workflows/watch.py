@@ -20,7 +20,7 @@ from dandi_mirror.files.own import OwnPath
 from dandi_mirror.mirror.monitor.metrics import LastSuccess, RunFacts, prometheus_text, write_metrics
 from dandi_mirror.mirror.monitor.run_log import RunLog
 from dandi_mirror.mirror.monitor.status import words, zarr_totals
-from dandi_mirror.mirror.state.damage import without_repository
+from dandi_mirror.mirror.state.damage import held_dandisets
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.model import Report
 from dandi_mirror.text import plain
@@ -141,7 +141,7 @@ class Watch:
         return {status: self.counts[status] for status in STATUSES}
 
     def _remember(self, run: RunFacts, error: BaseException | None) -> None:
-        here = {*self.mirror.dandisets(), *without_repository(self.mirror)} - self.left_out
+        here = set(held_dandisets(self.mirror)) - self.left_out
         self.seen.dandisets = {name: when for name, when in self.seen.dandisets.items() if name in here}
         (self.mirror.own / "log" / "seen.json").replace(self.seen.as_json())
         summary = {

@@ -62,7 +62,7 @@ def command(
     from dandi_mirror.cli.output import print_summary
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.monitor.status_word import StatusWord
-    from dandi_mirror.mirror.state.damage import without_repository
+    from dandi_mirror.mirror.state.damage import held_dandisets
     from dandi_mirror.mirror.state.layout import Mirror
 
     if everything and (dandisets or offline):
@@ -70,7 +70,7 @@ def command(
     mirror, names = Mirror(mirror_path.absolute()), naming.read_names(dandisets, offline=offline)
     asks = current_clone.clone_around(mirror_path, names) if names and not offline else None
     settings = naming.settings_for(mirror_path, names, "", asks, asks_mirrors=not offline, instance=instance)
-    ids = naming.dandisets(names) or sorted([*mirror.dandisets(), *without_repository(mirror)])
+    ids = naming.dandisets(names) or held_dandisets(mirror)
     if not ids and not everything:
         raise current_clone.no_dandiset(mirror_path, _IN_A_CLONE)
     found = _look_at_all(mirror, settings) if everything else _look(mirror, ids, settings, names, offline)

@@ -12,7 +12,7 @@ from dandi_mirror.errors import CredentialsError, IntegrityError, MirrorError, N
 from dandi_mirror.mirror.copies.leaving import leaving
 from dandi_mirror.mirror.fetch.scheduled import missing_content
 from dandi_mirror.mirror.monitor.status_word import StatusWord, status_word
-from dandi_mirror.mirror.state.damage import damage_of, without_repository
+from dandi_mirror.mirror.state.damage import damage_of, held_dandisets, without_repository
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.members import NotAMember
 from dandi_mirror.mirror.state.options import Options
@@ -248,7 +248,7 @@ def status_of_all(
             dandiset, word, modified=spell_time(entry.draft.modified), name=entry.draft.name, size=entry.draft.size
         )
 
-    here, damaged = {*mirror.dandisets(), *without_repository(mirror)}, mirror.verifications.damaged()
+    here, damaged = set(held_dandisets(mirror)), mirror.verifications.damaged()
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="status") as pool:
         yield from pool.map(look, sorted(here | set(entries)))
 
@@ -257,8 +257,9 @@ def words(mirror: Mirror) -> dict[str, int]:
     """Count a mirror's Dandisets by status, as the last sync left them; starts no git."""
     counts = {str(word): 0 for word in StatusWord if word not in _NOT_OFFLINE}
     memory, damaged = mirror.index.read().dandisets, mirror.verifications.damaged()
-    counts[StatusWord.DAMAGED] += len(without_repository(mirror))
-    for dandiset in mirror.dandisets():
+    here, others = mirror.folders()
+    counts[StatusWord.DAMAGED] += len(without_repository(mirror, others))
+    for dandiset in here:
         if mirror.is_strange(dandiset):
             counts[StatusWord.FAILED] += 1
             continue

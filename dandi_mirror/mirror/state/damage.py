@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Container, Iterable
 from itertools import chain, count
 from pathlib import Path
 
 from dandi_mirror.errors import IntegrityError, MirrorError
 from dandi_mirror.mirror.state.layout import Mirror
-from dandi_mirror.model import is_dandiset_id
 from dandi_mirror.repo.git.damage import why_damaged
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.process import DamagedError, git
@@ -39,13 +37,16 @@ def damage_of(mirror: Mirror, dandiset: str, error: Exception | None = None) -> 
     return f"its git repository is damaged ({why}); {_remedy(mirror, dandiset, folder)}" if why else ""
 
 
+def held_dandisets(mirror: Mirror, besides: Container[str] = ()) -> list[str]:
+    """The Dandisets that the mirror holds, also those that lost their repository, without those in ``besides``."""
+    here, others = mirror.folders(besides)
+    return sorted([*here, *without_repository(mirror, others)])
+
+
 def without_repository(mirror: Mirror, names: Iterable[str] | None = None) -> list[str]:
-    """Of some Dandisets (None: all) those that a sync has completed, and of whose folders only files are left."""
-    if names is None:
-        here = set(mirror.dandisets())
-        with suppress(OSError):
-            names = [file.name for file in mirror.path.iterdir() if is_dandiset_id(file.name) and file.name not in here]
-    found = [name for name in names or () if _has_files(mirror.folder(name)) and not mirror.is_strange(name)]
+    """Of Dandisets that have no repository (None: all such) those that a sync has completed and that have files."""
+    names = mirror.folders()[1] if names is None else names
+    found = [name for name in names if _has_files(mirror.folder(name)) and not mirror.is_strange(name)]
     memory = mirror.index.read().dandisets if found else {}
     return sorted(name for name in found if name in memory and memory[name].branch)
 

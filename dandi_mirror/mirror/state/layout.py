@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Container
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -241,12 +241,17 @@ class Mirror:
         return lock.look(self.own / "locks" / f"{dandiset}.lock", dandiset)
 
     def dandisets(self, besides: Container[str] = ()) -> list[str]:
-        """The Dandisets that the mirror has folders of, without those in ``besides``."""
-        if not self.path.is_dir():
-            return []
-        with os.scandir(self.path) as entries:
-            found = [entry.name for entry in entries if entry.name not in besides and is_dandiset_id(entry.name)]
-        return sorted(name for name in found if is_repository(f"{self.path}/{name}/.git"))
+        """The Dandisets whose folders are repositories, without those in ``besides``."""
+        return self.folders(besides)[0]
+
+    def folders(self, besides: Container[str] = ()) -> tuple[list[str], list[str]]:
+        """The Dandisets that have folders, without those in ``besides``: the repositories, and the others."""
+        found: dict[bool, list[str]] = {True: [], False: []}
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.path) as entries:
+            for entry in entries:
+                if entry.name not in besides and is_dandiset_id(entry.name):
+                    found[is_repository(f"{self.path}/{entry.name}/.git")].append(entry.name)
+        return sorted(found[True]), sorted(found[False])
 
     def registered(self) -> list[str]:
         """The Dandisets that the superdataset names, installed or not; starts no git."""

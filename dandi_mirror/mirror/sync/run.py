@@ -12,7 +12,7 @@ from operator import itemgetter
 from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.archive.api.entries import DandisetListing
 from dandi_mirror.errors import TemporaryError
-from dandi_mirror.mirror.state.damage import refuse_other_folder, without_repository
+from dandi_mirror.mirror.state.damage import held_dandisets, refuse_other_folder, without_repository
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.options import Options, Pace
 from dandi_mirror.mirror.state.remembered import Memory, says
@@ -62,7 +62,7 @@ def list_all(archive: ArchiveClient, mirror: Mirror, options: Options) -> Listed
                 f"{archive.instance.api_url} lists no Dandiset at all, and {len(held)} are mirrored; "
                 "nothing was done, run the command again later"
             )
-        held = [*mirror.dandisets(besides=entries), *without_repository(mirror)]
+        held = held_dandisets(mirror, besides=entries)
         return Listed(entries, looking.result(), sorted({*entries, *held}))
 
 
