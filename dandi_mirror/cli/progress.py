@@ -1,16 +1,16 @@
 """Progress on a terminal, on stderr: what is being done, and a bar while content comes; gone when it is done.
 
-Nothing of rich is imported before there is something to show: the special remote imports this module, too.
+Nothing of rich is imported before there is something to show.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from dandi_mirror.repeating import repeated
 from dandi_mirror.text import counted, printable
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from dandi_mirror.mirror.fetch.scheduled import ContentProgress, Follow
     from dandi_mirror.mirror.state.options import Progress
 
-_PAUSE = 0.2
-"""Seconds."""
 _NAME = 24
 """Letters of a file's name beside the bar."""
 
@@ -29,24 +27,6 @@ _NAME = 24
 def is_shown(form: str) -> bool:
     """Whether somebody sees progress: people read the output, and stderr is a terminal."""
     return form != "json" and sys.stderr.isatty()
-
-
-@contextmanager
-def repeated(tell: Callable[[], object]) -> Iterator[None]:
-    """Call ``tell`` five times a second while the block lasts, in a thread of its own."""
-    over = threading.Event()
-
-    def follow() -> None:
-        while not over.wait(_PAUSE):
-            tell()
-
-    follower = threading.Thread(target=follow, daemon=True)
-    follower.start()
-    try:
-        yield
-    finally:
-        over.set()
-        follower.join()
 
 
 class Display:

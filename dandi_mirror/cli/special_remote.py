@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from dandi_mirror.cli.progress import repeated
 from dandi_mirror.errors import CredentialsError, MirrorError, NotFoundError
+from dandi_mirror.repeating import repeated
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+from dandi_mirror.repeating import repeated
 from dandi_mirror.text import printable
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from dandi_mirror.mirror.fetch.scheduled import ContentProgress, Follow
     from dandi_mirror.mirror.state.options import Progress as Tell
 
-_TICK = 0.2  # seconds between two looks at how much has come
 _WIDTH = 100  # letters of the line in a cell
 
 
@@ -62,17 +61,19 @@ def _bars(*columns: ProgressColumn) -> Progress:
 @contextmanager
 def _drawn(bars: Progress, look: Callable[[], object]) -> Iterator[None]:
     """Draw it five times a second while this block lasts, and at the end; ``look`` is called before each time."""
+    in_a_cell = bars.console.is_jupyter
+    draw = _cell(bars) if in_a_cell else bars.refresh
 
-    def tell(draw: Callable[[], None]) -> None:
+    def tell() -> None:
         look()
         draw()
 
-    if bars.console.is_jupyter:
-        with _followed(tell, _cell(bars)):
-            yield
-    else:
-        with bars, _followed(tell, bars.refresh):
-            yield
+    with nullcontext() if in_a_cell else bars:
+        try:
+            with repeated(tell):
+                yield
+        finally:
+            tell()
 
 
 def _cell(bars: Progress) -> Callable[[], None]:
@@ -91,22 +92,3 @@ def _cell(bars: Progress) -> Callable[[], None]:
 
     shown = display(line(), raw=True, display_id=True)
     return lambda: shown.update(line(), raw=True)
-
-
-@contextmanager
-def _followed(tell: Callable[[Callable[[], None]], None], draw: Callable[[], None]) -> Iterator[None]:
-    """Tell how far it is, five times a second in a thread of its own, and at the end."""
-    done = threading.Event()
-
-    def follow() -> None:
-        while not done.wait(_TICK):
-            tell(draw)
-
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        tell(draw)
