@@ -117,7 +117,7 @@ def test_what_no_pattern_sends_is_not_offered_to_be_sent(
         me.write(path, b"" if path == "empty.csv" else b"words")
     said = cli.upload("-n", "--include", "*.csvv", "--include", "sub-*")
     assert "1 left out, as DANDI knows no such kind of file (--include PATTERN sends them), 3 left out, as" in said
-    assert "refuses its name or that it is empty" in said
+    assert "and it is empty or has a name that DANDI refuses" in said
     assert "--include '*.csvv' matches no file" in said and said.count("matches no file") == 1
     assert "--include" not in cli.upload("a:b.txt", code=3).partition("a:b.txt: ")[2]
     with on_terminal("upload", str(me.folder), "-i", me.server.api_url, env=token) as seen:

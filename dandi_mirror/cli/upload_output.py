@@ -31,7 +31,7 @@ WORDS = {
     "add": "to add", "replace": "to replace", "rename": "to rename", "delete": "to delete", "done": "there already",
     "kept": "gone here, and kept there (--sync deletes)", "refused": "refused",
     "left out": "left out, as DANDI knows no such kind of file (--include PATTERN sends them)",
-    NOT_SENT: "left out, as DANDI knows no such kind of file and refuses its name or that it is empty",
+    NOT_SENT: "left out, as DANDI knows no such kind of file, and it is empty or has a name that DANDI refuses",
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ def made(archive: Archive, mirror: MirrorOfTest) -> MirrorOfTest:
 
 
 def test_settings_of_a_folder_that_does_not_exist_are_said_to_be_of_none(tmp_path: Path) -> None:
-    words = "nope does not exist, and these settings would hold there; to make it with a file for them: "
+    words = "nope does not exist; these settings would apply there; to make it, with a settings file: "
     said = run("dandi-mirror", "config", "-d", "nope", cwd=tmp_path).stderr
     assert said == f"{words}dandi-mirror config --init -d nope\n"
     run("dandi-mirror", "config", "--init", "-d", "nope", cwd=tmp_path)

@@ -88,7 +88,9 @@ def test_what_a_sync_without_a_key_found_is_not_said_of_what_the_key_opens(
     typed = ["sync", "-d", str(mirror.path), "-i", mirror.server.api_url]
     with on_terminal(*typed, env=token) as seen:
         assert seen.end() == 3
-    assert seen.plain.endswith(f"an earlier run reported is still so; to see it: dandi-mirror status -d {mirror.path}")
+    assert seen.plain.endswith(
+        f"an earlier run reported has not changed; to see it: dandi-mirror status -d {mirror.path}"
+    )
     again = mirror.cli("sync", env=token, code=3)
     assert (again.stdout, again.stderr) == ("", ""), "cron mails what is new only"
 

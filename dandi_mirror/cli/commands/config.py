@@ -46,8 +46,8 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
         say(f"wrote {path}")
         return
     if not mirror_path.is_dir():
-        how = f"to make it with a file for them: dandi-mirror config --init -d {shlex.quote(str(mirror_path))}"
-        say(f"{mirror_path} does not exist, and these settings would hold there; {how}", err=True)
+        how = f"to make it, with a settings file: dandi-mirror config --init -d {shlex.quote(str(mirror_path))}"
+        say(f"{mirror_path} does not exist; these settings would apply there; {how}", err=True)
     refuse_clone(mirror_path)
     settings, sources = settings_at(mirror_path)
     own = mirror_archive.own_archive(mirror_path) or archive_of_clone(mirror_path, [], asked=False)

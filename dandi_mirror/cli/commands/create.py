@@ -110,11 +110,12 @@ def command(
 
 
 def _say_how_to_sync(dandiset: str, mirror: Mirror) -> None:
-    """Say what a later sync needs, which by itself passes over a Dandiset under embargo."""
+    """Say what a later sync needs: by itself it skips embargoed Dandisets."""
     from dandi_mirror.config import FILE
+    from dandi_mirror.mirror.state.options import to_sync_embargoed
 
-    how = f"dandi-mirror sync {dandiset} --embargoed; for each sync: embargoed = true in {mirror.path / FILE}"
-    output.say(f"a sync passes over what is under embargo; to sync it: {how}", err=True)
+    how = to_sync_embargoed(dandiset, str(mirror.path / FILE))
+    output.say(f"a sync skips embargoed Dandisets; to sync this one: {how}", err=True)
 
 
 def _record(

@@ -144,5 +144,6 @@ class _Shown:
         elif code and not self._has_told and terminal.is_interactive():
             # not to cron: it would mail this after every run
             output.say(
-                "nothing is new, and what an earlier run reported is still so; to see it: dandi-mirror status", err=True
+                "nothing is new, but what an earlier run reported has not changed; to see it: dandi-mirror status",
+                err=True,
             )

@@ -15,7 +15,7 @@ from dandi_mirror.mirror.monitor.status_word import StatusWord, status_word
 from dandi_mirror.mirror.state.damage import damage_of, held_dandisets, without_repository
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.members import NotAMember
-from dandi_mirror.mirror.state.options import Options
+from dandi_mirror.mirror.state.options import Options, to_sync_embargoed
 from dandi_mirror.mirror.state.remembered import RememberedDandiset, ZarrTotals
 from dandi_mirror.mirror.state.verified import Damage
 from dandi_mirror.mirror.sync.filters import Rules
@@ -216,8 +216,8 @@ def _not_remembered(dandiset: str) -> str:
 
 def _embargoed(dandiset: str) -> Finding:
     """What the archive says now, in place of what it said to the last sync, which may have had no key."""
-    how = f"dandi-mirror sync {dandiset} --embargoed; for each sync: embargoed = true in dandi-mirror.toml"
-    reason = f"the mirror keeps what it has of it, and your key opens it; to mirror it: {how}"
+    how = to_sync_embargoed(dandiset)
+    reason = f"the mirror keeps what it has, and your API key gives access to it; to mirror it: {how}"
     return Finding("", "", FindingKind.EMBARGOED, reason)
 
 

@@ -71,3 +71,8 @@ class Pace:
     """The run reads each Dandiset in full once in so many days; 0: never."""
     deadline: float | None = None
     """When the run ends, in the time of ``time.monotonic()``; None: when everything is done."""
+
+
+def to_sync_embargoed(dandiset: str, settings: str = "dandi-mirror.toml") -> str:
+    """What to type to sync an embargoed Dandiset: once, or in the file of ``settings`` for every sync."""
+    return f"dandi-mirror sync {dandiset} --embargoed; for each sync: embargoed = true in {settings}"

@@ -15,6 +15,7 @@ from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.format.admission import LARGEST_RECORD, ContentHosts, Refusal, admit_entry
 from dandi_mirror.mirror.format.record_reader import Record, admit, records_at
 from dandi_mirror.mirror.format.records import is_part
+from dandi_mirror.mirror.sync import messages
 from dandi_mirror.mirror.sync.version_reader import TRIES
 from dandi_mirror.mirror.zarr.gitmodules import read_gitmodules
 from dandi_mirror.model import DRAFT, ListedDandiset, RemoteFile
@@ -65,7 +66,7 @@ def _synced_zarrs(dataset: Dataset, commit: str) -> dict[str, RemoteFile]:
 def last_commit(dataset: Dataset) -> str:
     """The newest commit of the draft that a sync has made and that the checked-out commit contains; or empty."""
     committer = IDENTITY.decode().partition("<")[2].rstrip(">")
-    return history.last_by(dataset, committer, f"Dandi-Version: {DRAFT}", "Mirror-Format: .*")
+    return history.last_by(dataset, committer, f"Dandi-Version: {DRAFT}", messages.TRAILER_LINE)
 
 
 def metadata_of(

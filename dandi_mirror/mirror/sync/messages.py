@@ -101,6 +101,8 @@ EMBARGO = "Dandi-Embargo"
 """A trailer of commits that a sync made during an embargo."""
 TRAILER = "\nMirror-Format: "
 """In every commit that a sync makes on a branch, and in no other."""
+TRAILER_LINE = f"{TRAILER.strip()} .*"
+"""A regular expression for its line, with which git finds these commits."""
 
 
 def version_in_message(message: str) -> str:

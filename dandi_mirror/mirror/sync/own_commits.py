@@ -18,7 +18,7 @@ def own_commits(dataset: Dataset, branch: str) -> str:
     git = f"git -C {shlex.quote(str(dataset.path))}"
     said = f"its branch {branch} has commits that no sync made; keep them on a branch of your own:"
     said += f" {git} branch mine {tip[:10]}"
-    made = history.last_by(dataset, EMAIL, "Mirror-Format: .*", tip=tip)[:10]
+    made = history.last_by(dataset, EMAIL, messages.TRAILER_LINE, tip=tip)[:10]
     if not made:
         return said
     back = f"reset --keep {made}" if dataset.head_branch() == branch else f"branch --force {branch} {made}"

@@ -163,7 +163,7 @@ class DatasetRepair:
         git_here = f"git -C {shlex.quote(str(self.dataset.path))}"
         new = sorted(kept_refs(self.dataset).items() - before.items())
         return "; ".join(
-            f"a branch or tag was moved, and the commit that it was at is kept; to see it: {git_here} log {ref}; "
+            f"a branch or tag was moved, and its old commit is kept; to see that: {git_here} log {ref}; "
             f"to have it on a branch of your own: {git_here} branch mine {oid[:10]}"
             for ref, oid in new
         )
