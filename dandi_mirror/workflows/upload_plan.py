@@ -11,7 +11,6 @@ from dandi_mirror.model import DRAFT, ListedDandiset, RemoteFile
 from dandi_mirror.paths import DANDISET_YAML
 from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.text import some
-from dandi_mirror.upload.change.contested import contested
 from dandi_mirror.upload.change.local_state import LocalState
 from dandi_mirror.upload.change.plan import Action, UploadPlan
 from dandi_mirror.upload.kinds import Kinds, can_be_sent, is_included
@@ -58,13 +57,18 @@ class Planned:
         Raises:
             PartError: some are.
         """
-        if found := contested(self.base.assets, self.theirs, self.ours.here):
+        if found := [path for path, _ in self.plan.behind if self._is_edited(path)]:
             it = "it" if len(found) == 1 else "them"
             raise PartError(
                 f"{some(found)}: you and somebody else have changed {it} since the last sync; nothing was sent. "
                 f"To send yours, move {it} out of the clone, type {update}, move {it} back, and upload again. "
                 f"To take what the archive has, delete yours, and type {update}"
             )
+
+    def _is_edited(self, path: str) -> bool:
+        """Whether a file is here and not as the last sync left it; no Zarr is: its entries are compared one by one."""
+        here, base = self.ours.here.get(path), self.base.assets.get(path)
+        return here is not None and not here.zarr and (base is None or here.digest != base.digest)
 
     def check_entries(self) -> None:
         """Refuse to delete much of a Zarr, because the folder may be incomplete.
