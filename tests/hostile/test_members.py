@@ -269,3 +269,21 @@ def test_nothing_is_taken_from_the_last_sync_of_a_dataset_to_which_a_link_leads(
     assert set(here.remembered()[0].dandisets) == {"000123"}
     assert here.last_sync("000456") is None and not here.has_ref("000456", "refs/heads/draft")
     assert Mirror(other.path).last_sync("000456") is not None
+
+
+def test_a_folder_elsewhere_to_which_a_link_leads_is_not_listed(held: MirrorOfTest, tmp_path: Path) -> None:
+    victim, member = tmp_path / "files", held.path / "000456"
+    victim.mkdir()
+    (victim / "secret.txt").write_text("mine")
+    member.symlink_to(victim)
+    program = (
+        "import os, sys; from pathlib import Path; from dandi_mirror.mirror.state.damage import held_dandisets\n"
+        "from dandi_mirror.mirror.state.layout import Mirror\n"
+        "def note(name, facts):\n"
+        "    if name == 'os.scandir':\n"
+        "        print(os.path.realpath(f'/dev/fd/{facts[0]}' if isinstance(facts[0], int) else facts[0]))\n"
+        "sys.addaudithook(note)\n"
+        "held_dandisets(Mirror(Path(sys.argv[1])))"
+    )
+    listed = run(sys.executable, "-c", program, str(held.path)).stdout.splitlines()
+    assert str(held.path) in listed and str(victim) not in listed

@@ -52,6 +52,8 @@ def without_repository(mirror: Mirror, names: Iterable[str] | None = None) -> li
 
 
 def _has_files(folder: str) -> bool:
+    if Path(folder).is_symlink():  # somebody else's files: they are not listed
+        return False
     try:
         with os.scandir(folder) as entries:
             return next(entries, None) is not None
