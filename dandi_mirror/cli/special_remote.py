@@ -159,6 +159,8 @@ class Remote:
 
     def _fetch(self, key: str, file: Path) -> str:
         """Get content from its start to its end, because git-annex resumes by the file's size; return why it failed."""
+        from contextlib import closing
+
         from dandi_mirror.archive.content.single import ByteCounter, FileDownloader, Item
         from dandi_mirror.archive.content.sources import TransferState
 
@@ -170,7 +172,7 @@ class Remote:
             if not urls:
                 return GONE
             hand = FileDownloader(hosts, meter)
-            with self._reporting(meter, file):
+            with closing(hand), self._reporting(meter, file):
                 error = hand.whole(Item(tuple(urls), size, digest, file)).error
         except MirrorError as caught:
             error = caught

@@ -128,9 +128,10 @@ class OwnPath:
             OSError: it cannot be opened.
         """
         with self.parent.opened_folder(make=bool(flags & os.O_CREAT)) as folder:
-            return self._open(folder, flags, mode)
+            return self.open_in(folder, flags, mode)
 
-    def _open(self, folder: int, flags: int, mode: int) -> int:
+    def open_in(self, folder: int, flags: int, mode: int = 0o666) -> int:
+        """As :meth:`open`, where this file's folder is open already; does not make that folder."""
         if flags & os.O_EXCL:
             return _make(self.name, folder, flags, mode)
         try:
@@ -143,7 +144,7 @@ class OwnPath:
         try:
             return _make(self.name, folder, flags, mode)
         except FileExistsError:
-            return self._open(folder, flags, mode)  # another process was quicker
+            return self.open_in(folder, flags, mode)  # another process was quicker
 
     def _check(self, folder: int, facts: os.stat_result) -> None:
         check_own(self, facts, os.fstat(folder), stat.S_ISREG)

@@ -59,7 +59,7 @@ def test_content_is_not_asked_for_at_another_port_of_a_named_archives_machine(
     access = TransferSettings(server.api_url, None, Allowed.named(server.api_url), IMPATIENT)
     for url in (there, f"{server.api_url}/assets/{ID}/download/"):
         worker = FileDownloader(TransferState(access), ByteCounter())
-        with closing(worker.downloader):
+        with closing(worker):
             error = worker.whole(Item((url,), 5, sha256(CONTENT).hexdigest(), tmp_path / "partial")).error
         assert "on this machine or network" in str(error)
         with (

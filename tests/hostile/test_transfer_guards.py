@@ -119,7 +119,7 @@ def test_bytes_beyond_an_answer_are_not_taken_for_the_next_answer(tmp_path: Path
 
     with speaking(answer) as (origin, heads):
         worker = FileDownloader(TransferState(TransferSettings("", None, HERE, QUICK)), ByteCounter())
-        with closing(worker.downloader):
+        with closing(worker):
             for content in (b"first", b"right"):
                 item = Item((f"{origin}/x",), 5, sha256(content).hexdigest(), tmp_path / content.decode())
                 assert worker.whole(item).error is None

@@ -24,7 +24,7 @@ QUICK = RetryPolicy(attempts=2, backoff=0.01, connect_timeout=5, read_timeout=5,
 def bring(urls: list[str], content: bytes, folder: Path, access: TransferSettings) -> MirrorError | None:
     """Fetch one file as `get` does; what went wrong."""
     worker = FileDownloader(TransferState(access), ByteCounter())
-    with closing(worker.downloader):
+    with closing(worker):
         item = Item(tuple(urls), len(content), sha256(content).hexdigest(), folder / "partial")
         return worker.whole(item).error
 

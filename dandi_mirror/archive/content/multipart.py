@@ -75,7 +75,7 @@ class MultipartFile:
             self._flying += 1
         try:
             if self._descriptor < 0:
-                self._begin()
+                self._begin(worker)
             else:
                 self._download_part(worker, start, stop)
             self._hash(worker)
@@ -87,9 +87,9 @@ class MultipartFile:
                 return None
         return self._end(worker)
 
-    def _begin(self) -> None:
+    def _begin(self, worker: FileDownloader) -> None:
         """Read what an earlier run has left, and write the list of stretches before any part."""
-        self._descriptor = partials.open_locked(self._item.partial)
+        self._descriptor = worker.folder.open_locked(self._item.partial)
         self._there = Stretches.read(self._item.partial, self._descriptor, self._item.size)
         self._mixed = self._there.first() > 0
         if not partials.parts_path(self._item.partial).exists():
@@ -147,6 +147,6 @@ class MultipartFile:
 
     def _wrong(self, worker: FileDownloader) -> DownloadOutcome:
         """Download the whole file again in one piece, because it does not match its digest."""
-        with partials.opened(self._item.partial) as descriptor:
+        with worker.folder.opened(self._item.partial) as descriptor:
             partials.forget(self._item.partial, descriptor)
         return worker.whole(self._item)

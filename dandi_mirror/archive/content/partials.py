@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from dandi_mirror.errors import DiskError, LockedError
 from dandi_mirror.file_lock import NoLocks, try_lock
 from dandi_mirror.files.opening import read_file
-from dandi_mirror.files.own import own_path_in_own_folder
+from dandi_mirror.files.own import OwnPath, own_path_in_own_folder
 
 _STRETCH = re.compile(r"([0-9]{1,15}) ([0-9]{1,15})\n")
 
@@ -26,32 +26,61 @@ def parts_path(partial: Path) -> Path:
     return partial.with_name(partial.name + ".parts")
 
 
-@contextmanager
-def opened(partial: Path) -> Iterator[int]:
-    """Open and lock a partial file; makes it if necessary.
+class PartialFolder:
+    """The folder of partial files, which stays open for the next file: it is looked at once.  For one thread."""
 
-    Raises:
-        LockedError: another process is downloading it.
-        DiskError: it cannot be opened.
-    """
-    descriptor = open_locked(partial)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    def __init__(self) -> None:
+        self._own: OwnPath | None = None
+        self._descriptor = -1
+        self._open = ExitStack()
 
+    def close(self) -> None:
+        """Close the folder; the next file opens it again."""
+        self._own = None
+        self._open.close()
 
-def open_locked(partial: Path) -> int:
-    """As :func:`opened`; the caller closes the descriptor."""
-    try:
-        descriptor = own_path_in_own_folder(partial).open(os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise DiskError.of(partial, error) from error
-    with suppress(NoLocks):
-        if not try_lock(descriptor, partial):
+    @contextmanager
+    def opened(self, partial: Path) -> Iterator[int]:
+        """Open and lock a partial file; makes it if necessary.
+
+        Raises:
+            LockedError: another process is downloading it.
+            DiskError: it cannot be opened.
+        """
+        descriptor = self.open_locked(partial)
+        try:
+            yield descriptor
+        finally:
             os.close(descriptor)
-            raise LockedError("another process is downloading it; try again when that has ended")
-    return descriptor
+
+    def open_locked(self, partial: Path) -> int:
+        """As :meth:`opened`; the caller closes the descriptor."""
+        try:
+            try:
+                descriptor = self._open_in(partial)
+            except FileNotFoundError:
+                self.close()  # somebody has removed the folder meanwhile
+                descriptor = self._open_in(partial)
+        except OSError as error:
+            raise DiskError.of(partial, error) from error
+        with suppress(NoLocks):
+            if not try_lock(descriptor, partial):
+                os.close(descriptor)
+                raise LockedError("another process is downloading it; try again when that has ended")
+        return descriptor
+
+    def _open_in(self, partial: Path) -> int:
+        own = own_path_in_own_folder(partial)
+        folder = own.parent
+        if folder != self._own:
+            self.close()
+            self._descriptor = self._open.enter_context(folder.opened_folder(make=True))
+            self._own = folder
+        flags = os.O_RDWR | os.O_CREAT
+        try:
+            return own.open_in(self._descriptor, flags | os.O_EXCL)
+        except FileExistsError:  # an earlier run has left it
+            return own.open_in(self._descriptor, flags)
 
 
 def begin_to_disk(descriptor: int) -> None:

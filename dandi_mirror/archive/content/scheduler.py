@@ -154,7 +154,7 @@ class _Transfer:
         except BaseException as error:
             self.outcomes.put(error)
         finally:
-            worker.downloader.close()
+            worker.close()
             with self._lock:
                 self._ended += 1
             self.outcomes.put(None)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dandi_mirror.archive.content import partials
 from dandi_mirror.archive.content.downloader import Downloader, RangeIgnored
-from dandi_mirror.archive.content.partials import Stretches
+from dandi_mirror.archive.content.partials import PartialFolder, Stretches
 from dandi_mirror.archive.content.sources import ContentUrls, TransferSettings, TransferState
 from dandi_mirror.digests import hasher, is_sha256
 from dandi_mirror.errors import DiskError, MirrorError, NotFoundError, PartError
@@ -71,11 +71,17 @@ class FileDownloader:
         self.downloader = Downloader(state)
         self.view = memoryview(bytearray(PIECE))
         self.meter = meter.cell()
+        self.folder = PartialFolder()
+
+    def close(self) -> None:
+        """Close all connections, and the folder of partial files."""
+        self.downloader.close()
+        self.folder.close()
 
     def whole(self, item: Item) -> DownloadOutcome:
         """Download a file in one piece."""
         try:
-            with partials.opened(item.partial) as descriptor:
+            with self.folder.opened(item.partial) as descriptor:
                 return DownloadOutcome(item, self._whole(item, descriptor))
         except OSError as error:
             raise DiskError.of(item.partial, error) from error
