@@ -156,7 +156,7 @@ class Download:
 
     def items(self, access: TransferSettings, keys: Iterable[str]) -> Iterator[Item]:
         """Yield what the bulk transfer can fetch; note what another run has brought, and the rest for git-annex."""
-        rule = RequestRule(access.allowed)
+        rule, plain = RequestRule(access.allowed), self.clone.plain
         for key in keys:
             if self.clone.has(key):
                 self._from_others.append(key)
@@ -167,7 +167,7 @@ class Download:
             urls = tuple(url for url in known if url not in refused)
             places = tuple(copy for uuid, place in self._neighbours.items() if self.may_have(uuid, facts)
                            for copy in copies(place, key))  # fmt: skip
-            if not found or not self.clone.plain or not (urls or places):
+            if not found or not plain or not (urls or places):
                 self.left[key] = PartError(next(iter(refused.values()))) if refused else None
                 continue
             yield Item(urls, int(found[1] or found[3]), found[2] or found[4], self._partials / key, places)

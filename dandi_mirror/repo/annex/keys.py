@@ -77,6 +77,7 @@ def hash_dir_lower(key: str) -> str:
     return f"{digits[:3]}/{digits[3:6]}"
 
 
+@lru_cache(maxsize=1 << 14)
 def hash_dir_mixed(key: str) -> str:
     """Where a key's object is kept under ``.git/annex/objects`` of a repository with a work tree.
 

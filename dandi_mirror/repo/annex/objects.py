@@ -45,14 +45,14 @@ def place_content(clone: AnnexRepository, fetched: Iterable[FetchedContent]) -> 
     fetched = list(fetched)
     # after a power cut, an object without its bytes would count as present
     bring_files_to_disk([str(content.file) for content in fetched], begun=True)
-    made: set[str] = set()
+    made = {str(clone.git_dir)}
     for content in fetched:
         _place(clone, content, made)
 
 
 def _place(clone: AnnexRepository, fetched: FetchedContent, made: set[str]) -> None:
     target = clone.new_object_path(fetched.key)
-    folder = os.path.dirname(target)  # noqa: PTH120
+    folder = target.rpartition("/")[0]
     try:
         file = os.stat(fetched.file).st_mode  # noqa: PTH116
         os.chmod(fetched.file, file & _READ_ONLY)  # noqa: PTH101
@@ -75,11 +75,10 @@ def _place(clone: AnnexRepository, fetched: FetchedContent, made: set[str]) -> N
 
 
 def _make(folder: str, made: set[str]) -> None:
-    """Make the folder of a key; ``made`` holds the folders above that are known to exist."""
-    above = os.path.dirname(folder)  # noqa: PTH120
-    if above not in made:
-        os.makedirs(above, exist_ok=True)  # noqa: PTH103
-        made.add(above)
+    """Make a folder and those above it; ``made`` holds folders that exist."""
+    if folder in made:
+        return
+    _make(folder.rpartition("/")[0], made)
     try:
         os.mkdir(folder)  # noqa: PTH102
     except FileExistsError:
@@ -87,12 +86,13 @@ def _make(folder: str, made: set[str]) -> None:
     except FileNotFoundError:
         # another program dropped the content of the folder above and removed that folder
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+    made.add(folder)
 
 
 def _above(target: str) -> Iterator[str]:
     """The folders of an object, from its own up to that of all objects."""
     for _ in range(_LEVELS):
-        target = os.path.dirname(target)  # noqa: PTH120
+        target = target.rpartition("/")[0]
         yield target
 
 

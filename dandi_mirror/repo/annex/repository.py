@@ -195,12 +195,7 @@ class AnnexRepository:
 
     def object_path(self, key: str) -> str:
         """Where the content of a key is; if it is not present, where it goes."""
-        usual = self.new_object_path(key)
-        if os.path.exists(usual):  # noqa: PTH110
-            return usual
-        other = hash_dir_lower if self._folder_of is hash_dir_mixed else hash_dir_mixed
-        found = f"{self._objects}{other(key)}/{key}/{key}"
-        return found if os.path.exists(found) else usual  # noqa: PTH110
+        return self._present_at(key) or self.new_object_path(key)
 
     def new_object_path(self, key: str) -> str:
         """Where the content of a key goes if it is not present."""
@@ -208,7 +203,16 @@ class AnnexRepository:
 
     def has(self, key: str) -> bool:
         """Whether the content of a key is present."""
-        return os.path.exists(self.object_path(key))  # noqa: PTH110
+        return bool(self._present_at(key))
+
+    def _present_at(self, key: str) -> str:
+        """Where the content of a key is; empty if it is not present."""
+        usual = self.new_object_path(key)
+        if os.access(usual, os.F_OK):  # a third of the time of os.path.exists, for a file that does not exist
+            return usual
+        other = hash_dir_lower if self._folder_of is hash_dir_mixed else hash_dir_mixed
+        found = f"{self._objects}{other(key)}/{key}/{key}"
+        return found if os.access(found, os.F_OK) else ""
 
     def facts(self, keys: Iterable[str]) -> Iterator[tuple[str, KeyLocations]]:
         """Each key with what the git-annex branch records about it."""
