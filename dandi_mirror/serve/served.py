@@ -19,7 +19,7 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.remembered import RememberedDandiset
 from dandi_mirror.model import DRAFT, is_instance_name, is_version_id
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.repo.git.files import FileStamp, stamp_of, stamps_of
+from dandi_mirror.repo.git.files import FileStamp, is_repository, stamp_of, stamps_of
 from dandi_mirror.serve.access import sees_closed
 from dandi_mirror.serve.repeated import depends_on
 from dandi_mirror.serve.versions import ServedAsset, VersionAssets, refused_totals
@@ -40,7 +40,8 @@ Json = dict[str, Any]
 class ServedMirror:
     """The open Dandisets of a mirror.  A sync may go on beside it: each request sees what the last sync has left.
 
-    A Dandiset counts as open if it was so when it was last synced.  One that the index does not know is not served.
+    A Dandiset counts as open if it was so when it was last synced.  One that the index does not know is not served, nor
+    one that somebody has moved out of the mirror, which the index still knows.
     """
 
     def __init__(self, mirror: Mirror) -> None:
@@ -65,18 +66,26 @@ class ServedMirror:
 
     def dandisets(self) -> list[Json]:
         """The entries of all Dandisets, in the order of their ids."""
-        known = self._index.all()
+        known = self._here()
         return [entry for identifier in sorted(known) if (entry := _entry(known[identifier], identifier))]
 
     def with_zarrs(self) -> list[str]:
         """The ids of the Dandisets whose drafts hold Zarrs, as the index knows without asking git."""
-        known = self._index.all()
+        known = self._here()
         return [name for name in sorted(known) if known[name].zarrs and _entry(known[name], name)]
 
     def dandiset(self, identifier: str) -> Json | None:
         """The entry of a Dandiset; None if it is not served."""
         facts = self._index.get(identifier)
-        return _entry(facts, identifier) if facts else None
+        git_dir = f"{self.mirror.folder(identifier)}/.git"
+        _note_places(git_dir)
+        return _entry(facts, identifier) if facts and is_repository(git_dir) else None
+
+    def _here(self) -> dict[str, RememberedDandiset]:
+        """The Dandisets that the index knows and that are in the mirror."""
+        _note_places(str(self.mirror.path))
+        known, folder = self._index.all(), self.mirror.folder
+        return {name: facts for name, facts in known.items() if is_repository(f"{folder(name)}/.git")}
 
     # --- versions ------------------------------------------------------------------------------------------------
 
@@ -211,7 +220,11 @@ def depends_on_logs(dataset: Dataset) -> None:
 
 def _note(dataset: Dataset, *names: str) -> list[FileStamp | None]:
     """Note that an answer depends on files of a git folder; their stamps."""
-    places = [f"{dataset.git_dir}/{name}" for name in names]
+    return _note_places(*(f"{dataset.git_dir}/{name}" for name in names))
+
+
+def _note_places(*places: str) -> list[FileStamp | None]:
+    """Note that an answer depends on files or folders; their stamps."""
     stamps = stamps_of(places)
     depends_on(zip(places, stamps, strict=True))
     return stamps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,7 +47,33 @@ def test_a_superdataset_that_waits_for_nobody_knows_whom_is_a_failure(two: Publi
     (two.mirror.path / "000123").rename(tmp_path / "lost")
     reports = two.push()
     assert codes(reports) == {"000027": 0, "": 3}
-    assert reports[""].message.endswith("does not have: 000123")
+    assert "does not have: 000123; 000123 is not in this mirror any more" in reports[""].message
+
+
+def test_a_repository_that_is_lost_at_the_sibling_is_named_until_it_is_made_again(two: Published) -> None:
+    two.cli()
+    shutil.rmtree(two.target / "000123")
+    assert two.cli().stdout == ""  # nothing has changed, so nobody is asked
+    told = two.cli("--mode", "verify", code=3).stderr
+    assert told.startswith("000123  backup  there is no repository of it at backup, or no disk with it: ")
+    # it is not forgotten, and what hangs together with it waits
+    assert two.cli(code=3).stderr == told
+    run("sh", "-c", told[told.index("git -C") :].split(", ")[0])
+    assert two.cli().stdout == f"000123  backup  {TAG}, draft, git-annex\n"
+    assert two.there("000123") == two.here("000123")
+    two.cli("--mode", "verify")
+
+
+def test_a_ria_store_that_is_lost_is_made_again_as_the_message_says(two: Published, tmp_path: Path) -> None:
+    (two.mirror.path / "dandi-mirror.toml").write_text(f'[sibling.store]\nurl = "ria+file://{tmp_path}/store"\n')
+    two.mirror.cli("push")
+    shutil.rmtree(tmp_path / "store")
+    told = two.mirror.cli("push", "--mode", "verify", code=3).stderr
+    for line in told.splitlines():
+        run("sh", "-c", line[line.index("git -C") :].split(", ")[0])
+    two.mirror.cli("push")
+    two.mirror.cli("push", "--mode", "verify")
+    assert (tmp_path / "store" / "alias" / "000123").exists()
 
 
 def test_a_persons_remote_of_that_name_is_left_alone(two: Published) -> None:

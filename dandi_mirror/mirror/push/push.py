@@ -139,7 +139,11 @@ def _push_changes(push: PushRun, part: str, local: dict[str, str], note: Mapping
         _check_may_go(push, part, local)
         _set_up(push, part, local)
         note = {}
-    there = siblings.refs_at(dataset, sibling.name)
+    try:
+        there = siblings.refs_at(dataset, sibling.name)
+    except siblings.RepositoryLost:
+        push.notes.put(part, {})  # so that each push tells it, until it is made again
+        raise
     wanted, reasons = _compare(dataset, sibling.name, local, there, note)
     if wanted:
         # again, because it may have changed meanwhile
@@ -282,6 +286,11 @@ def _check_members(push: PushRun, commit: str) -> None:
     if absent:
         few = ", ".join(absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
         reason = f"it waits for Dandisets that it names and {push.sibling.name} does not have: {few}"
+        if away := next((path for path in absent if not push.dataset(path).exists()), ""):
+            reason += (
+                f"; {away} is not in this mirror any more; if it is to stay away, take it out of the superdataset: "
+            )
+            reason += push.mirror.superdataset.take_out(away)
         raise WaitsForMembers(reason) if set(absent) <= push.not_pushed else PartError(reason)
 
 

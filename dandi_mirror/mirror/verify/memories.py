@@ -41,9 +41,8 @@ def check_superdataset(mirror: Mirror, instance: Instance) -> Iterator[Differenc
             what = f"it is registered at {members[dandiset][:10]}, and its branch is at {branch[:10]}"
             yield fixed_by_sync(DifferenceKind.SUPERDATASET, dandiset, what, _SYNC)
     for dandiset in sorted(name for name in members if is_dandiset_id(name) and name not in here):
-        yield fixed_by_sync(
-            DifferenceKind.SUPERDATASET, dandiset, "it is registered, but not here", f"{_SYNC} {dandiset}"
-        )
+        remedy = f"{_SYNC} {dandiset}; or, if it is to stay away: {mirror.superdataset.take_out(dandiset)}"
+        yield fixed_by_sync(DifferenceKind.SUPERDATASET, dandiset, "it is registered, but not here", remedy)
     yield from _check_modules(mirror, instance, members)
 
 

@@ -7,6 +7,7 @@ DataLad's own commands make a RIA store or a repository at a service.  For other
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -190,6 +191,13 @@ def settings_of(dataset: Dataset) -> dict[str, str]:
     return {name: value for name, _, value in (entry.partition("\n") for entry in entries)}
 
 
+_LOST = re.compile(r"'.*' does not appear to be a git repository")
+
+
+class RepositoryLost(PartError):
+    """A sibling that was set up has no repository of a dataset any more."""
+
+
 # --- asking and pushing -------------------------------------------------------------------------------------
 
 
@@ -197,9 +205,18 @@ def refs_at(dataset: Dataset, sibling: str) -> dict[str, str]:
     """The branches and tags of a sibling with their object ids; this connects to the sibling.
 
     Raises:
+        RepositoryLost: there is no repository any more.
         PartError: it does not answer.
     """
-    lines = _ask(dataset, "ls-remote", "--refs", sibling, "refs/heads/*", "refs/tags/*").splitlines()
+    try:
+        lines = _ask(dataset, "ls-remote", "--refs", sibling, "refs/heads/*", "refs/tags/*").splitlines()
+    except PartError as error:
+        if found := _LOST.search(str(error)):
+            raise RepositoryLost(
+                f"there is no repository of it at {sibling}, or no disk with it: {found[0]}; to make it again: "
+                f"git -C {shlex.quote(str(dataset.path))} remote remove {sibling}, and push again"
+            ) from error
+        raise
     return {ref: oid for oid, _, ref in (line.partition("\t") for line in lines)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -117,6 +118,11 @@ class Superdataset:
     def head(self) -> str:
         """The commit of the branch; empty if there is none.  Starts no git."""
         return self.dataset.ref(_REF) or ""
+
+    def take_out(self, dandiset: str) -> str:
+        """What a person types so that the superdataset does not name a Dandiset any more; no sync does it."""
+        git_here = f"git -C {shlex.quote(str(self.path.absolute()))}"
+        return f"{git_here} rm -q {dandiset} && {git_here} commit -q -m '{dandiset} is not here any more'"
 
     def members(self) -> dict[str, str]:
         """The registered datasets: path → commit."""
