@@ -66,7 +66,11 @@ def from_text(where: str, kind: Any, setting: Setting, text: str) -> object:
 
 
 def _convert(where: str, kind: Any, setting: Setting, value: object, *, strict: bool) -> object:
-    import msgspec  # takes 20 ms, and most commands start without a settings file
+    if kind is str and isinstance(value, str):
+        return value
+    if get_origin(kind) is tuple and isinstance(value, list) and all(isinstance(item, str) and item for item in value):
+        return tuple(value)
+    import msgspec  # takes 20 ms, and most commands have only settings that are strings
 
     exact: Any = kind
     if kind is int:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dandi_mirror.paths import GITMODULES
 from dandi_mirror.text import counted
+from dandi_mirror.workflows.get_report import GetReport
 from dandi_mirror.workflows.hints import zarrs_left
 from dandi_mirror.workflows.tokens import content_access
 
 if TYPE_CHECKING:
+    from dandi_mirror.archive.content.single import ByteCounter
+    from dandi_mirror.archive.content.sources import TransferSettings
     from dandi_mirror.mirror.contents.selection import FileSelection
     from dandi_mirror.mirror.fetch.get import GetResult
     from dandi_mirror.mirror.fetch.get_plan import GetPlan
@@ -35,6 +38,7 @@ class ContentRun:
         self._selection = selection
         self._jobs = jobs
         self._results = results
+        self._report = GetReport(results)
 
     def run(self, what: Iterable[str]) -> None:
         """Get what somebody typed: paths, or Dandisets with paths.
@@ -111,8 +115,8 @@ class ContentRun:
         zarrs, place.paths, names_all = self._zarrs(clone, place)
         if not names_all:
             choice = plan_get(clone, replace(self._selection, paths=tuple(place.paths)), place.commit(clone.dataset))
-            self._say_what_is_checked_out(clone, place)
-            self._say_what_cannot_come(clone.path, choice)
+            self._report.checked_out(clone, place)
+            self._report.cannot_come(clone.path, choice)
             self._do(clone, choice)
         for zarr in zarrs:
             self._zarr(clone, place, zarr)
@@ -151,7 +155,7 @@ class ContentRun:
                 f"dataset's: git -C {dataset.path} submodule update -- {path}"
             )
         choice = plan_get(clone, replace(self._selection, paths=tuple(wanted.paths), where=()))
-        self._say_what_cannot_come(clone.path, choice)
+        self._report.cannot_come(clone.path, choice)
         zarr = ZarrClone.of(clone)
         self._do(clone, choice, zarr)
         if zarr and not self._results.dry_run and (choice.missing or choice.here):
@@ -160,7 +164,6 @@ class ContentRun:
     def _install(self, dataset: AnnexRepository, place: Target, wanted: WantedZarr) -> bool:
         """Install a Zarr in a dataset; false if that failed, or a dry run only lists what would come."""
         from dandi_mirror.errors import DiskError, MirrorError
-        from dandi_mirror.mirror.fetch.get import GetResult
         from dandi_mirror.mirror.fetch.zarr_install import install_zarr
         from dandi_mirror.mirror.locate.clones import clone_at
 
@@ -175,7 +178,7 @@ class ContentRun:
         except DiskError:
             raise
         except MirrorError as error:
-            self._tell(dataset.path, GetResult(path, status="error", message=str(error), exit_code=error.exit_code))
+            self._report.failed(dataset.path, path, error)
             return False
         self._results.say(f"{path} installed")
         return True
@@ -183,20 +186,10 @@ class ContentRun:
     def _do(self, clone: AnnexRepository, choice: GetPlan, zarr: ZarrClone | None = None) -> None:
         """Get what a plan says, or show it."""
         if self._results.dry_run:
-            self._preview(clone.path, choice)
+            self._report.would_come(clone.path, choice)
         else:
             self._bring(clone, choice, zarr)
         self._spend(choice)
-
-    def _say_what_is_checked_out(self, clone: AnnexRepository, place: Target) -> None:
-        """Say that another version is checked out, so that some of the content that comes is not visible."""
-        commit = place.commit(clone.dataset)
-        if commit and not clone.dataset.has_checked_out(commit):
-            what = clone.dataset.head_branch() or "another version"
-            self._results.say(
-                f"{clone.path} has {what} checked out, not {place.version}; content comes, but to see the files of "
-                f"that version: git -C {clone.path} checkout {place.version}"
-            )
 
     def _spend(self, choice: GetPlan) -> None:
         """Leave the rest of the budget to the next dataset."""
@@ -207,18 +200,6 @@ class ContentRun:
         if choice.beyond:
             are = "is" if choice.beyond == 1 else "are"
             self._results.say(f"{counted(choice.beyond, 'more file')} {are} beyond --max-size")
-
-    def _say_what_cannot_come(self, folder: Path, choice: GetPlan) -> None:
-        for text in choice.nothing:
-            hint = f"; did you mean {choice.near[text]}?" if text in choice.near else ""
-            if text.rstrip("/").endswith((".zarr", ".ngff")):
-                hint = hint or "; if this is a Zarr, it has not been synced: dandi-mirror download brings plain files"
-            self._tell(folder, _nothing(text, f"there is no such file, folder or match{hint}"))
-        for path in choice.odd:
-            words = "its link does not name a key of git-annex, so its content is unknown; ask whoever made the dataset"
-            self._tell(folder, _nothing(path, words))
-        if choice.unmet:
-            self._tell(folder, _nothing(".", f"no file fits --where {choice.unmet}"))
 
     def _preview_clone(self, place: Target) -> None:
         """Say what would come from a clone that is not made: ask its mirror, if that is here, else the archive."""
@@ -235,8 +216,8 @@ class ContentRun:
         if place.paths or not zarrs:
             selection = replace(self._selection, paths=tuple(place.paths))
             choice = preview_get(place, selection, lambda look: tokens.asked(self._instance, None, look))
-            self._say_what_cannot_come(place.folder, choice)
-            self._preview(place.folder, choice)
+            self._report.cannot_come(place.folder, choice)
+            self._report.would_come(place.folder, choice)
             self._spend(choice)
         for zarr in zarrs:
             self._preview_zarr(source, place.folder, place.dandiset, zarr)
@@ -244,7 +225,6 @@ class ContentRun:
     def _preview_zarr(self, dataset: AnnexRepository, folder: Path, dandiset: str, zarr: WantedZarr) -> None:
         """Say what would come of a Zarr that is not installed; ``dataset`` will be, or is, at ``folder``."""
         from dandi_mirror.errors import MirrorError
-        from dandi_mirror.mirror.fetch.get import GetResult
         from dandi_mirror.mirror.fetch.zarr_preview import plan_zarr
         from dandi_mirror.mirror.locate.zarr_mirrors import mirrors_of
 
@@ -253,11 +233,11 @@ class ContentRun:
             mirrors = mirrors_of(dataset, dandiset, self._mirror_path)
             choice = plan_zarr(zarr, dandiset, mirrors, self._selection.most)
         except MirrorError as error:
-            self._tell(folder, GetResult(path, status="error", message=str(error), exit_code=error.exit_code))
+            self._report.failed(folder, path, error)
             return
         self._results.say(f"{path} would be installed")
-        self._say_what_cannot_come(folder / path, choice)
-        self._preview(folder / path, choice)
+        self._report.cannot_come(folder / path, choice)
+        self._report.would_come(folder / path, choice)
         self._spend(choice)
 
     def _bring(self, clone: AnnexRepository, choice: GetPlan, zarr: ZarrClone | None) -> None:
@@ -265,8 +245,6 @@ class ContentRun:
         from dandi_mirror.archive.content.single import ByteCounter
         from dandi_mirror.archive.instances import api_url
         from dandi_mirror.errors import MirrorError
-        from dandi_mirror.mirror.fetch.get import get_content
-        from dandi_mirror.mirror.fetch.zarr_get import get_zarr
 
         # what the clone says about itself does not count: only what a person named, or lets git-annex ask
         allowed = Allowed.named(api_url(self._instance), self._hosts, clone.addresses)
@@ -275,26 +253,24 @@ class ContentRun:
         names = [file.path for file in choice.missing]
         with self._results.progress(names, choice.size, lambda: meter.received):
             try:
-                results = get_zarr(zarr, choice, access, self._jobs, meter) if zarr else None
-                for got in results or get_content(clone, choice, access, self._jobs, meter):
-                    self._tell(clone.path, got)
+                for got in self._content(clone, choice, zarr, access, meter):
+                    self._report.file(clone.path, got)
             except MirrorError as error:
                 self._results.ended_by(error)
                 raise
 
-    def _preview(self, folder: Path, choice: GetPlan) -> None:
-        from dandi_mirror.mirror.fetch.get import GetResult
-        from dandi_mirror.repo.annex.keys import size_of
+    def _content(
+        self,
+        clone: AnnexRepository,
+        choice: GetPlan,
+        zarr: ZarrClone | None,
+        access: TransferSettings,
+        meter: ByteCounter,
+    ) -> Iterator[GetResult]:
+        if zarr:
+            from dandi_mirror.mirror.fetch.zarr_get import get_zarr
 
-        for file in choice.missing:
-            self._tell(folder, GetResult(file.path, file.key, size_of(file.key)))
+            return get_zarr(zarr, choice, access, self._jobs, meter)
+        from dandi_mirror.mirror.fetch.get import get_content
 
-    def _tell(self, folder: Path, got: GetResult) -> None:
-        facts = {"path": str(folder / got.path), "refds": str(folder), "file": got.path, "key": got.key}
-        self._results.file(got.path, got.status, got.message, got.size, got.exit_code, facts)
-
-
-def _nothing(text: str, message: str) -> GetResult:
-    from dandi_mirror.mirror.fetch.get import GetResult
-
-    return GetResult(text, status="impossible", message=message, exit_code=3)
+        return get_content(clone, choice, access, self._jobs, meter)
