@@ -71,6 +71,13 @@ CAMPAIGNS: dict[str, Campaign] = {
         "seeded corruptions: named, repaired, and repaired in spite of kills",
         lambda share: ["-m", "tests.verify", "--share", f"{share:g}"],
     ),
+    "institutions": Campaign(
+        "ten mirrors share an archive, one lies, and what is left comes back without two of them and the archive",
+        lambda share: [
+            "-m", "tests.institutions", "--institutions", "10" if share >= 0.5 else "3",
+            "--keys", _some(share, 600, 20), "--pairs", _some(share, 12),
+        ],
+    ),
     "tokens": Campaign(
         "API keys and signed URLs in logs, arguments, objects, and requests to other hosts",
         lambda share: _pytest(

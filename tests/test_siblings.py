@@ -19,6 +19,7 @@ from tests.support.forge import TOKEN, Forge, serving
 from tests.support.published import TAG, seed
 from tests.support.recording import make_certificate
 from tests.support.ssh_server import free_port, running, ssh_server
+from tests.support.web_server import let_git_read
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 PAGE = Path(__file__).parent.parent / "docs" / "publish-a-mirror.md"
@@ -231,8 +232,7 @@ def test_a_pushed_mirror_is_cloned_from_a_static_web_server(
 def test_a_copy_of_the_mirrors_own_folder_is_cloned_from_a_static_web_server(
     mirror: MirrorOfTest, tmp_path: Path
 ) -> None:
-    (command,) = [line for line in PAGE.read_text().splitlines() if "update-server-info" in line and "for " in line]
-    run("sh", "-c", command.replace("/srv/dandi/mirror", str(mirror.path)))
+    let_git_read(mirror.path)
     www, scratch = tmp_path / "www", tmp_path / "scratch"
     scratch.mkdir()
     shutil.copytree(mirror.path, www / "dandi", symlinks=True, ignore=shutil.ignore_patterns(".dandi-mirror"))

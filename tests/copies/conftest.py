@@ -11,9 +11,9 @@ import pytest
 from starlette.responses import Response
 
 from dandi_mirror.embedded import Archive, serve
-from tests.conftest import own_home, run
-from tests.support.three_mirrors import DANDISET, ThreeMirrors, make_three
-from tests.support.web_server import web_server
+from tests.conftest import own_home
+from tests.support.three_mirrors import ThreeMirrors, make_three
+from tests.support.web_server import let_git_read, web_server
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreeMirrors]:
 @pytest.fixture
 def http_mirror(three: ThreeMirrors) -> Iterator[tuple[str, list[str]]]:
     """The mirror oxford behind a plain web server: its URL, and the paths that were asked for."""
-    run("git", "-C", str(three.oxford.path / DANDISET), "update-server-info")
+    let_git_read(three.oxford.path)
     with web_server(three.oxford.path) as (url, asked):
         yield url, asked
 

@@ -17,6 +17,7 @@ from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.repo.annex.logs import WEB
 from tests.conftest import MirrorOfTest, run
 from tests.support.three_mirrors import DANDISET, NEW, OLD, VERSION, ThreeMirrors, all_versions, sizes
+from tests.support.web_server import web_server
 
 A, B, C = (f"{letter * 8}-1111-4111-8111-111111111111" for letter in "abc")
 TOTAL = sum(map(len, OLD.values()))
@@ -131,6 +132,16 @@ def test_a_mirror_that_was_made_anew_loses_what_the_old_one_had(three: ThreeMirr
     three.here.cli("fetch", "oxford")
     for key in three.here.keys().values():
         assert old not in three.here.git("annex", "whereis", f"--key={key}", "--json")
+
+
+def test_a_mirror_whose_folder_git_cannot_read_over_http_is_told_what_its_people_have_to_type(
+    three: ThreeMirrors,
+) -> None:
+    with web_server(three.oxford.path) as (url, _):
+        three.know(three.here, {"oxford": url})
+        said = three.here.cli("fetch", code=3).stderr
+    assert f"{url}/{DANDISET}/.git: the web server shows no list of branches; whoever runs that mirror has to " in said
+    assert "after each run: git update-server-info" in said
 
 
 def test_a_mirror_over_http_is_fetched_from_that_address_only(

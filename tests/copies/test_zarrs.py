@@ -19,7 +19,7 @@ from tests.conftest import MirrorOfTest, own_home, run
 from tests.support.dandisets import participant
 from tests.support.ssh_server import ssh_server
 from tests.support.three_mirrors import DANDISET, ThreeMirrors, records, sizes
-from tests.support.web_server import web_server
+from tests.support.web_server import let_git_read, web_server
 from tests.support.zarrs import a_zarr, files_of, made_by_zarr
 
 PATH, OTHER, FILE = "sub-0/x.ome.zarr", "sub-1/y.zarr", "sub-0/a.nwb"
@@ -267,12 +267,7 @@ def test_files_and_zarrs_come_by_ssh_and_are_proved(
 
 @pytest.mark.usefixtures("away")
 def test_a_zarr_comes_over_http(three: Made) -> None:
-    for path in (
-        three.oxford.path / DANDISET,
-        three.repository(three.oxford),
-        three.repository(three.oxford, three.other),
-    ):
-        run("git", "-C", str(path), "update-server-info")
+    let_git_read(three.oxford.path)
     with web_server(three.oxford.path) as (url, _):
         three.know(three.here, {"oxford": url})
         three.here.cli("restore", f"{DANDISET}@draft")

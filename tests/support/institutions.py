@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from dandi_mirror.mirror.copies.planner import HoldKey, HoldPlan, plan_hold
 
+WEIGHTS = (1.0, 0.7, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.08, 0.05)
+"""How large the pledges of ten institutions are, beside each other."""
+
 
 @dataclass
 class Institutions:
@@ -93,10 +96,14 @@ class Institutions:
         return low
 
 
-def ten(count: int, seed: int = 0, sum_of_pledges: float = 2.2) -> Institutions:
-    """Ten institutions with uneven pledges that together are so many times the archive."""
+def uneven_pledges(archive: int, institutions: int = 10, times: float = 2.2) -> list[int]:
+    """Pledges of some institutions, at most ten, that together are so many times the bytes of the archive."""
+    weights = WEIGHTS[:institutions]
+    return [int(archive * times * weight / sum(weights)) for weight in weights]
+
+
+def ten(count: int, seed: int = 0) -> Institutions:
+    """Ten institutions with uneven pledges that together are 2.2 times the archive."""
     chance = random.Random(seed)
     sizes = [int(min(chance.lognormvariate(17, 2), 5e11)) + 1 for _ in range(count)]
-    weights = [1.0, 0.7, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.08, 0.05]
-    total = sum(sizes) * sum_of_pledges / sum(weights)
-    return Institutions(sizes, [int(total * weight) for weight in weights], seed)
+    return Institutions(sizes, uneven_pledges(sum(sizes)), seed)

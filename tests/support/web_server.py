@@ -9,6 +9,16 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.conftest import run
+
+PAGE = Path(__file__).parents[2] / "docs/publish-a-mirror.md"
+
+
+def let_git_read(mirror: Path) -> None:
+    """Type what the page says for a web server that shows a mirror's own folder."""
+    (command,) = [line for line in PAGE.read_text().splitlines() if "update-server-info" in line]
+    run("sh", "-c", command.replace("/srv/dandi/mirror", str(mirror)))
+
 
 @contextmanager
 def web_server(top: Path) -> Iterator[tuple[str, list[str]]]:
@@ -22,6 +32,9 @@ def web_server(top: Path) -> Iterator[tuple[str, list[str]]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(top))) as served:
         thread = threading.Thread(target=served.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{served.server_address[1]}", asked
-        served.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{served.server_address[1]}", asked
+        finally:
+            # else the thread asks a socket that is closed, for ever
+            served.shutdown()
+            thread.join()

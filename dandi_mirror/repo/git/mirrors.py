@@ -84,9 +84,18 @@ def fetch_logs(dataset: Dataset, sibling: Sibling, place: str) -> str:
 
     Raises:
         GitError: it does not answer, or has no such branch.
+        PartError: it is a folder on a web server in which git finds no list of branches.
     """
-    ref = logs_ref(sibling)
-    git(dataset.path, *_FETCH, place_of(sibling, place), f"+refs/heads/git-annex:{ref}", remotes=True)
+    ref, address = logs_ref(sibling), place_of(sibling, place)
+    try:
+        git(dataset.path, *_FETCH, address, f"+refs/heads/git-annex:{ref}", remotes=True)
+    except GitError as error:
+        if is_http(sibling) and "not found" in str(error):
+            raise PartError(
+                f"{address}: the web server shows no list of branches; whoever runs that mirror has to type in each "
+                "of its repositories, after each run: git update-server-info"
+            ) from None
+        raise
     return dataset.ref(ref) or ""
 
 

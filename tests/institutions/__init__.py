@@ -1,0 +1,1 @@
+"""Real mirrors of institutions that hold shares of an archive, lie, go away, and restore it."""
