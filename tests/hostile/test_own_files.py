@@ -148,6 +148,19 @@ def test_a_file_called_as_our_folder_is_named(archive: Archive, mirror: MirrorOf
     assert (mirror.path / ".dandi-mirror").read_text() == "notes"
 
 
+def test_a_repair_makes_nothing_anew_where_a_link_leads(archive: Archive, mirror: MirrorOfTest, victim: Path) -> None:
+    fill(archive, mirror)
+    temporary = mirror.path / ".dandi-mirror" / "tmp"
+    (victim / "repair-000123").mkdir()
+    (victim / "repair-000123" / "mine.txt").write_text("mine")
+    put_link(temporary, victim)
+    (mirror.path / "000123" / ".git" / "refs" / "heads" / "draft").write_text("1" * 40)
+    before = snapshot(victim)
+    done = run("dandi-mirror", "verify", "--repair", "000123", "-d", str(mirror.path), code=7)
+    assert f"{temporary} is a link" in done.stdout + done.stderr
+    assert snapshot(victim) == before
+
+
 def test_a_pipe_in_place_of_a_lock_keeps_nobody_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.lock")
     with pytest.raises(DiskError, match="is a special file"), lock.hold(tmp_path / "x.lock", "x"):

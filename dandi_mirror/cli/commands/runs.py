@@ -14,6 +14,7 @@ from dandi_mirror.workflows.terminal import say
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.monitor.run_log import Facts, PastRun
+    from dandi_mirror.model import Report
 
 
 _ROOM = 60
@@ -74,15 +75,20 @@ def _list(found: list[PastRun], form: str) -> None:
         end = run.end or {}
         failed = end.get("error", 0) + end.get("impossible", 0)
         seconds, code = end.get("seconds", "no end"), end.get("exit_code", "")
-        began = str(run.first.get("began", ""))[:19] + "Z"
-        output.say(line.format(run.name, began, seconds, code, run.again, failed, _changed(run)).rstrip())
+        began = printable(run.first.get("began", ""))[:19] + "Z"
+        output.say(line.format(printable(run.name), began, seconds, code, run.again, failed, _changed(run)).rstrip())
 
 
 def _changed(run: PastRun) -> str:
     """Name the first Dandisets that changed, or say why the run as a whole failed."""
-    names = [str(record["dandiset"]) for record in run.records if record.get("status") == "ok"]
+    names = [report.dandiset for report in _reports(run) if report.status == "ok"]
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return " ".join(names[:5]) + more or _short(printable((run.end or {}).get("message", "")))
+    return printable(" ".join(names[:5])) + more or _short(printable((run.end or {}).get("message", "")))
+
+
+def _reports(run: PastRun) -> list[Report]:
+    """What a run said of each Dandiset; lines of another form, which somebody else has written, are left out."""
+    return [report for record in run.records if (report := report_of(record))]
 
 
 def _short(message: str) -> str:
@@ -123,8 +129,8 @@ def _about(run: PastRun) -> dict[str, str]:
         if "exit_code" in end else "no end is known: it is still running, or it was killed",
         "message": str(end.get("message", "")),
         "Dandisets": ", ".join(counts),
-        "network": f"{counted(end['requests'], 'request')}, {human_size(end['received'])} of answers; "
-        f"{human_size(end['content'])} of content" if "requests" in end else "",
+        "network": f"{counted(end['requests'], 'request')}, {human_size(end.get('received', 0))} of answers; "
+        f"{human_size(end.get('content', 0))} of content" if "requests" in end else "",
         "again": f"{counted(run.again, 'later run')} reported the same, the last at {run.last}" if run.again else "",
         "log": str(run.path),
     }  # fmt: skip
@@ -139,8 +145,7 @@ def _show(run: PastRun, form: str) -> None:
     for title, words in _about(run).items():
         if words:
             output.say(f"{title:12} {printable(words)}")
-    for record in run.records:
-        report = report_of(record)
+    for report in _reports(run):
         output.say(output.report_line(report, dry_run=False))
         for line in output.finding_lines(report.findings):
             output.say(line)

@@ -24,6 +24,16 @@ from dandi_mirror.model import spell_time
 Facts = dict[str, Any]
 """A JSON record."""
 
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("action", "began", "dandiset", "last", "message", "mode", "said", "status", "versions"), (str,)),
+    **dict.fromkeys(("content", "error", "exit_code", "impossible", "notneeded", "ok", "received"), (int,)),
+    **dict.fromkeys(("requests", "runs"), (int,)),
+    "asked": (str, list),
+    "seconds": (int, float),
+}
+"""The types of the facts that a run counts, compares or shows."""
+_TOO_LARGE = 1 << 63
+
 
 class RunLog:
     """Writes the log of one run."""
@@ -134,11 +144,24 @@ def read_run(path: OwnPath) -> PastRun | None:
 
 
 def _record(line: str) -> Facts | None:
+    """What a line says, without facts of another type than those that are shown have; None if it says nothing.
+
+    The mirror, and so its logs, may be somebody else's.
+    """
     try:
-        found = json.loads(line)
-    except ValueError:
+        found = json.loads(line, parse_int=_number)
+    except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    return {name: value for name, value in found.items() if isinstance(value, _TYPES.get(name, object))}
+
+
+def _number(digits: str) -> int:
+    number = int(digits)
+    if not -_TOO_LARGE < number < _TOO_LARGE:
+        raise ValueError(f"{digits[:20]}… is not a number of a log")
+    return number
 
 
 def _read_again(path: OwnPath) -> Facts:

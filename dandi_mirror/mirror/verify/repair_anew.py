@@ -48,12 +48,15 @@ class AnewRepair:
 
         Raises:
             IntegrityError: the archive does not have the Dandiset any more, and no sibling has what is missing.
+            NotOurs: a link or something else stands in place of the folder for temporary files.
             MirrorError: the archive does not answer; the dataset is as it was.
         """
         mirror, dandiset = self.chosen.mirror, self.chosen.dandiset
-        place = (mirror.own / "tmp" / f"repair-{dandiset}").path
+        folder = mirror.own / "tmp" / f"repair-{dandiset}"
+        folder.parent.make_folder()  # refuses a link, before anything behind it is removed or written
+        place = folder.path
         shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
+        folder.make_folder()
         try:
             self._take_from(self._made_anew(place / "anew") if self._is_in_archive() else None, place / "siblings")
         finally:
