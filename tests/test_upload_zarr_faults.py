@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from starlette.responses import Response
 
 from dandi_mirror.embedded import Archive, Dandiset, Request
+from tests.conftest import run
 from tests.support.uploading import FIRST, SECOND, THIRD, Person, me, mine, paths, token
 from tests.support.waiting import LONG
 from tests.support.zarr_folders import held, sent_entries, write_ome
@@ -213,3 +215,35 @@ def test_an_upload_of_a_zarr_that_is_killed_ten_times_goes_on(
     me: Person, mine: Dandiset, token: dict[str, str], seed: int
 ) -> None:
     campaign(me, mine, token, kills=10, seed=seed)
+
+
+def test_an_installed_zarr_that_nobody_has_changed_is_left_alone_and_a_changed_one_is_refused_by_name(
+    me: Person, mine: Dandiset
+) -> None:
+    folder = write_ome(me.folder / IMAGE)
+    me.upload()
+    shutil.rmtree(folder)
+    folder.mkdir()
+    run("dandi-mirror", "get", IMAGE, "-i", me.server.api_url, cwd=me.folder)
+    me.server.requests.clear()
+    again = me.upload()
+    assert (again.planned.plan.changes, again.failures, me.writes()) == ([], {}, [])
+    (folder / "0" / "new").write_bytes(b"a chunk that git does not know")
+    done = me.upload()
+    assert set(done.failures) == {IMAGE} and me.writes() == []
+    assert "copy it to a plain folder without its .git" in done.failures[IMAGE]
+    (folder / "0" / "new").unlink()
+    assert me.upload().failures == {}
+    chunk = next(path for path in (folder / "0").rglob("*") if path.is_symlink())
+    chunk.unlink()
+    chunk.write_bytes(b"another")
+    done = me.upload()
+    assert set(done.failures) == {IMAGE} and me.writes() == []
+    copy = folder.with_suffix(".copy")
+    run("cp", "-rL", str(folder), str(copy))
+    run("chmod", "-R", "u+w", str(copy), str(folder))
+    shutil.rmtree(copy / ".git")
+    shutil.rmtree(folder)
+    copy.rename(folder)
+    assert me.upload().failures == {}
+    assert held(mine, IMAGE)[chunk.relative_to(folder).as_posix()] == b"another"

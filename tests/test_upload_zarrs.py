@@ -216,24 +216,6 @@ def test_a_zarr_whose_empty_folder_is_gone_stays_in_the_archive(me: Person, mine
     assert (paths(mine), me.git("status", "--porcelain")) == (THERE, "")
 
 
-def test_an_installed_zarr_that_nobody_has_changed_is_left_alone_and_a_changed_one_is_refused_by_name(
-    me: Person, mine: Dandiset
-) -> None:
-    folder = write_ome(me.folder / IMAGE)
-    me.upload()
-    shutil.rmtree(folder)
-    folder.mkdir()
-    run("dandi-mirror", "get", IMAGE, "-i", me.server.api_url, cwd=me.folder)
-    me.server.requests.clear()
-    again = me.upload()
-    assert (again.planned.plan.changes, again.failures, me.writes()) == ([], {}, [])
-    chunk = next(path for path in (folder / "0").rglob("*") if path.is_symlink())
-    chunk.unlink()
-    chunk.write_bytes(b"another")
-    done = me.upload()
-    assert set(done.failures) == {IMAGE} and me.writes() == []
-
-
 def test_a_zarr_takes_the_place_of_a_file_and_a_file_that_of_a_zarr(
     me: Person, mine: Dandiset, archive: Archive
 ) -> None:

@@ -19,6 +19,10 @@ from dandi_mirror.repo.git.git_folder import find_repository
 from dandi_mirror.repo.git.process import GitError, git
 from dandi_mirror.repo.git.stream import FILE, GITLINK, LINK, blob_id
 
+CHANGED_REPOSITORY = (
+    "it is a repository of its own, and something in it has changed; to send it, copy it to a plain folder without its "
+    ".git (cp -rL), and put that in its place"
+)
 _SMALL = 1 << 20
 """Bytes; no sync keeps a longer file in git."""
 
@@ -100,7 +104,8 @@ def _tracked(dataset: Dataset, commit: str, tree: Tree) -> Iterator[LocalEdit]:
     is as the index has it.
     """
     clean: dict[str, str] = {}
-    for change in changes(dataset, "diff-index", commit):
+    # without the option, git of 2.34 and newer does not count new files in a subdataset
+    for change in changes(dataset, "diff-index", "--ignore-submodules=none", commit):
         path, (mode, oid) = os.fsdecode(change.path), change.new
         if change.status == b"U":
             yield LocalEdit(path, problem="a merge left it in conflict")
@@ -130,7 +135,7 @@ def _look(dataset: Dataset, path: str, *, tracked: bool = True) -> LocalEdit | N
             return _link(path, os.fsencode(file.readlink()), tracked)
         if stat.S_ISDIR(found.st_mode):
             there = (file / ".git").exists()
-            return LocalEdit(path, problem="it is a repository of its own", tracked=tracked) if there else None
+            return LocalEdit(path, problem=CHANGED_REPOSITORY, tracked=tracked) if there else None
         if not stat.S_ISREG(found.st_mode):
             return LocalEdit(path, problem="it is not a file", tracked=tracked)
         key = _pointer(file)
