@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from tests.support.three_mirrors import DANDISET, NEW, OLD, VERSION, ThreeMirrors, records
+from tests.support.web_server import let_git_read, web_server
 
 pytestmark = pytest.mark.usefixtures("away")
 
@@ -38,6 +39,23 @@ def test_what_no_mirror_has_is_named_and_damaged_content_is_not_taken(three: Thr
     status = {record["file"]: record["status"] for record in records(done.stdout, "restore")}
     assert status == dict.fromkeys([*OLD, *NEW], "ok") | {"sub-2/a.nwb": "error"}
     assert not (three.here.path / DANDISET / "sub-2/a.nwb").exists()
+
+
+@pytest.mark.parametrize("by", ["path", "http"])
+def test_of_a_file_that_nobody_has_undamaged_that_is_what_is_said(three: ThreeMirrors, by: str) -> None:
+    for path, damaged in (("sub-2/a.nwb", False), ("later.nwb", True)):
+        file = (three.oxford.path / DANDISET / path).resolve()
+        size = file.stat().st_size
+        file.parent.chmod(0o755)
+        file.unlink()
+        if damaged:
+            file.write_bytes(b"x" * size)
+    let_git_read(three.oxford.path)
+    with web_server(three.oxford.path) as (url, _):
+        three.know(three.here, {"oxford": url if by == "http" else str(three.oxford.path)})
+        said = three.here.cli("restore", f"{DANDISET}@draft", code=3).stderr
+    nowhere = "no mirror that answered has this content undamaged"
+    assert sorted(said.splitlines()) == [f"later.nwb: {nowhere}", f"sub-2/a.nwb: {nowhere}"]
 
 
 def test_a_mirror_that_is_away_is_named_and_the_others_give_what_they_have(three: ThreeMirrors) -> None:

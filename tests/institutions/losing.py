@@ -57,7 +57,7 @@ def lose(world: World, outcome: Outcome, pairs: int) -> None:
     every = list(itertools.combinations(world.institutions, 2))
     restored = named = 0
     for number, pair in enumerate(world.chance.sample(every, min(pairs, len(every)))):
-        came, rest = _without(world, outcome, pair, remaining=number % 2 == 1)
+        came, rest = _without(world, outcome, pair, remaining=number % 3 > 0)
         restored, named = restored + came, named + rest
     outcome.check(not world.server.requests, f"the archive was asked {len(world.server.requests)} times")
     outcome.rows |= {

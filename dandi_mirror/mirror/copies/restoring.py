@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dandi_mirror.archive.content.single import ByteCounter
+from dandi_mirror.archive.content.single import ByteCounter, DownloadOutcome
 from dandi_mirror.archive.content.sources import TransferSettings
 from dandi_mirror.archive.name_parts import no_version
-from dandi_mirror.errors import UsageError
+from dandi_mirror.errors import NotFoundError, PartError, UsageError
 from dandi_mirror.mirror.copies.repositories import MirrorRepository, installed_git_dir, present_keys
 from dandi_mirror.mirror.copies.versions import commits_of, contents_of_versions
 from dandi_mirror.mirror.copies.zarrs import ZarrOfVersions
@@ -18,6 +18,8 @@ from dandi_mirror.mirror.fetch.zarr_get import MetadataLast, ZarrClone, get_zarr
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.repo.annex.repository import AnnexRepository, KeyLocations, Tracked
 from dandi_mirror.repo.git.dataset import TAGS
+
+NOWHERE = "no mirror that answered has this content undamaged"
 
 
 class FromMirrors(Download):
@@ -33,6 +35,13 @@ class FromMirrors(Download):
     def may_have(self, uuid: str, facts: KeyLocations) -> bool:
         """All are asked: what this mirror knows of them may be old."""
         return True
+
+    def take(self, outcome: DownloadOutcome) -> Iterator[GetResult]:
+        """Take a result of the bulk transfer; of content that no mirror has, this is what is said."""
+        error = outcome.error
+        if isinstance(error, NotFoundError) or (error and not outcome.item.urls and type(error) is PartError):
+            outcome = replace(outcome, error=NotFoundError(NOWHERE))
+        yield from super().take(outcome)
 
     def get_by_git_annex(self, waiting: Callable[[int], None]) -> Iterator[GetResult]:
         """Let git-annex ask mirrors that are reached by ssh."""
