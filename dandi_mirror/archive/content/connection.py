@@ -134,10 +134,14 @@ _HEADERS = {"User-Agent": f"dandi-mirror/{__version__}", "Accept-Encoding": "ide
 class _Steady(io.RawIOBase):
     """A socket's bytes; raises Stalled if almost none come, because a socket itself accepts one byte a minute."""
 
-    def __init__(self, raw: io.RawIOBase, timeout: float) -> None:
-        self._raw = raw
-        self._timeout = timeout
+    def __init__(self, sock: socket.socket) -> None:
+        self._raw = sock.makefile("rb", buffering=0)
+        self._timeout = sock.gettimeout() or 0.0
         self.begin()
+
+    def makefile(self, _mode: str) -> _Reader:
+        """What http.client reads from, as it asks a socket for it."""
+        return _Reader(self)
 
     def begin(self) -> None:
         """Start counting: the time until a host begins to respond does not count as a stall."""
@@ -174,9 +178,8 @@ class _Reader(io.BufferedReader):
 
 class _Answer(HTTPResponse):
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
-        super().__init__(sock, *arguments, **options)
-        bare: Any = self.fp
-        self.fp = _Reader(_Steady(bare.detach(), sock.gettimeout() or 0.0))
+        steady: Any = _Steady(sock)
+        super().__init__(steady, *arguments, **options)
 
 
 class _HttpConnection(HTTPConnection):

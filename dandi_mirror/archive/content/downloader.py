@@ -11,7 +11,7 @@ from http.client import HTTPResponse
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
-from dandi_mirror.addresses import BadRedirect, origin, redirect_target, without_secrets
+from dandi_mirror.addresses import BadRedirect, redirect_target, without_secrets
 from dandi_mirror.archive.content.connection import Connection, ConnectionFailed, PrivateAddress
 from dandi_mirror.archive.content.sources import ContentUrls, TransferState, TransferStopped
 from dandi_mirror.archive.http.environment import RequestRule
@@ -103,7 +103,7 @@ class Downloader:
 
         name = without_secrets(url)
         try:
-            with_retries(once, self._policy, self._state.host(origin(url)), name, self._state.sleep)
+            with_retries(once, self._policy, self._state.host(urlsplit(url)), name, self._state.sleep)
         except NoResponse as missed:
             raise TemporaryError(f"{name}: {missed}; {LATER}") from None
 
@@ -157,9 +157,10 @@ class Downloader:
                 again = False  # the server closed it while it was idle; a new connection may work
 
     def _check(self, head: HTTPResponse, source: ContentUrls, url: str, here: str) -> None:
-        status, name = head.status, without_secrets(url)
+        status = head.status
         if status in {200, 206}:
             return
+        name = without_secrets(url)
         if here != url and status in {400, 401, 403, 404}:
             # a presigned URL expires; the next request asks the archive for a new one
             source.led.pop(url, None)

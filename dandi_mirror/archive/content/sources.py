@@ -80,9 +80,10 @@ class TransferState:
         self._few = threading.BoundedSemaphore(API_AT_ONCE)
         self._hosts: dict[str, HostState] = {}
 
-    def host(self, origin: str) -> HostState:
-        """The state of the host at an origin."""
-        return self._hosts.get(origin) or self._hosts.setdefault(origin, HostState(host_of(origin)))
+    def host(self, parts: SplitResult) -> HostState:
+        """The state of a URL's host."""
+        place = f"{parts.scheme}://{parts.netloc}"
+        return self._hosts.get(place) or self._hosts.setdefault(place, HostState(host_of(place)))
 
     def is_api(self, parts: SplitResult) -> bool:
         """Whether a URL is the API's own: the same origin, and below the API's path."""

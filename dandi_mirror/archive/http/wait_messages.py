@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 QUIET = 2.0
 """Seconds without a response until the first message."""
@@ -61,12 +61,12 @@ class WaitMessages:
         self._trouble = self._trouble or began
         return (now - self._trouble) + pause + (now - began) > ENOUGH
 
-    @contextmanager
-    def waiting(self, host: str) -> Iterator[None]:
+    def waiting(self, host: str) -> AbstractContextManager[None]:
         """Say so if a host takes long to answer the request in this block."""
-        if self._say is None:
-            yield
-            return
+        return nullcontext() if self._say is None else self._watched(host)
+
+    @contextmanager
+    def _watched(self, host: str) -> Iterator[None]:
         if not self._watching:
             self._watch()
         me = threading.get_ident()
