@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from dandi_mirror.mirror.state.copies import Proof
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.repo.annex.logs import WEB
 from tests.conftest import MirrorOfTest, run
-from tests.support.three_mirrors import DANDISET, NEW, OLD, VERSION, ThreeMirrors, all_versions, sizes
+from tests.support.three_mirrors import DANDISET, NEW, OLD, VERSION, ThreeMirrors, all_versions, records, sizes
 from tests.support.web_server import web_server
 
 A, B, C = (f"{letter * 8}-1111-4111-8111-111111111111" for letter in "abc")
@@ -82,6 +83,34 @@ def test_a_mirror_is_fetched_and_not_pushed_to(three: ThreeMirrors) -> None:
     assert "has no sibling to push to" in three.here.cli("push", code=2).stderr
     assert "nothing is pushed there" in three.here.cli("push", "--to", "oxford", code=2).stderr
     assert "names no other mirror 'rome'" in three.here.cli("fetch", "rome", code=2).stderr
+
+
+def test_a_mirror_whose_folder_is_not_there_or_lost_a_dandiset_is_named(three: ThreeMirrors, tmp_path: Path) -> None:
+    three.know(three.here, {"oxford": str(three.oxford.path), "basel": f"{three.basel.path}-mistyped"})
+    done = three.here.cli("fetch", code=3)
+    assert done.stdout.startswith(f"{DANDISET}  oxford  ")
+    assert done.stderr == (
+        f"basel  {three.basel.path}-mistyped has none of the Dandisets of this mirror; is its url right, and is its "
+        "disk there?\n"
+    )
+    other = three.archive.create_dandiset("000124", name="another")
+    other.add_asset("x.nwb", three.archive.add_blob(b"x"))
+    for mirror in (three.here, three.oxford):
+        mirror.cli("sync", "000124")
+    three.here.cli("fetch", "oxford")
+    (three.oxford.path / "000124").rename(tmp_path / "away")
+    told = "oxford  it had 000124 at the last fetch, and does not have that any more; ask whoever runs it\n"
+    assert three.here.cli("fetch", "oxford", code=3).stderr == told
+    (record,) = records(three.here.cli("fetch", "oxford", "-f", "json", code=3).stdout, "fetch")[-1:]
+    assert (record["source"], record["dandiset"], record["exit_code"]) == ("oxford", "", 3)
+
+
+def test_what_git_annex_finds_nowhere_is_named_without_its_hint_about_remotes(three: ThreeMirrors) -> None:
+    three.archive.create_dandiset("000125", name="another").add_asset("x.nwb", three.archive.add_blob(b"x"))
+    three.here.cli("sync", "000125")
+    told = three.here.cli("restore", "000125@draft", code=3).stderr
+    assert told.endswith("x.nwb: no other repository that was asked has it\n")
+    assert "annex-ignore" not in told
 
 
 def test_of_a_hostile_mirror_only_lines_about_itself_are_believed(three: ThreeMirrors) -> None:

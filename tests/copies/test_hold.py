@@ -111,3 +111,13 @@ def test_a_person_at_a_terminal_is_asked_before_anything_is_given_up(full: Three
         terminal.answer("give up 1 file, 80 bytes that other mirrors have?", answer)
         assert terminal.end() == 0
     assert present(full) == (set(OLD) if answer == "n" else {*OLD, *NEW} - {"sub-3/a.nwb"})
+
+
+def test_who_keeps_everything_is_not_told_that_too_few_mirrors_have_copies(full: ThreeMirrors) -> None:
+    words = "are beyond the pledge, and"
+    for options in ((), ("--keep",)):
+        told = full.here.cli("hold", "--max-size", "100", *options, code=3).stderr
+        assert told.endswith(f"{words} without --give-up nothing is given up\n"), told
+    assert present(full) == set(OLD)
+    full.here.cli("hold", "--max-size", "100", "--give-up")
+    assert len(present(full)) < len(OLD)

@@ -49,7 +49,8 @@ def _print(one: FetchedClaims, path: Path, form: str) -> None:
     if form == "json":
         output.print_json(fetch_record(one, path))
     elif one.message:
-        output.say(f"{one.dandiset}  {one.sibling}  {printable(one.message)}", err=True)
+        where = f"{one.dandiset}  {one.sibling}" if one.dandiset else one.sibling
+        output.say(f"{where}  {printable(one.message)}", err=True)
     elif one.status != "notneeded":
         news = [f"+{one.new:,}"] if one.new else []
         news += [f"-{one.gone:,}"] if one.gone else []

@@ -74,29 +74,30 @@ def command(
     siblings = mirrors_in(settings, mirror, needed=False)
     ids = chosen(mirror, naming.dandisets(names))
     pledge = Pledge(mirror, settings, siblings, ids, size("--max-size", max_size), parse_where(where))
-    share = _plan(pledge, may_give_up, dry_run, output)
+    share, gives_up = _plan(pledge, may_give_up, dry_run, output)
+    why = "too few mirrors have copies to give them up" if gives_up else "without --give-up nothing is given up"
     if dry_run:
         _show(share, output)
-        return _end({}, set(), share, output, dry_run=True)
-    return _carry_out(pledge, share, jobs, output)
+        return _end({}, set(), share, output, why, dry_run=True)
+    return _carry_out(pledge, share, jobs, output, why)
 
 
-def _plan(pledge: Pledge, may_give_up: bool | None, dry_run: bool, form: str) -> Share:
-    """Plan, and ask whether content may be given up if the plan says so."""
+def _plan(pledge: Pledge, may_give_up: bool | None, dry_run: bool, form: str) -> tuple[Share, bool]:
+    """Plan, and ask whether content may be given up if the plan says so; whether the plan may give up any."""
     from dandi_mirror.workflows import terminal
 
     share = pledge.plan(give_up=may_give_up is not False)
     if not share.plan.give_up or may_give_up or dry_run:
-        return share
+        return share, may_give_up is not False
     words = f"{_amount(share.plan.give_up)} that other mirrors have"
     if terminal.is_interactive() and terminal.agree(f"give up {words}?", "nothing was given up or fetched"):
-        return share
+        return share, True
     if form == "text":
         output.say(f"kept: {words}; to give it up: --give-up", err=True)
-    return pledge.plan(give_up=False)
+    return pledge.plan(give_up=False), False
 
 
-def _carry_out(pledge: Pledge, share: Share, jobs: int, form: str) -> int:
+def _carry_out(pledge: Pledge, share: Share, jobs: int, form: str, why_over: str) -> int:
     from dandi_mirror.archive.content.single import ByteCounter
 
     codes, sizes, counts = set[int](), Counter[str](), Counter[str]()
@@ -113,7 +114,7 @@ def _carry_out(pledge: Pledge, share: Share, jobs: int, form: str) -> int:
             bar.done(f"{one.dandiset}/{one.path}")
             _print(one, pledge.mirror.path, form)
     done = {what: (counts[what], sizes[what]) for what in ("give up", "fetch")}
-    return _end(done, codes, share, form)
+    return _end(done, codes, share, form, why_over)
 
 
 def _print(one: HoldResult, path: Path, form: str) -> None:
@@ -154,8 +155,10 @@ def _show_left_out(share: Share, form: str, *, dry_run: bool) -> None:
         output.say(f"… in all, {words}", err=True)
 
 
-def _end(done: dict[str, tuple[int, int]], codes: set[int], share: Share, form: str, *, dry_run: bool = False) -> int:
-    """Print the summary."""
+def _end(
+    done: dict[str, tuple[int, int]], codes: set[int], share: Share, form: str, why_over: str, *, dry_run: bool = False
+) -> int:
+    """Print the summary; ``why_over`` says why content beyond the pledge stays."""
     from dandi_mirror.errors import PartError, exit_code
 
     plan = share.plan
@@ -175,9 +178,7 @@ def _end(done: dict[str, tuple[int, int]], codes: set[int], share: Share, form: 
         gone, came = (f"{counted(count, 'file')}, {human_size(size)}" for count, size in done.values())
         output.say(f"gave up {gone}; fetched {came}")
     if plan.over:
-        output.say(
-            f"{human_size(plan.over)} are beyond the pledge, and too few mirrors have copies to give them up", err=True
-        )
+        output.say(f"{human_size(plan.over)} are beyond the pledge, and {why_over}", err=True)
     return code
 
 

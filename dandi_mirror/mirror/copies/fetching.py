@@ -30,6 +30,8 @@ def fetch_claims(
     ``hosts`` are those of the settings at which content may be.
     """
     away: set[str] = set()
+    absent: dict[str, list[str]] = {sibling.name: [] for sibling in siblings}
+    dandisets = list(dandisets)
     for dandiset in dandisets:
         for sibling in siblings:
             if sibling.name in away:
@@ -42,11 +44,30 @@ def fetch_claims(
                         repair_after_crash(dataset, dataset.head_branch(), killed)
                     if fetch_repository(mirror, sibling, MirrorRepository(dandiset), read_url, result):
                         _fetch_zarrs(mirror, sibling, read_url, hosts, result)
+                    else:
+                        absent[sibling.name].append(dandiset)
             except MirrorError as error:
                 # it was tried for minutes; the other datasets would take as long each
                 away |= {sibling.name} if isinstance(error, TemporaryError) else set()
                 result.status, result.message, result.exit_code = failed(dandiset, error)
             yield result
+    yield from (lost for one in siblings if (lost := _lost(mirror, one, dandisets, absent[one.name])))
+
+
+def _lost(
+    mirror: Mirror, sibling: Sibling, dandisets: Collection[str], absent: Collection[str]
+) -> FetchedClaims | None:
+    """What a mirror should have and does not: its folder is not there, or it had these when it was last fetched."""
+    known = mirror.copies.read().uuids
+    had_before = [dandiset for dandiset in absent if (sibling.name, MirrorRepository(dandiset).name) in known]
+    if absent and len(absent) == len(dandisets):
+        why = f"{sibling.url} has none of the Dandisets of this mirror; is its url right, and is its disk there?"
+    elif had_before:
+        few = ", ".join(had_before[:3]) + (f" and {len(had_before) - 3} more" if len(had_before) > 3 else "")
+        why = f"it had {few} at the last fetch, and does not have that any more; ask whoever runs it"
+    else:
+        return None
+    return FetchedClaims("", sibling.name, "error", why, exit_code=PartError.exit_code)
 
 
 def _fetch_zarrs(

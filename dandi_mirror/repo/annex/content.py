@@ -28,6 +28,9 @@ _NO_EMBARGOED = ("-c", "remote.dandi-embargoed.annex-ignore=true")
 
 _NOT_ALLOWED = re.compile(rf"{re.escape(ADDRESSES)} does not allow accessing address (\S+)")
 _UNVERIFIED = "Getting VURL keys with this remote is not secure"
+_IGNORED = re.compile(r" ?\(Note that these git remotes have annex-ignore set: [^)]*\)")
+"""A hint of git-annex about what this module itself sets; nobody who reads it can change that."""
+_NOWHERE = "no other repository that was asked has it"
 _TOO_OLD = (
     "this git-annex cannot verify a file that was sent to the archive in parts, so it gets none that is embargoed; "
     "git-annex 10.20240227 and newer can: pip install -U git-annex"
@@ -158,7 +161,8 @@ def _reason(answer: dict[str, object]) -> str:
     said = " ".join(str(message) for message in messages) if isinstance(messages, list) else ""
     if _UNVERIFIED in said:
         return _TOO_OLD  # git-annex itself names a setting that would let it take anything
-    return " ".join((said or str(answer.get("note", ""))).split()) or "git-annex does not say why"
+    words = _IGNORED.sub("", " ".join((said or str(answer.get("note", ""))).split()))
+    return {"not available": _NOWHERE, "": "git-annex does not say why"}.get(words, words)
 
 
 def drop(folder: Path, keys: Iterable[str], numcopies: int) -> Iterator[tuple[str, str]]:
