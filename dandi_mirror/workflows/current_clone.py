@@ -24,10 +24,11 @@ def clone_around(mirror_path: Path, names: Iterable[Name] = ()) -> LocalDandiset
 def no_dandiset(mirror_path: Path, instead: str = "") -> UsageError:
     """Return the error for a folder without a Dandiset; ``instead`` is what to type in a clone, if anything helps."""
     from dandi_mirror.errors import UsageError
+    from dandi_mirror.repo.git.superdataset import new_mirror
 
     return _is_clone(mirror_path, instead) or UsageError(
-        f"{mirror_path} holds no Dandiset; make one: dandi-mirror sync 000004 -d {mirror_path}; or name a mirror: "
-        "-d DIR"
+        f"{mirror_path} holds no Dandiset; make one: dandi-mirror sync 000004 -d {new_mirror(mirror_path)}; or name a "
+        "mirror: -d DIR"
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from dandi_mirror.errors import UsageError
 from dandi_mirror.mirror.state.damage import held_dandisets
 from dandi_mirror.workflows import naming, tokens
+from dandi_mirror.workflows.current_clone import no_dandiset
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.credentials import Token
@@ -124,7 +125,7 @@ def select_dandisets(
     ids = _ids(settings.instance, names, everything, flags)
     here = [] if ids else held_dandisets(mirror)
     if not ids and not everything and not here:
-        raise UsageError(f"{mirror.path} holds no Dandiset yet; name one: dandi-mirror sync 000004 -d {mirror.path}")
+        raise no_dandiset(mirror.path)
     return Selected(ids, everything, naming.said(names), here)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def test_control_characters_of_the_archive_do_not_reach_the_terminal(archive: Ar
         (["sync", "000004", "-i", "https://archive.example.org:99999999/api"], "no valid host and port"),
         (["sync", "000004", "-i", "https://archive.example.org:0/api"], "no valid host and port"),
         (["sync", "--mode", "fast"], "Invalid value"),
-        (["sync"], "name one"),
+        (["sync"], "make one: dandi-mirror sync 000004 -d /"),
     ],
 )
 def test_a_wrong_call_ends_with_2_and_says_what_is_right(arguments: list[str], hint: str, tmp_path: Path) -> None:
@@ -120,8 +121,34 @@ def test_a_folder_that_is_something_else_is_not_made_a_mirror(archive: Archive, 
     mirror.path.mkdir()
     (mirror.path / "thesis.tex").write_text("mine")
     done = mirror.cli("sync", "000123", code=2)
-    assert "not empty and not a mirror" in done.stderr
+    assert "not empty and not a mirror (it holds thesis.tex)" in done.stderr
     assert [path.name for path in mirror.path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_command_that_a_message_names_makes_the_mirror_or_a_folder_has_to_be_chosen(
+    archive: Archive, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    seed(archive)
+    mine = tmp_path / "my data"
+    where = ("-i", mirror.server.api_url)
+    for word in ("sync", "status", "verify"):
+        hint = run("dandi-mirror", word, "-d", str(mine), code=2).stderr
+        assert f"make one: dandi-mirror sync 000004 -d '{mine}'" in hint, word
+    (mine / "papers").mkdir(parents=True)
+    for words in (["sync"], ["verify"], ["cite", "000123@draft"]):
+        hint = run("dandi-mirror", *words, cwd=mine, code=2).stderr
+        assert re.search(r"sync 000\d+ -d DIR; or name a mirror", hint), hint
+    mirror.cli("sync", "000123")
+    for inside in (mirror.path / "000123" / "sub-1", mirror.path / "000123" / "new"):
+        inside.mkdir(exist_ok=True)
+        for names in ([], ["000123", *where]):
+            hint = run("dandi-mirror", "sync", *names, cwd=inside, code=2).stderr
+            assert f"; to mean the mirror of that: -d {mirror.path}; to make a mirror: -d DIR" in hint
+    hint = run("dandi-mirror", "sync", "000123", *where, "-d", "mirror", cwd=mirror.path, code=2).stderr
+    assert f"is in the mirror {mirror.path}; to mean that one: -d {mirror.path}; to make another: -d DIR" in hint
+    assert not (mirror.path / "mirror").exists()
+    run("git", "init", "-q", str(mine))
+    run("dandi-mirror", "sync", "000123", *where, "-d", str(mine / "inputs"))  # in a repository of another kind
 
 
 def test_an_archive_that_is_down_is_temporary(mirror: MirrorOfTest) -> None:

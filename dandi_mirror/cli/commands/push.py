@@ -13,7 +13,7 @@ from dandi_mirror.cli import options, output
 from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.text import printable
 from dandi_mirror.workflows import naming, tokens
-from dandi_mirror.workflows.current_clone import refuse_clone
+from dandi_mirror.workflows.current_clone import no_dandiset, refuse_clone
 
 if TYPE_CHECKING:
     from dandi_mirror.config import Settings, Sibling
@@ -108,7 +108,7 @@ def _chosen(mirror: Mirror, ids: list[str], everything: bool) -> list[str]:
     if everything and ids:
         raise UsageError("name Dandisets, or give --all, but not both")
     if not there:
-        raise UsageError(f"{mirror.path} holds no Dandiset yet; make one: dandi-mirror sync 000004 -d {mirror.path}")
+        raise no_dandiset(mirror.path)
     if absent := sorted(set(ids) - set(there)):
         raise UsageError(f"{absent[0]} is not in the mirror; first run: dandi-mirror sync {absent[0]}")
     return ids or there

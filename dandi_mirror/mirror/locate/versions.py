@@ -12,6 +12,7 @@ from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.git import history
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.history import Revision
+from dandi_mirror.repo.git.superdataset import new_mirror
 
 
 def dataset_of(path: Path, dandiset: str) -> Dataset:
@@ -31,7 +32,11 @@ def dataset_of(path: Path, dandiset: str) -> Dataset:
             f"{dandiset} is not in {path}, which is in a clone of {clone.name.dandiset}; name a mirror that has it: "
             f"-d DIR; or make one: dandi-mirror sync {dandiset} -d DIR"
         )
-    raise UsageError(f"{dandiset} is not in {path}; mirror it first: dandi-mirror sync {dandiset} -d {path}")
+    there = new_mirror(path)
+    raise UsageError(
+        f"{dandiset} is not in {path}; mirror it first: dandi-mirror sync {dandiset} -d {there}"
+        + ("; or name a mirror that has it: -d DIR" if there == "DIR" else "")
+    )
 
 
 def commit_of_version(dataset: Dataset, dandiset: str, name: str) -> Revision:

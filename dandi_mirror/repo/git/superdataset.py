@@ -22,6 +22,7 @@ from dandi_mirror.repo.git.files import git_dir_of
 from dandi_mirror.repo.git.lock import UnfinishedRun
 from dandi_mirror.repo.git.process import git
 from dandi_mirror.repo.git.stream import GITLINK, Commit, ExistingObject, Inline, TreeEntry
+from dandi_mirror.text import printable
 
 BRANCH = "draft"
 ARCHIVE = "dandi-mirror.archive"
@@ -64,6 +65,23 @@ class Superdataset:
             raise UsageError(
                 f"{self.path} is a clone of a Dandiset, not a mirror; name a mirror, or a new folder: -d DIR"
             )
+        if not self.head():
+            self._refuse_around()
+
+    def _refuse_around(self) -> None:
+        """Refuse a new mirror in a clone of a Dandiset or in another mirror: nobody means that."""
+        for around in self.path.absolute().parents:
+            if os.path.lexists(around / "dandiset.yaml") and os.path.lexists(around / ".git"):
+                is_held = own_folder(around.parent).is_folder()
+                its = f"; to mean the mirror of that: -d {shlex.quote(str(around.parent))}" if is_held else ""
+                raise UsageError(
+                    f"{self.path} is in the dataset of a Dandiset, {around}{its}; to make a mirror: -d DIR"
+                )
+            if own_folder(around).is_folder() and os.path.lexists(around / ".git"):
+                raise UsageError(
+                    f"{self.path} is no mirror, and is in the mirror {around}; to mean that one: "
+                    f"-d {shlex.quote(str(around))}; to make another: -d DIR, a folder outside"
+                )
 
     def check_is_ours(self, dataset_id: str) -> None:
         """Refuse a folder that holds something else or the mirror of another archive.
@@ -82,9 +100,9 @@ class Superdataset:
         if not self.path.exists():
             return
         # in this order, because the sync of another Dandiset may just be making our first folder
-        strange = not all(_may_stand(entry) for entry in self.path.iterdir())
-        if strange and not own_folder(self.path).is_folder():
-            raise UsageError(f"{self.path} is not empty and not a mirror; name a new folder: -d DIR")
+        if (strange := strange_in(self.path)) and not own_folder(self.path).is_folder():
+            what = f"{self.path} is not empty and not a mirror (it holds {strange})"
+            raise UsageError(f"{what}; name a new folder: -d DIR")
         if not own_folder(self.path).is_folder():
             self._refuse_commits()
 
@@ -207,6 +225,25 @@ def _sections(content: bytes) -> dict[str, bytes]:
             name = line.decode(errors="surrogateescape").strip()
         sections[name] = sections.get(name, b"") + line
     return sections
+
+
+def new_mirror(path: Path) -> str:
+    """What to type behind -d to make a mirror: the folder, or DIR if it cannot become one."""
+    superdataset = Superdataset(path)
+    try:
+        superdataset.check_folder()
+        if strange_in(path) and not superdataset.head() and not own_folder(path).is_folder():
+            return "DIR"
+    except (UsageError, OSError):
+        return "DIR"
+    return shlex.quote(str(path))
+
+
+def strange_in(path: Path) -> str:
+    """The name of something in a folder that a mirror does not begin with; empty if there is nothing."""
+    if not path.exists():
+        return ""
+    return min((printable(entry.name) for entry in path.iterdir() if not _may_stand(entry)), default="")
 
 
 def _may_stand(entry: Path) -> bool:
