@@ -115,8 +115,9 @@ def test_an_interruption_keeps_what_is_complete(synced: MirrorOfTest, tmp_path: 
     assert "what was complete is kept" in child.communicate()[1]
     released.set()
     assert (child.returncode, time.monotonic() - began < SOON) == (130, True)
-    assert len(here(clone)) == 3, "two of them are the same"
+    assert len(here(clone)) < 5, "the last of these may have come, and not be in its place yet"
     synced.server.intercept = None
     synced.server.requests.clear()
     get(clone, ".")
-    assert len(asked(synced)) == 2
+    assert len(asked(synced)) == 2, "nothing that was complete is asked for again"
+    assert len(here(clone)) == 5
