@@ -6,6 +6,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -194,3 +195,27 @@ def test_as_many_connections_are_open_as_by_the_command() -> None:
     for name in ("get", "download", "hold", "restore", "export"):
         command = Commands().get_command(click.Context(cli), name)
         assert command and next(one.default for one in command.params if one.name == "jobs") == JOBS
+
+
+def test_what_is_no_path_no_number_and_no_mirror_is_refused_in_words(lab: dm.Mirror, tmp_path: Path) -> None:
+    dandiset = lab["000123"]
+    assets = dandiset.assets()
+    methods: list[Any] = [dandiset.get, dandiset.assets, dandiset.asset, dandiset.open, lab.sync]
+    for method in methods:
+        for value in (assets, assets[0], ["sub-0"]):
+            with pytest.raises(TypeError, match=r"takes text, and this is of the type .*asset\.path"):
+                method(value)
+    for jobs in (0, -1, 1000):
+        with pytest.raises(dm.MirrorError, match="from 1 to 256"):
+            dandiset.get(jobs=jobs)
+        with pytest.raises(dm.MirrorError, match="from 1 to 256"):
+            dandiset.export("bagit", tmp_path / "bag", payload=True, jobs=jobs)
+    (tmp_path / "file").touch()
+    with pytest.raises(dm.MirrorError, match="is not a folder"):
+        dm.Mirror(tmp_path / "file")
+    for folder in (dandiset.path, dandiset.path / "sub-1"):
+        with pytest.raises(dm.MirrorError, match=r"is a dataset of 000123, not a mirror; use it by dm\.Clone\("):
+            dm.Mirror(folder)
+    with pytest.raises(KeyError, match="has no Dandiset 123; get it by sync\\('000123'\\)"):
+        lab[123]  # type: ignore[index]
+    assert len(dm.Mirror(tmp_path / "new")) == 0

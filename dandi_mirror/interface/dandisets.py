@@ -11,6 +11,7 @@ from dandi_mirror.archive.content import JOBS
 from dandi_mirror.archive.name_parts import no_version
 from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import NotFoundError, UsageError
+from dandi_mirror.interface.arguments import check_jobs, check_texts
 from dandi_mirror.interface.getting import get_content
 from dandi_mirror.interface.opening import open_content
 from dandi_mirror.interface.values import Asset, Assets, Got, asset_of
@@ -64,11 +65,13 @@ class Dandiset:
             UsageError: the version or the path is not written as one.
             NotFoundError: there is no such version or path here.
         """
+        check_texts("assets", [path])
         found = self._found(path, version)
         return Assets([asset_of(file, self.identifier, found.found.version) for file in found.files()])
 
     def asset(self, path: str, version: str | None = None) -> Asset:
         """One asset by its path; raises as :meth:`assets`."""
+        check_texts("asset", [path])
         found = self._found(path, version)
         return asset_of(_single(found), self.identifier, found.found.version)
 
@@ -81,6 +84,7 @@ class Dandiset:
             NotFoundError: there is no such asset, or nobody is known to have its content.
             UsageError: the content is not here, and the extra is not installed.
         """
+        check_texts("open", [path])
         return open_content(self._dataset, _single(self._found(path, version), urls=True), self.instance)
 
     def record(self, version: str | None = None) -> dict[str, object]:
@@ -113,6 +117,7 @@ class Dandiset:
             UsageError: there is no such version or format, or something is at ``to`` already.
             PartError: some files did not come into the bag.
         """
+        check_jobs(jobs)
         from dandi_mirror.interface.exporting import export  # takes half of the time that all the rest takes
 
         return export(self._name("", version), form, to, self.top, self.path, self.instance or None,
@@ -135,6 +140,8 @@ class Dandiset:
         Raises:
             GetFailed: some files did not come, or a path means nothing.
         """
+        check_texts("get", paths)
+        check_jobs(jobs)
         return get_content(self.path, paths, self.top, self.instance or None, where, jobs, progress)
 
     def _found(self, path: str, version: str | None) -> FoundFiles:

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from dandi_mirror.errors import UsageError
+from dandi_mirror.interface.arguments import check_texts
 from dandi_mirror.interface.dandisets import Dandiset
 from dandi_mirror.interface.syncing import sync_reports
 from dandi_mirror.mirror.locate.clones import clone_at
@@ -28,7 +29,19 @@ class Mirror:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
+        """``path``: the folder of the mirror, or one that becomes a mirror.
+
+        Raises:
+            UsageError: it is a file, or is a clone of a Dandiset or in one.
+        """
         self.path = Path(path).absolute()
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path} is not a folder")
+        if (clone := clone_at(str(self.path))) and not len(self):
+            raise UsageError(
+                f"{clone.folder} is a dataset of {clone.name.dandiset}, not a mirror; "
+                f"use it by dm.Clone({str(clone.folder)!r})"
+            )
 
     @property
     def _mirror(self) -> layout.Mirror:
@@ -46,7 +59,8 @@ class Mirror:
             KeyError: it is not here.
         """
         if dandiset not in self._mirror.dandisets():
-            raise KeyError(f"{self.path} has no Dandiset {dandiset}; get it by sync({dandiset!r})")
+            wanted = f"{dandiset:0>6}" if str(dandiset).isdecimal() else dandiset
+            raise KeyError(f"{self.path} has no Dandiset {dandiset}; get it by sync({wanted!r})")
         return Dandiset(dandiset, self._mirror.dataset(dandiset).path, self.path, self.instance)
 
     def __iter__(self) -> Iterator[Dandiset]:
@@ -90,6 +104,7 @@ class Mirror:
             CredentialsError: its settings want embargoed Dandisets, and there is no API key.
             TemporaryError: the archive does not answer.
         """
+        check_texts("sync", dandisets)
         flags = {"instance": instance, "versions": versions}
         return sync_reports(self.path, dandisets, flags, named=True, progress=progress)
 
