@@ -107,3 +107,31 @@ def test_a_clone_lays_out_versions_as_a_mirror_does(made: MirrorOfTest, tmp_path
     run("dandi-mirror", "worktree", f"000123@{FIRST}", "side", "-d", "clone", cwd=tmp_path)
     quiet("datalad", "get", FILE, cwd=tmp_path / "side")
     assert (tmp_path / "clone" / FILE).read_bytes() == b"content 2"
+
+
+def test_a_work_tree_whose_repository_was_moved_says_so_and_can_be_made_again(
+    made: MirrorOfTest, tmp_path: Path
+) -> None:
+    folder, there = tmp_path / "my side", tmp_path / "moved"
+    run("dandi-mirror", "worktree", f"000123@{FIRST}", str(folder), cwd=made.path)
+    made.path.rename(there)
+    told = f"{folder} is a work tree of a repository that is not there any more, {made.path}/000123/.git"
+    for command in ("ls", "get", "log", "cite", "diff"):
+        said = run("dandi-mirror", command, str(folder), code=2).stderr
+        assert told in said, command
+        assert said.rstrip().endswith("make it again from the new place: dandi-mirror worktree")
+    shutil.rmtree(folder)
+    run("dandi-mirror", "worktree", f"000123@{FIRST}", str(folder), cwd=there)
+    run("dandi-mirror", "ls", str(folder), "-i", made.server.api_url)
+
+
+def test_in_a_view_of_git_annex_it_is_said_how_to_end_it(made: MirrorOfTest, tmp_path: Path) -> None:
+    folder = tmp_path / "clone"
+    quiet("datalad", "clone", str(made.path / "000123"), str(folder), cwd=tmp_path)
+    run("git", "annex", "view", "subject=*", cwd=folder)
+    for command in (["ls", "."], ["get", "."], ["get", "sub-1"], ["upload", "-n"], ["cite", "."], ["log", "."]):
+        told = run("dandi-mirror", *command, cwd=folder, code=2).stderr
+        assert f"{folder} shows a view of git-annex" in told, command
+        assert told.endswith(f"to end the view: git -C {folder} switch draft\n")
+    run("git", "switch", "-q", "draft", cwd=folder)
+    run("dandi-mirror", "ls", ".", cwd=folder)

@@ -94,10 +94,12 @@ def read_place(text: str, *, offline: bool = False, mirror_path: Path | None = N
 def _path(text: str, error: UsageError) -> tuple[Name, Path]:
     """Read a text that is not a name as a path in a clone; ``error`` says why it is not a name."""
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.mirror.locate.clones import clone_at
+    from dandi_mirror.mirror.locate.clones import clone_at, view_at
 
     if clone := clone_at(text):
         return clone.name, clone.folder
+    if (os.path.lexists(text) or may_be_path(text)) and (view := view_at(Path(text).absolute())):
+        raise UsageError(view) from None
     if (around := clone_at(".")) and may_be_path(text):
         near = _nearest(text, around.folder)
         hint = f"did you mean {near}?" if near else "see which there are: dandi-mirror ls ."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dandi_mirror.config import size
 from dandi_mirror.errors import UsageError
-from dandi_mirror.mirror.locate.clones import clone_at
+from dandi_mirror.mirror.locate.clones import clone_at, view_at
 from dandi_mirror.mirror.state.layout import mirror_of
 from dandi_mirror.mirror.sync.dandiset import repair_after_crash
 from dandi_mirror.model import DRAFT
@@ -93,7 +93,8 @@ def upload_place(
     for path in paths or (".",):
         clone = clone_at(path) or _gone(path)
         if clone is None or clone.name.dandiset is None:
-            raise UsageError(f"{path} is not in a clone of a Dandiset; go into one, or name files of one")
+            told = view_at(Path(path).absolute())
+            raise UsageError(told or f"{path} is not in a clone of a Dandiset; go into one, or name files of one")
         clones.append(clone)
         if clone.folder != clones[0].folder:
             raise UsageError(f"{path} is in {clone.folder}, not in {clones[0].folder}; upload from one at a time")

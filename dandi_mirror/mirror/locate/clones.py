@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from dandi_mirror.archive.names import Name, parse
 from dandi_mirror.errors import UsageError
 from dandi_mirror.files.opening import read_file
 from dandi_mirror.paths import DANDISET_YAML
-from dandi_mirror.repo.git.files import absolute_path
+from dandi_mirror.repo.git.dataset import Dataset
+from dandi_mirror.repo.git.files import absolute_path, noted_git_dir
 from dandi_mirror.repo.git.placement import left_behind
 
+_VIEWS = "views/"
+"""How the branches of git-annex's views begin."""
 _ZARR = ".dandi/zarr-checksum"
 """A repository with this file is that of a Zarr; the Dandiset is the one around it."""
 # the id at the top level, as a mirror writes it and as other programs do
@@ -33,6 +37,9 @@ def clone_at(text: str) -> LocalDandiset | None:
     """The Dandiset of the path ``text``, from the record at the top of its repository; None if it has none.
 
     A file counts also if its content is not present.
+
+    Raises:
+        UsageError: the repository that belongs to the folder is somewhere else, and is not there.
     """
     if not os.path.lexists(text):
         return None
@@ -44,6 +51,7 @@ def clone_at(text: str) -> LocalDandiset | None:
     top = top or next((folder for folder in (path, *path.parents) if _is_top(folder)), None)
     if top is None:
         return None
+    _check_repository(top)
     try:
         found = _ID.search((read_file(top / DANDISET_YAML) or b"").decode(errors="replace"))
         name = parse(found[1]) if found else None
@@ -52,6 +60,35 @@ def clone_at(text: str) -> LocalDandiset | None:
     inside = "" if path == top else str(path.relative_to(top))
     folder = "/" if inside and path.is_dir() and not path.is_symlink() else ""
     return LocalDandiset(replace(name, text=text, path=inside + folder), top) if name else None
+
+
+def view_at(folder: Path) -> str:
+    """What to say of a folder in which a view of git-annex is checked out: it has no record; empty if none is."""
+    top = next((above for above in (folder, *folder.parents) if _is_top(above)), None)
+    branch = Dataset(top).head_branch() if top else ""
+    if not branch.startswith(_VIEWS):
+        return ""
+    before = branch.removeprefix(_VIEWS).partition("(")[0]
+    return (
+        f"{top} shows a view of git-annex, which does not have the record of its Dandiset; to end the view: "
+        f"git -C {shlex.quote(str(top))} switch {shlex.quote(before)}"
+    )
+
+
+def _check_repository(top: Path) -> None:
+    """Refuse a work tree whose repository has been moved or deleted."""
+    place = top / ".git"
+    try:
+        if place.is_symlink() and not place.exists():
+            elsewhere = top / place.readlink()
+        elif not place.is_file() or (elsewhere := noted_git_dir(top)).exists():
+            return
+    except OSError:
+        return
+    raise UsageError(
+        f"{top} is a work tree of a repository that is not there any more, {os.path.normpath(elsewhere)}; if that was "
+        "moved, delete this folder, and make it again from the new place: dandi-mirror worktree"
+    )
 
 
 def _is_top(folder: Path) -> bool:
