@@ -90,7 +90,7 @@ def test_a_funder_that_the_archive_has_added_itself_is_not_added_again(
         (["--name", "x" * 151], "name: 'xxx"),
         (["--name", "x", "--description", "y" * 10_001], "description: 'yyy"),
         (["--name", "x", "--set", "license=[GPL]"], "license.0: 'GPL' is not one of"),
-        (["--name", "x", "--set", "keywords=mouse"], "keywords: 'mouse' is not of type 'array'"),
+        (["--name", "x", "--set", "keywords=mouse"], "keywords: 'mouse' is not a list; write it as [mouse]"),
         (["--name", "x", "--set", "descripion=3"], "descripion: no such field; did you mean description?"),
         (["--name", "x", "--set", "about=[{nam: x}]", "-n"], "about.0.nam: no such field; did you mean about.0.name?"),
     ],
@@ -112,6 +112,7 @@ def test_what_the_schema_does_not_allow_is_named_and_nothing_is_registered(
         (["--name", "x", "--embargo-until", "soon"], "write a day as 2028-01-31"),
         (["--name", "x", "--embargo-until", "2020-01-01"], "not in the future"),
         (["--name", "x", "--set", "identifier=DANDI:000001"], "the archive itself writes the field identifier"),
+        (["--name", "x", "--set", "keywords"], "to take a field out, FIELD= alone: --set keywords="),
         (["--name", "x", "--contributor", "Olive"], "write a contributor as"),
     ],
 )

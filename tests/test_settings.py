@@ -152,7 +152,10 @@ def test_a_value_that_cannot_be_is_refused_with_the_name_of_its_variable(
         ("get = [1]", "get must be a list of strings"),
         ('exclude = ["("]', "exclude: '(' is not a regular expression"),
         ("get-budget = true", "get-budget must be a number of bytes"),
-        ("jobs = ", "Invalid value"),
+        ('content-hosts = ["https://data.example.org/x"]', "is not a host, as in 'data.example.org', or host:port"),
+        ('content-hosts = ["a b"]', "is not a host"),
+        ("jobs = ", "it is not TOML: Invalid value"),
+        ("jobs = 1\njobs = 2", "it is not TOML: "),
     ],
 )
 def test_a_line_of_the_file_that_cannot_be_is_refused_with_its_name_and_what_it_must_be(

@@ -68,5 +68,7 @@ def _read_file(path: Path) -> dict[str, object]:
 
     try:
         return tomllib.loads(content.decode())
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: it is not text in UTF-8; write it anew: dandi-mirror config --init") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: it is not TOML: {error}") from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from dandi_mirror.config.siblings import Sibling
-from dandi_mirror.config.values import Bytes, Setting, check_value, regular_expression
+from dandi_mirror.config.values import Bytes, Setting, check_value, host, regular_expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Settings:
         Setting(
             "DANDI_MIRROR_CONTENT_HOSTS",
             "Further hosts (host or host:port) that content URLs may name, besides S3 and the archive's own.",
-            each=str.lower,
+            each=host,
         ),
     ] = ()
     metrics: Annotated[

@@ -116,6 +116,19 @@ def regular_expression(text: str) -> str:
     return text
 
 
+_HOST = re.compile(r"(?:\[[0-9a-f:.]+\]|[\w.-]*\w)(?::[0-9]{1,5})?")
+
+
+def host(text: str) -> str:
+    """Return ``text`` in small letters if it is ``host`` or ``host:port``; raise ValueError otherwise."""
+    if not _HOST.fullmatch(small := text.lower()):
+        near = small.partition("://")[2].partition("/")[0] or small.partition("/")[0]
+        raise ValueError(
+            f"is not a host, as in {near if _HOST.fullmatch(near) else 'data.example.org'!r}, or host:port"
+        )
+    return small
+
+
 _POWERS = (
     ("", 0),
     ("b", 0),

@@ -39,7 +39,8 @@ def read_assignment(text: str) -> Assignment:
     name, equals, written = text.partition("=")
     field = tuple(name.strip().split("."))
     if not equals or not all(field):
-        raise UsageError(f"--set {text}: write FIELD=VALUE, for example: --set 'description=Units of mouse 7'")
+        example = "--set 'description=Units of mouse 7'; or, to take a field out, FIELD= alone: --set keywords="
+        raise UsageError(f"--set {text}: write FIELD=VALUE, for example: {example}")
     if field[0] in COMPUTED:
         raise UsageError(f"--set {text}: the archive itself writes the field {field[0]}; nobody can set it")
     if len(field) == 1 and field[0] in {"name", "description", "acknowledgement"}:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 SHOWN = 160
 """Letters of one error that are shown."""
+_KINDS = {"array": "a list", "string": "text", "object": "a group of fields", "boolean": "true or false"}
+"""What people call the types of JSON."""
 
 
 def schema_errors(record: Mapping[str, object], schema: Mapping[str, object]) -> list[str]:
@@ -41,7 +43,11 @@ def new_errors(before: Mapping[str, object], after: Mapping[str, object], schema
 def _words(error: ValidationError) -> str:
     error = _nearest(error)
     field = ".".join(str(part) for part in error.absolute_path)
-    words = error.message if len(error.message) <= SHOWN else f"{error.message[:SHOWN]}…"
+    words = error.message
+    if error.validator == "type" and (wanted := _KINDS.get(str(error.validator_value))):
+        words = f"{error.instance!r} is not {wanted}"
+        words += f"; write it as [{error.instance}]" if wanted == "a list" and isinstance(error.instance, str) else ""
+    words = words if len(words) <= SHOWN else f"{words[:SHOWN]}…"
     return f"{field}: {words}" if field else words
 
 
