@@ -32,6 +32,20 @@ def test_a_dataset_of_a_cloned_mirror_is_installed_when_it_is_asked_for(synced: 
     assert run("datalad", "status", "-r", cwd=tmp_path / "clone").stdout == "nothing to save, working tree clean\n"
 
 
+def test_a_dandiset_that_the_cloned_mirror_does_not_have_any_more_is_named(
+    synced: MirrorOfTest, tmp_path: Path
+) -> None:
+    run("git", "clone", "-q", str(synced.path), str(tmp_path / "clone"))
+    (synced.path / "000123").rename(tmp_path / "away")
+    told = run(
+        "dandi-mirror", "get", "000123/sub-b", "-i", synced.server.api_url, cwd=tmp_path / "clone", code=3
+    ).stderr
+    assert told == (
+        f"dandi-mirror: 000123 could not be installed in {tmp_path}/clone, from where that was cloned "
+        f"(repository '{synced.path}/000123' does not exist); name a mirror that has it: -d DIR\n"
+    )
+
+
 def test_a_dry_run_of_what_is_not_cloned_says_what_would_come(synced: MirrorOfTest, tmp_path: Path) -> None:
     [version] = synced.server.archive.dandisets["000123"].published
     (tmp_path / "work").mkdir()

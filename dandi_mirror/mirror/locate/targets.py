@@ -218,7 +218,7 @@ def make(place: Target) -> bool:
             if new:
                 known = [url.format(dandiset=place.dandiset) for url in OFFICIAL.values()]
                 check_member_url(place.member_of, place.dandiset, [*known, *(f"{url}.git" for url in known)])
-                run_datalad(place.member_of, "get", "-n", "-d", str(place.member_of), str(place.folder))
+                _install(place, place.member_of)
         return new
     try:
         made = make_clone(place.source, place.folder, place.version or DRAFT)
@@ -228,6 +228,17 @@ def make(place: Target) -> bool:
     if not made and not (clone and clone.folder == place.folder and clone.name.dandiset == place.dandiset):
         raise _taken(place.folder, place.dandiset)
     return made
+
+
+def _install(place: Target, member_of: Path) -> None:
+    try:
+        run_datalad(member_of, "get", "-n", "-d", str(member_of), str(place.folder))
+    except PartError as error:
+        why = str(error).rpartition("fatal: ")[2].rstrip("]' ")
+        raise PartError(
+            f"{place.dandiset} could not be installed in {member_of}, from where that was cloned ({why}); "
+            "name a mirror that has it: -d DIR"
+        ) from error
 
 
 def not_cloned(place: Target, error: MirrorError) -> MirrorError:

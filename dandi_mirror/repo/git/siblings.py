@@ -251,9 +251,14 @@ def _ask(dataset: Dataset, *arguments: str) -> str:
     return output.decode(errors="surrogateescape")
 
 
+_MOST_WORDS = 300
+"""Letters of a program's error message that are shown."""
+
+
 def _last_words(text: str) -> str:
     """The end of a program's error message, in one line."""
-    return " ".join(text.split())[-300:]
+    words = " ".join(text.split())
+    return words if len(words) <= _MOST_WORDS else f"… {words[-_MOST_WORDS:].partition(' ')[2]}"
 
 
 _LACKING = "origin/git-annex"
