@@ -25,6 +25,20 @@ def broken(request: Request) -> Response | None:
     return Response(b"x" * 3000) if "/blobs/" in request.path or "/download/" in request.path else None
 
 
+def test_a_disk_without_room_is_seen_before_anything_is_fetched(
+    archive: Archive, version: MirrorOfTest, tmp_path: Path
+) -> None:
+    for number in range(200):
+        huge = archive.add_blob(b"not so many bytes %d" % number)
+        huge.size = 5 * 10**12
+        archive.dandisets["000123"].add_asset(f"sub-9/{number}.nwb", huge)
+    out = tmp_path / "out"
+    told = download(version, out, "000123@draft/sub-9", code=6).stderr
+    assert f"{out}: the download needs 1,000,000,000,000,000 bytes and " in told
+    assert told.endswith("are free; free some space, or name fewer files\n")
+    assert (asked(version), list(out.iterdir())) == ([], [])
+
+
 def test_a_dandiset_comes_as_plain_files_and_the_same_content_once(version: MirrorOfTest, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = download(version, out, "000123")
