@@ -1,4 +1,4 @@
-"""Another commit of the program and this one in turns: ``python -m benchmarks.against OTHER [--pairs N]``.
+"""Another commit of the program and this one in turns: ``python -m benchmarks.against OTHER [--pairs N] [--only get]``.
 
 OTHER is a checkout of the other commit, with its environment in ``.venv``.  Both ask the same archive, that of this
 checkout.  The one that begins changes from pair to pair, and the first pair of each kind is not counted.
@@ -131,12 +131,14 @@ def main() -> None:
     parser.add_argument("--assets", type=int, default=10_000)
     parser.add_argument("--dandisets", type=int, default=100)
     parser.add_argument("--files", type=int, default=1_000)
+    parser.add_argument("--only", nargs="+", choices=("sync", "fleet", "get"), default=("sync", "fleet", "get"))
     arguments = parser.parse_args()
     other = arguments.other.resolve()
     programs = [Program(other, other / ".venv/bin/python"), Program(TOP, Path(sys.executable))]
     print(f"load {os.getloadavg()[0]:.1f}; seconds are medians; ratios are medians of pairs, this commit to the other")
     print("run | pairs | seconds, other | seconds, this | ratio of seconds | ratio of processor time")
-    for benchmark, count in ((syncs, arguments.assets), (fleets, arguments.dandisets), (gets, arguments.files)):
+    runs = {"sync": (syncs, arguments.assets), "fleet": (fleets, arguments.dandisets), "get": (gets, arguments.files)}
+    for benchmark, count in (runs[name] for name in arguments.only):
         with tempfile.TemporaryDirectory(prefix="dandi-mirror-benchmark-") as name:
             os.environ["HOME"] = name
             (work := Path(name) / "work").mkdir()

@@ -34,6 +34,7 @@ def compare(folder: Path, count: int, size: int, milliseconds: int, peers: list[
             )
         else:
             seconds["curl --parallel"] = statistics.median(curl(folder, urls) for _ in range(3))
+            seconds["curl --parallel, sync"] = statistics.median(curl(folder, urls, to_disk=True) for _ in range(3))
         if "datalad" in peers:
             seconds["datalad get -J4"] = timed_program(["datalad", "get", "-J4", "."], _clone(folder))
             switched_on = ["datalad", "-c", "datalad.extensions.load=dandi_mirror", "get", "."]
@@ -55,11 +56,12 @@ def _ours(folder: Path, api_url: str) -> float:
     return timed_program(["dandi-mirror", "get", ".", "-i", api_url], _clone(folder))
 
 
-def curl(folder: Path, urls: list[str]) -> float:
-    """Fetch URLs with curl, many at a time; the seconds that it takes."""
+def curl(folder: Path, urls: list[str], *, to_disk: bool = False) -> float:
+    """Fetch URLs with curl, many at a time, and bring the files ``to_disk`` if so; the seconds that it takes."""
     out = Path(tempfile.mkdtemp(prefix="curl-", dir=folder))
     (folder / "curl.cfg").write_text("".join(f'url="{url}"\noutput="{out}/{n}"\n' for n, url in enumerate(urls)))
-    return timed_program(["curl", "-s", "--no-progress-meter", "--parallel", "-K", "curl.cfg"], folder)
+    synced = f"&& find '{out}' -type f -exec sync {{}} +" if to_disk else ""
+    return timed_program(["sh", "-c", f"curl -s --no-progress-meter --parallel -K curl.cfg {synced}"], folder)
 
 
 def _clone(folder: Path) -> Path:
