@@ -75,7 +75,7 @@ CAMPAIGNS: dict[str, Campaign] = {
         "ten mirrors share an archive, one lies, and what is left comes back without two of them and the archive",
         lambda share: [
             "-m", "tests.institutions", "--institutions", "10" if share >= 0.5 else "3",
-            "--keys", _some(share, 600, 20), "--pairs", _some(share, 12),
+            "--keys", _some(share, 300, 20), "--pairs", _some(share, 10),
         ],
     ),
     "tokens": Campaign(

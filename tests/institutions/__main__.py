@@ -19,8 +19,8 @@ def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.institutions", description=__doc__)
     parser.add_argument("--institutions", type=int, default=10, choices=range(3, len(NAMES) + 1), metavar="3-10")
-    parser.add_argument("--keys", type=int, default=600, help="files of the archive (default: 600)")
-    parser.add_argument("--pairs", type=int, default=45, help="pairs that go away (default: 45, all of ten)")
+    parser.add_argument("--keys", type=int, default=300, help="files of the archive (default: 300)")
+    parser.add_argument("--pairs", type=int, default=10, help="pairs that go away, of 45 (default: 10)")
     parser.add_argument("--seed", type=int, default=0, help="of what is random, but for UUIDs and challenges")
     given = parser.parse_args()
     for name in [name for name in os.environ if name.startswith(("GIT_", "DANDI", "XDG_", "DATALAD"))]:

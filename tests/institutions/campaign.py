@@ -23,9 +23,9 @@ class Scale:
     """How large a campaign is."""
 
     institutions: int = 10
-    keys: int = 600
+    keys: int = 300
     """Files of the archive."""
-    pairs: int = 45
+    pairs: int = 10
     """Pairs of institutions that go away."""
     dandisets: int = 3
     asked: int = 3

@@ -55,7 +55,7 @@ def total(units: Iterable[Unit]) -> int:
 def spoil(mirror: Path, share: float, chance: random.Random) -> frozenset[Unit]:
     """Lose a share of a mirror's content: half is deleted, half replaced by other bytes of the same length."""
     found = sorted(files(mirror))
-    lost = chance.sample(found, round(share * len(found)))
+    lost = chance.sample(found, max(1, round(share * len(found))))
     for number, (_, file) in enumerate(lost):
         file.parent.chmod(0o755)
         size = file.stat().st_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,7 @@ def lose(world: World, outcome: Outcome, pairs: int) -> None:
     for number, pair in enumerate(world.chance.sample(every, min(pairs, len(every)))):
         came, rest = _without(world, outcome, pair, remaining=number % 3 > 0)
         restored, named = restored + came, named + rest
+        print(f"without {' and '.join(pair)}: {came} files came back", file=sys.stderr, flush=True)
     outcome.check(not world.server.requests, f"the archive was asked {len(world.server.requests)} times")
     outcome.rows |= {
         "pairs of institutions that went away": min(pairs, len(every)),

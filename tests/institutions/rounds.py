@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.institutions import disks
 from tests.institutions.outcome import PART, Outcome, command
@@ -31,8 +32,8 @@ def hold(world: World, outcome: Outcome, enough: float) -> None:
         shares.append(_share(world))
         if shares[-1] >= ALL or world.holders() == before:
             break
-    for one in world.institutions.values():
-        _learn(one)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(_learn, world.institutions.values()))
     outcome.rows |= {
         "with two copies, in % of what could, after each round": ", ".join(f"{100 * share:.1f}" for share in shares),
         "files fetched by hold": took["fetch"],

@@ -6,6 +6,7 @@ import hashlib
 import random
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,8 +170,9 @@ def _mirrored(server: Server, top: Path, institutions: int, chance: random.Rando
     """Let each institution sync for itself; then what the archive has is known, and so what each pledges."""
     fresh = MirrorOfTest(top / "fresh", server)
     mirrors = [MirrorOfTest(top / name, server) for name in NAMES[:institutions]]
-    for mirror in (fresh, *mirrors):
-        mirror.cli("sync", *server.archive.dandisets)
+    fresh.cli("sync", *server.archive.dandisets)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda mirror: mirror.cli("sync", *server.archive.dandisets), mirrors))
     everything = frozenset((name, key) for name, keys in stock.whereis(fresh.path).items() for key in keys)
     pledges = uneven_pledges(disks.total(everything), institutions)
     named = {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import run
 
@@ -20,6 +22,13 @@ def let_git_read(mirror: Path) -> None:
     run("sh", "-c", command.replace("/srv/dandi/mirror", str(mirror)))
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *asked: Any) -> None:
+        """Say nothing of a client that did not wait for the whole answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*asked)
+
+
 @contextmanager
 def web_server(top: Path) -> Iterator[tuple[str, list[str]]]:
     """Show a folder at a URL; gives the URL, and the paths that are asked for."""
@@ -29,7 +38,7 @@ def web_server(top: Path) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, form: str, *words: object) -> None:
             asked.append(self.path)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(top))) as served:
+    with _Server(("127.0.0.1", 0), partial(Handler, directory=str(top))) as served:
         thread = threading.Thread(target=served.serve_forever)
         thread.start()
         try:

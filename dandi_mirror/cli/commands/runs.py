@@ -87,7 +87,7 @@ def _changed(run: PastRun) -> str:
 
 
 def _reports(run: PastRun) -> list[Report]:
-    """What a run said of each Dandiset; lines of another form, which somebody else has written, are left out."""
+    """What a run reported about each Dandiset; lines of another form, which somebody else has written, are left out."""
     return [report for record in run.records if (report := report_of(record))]
 
 
