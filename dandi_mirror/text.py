@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 
 from dandi_mirror.paths import is_visible
@@ -61,3 +62,8 @@ def redacted(text: str) -> str:
 def plain(text: str) -> str:
     """One line for a terminal or a report: redacted, and escaped as needed."""
     return printable(redacted(text))
+
+
+def quoted(place: object) -> str:
+    """A path, or a name with one, as a person types it in a shell."""
+    return shlex.quote(str(place))

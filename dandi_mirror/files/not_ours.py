@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from collections.abc import Callable
 from os import PathLike
@@ -23,7 +24,7 @@ def check_own(path: PathLike[str], facts: os.stat_result, above: os.stat_result,
     if facts.st_uid not in {os.geteuid(), 0, above.st_uid} and not shared:
         raise NotOurs(
             f"{path} belongs to another user (number {facts.st_uid}), and its folder is not shared with a group;"
-            f" look at it, then remove it: rm -r {path}"
+            f" look at it, then remove it: rm -r {shlex.quote(str(path))}"
         )
 
 
@@ -46,4 +47,4 @@ def _strange(path: PathLike[str], mode: int) -> NotOurs:
         why = "is a file, and dandi-mirror keeps one of its own folders there; look at it"
     else:
         why = "is a special file, and dandi-mirror keeps one of its own files there"
-    return NotOurs(f"{path} {why}, then move it away: mv {path} {path}.away")
+    return NotOurs(f"{path} {why}, then move it away: mv {shlex.quote(str(path))} {shlex.quote(f'{path}.away')}")

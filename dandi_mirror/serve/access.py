@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from dandi_mirror.errors import UsageError
 from dandi_mirror.files.opening import open_regular, read_at_most
+from dandi_mirror.text import quoted
 
 LONGEST = 1 << 16
 """Bytes of a file of tokens."""
@@ -51,7 +52,7 @@ def read_tokens(path: Path) -> Tokens:
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: the tokens cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError(f"{path}: other users of this machine may read these tokens; type: chmod 600 {path}")
+        raise UsageError(f"{path}: other users of this machine may read these tokens; type: chmod 600 {quoted(path)}")
     tokens = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if not tokens or not all(_TOKEN.fullmatch(token) for token in tokens):
         raise UsageError(f"{path}: write one token a line, of 20 letters and digits at least: openssl rand -hex 20")

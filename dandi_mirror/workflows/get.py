@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dandi_mirror.paths import GITMODULES
-from dandi_mirror.text import counted
+from dandi_mirror.text import counted, quoted
 from dandi_mirror.workflows.get_report import GetReport
 from dandi_mirror.workflows.hints import zarrs_left
 from dandi_mirror.workflows.tokens import content_access
@@ -152,7 +152,7 @@ class ContentRun:
         if state_of_folder(clone) != wanted.commit:
             self._results.say(
                 f"{path} has another state checked out than the dataset has, and content of that comes; for the "
-                f"dataset's: git -C {dataset.path} submodule update -- {path}"
+                f"dataset's: git -C {quoted(dataset.path)} submodule update -- {quoted(path)}"
             )
         choice = plan_get(clone, replace(self._selection, paths=tuple(wanted.paths), where=()))
         self._report.cannot_come(clone.path, choice)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dandi_mirror.text import quoted
+
 if TYPE_CHECKING:
     from dandi_mirror.errors import MirrorError
     from dandi_mirror.mirror.fetch.get import GetResult
@@ -60,7 +62,7 @@ class GetReport:
             what = clone.dataset.head_branch() or "another version"
             self._results.say(
                 f"{clone.path} has {what} checked out, not {place.version}; content comes, but to see the files of "
-                f"that version: git -C {clone.path} checkout {place.version}"
+                f"that version: git -C {quoted(clone.path)} checkout {place.version}"
             )
 
 

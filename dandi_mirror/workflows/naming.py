@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from dandi_mirror.text import quoted
+
 if TYPE_CHECKING:
     from dandi_mirror.archive.names import Name
     from dandi_mirror.config import Settings
@@ -81,7 +83,7 @@ def read_place(text: str, *, offline: bool = False, mirror_path: Path | None = N
         if found := resolved(name, Mirror(mirror_path.absolute())):
             return found, None
     if name.blob and not name.dandiset:
-        raise UsageError(f"{text} does not name a file; to find its file: dandi-mirror which {text}")
+        raise UsageError(f"{text} does not name a file; to find its file: dandi-mirror which {quoted(text)}")
     if name.ask and offline:
         raise UsageError(f"{text} cannot be resolved without the network; write an id, such as 000004")
     if name.ask:

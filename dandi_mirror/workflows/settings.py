@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dandi_mirror.text import quoted
 from dandi_mirror.workflows.terminal import say
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def settings_at(folder: Path, *, needed: bool = False, named: bool = False) -> t
     if not os.path.lexists(file):
         return settings_and_sources(folder, file=False)
     if not (named or is_named(folder)) and not _is_mirror(folder):
-        why = f"{file} is not read, as this folder is not a mirror yet; if it is yours, name the folder: -d {folder}"
+        why = f"{file} is not read, as this folder is not a mirror yet; if it is yours, name the folder: "
+        why += f"-d {quoted(folder)}"
         if needed:
             raise UsageError(why)
         _tell(why)
@@ -78,7 +80,7 @@ def _why_not(file: Path) -> str:
     if is_tracked(file):
         return (
             "is tracked by git, so it came with the repository and is not this mirror's own; read it, and if you want"
-            f" it, let git forget it: git -C {file.parent} rm --cached {file.name}"
+            f" it, let git forget it: git -C {quoted(file.parent)} rm --cached {quoted(file.name)}"
         )
     return ""
 

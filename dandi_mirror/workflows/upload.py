@@ -40,6 +40,7 @@ from dandi_mirror.workflows.upload_plan import Planned
 from dandi_mirror.workflows.upload_record import read_record_edit, take_back_record
 from dandi_mirror.workflows.upload_request import UploadRequest
 from dandi_mirror.workflows.upload_zarrs import known_zarrs, renamed_zarrs, take_back_moves, with_entries
+from dandi_mirror.workflows.work_tree import not_on_draft
 
 UPDATE = "dandi-mirror upload --update"
 READERS = 4
@@ -182,7 +183,7 @@ class Upload:
                 "clone the mirror to another disk, and copy your new files into that clone"
             )
         if clone.dataset.head_branch() != DRAFT or (clone.path / ".git").is_file():
-            raise UsageError(f"{clone.path} has not checked {DRAFT} out; do so: git -C {clone.path} checkout {DRAFT}")
+            raise not_on_draft(clone.path, clone.dataset.head_branch())
         return clone
 
     def check(self, planned: Planned) -> None:

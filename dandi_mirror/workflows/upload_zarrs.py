@@ -15,6 +15,7 @@ from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.dataset import Tree
 from dandi_mirror.repo.git.process import NO_FILTER, git
 from dandi_mirror.repo.git.stream import GITLINK
+from dandi_mirror.text import quoted
 from dandi_mirror.upload.change.local_state import LocalState
 from dandi_mirror.upload.change.plan import Action, LocalFile, UploadStep
 from dandi_mirror.upload.send.send_zarr import compare_with
@@ -109,7 +110,9 @@ def with_entries(archive: ArchiveClient, planned: Planned) -> Planned:
         changes = compare_with(archive, local, there.zarr if there else "")
         if missing := local.missing(changes.put):
             more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
-            reason = f"the content of {missing[0]}{more} is not here; get it first: dandi-mirror get {step.path}"
+            reason = (
+                f"the content of {missing[0]}{more} is not here; get it first: dandi-mirror get {quoted(step.path)}"
+            )
             refused[step.path] = replace(step, do=Action.REFUSED, reason=reason)
         else:
             found[step.path] = changes

@@ -17,6 +17,7 @@ from dandi_mirror.mirror.sync.dandiset import repair_after_crash
 from dandi_mirror.model import DRAFT
 from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.files import absolute_path
+from dandi_mirror.text import quoted
 from dandi_mirror.upload.read.worker import Worker
 from dandi_mirror.upload.read.worker_process import Limits
 from dandi_mirror.workflows import current_clone, naming
@@ -114,3 +115,13 @@ def _gone(path: str) -> LocalDandiset | None:
         return None
     inside = (there.resolve() / full.relative_to(there)).relative_to(clone.folder)
     return replace(clone, name=replace(clone.name, path=str(inside)))
+
+
+def not_on_draft(folder: Path, branch: str) -> UsageError:
+    """Return the error for a work tree from which nothing can be uploaded: it has not checked the draft out."""
+    if not (folder / ".git").is_dir() or (folder / ".git").is_symlink():
+        return UsageError(f"{folder} is a work tree beside another one; upload from that, or from a clone")
+    git_here = f"git -C {quoted(folder)}"
+    what = f"its branch {branch}" if branch else "a version"
+    words = f"{folder} has {what} checked out, and upload sends what is on {DRAFT}: {git_here} switch {DRAFT}"
+    return UsageError(words + (f" && {git_here} merge {quoted(branch)}" if branch else ""))

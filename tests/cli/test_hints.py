@@ -12,7 +12,7 @@ import pytest
 
 from dandi_mirror.cli.main import COMMANDS, cli
 from dandi_mirror.workflows.hints import _COMMANDS, name_the_mirror, with_mirror
-from tests.support.printed_commands import messages
+from tests.support.printed_commands import bare_paths, messages
 
 pytestmark = pytest.mark.quick
 
@@ -72,3 +72,7 @@ def parse(place: str, words: list[str]) -> None:
 
 def test_each_command_that_acts_on_the_mirror_is_one_of_the_program() -> None:
     assert {*_COMMANDS} <= {*COMMANDS}
+
+
+def test_each_path_in_a_command_to_type_is_written_as_a_shell_reads_it() -> None:
+    assert bare_paths() == []

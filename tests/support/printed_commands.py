@@ -35,3 +35,27 @@ def _text(node: ast.expr) -> str:
     if isinstance(node, ast.FormattedValue):
         return _VALUES.get(ast.unparse(node.value).rpartition(".")[2], "000123")
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+_BEFORE_A_PATH = re.compile(
+    r"(?:git -C |datalad -C | -d |rm -r |rm -rf |datalad clone |mv |chmod \S+ "
+    r"|dandi-mirror (?:get|upload|validate|download|which) )$"
+)
+_NO_PATHS = {"dandiset", "name", "ref", "strange[0]", "report.dandiset", "ref.rpartition('/')[2]"}
+_QUOTED = {"new_mirror(mirror_path)", "there", "shown", "_mirror", "folder of push.py", "git_dir of ranges.py"}
+"""Names of what is quoted before it comes into a message."""
+
+
+def bare_paths() -> list[str]:
+    """The places of messages in which a path stands in a command as it is: a shell reads one with a space as two."""
+    found = []
+    for file in sorted(TOP.rglob("*.py")):
+        texts = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.JoinedStr)]
+        for before, value in (pair for text in texts for pair in zip(text.values, text.values[1:], strict=False)):
+            if not isinstance(before, ast.Constant) or not isinstance(value, ast.FormattedValue):
+                continue
+            what = ast.unparse(value.value)
+            is_known = "quote" in what or what in _NO_PATHS | _QUOTED or f"{what} of {file.name}" in _QUOTED
+            if _BEFORE_A_PATH.search(str(before.value)) and not is_known:
+                found.append(f"{file.relative_to(TOP)}:{value.lineno} {what}")
+    return found

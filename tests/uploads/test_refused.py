@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from dandi_mirror.embedded import Archive, Dandiset
@@ -61,7 +64,7 @@ def test_nothing_is_deleted_when_something_failed(me: Person, mine: Dandiset) ->
 
 def test_a_work_tree_that_is_not_on_the_draft_is_refused(me: Person, mine: Dandiset, token: dict[str, str]) -> None:
     me.git("checkout", "-q", "-b", "another")
-    with pytest.raises(UsageError, match="checkout draft"):
+    with pytest.raises(UsageError, match=r"switch draft && git -C .* merge another"):
         me.upload()
     done = run("dandi-mirror", "upload", "-i", me.server.api_url, cwd=me.folder.parent.parent, env=token, code=2)
     assert "is not in a clone of a Dandiset" in done.stderr
@@ -85,3 +88,23 @@ def test_without_a_key_or_with_another_persons_nothing_changes(me: Person, mine:
         me.upload(token="f" * 40)
     assert paths(mine) == [FIRST, SECOND, THIRD]
     assert me.git("status", "--porcelain") == "?? new.dat"
+
+
+def test_from_a_branch_of_ones_own_the_message_says_how_its_commits_go_up(
+    me: Person, mine: Dandiset, mirror: MirrorOfTest, tmp_path: Path
+) -> None:
+    place = tmp_path / "my work"
+    run("datalad", "clone", str(me.folder), str(place))
+    mine_too = replace(me, folder=place)
+    run("git", "switch", "-q", "-c", "my-edits", cwd=place)
+    mine_too.write("mine.dat", b"mine")
+    run("datalad", "save", "-m", "mine", cwd=place)
+    with pytest.raises(
+        UsageError, match="its branch my-edits checked out, and upload sends what is on draft: "
+    ) as told:
+        mine_too.upload()
+    run("sh", "-c", str(told.value).partition("on draft: ")[2])
+    assert set(mine_too.upload().steps) == {"mine.dat"}
+    run("git", "checkout", "-q", "--detach", cwd=place)
+    with pytest.raises(UsageError, match=rf"a version checked out, .*: git -C '{place}' switch draft$"):
+        mine_too.upload()

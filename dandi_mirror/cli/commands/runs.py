@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dandi_mirror.cli import options, output
-from dandi_mirror.text import counted, human_size, printable
+from dandi_mirror.text import counted, human_size, printable, quoted
 from dandi_mirror.workflows.reports import report_of
 from dandi_mirror.workflows.terminal import say
 
@@ -56,7 +56,7 @@ def command(run: str | None, mirror_path: Path, output: str) -> None:
     named = found[:1] if run == "last" else [past for past in found if past.name == run]
     if not named:
         raise UsageError(
-            f"{folder} has no log of a run {run!a}; see which there are: dandi-mirror runs -d {mirror_path}"
+            f"{folder} has no log of a run {run!a}; see which there are: dandi-mirror runs -d {quoted(mirror_path)}"
         )
     _show(named[0], output)
 

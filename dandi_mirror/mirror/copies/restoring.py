@@ -18,6 +18,7 @@ from dandi_mirror.mirror.fetch.zarr_get import MetadataLast, ZarrClone, get_zarr
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.repo.annex.repository import AnnexRepository, KeyLocations, Tracked
 from dandi_mirror.repo.git.dataset import TAGS
+from dandi_mirror.text import quoted
 
 NOWHERE = "no mirror that answered has this content undamaged"
 
@@ -74,7 +75,7 @@ def plan_restore(mirror: Mirror, dandiset: str, version: str) -> RestorePlan:
     if version not in commits:
         raise UsageError(
             f"{no_version(dandiset, version, clone.path, commits)}; or sync it, or fetch it from a mirror that you "
-            f"trust: git -C {clone.path} fetch MIRROR/{dandiset} refs/tags/{version}:refs/tags/{version}"
+            f"trust: git -C {quoted(clone.path)} fetch MIRROR/{dandiset} refs/tags/{version}:refs/tags/{version}"
         )
     found = contents_of_versions(clone.dataset, {version: commits[version]})[version]
     tracked = [Tracked(path, key, pointer=False) for path, key in sorted(found.files.items())]

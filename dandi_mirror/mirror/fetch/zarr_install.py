@@ -21,6 +21,7 @@ from dandi_mirror.repo.git.git_folder import Repository
 from dandi_mirror.repo.git.lock import turn
 from dandi_mirror.repo.git.process import git
 from dandi_mirror.repo.git.stream import GITLINK
+from dandi_mirror.text import quoted
 
 
 @dataclass(slots=True)
@@ -147,6 +148,6 @@ def no_mirror(path: str, dandiset: str) -> PartError:
     path = shlex.quote(path)
     return PartError(
         f"no mirror on this machine has the list of entries of this Zarr; make one (dandi-mirror sync {dandiset} "
-        f"-d DIR) and name it: dandi-mirror get {path} -d DIR; or, as plain files: "
+        f"-d DIR) and name it: dandi-mirror get {quoted(path)} -d DIR; or, as plain files: "
         f"dandi-mirror download {dandiset}/{path}"
     )

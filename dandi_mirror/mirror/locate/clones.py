@@ -63,7 +63,7 @@ def clone_at(text: str) -> LocalDandiset | None:
 
 
 def view_at(folder: Path) -> str:
-    """What to say of a folder in which a view of git-annex is checked out: it has no record; empty if none is."""
+    """What to tell who is in a view of git-annex, which has no record of its Dandiset; empty elsewhere."""
     top = next((above for above in (folder, *folder.parents) if _is_top(above)), None)
     branch = Dataset(top).head_branch() if top else ""
     if not branch.startswith(_VIEWS):

@@ -25,6 +25,7 @@ from dandi_mirror.repo.git.files import absolute_path
 from dandi_mirror.repo.git.lock import turn
 from dandi_mirror.repo.git.process import DamagedError, GitError, git
 from dandi_mirror.repo.git.siblings import run_datalad
+from dandi_mirror.text import quoted
 
 OFFICIAL = {"dandi": "https://github.com/dandisets/{dandiset}"}
 """Public mirrors, by archive; the source of a clone if no mirror on this machine has the Dandiset."""
@@ -139,7 +140,8 @@ def _dandiset(name: Name) -> str:
     """
     if name.zarr:
         raise UsageError(
-            f"get brings a Zarr by its path in a Dandiset; by its id, as plain files: dandi-mirror download {name.text}"
+            "get brings a Zarr by its path in a Dandiset; by its id, as plain files: "
+            f"dandi-mirror download {quoted(name.text)}"
         )
     if not name.dandiset:
         raise UsageError(f"{name.text} does not say which Dandiset it is in; write its id, as 000004")
@@ -164,7 +166,7 @@ def _named(name: Name, mirror: Mirror, instance: str) -> Target:
         if os.path.lexists(member / ".git"):
             raise UsageError(
                 f"{member}/.git is not a git repository; move {member} away, then: "
-                f"dandi-mirror sync {dandiset} -d {top}"
+                f"dandi-mirror sync {dandiset} -d {quoted(top)}"
             )
         return Target(member, dandiset, name.version, member_of=top)
     if (clone := clone_at(str(folder))) and clone.folder == folder and _is_of(folder, name):

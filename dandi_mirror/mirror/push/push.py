@@ -22,6 +22,7 @@ from dandi_mirror.repo.git import siblings
 from dandi_mirror.repo.git.dataset import ANNEX, TAGS, Dataset
 from dandi_mirror.repo.git.lock import UnfinishedRun
 from dandi_mirror.repo.git.stream import GITLINK
+from dandi_mirror.text import quoted
 
 Ask = Callable[[str], ListedDandiset]
 """Asks the archive for a Dandiset's list entry."""
@@ -246,7 +247,7 @@ def _check_history(dataset: Dataset, local: Mapping[str, str]) -> None:
             raise PartError(own)
     if strange := sorted({_short(ref) for ref in local} & dataset.light_tags()):
         raise PartError(
-            f"its tag {strange[0]} was not made by a sync; remove it: git -C {dataset.path} tag -d {strange[0]}"
+            f"its tag {strange[0]} was not made by a sync; remove it: git -C {quoted(dataset.path)} tag -d {strange[0]}"
         )
 
 

@@ -9,6 +9,7 @@ from dandi_mirror.errors import PartError
 from dandi_mirror.model import Instance
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.placement import why_strange
+from dandi_mirror.text import quoted
 
 _BRANCHES = ("refs/heads/draft", "refs/heads/published")
 _GIT_ANNEX = ("refs/heads/git-annex", "refs/heads/synced/")
@@ -54,6 +55,6 @@ def check_id(dataset: Dataset, instance: Instance, dandiset: str, refs: Collecti
 
 def _refused(folder: Path, why: str) -> NotAMember:
     return NotAMember(
-        f"{folder} {why}; nothing was written there. To mirror this Dandiset here, move it away: mv {folder}"
+        f"{folder} {why}; nothing was written there. To mirror this Dandiset here, move it away: mv {quoted(folder)}"
         f" {folder}.away"
     )

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from dandi_mirror.errors import DiskError
 from dandi_mirror.files.not_ours import NotOurs
 from dandi_mirror.files.own import OwnPath
+from dandi_mirror.text import quoted
 
 APPLICATION_ID = 0x444D6972  # "DMir"
 Write = Callable[[sqlite3.Connection], None]
@@ -97,7 +98,7 @@ def _check_ours(path: OwnPath, database: sqlite3.Connection, tables: Collection[
     if strange or application:
         raise NotOurs(
             f"{path} is a database of something else{f' (it has a table {strange[0]!a})' if strange else ''}, and"
-            f" dandi-mirror keeps one of its own there; move it away: mv {path} {path}.away"
+            f" dandi-mirror keeps one of its own there; move it away: mv {quoted(path)} {quoted(f'{path}.away')}"
         )
     if mark:
         database.execute(f"PRAGMA application_id = {APPLICATION_ID}")

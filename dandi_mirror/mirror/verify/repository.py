@@ -12,6 +12,7 @@ from dandi_mirror.repo.git.damage import why_damaged
 from dandi_mirror.repo.git.dataset import ANNEX, TAGS, TEMPORARY, Dataset
 from dandi_mirror.repo.git.files import locks_in
 from dandi_mirror.repo.git.process import git, start
+from dandi_mirror.text import quoted
 
 _FSCK = ("fsck", "--full", "--strict", "--no-dangling", "--no-progress", "--name-objects")
 _MOST_LINES = 20
@@ -85,7 +86,7 @@ def check_refs(dataset: Dataset, branch: str, identifier: str) -> Iterator[Diffe
             yield Difference(DifferenceKind.REFS, name, "the branch is missing")
     for ref in sorted(filter(REPLACED.match, dataset.refs_in_files("refs/replace"))):
         what = "git, not dandi-mirror, shows another object in place of this one"
-        remedy = f"git -C {dataset.path} replace -d {ref.rpartition('/')[2]}"
+        remedy = f"git -C {quoted(dataset.path)} replace -d {ref.rpartition('/')[2]}"
         yield Difference(DifferenceKind.REFS, ref, what, remedy)
     light = dataset.light_tags()
     tagged = {ref.removeprefix(TAGS) for ref in refs if is_version_id(ref.removeprefix(TAGS))}

@@ -11,6 +11,7 @@ from dandi_mirror.errors import DiskError
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.disk import share_as
 from dandi_mirror.repo.git.process import NO_FILTER, GitError, git
+from dandi_mirror.text import quoted
 
 _WHOLE = ("-c", "core.sparseCheckout=false")
 """Checks out all files, also where those of the repository's own work tree are left out."""
@@ -41,7 +42,7 @@ def add_worktree(dataset: Dataset, folder: Path, commit: str) -> None:
         git(dataset.path, "worktree", "remove", "--force", str(folder))
         raise GitError(
             f"{folder}: git-annex did not connect it to {dataset.path}; perhaps this disk has no symbolic links;"
-            f" name a folder on another disk, or make a clone: datalad clone {dataset.path} {folder}"
+            f" name a folder on another disk, or make a clone: datalad clone {quoted(dataset.path)} {quoted(folder)}"
         )
 
 

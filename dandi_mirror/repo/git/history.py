@@ -12,6 +12,7 @@ from dandi_mirror.model import is_version_id
 from dandi_mirror.repo.git.changes import changes
 from dandi_mirror.repo.git.dataset import Dataset, commit_seconds
 from dandi_mirror.repo.git.process import GitError, git
+from dandi_mirror.text import quoted
 
 BRANCHES = ("refs/heads/draft", "refs/heads/published", "refs/remotes/origin/draft", "refs/remotes/origin/published")
 """The branches that can hold the archive's newest state, in a mirror and in a clone."""
@@ -67,7 +68,7 @@ def _check_commit(dataset: Dataset, what: str, kind: str, remedy: str) -> None:
     if kind != "commit":
         raise PartError(
             f"{dataset.path}: {what} points to a {kind or 'missing object'}, not to a commit, so no sync made it; to"
-            f" remove it: git -C {dataset.path} {remedy}"
+            f" remove it: git -C {quoted(dataset.path)} {remedy}"
         )
 
 

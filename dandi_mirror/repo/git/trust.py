@@ -27,6 +27,7 @@ from dandi_mirror.repo.git.git_folder import (
     strange_entry,
     why_elsewhere,
 )
+from dandi_mirror.text import quoted
 
 SAFE_SETTINGS = (
     "-c", "core.hooksPath=/dev/null",
@@ -141,7 +142,7 @@ def refuse_annex_hooks(found: Repository) -> None:
     if hooks:
         raise UntrustedRepository(
             f"{hooks[0]} is a program that git-annex would start, and whoever made the repository may have chosen it; "
-            f"nothing was done there; look at it, then move it away: mv {hooks[0]} {hooks[0]}.away"
+            f"nothing was done there; look at it, then move it away: mv {quoted(hooks[0])} {quoted(f'{hooks[0]}.away')}"
         )
 
 

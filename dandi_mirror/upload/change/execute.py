@@ -17,6 +17,7 @@ from dandi_mirror.errors import MirrorError, PartError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.model import RemoteFile
 from dandi_mirror.repo.git.files import FileStamp
+from dandi_mirror.text import quoted
 from dandi_mirror.upload.change.plan import Action, UploadPlan, UploadStep, in_order
 from dandi_mirror.upload.change.register import AssetChange, AssetRemoval, Registered, Unregistered, register_assets
 from dandi_mirror.upload.change.zarr_steps import ZarrContext, ZarrsToUpload, put_zarrs
@@ -238,7 +239,7 @@ class _Puts:
         if grave := self._checks.errors(step.path):
             more = f" and {len(grave) - 1} more" if len(grave) > 1 else ""
             raise PartError(
-                f"not valid: {grave[0]['message']}{more}; see them: dandi-mirror validate {step.path}, "
+                f"not valid: {grave[0]['message']}{more}; see them: dandi-mirror validate {quoted(step.path)}, "
                 "or upload it all the same: --validation skip"
             )
         return True
@@ -248,7 +249,7 @@ class _Puts:
         blob = self._work.blob(step.digest)
         if not blob or step.digest not in self._work.records:
             what = "nor does the archive have it" if not blob else "and no file of the draft or a version describes it"
-            raise PartError(f"its content is not here, {what}; get it first: dandi-mirror get {step.path}")
+            raise PartError(f"its content is not here, {what}; get it first: dandi-mirror get {quoted(step.path)}")
         return AssetChange(_record(self._work, step), blob, step.asset_id)
 
     def _described(self, step: UploadStep, sent: Sent) -> AssetChange:

@@ -14,6 +14,7 @@ from dandi_mirror.repo.annex.edits import LocalEdit
 from dandi_mirror.repo.annex.keys import sha256_of
 from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git.ignored import ignored_files
+from dandi_mirror.text import quoted
 from dandi_mirror.upload.change.plan import Action, LocalFile, UploadStep
 from dandi_mirror.upload.kinds import Kinds, is_hidden, is_leftover, refuse_zarr
 from dandi_mirror.upload.send.digest import Digests, digest
@@ -109,7 +110,7 @@ def _here(clone: AnnexRepository, edit: LocalEdit, files: dict[str, Path], sizes
     if sha256 := sha256_of(edit.key):
         return LocalFile(edit.size, sha256)
     if edit.path not in files:
-        return LocalFile(edit.size, "", f"its content is not here; get it first: dandi-mirror get {edit.path}")
+        return LocalFile(edit.size, "", f"its content is not here; get it first: dandi-mirror get {quoted(edit.path)}")
     found = digests_of(files[edit.path])
     return LocalFile(found.size, found.sha256)
 

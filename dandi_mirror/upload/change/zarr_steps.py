@@ -12,6 +12,7 @@ from dandi_mirror.archive.api.client import ArchiveClient
 from dandi_mirror.errors import CredentialsError, DiskError, MirrorError, PartError
 from dandi_mirror.files.own import OwnPath
 from dandi_mirror.model import RemoteFile
+from dandi_mirror.text import quoted
 from dandi_mirror.upload.change.plan import UploadStep
 from dandi_mirror.upload.change.register import AssetChange, Registered, register_assets
 from dandi_mirror.upload.checks import UploadChecks
@@ -106,7 +107,7 @@ class _ZarrStep:
         if work.checks and (grave := work.checks.errors(path)):
             more = f" and {len(grave) - 1} more" if len(grave) > 1 else ""
             raise PartError(
-                f"not valid: {grave[0]['message']}{more}; see them: dandi-mirror validate {path}, "
+                f"not valid: {grave[0]['message']}{more}; see them: dandi-mirror validate {quoted(path)}, "
                 "or upload it all the same: --validation skip"
             )
         metadata = work.describe(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dandi_mirror.errors import PartError
 from dandi_mirror.repo.git.files import absolute_path
+from dandi_mirror.text import quoted
 from dandi_mirror.upload.kinds import ZARR_MARKS, is_left_folder, is_leftover, is_zarr
 from dandi_mirror.upload.organize.naming import (
     NwbFacts,
@@ -164,7 +165,9 @@ def check_step(root: Path, step: OrganizeStep, mode: str, tracked: Container[str
         if target in ignored:
             raise FileError(f"it would be {root / target}, and {ignored[target]}")
     if source.is_relative_to(root) and str(inside := source.relative_to(root)) in tracked:
-        raise FileError(f"git has it already; rename it: git -C {root} mv {inside} {step.target}")
+        raise FileError(
+            f"git has it already; rename it: git -C {quoted(root)} mv {quoted(inside)} {quoted(step.target)}"
+        )
     if step.media and mode in {HARDLINK, SYMLINK}:
         raise FileError(
             f"it refers to media files that get new names, and a {mode} cannot refer to these; use -f copy or -f move"
