@@ -67,3 +67,8 @@ def plain(text: str) -> str:
 def quoted(place: object) -> str:
     """A path, or a name with one, as a person types it in a shell."""
     return shlex.quote(str(place))
+
+
+def beginning(text: str, most: int = 70) -> str:
+    """A text that is shown in a line with others: its beginning, with a sign that there is more."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dandi_mirror.cli import output
-from dandi_mirror.text import counted, human_size, printable
+from dandi_mirror.text import beginning, counted, human_size, printable
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.contents.files import Contents, VersionFile
@@ -23,7 +23,7 @@ def print_table(found: Contents, entries: Iterable[FolderEntry], urls: Urls) -> 
     """Print a heading, a line for each entry, and the totals."""
     from dandi_mirror.mirror.contents.folders import FolderEntry
 
-    title = f"  {printable(found.title)[:70]}" if found.title else ""
+    title = f"  {beginning(printable(found.title))}" if found.title else ""
     source = f"from {folder_of(found)}" if found.dataset else "from the archive"
     output.say(f"{version_words(found) or 'asset'}{title}  ({source})")
     every = FolderEntry("")

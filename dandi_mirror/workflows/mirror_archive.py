@@ -42,6 +42,7 @@ def check_is_of(mirror_path: Path, own: str, source: str, given: str | None, nam
         UsageError: one means another archive.
     """
     import shlex
+    from urllib.parse import urlsplit
 
     from dandi_mirror.addresses import is_at_loopback
     from dandi_mirror.archive.instances import api_url
@@ -51,7 +52,8 @@ def check_is_of(mirror_path: Path, own: str, source: str, given: str | None, nam
     other += [(name.text, name.instance) for name in names if name.instance and not is_api_of([name], api_url(own))]
     for who, archive in other:
         advice = "leave that out, or name a mirror of that archive, or a new folder: -d DIR"
-        if is_at_loopback(archive) and is_at_loopback(own):
+        same_path = urlsplit(api_url(archive)).path == urlsplit(api_url(own)).path
+        if same_path and is_at_loopback(archive) and is_at_loopback(own):
             config = shlex.quote(str(mirror_path.absolute() / ".git" / "config"))
             tell = f"git config -f {config} dandi-mirror.archive {api_url(archive)}"
             advice += f"; if it is the same archive at another port, tell the mirror: {tell}"

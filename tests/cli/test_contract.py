@@ -194,3 +194,25 @@ def test_settings_that_are_nested_without_end_are_a_usage_error(mirror: MirrorOf
 @pytest.mark.parametrize("name", commands(cli))
 def test_every_command_has_the_log_level(name: str) -> None:
     assert "-l" in {option for parameter in commands(cli)[name].params for option in parameter.opts}
+
+
+def test_a_long_title_is_cut_off_where_everybody_sees_it(archive: Archive, mirror: MirrorOfTest) -> None:
+    for identifier, length in (("000123", 70), ("000124", 71)):
+        archive.create_dandiset(identifier, name="t" * length)
+        mirror.cli("sync", identifier)
+    assert f"  {'t' * 70}  (from" in mirror.cli("ls", "000123").stdout
+    assert f"  {'t' * 69}…  (from" in mirror.cli("ls", "000124").stdout
+    listed = run("dandi-mirror", "ls", ".", cwd=mirror.path).stdout.splitlines()
+    assert [line[-1] for line in listed] == ["t", "…"]
+
+
+def test_an_archive_at_another_port_is_told_apart_from_a_mistyped_address(
+    archive: Archive, mirror: MirrorOfTest
+) -> None:
+    seed(archive)
+    mirror.cli("sync", "000123")
+    url = mirror.server.api_url
+    for given, is_hint in ((f"{url}/dandisets", False), ("http://127.0.0.1:9/api", True)):
+        told = run("dandi-mirror", "sync", "-d", str(mirror.path), "-i", given, code=2).stderr
+        assert f"is a mirror of {url}, and -i says {given}" in told
+        assert ("if it is the same archive at another port" in told) == is_hint

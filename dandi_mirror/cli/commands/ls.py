@@ -11,7 +11,7 @@ import click
 
 from dandi_mirror.cli import options, output
 from dandi_mirror.cli.ls_output import Urls, print_table, records, version_words
-from dandi_mirror.text import printable
+from dandi_mirror.text import beginning, printable
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.state.layout import Mirror
@@ -122,7 +122,7 @@ def _mirrored(mirror: Mirror, form: str) -> Iterator[dict[str, Any]]:
         tags = [ref for ref in refs if is_version_id(ref.removeprefix(TAGS))]
         draft = draft_of(memory[dandiset].entry if dandiset in memory else "")
         if form == "text":
-            known = f"{draft.asset_count:>9,} files  {printable(draft.name)[:70]}" if draft.name else ""
+            known = f"{draft.asset_count:>9,} files  {beginning(printable(draft.name))}" if draft.name else ""
             there = f"{len(tags):>3} version{' ' if len(tags) == 1 else 's'}" if dandiset in here else "not installed"
             there = "not this mirror's own dataset; to see why: dandi-mirror status" if strange else there
             output.say(f"{dandiset}  {there}  {known}".rstrip())
