@@ -41,6 +41,14 @@ def test_verify_says_how_it_leaves_the_superdataset_and_that_helps(left: Publish
     left.mirror.cli("verify")
     left.mirror.cli("sync")
     assert left.mirror.cli("verify", "-f", "json").stdout.count("000123") == 0
+    (left.target.parent / "away").rename(left.mirror.path / "000123")
+    left.mirror.cli("sync", code=3)
+    told = left.mirror.cli("verify", code=3).stdout
+    assert "000123  1 difference" in told and "superdataset" not in told, "it is here again, and registered"
+    assert "000123" in run("datalad", "-C", str(left.mirror.path), "subdatasets").stdout
+    (left.mirror.path / "000123").rename(left.target.parent / "away")
+    typed(after(left.mirror.cli("verify", code=3).stdout, "or, if it is to stay away: "))
+    left.mirror.cli("sync")
     clone = left.target.parent / "clone"
     run("datalad", "clone", str(left.mirror.path), str(clone))
     assert "000123" not in run("datalad", "-C", str(clone), "subdatasets").stdout

@@ -10,6 +10,7 @@ from dandi_mirror.mirror.state.damage import superdataset_damage
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.mirror.state.remembered import Memory, RememberedDandiset, draft_of
 from dandi_mirror.model import Finding, FindingKind, Instance, Report, parse_time
+from dandi_mirror.repo.git.files import is_repository
 from dandi_mirror.repo.git.process import DamagedError, GitError
 from dandi_mirror.repo.git.superdataset import RegisteredDataset
 from dandi_mirror.repo.git.worktree import WorktreeBlocked
@@ -22,11 +23,12 @@ NAMED = 100
 
 def is_registered(mirror: Mirror, memory: Memory) -> bool:
     """Whether the superdataset is as the last run left it and has every Dandiset's newest commit; starts no git."""
-    members = [then for then in memory.dandisets.values() if then.branch]
+    members = {name: then for name, then in memory.dandisets.items() if then.branch}
     if not members:
         return True
     as_left = memory.head == mirror.superdataset.head() and not memory.left_alone
-    return as_left and all(then.registered == then.branch for then in members)
+    moved = (name for name, then in members.items() if then.registered != then.branch)
+    return as_left and not any(is_repository(f"{mirror.folder(name)}/.git") for name in moved)
 
 
 def register_in_superdataset(
@@ -75,7 +77,10 @@ def _register(instance: Instance, mirror: Mirror, *, anew: bool) -> str:
         except WorktreeBlocked as blocked:
             reason = str(blocked)
         superdataset.note_archive(instance.api_url)
-        commits = {dandiset: then.branch for dandiset, then in known.items()}
+        registered = superdataset.members()
+        # of one that was moved away and taken out, nothing is noted: it is registered when it is here again
+        away = {one for one in known if one not in registered and not is_repository(f"{mirror.folder(one)}/.git")}
+        commits = {dandiset: "" if dandiset in away else then.branch for dandiset, then in known.items()}
         mirror.index.register(commits, superdataset.head(), reason)
         superdataset.dataset.collect_garbage()
     return reason
