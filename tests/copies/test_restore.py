@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
+from tests.support.ssh_server import ssh_server
 from tests.support.three_mirrors import DANDISET, NEW, OLD, VERSION, ThreeMirrors, records
 from tests.support.web_server import let_git_read, web_server
 
@@ -71,3 +73,19 @@ def test_a_version_comes_over_http(three: ThreeMirrors, http_mirror: tuple[str, 
     three.know(three.here, {"oxford": http_mirror[0]})
     assert three.here.cli("restore", f"{DANDISET}@draft").stdout == "restored 5 files, 226 bytes\n"
     assert (three.here.path / DANDISET / "later.nwb").read_bytes() == NEW["later.nwb"]
+
+
+@pytest.mark.parametrize("by", ["path", "http"])
+def test_content_comes_by_ssh_if_the_copy_in_another_mirror_is_damaged(
+    three: ThreeMirrors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    file = (three.oxford.path / DANDISET / "sub-2/a.nwb").resolve()
+    file.parent.chmod(0o755)
+    file.unlink()
+    file.write_bytes(b"x" * len(OLD["sub-2/a.nwb"]))
+    let_git_read(three.oxford.path)
+    with ssh_server(tmp_path / "ssh", monkeypatch) as place, web_server(three.oxford.path) as (url, _):
+        oxford = url if by == "http" else str(three.oxford.path)
+        three.know(three.here, {"oxford": oxford, "basel": f"ssh://{place}{three.basel.path}"})
+        three.here.cli("restore", f"{DANDISET}@{VERSION}")
+    assert (three.here.path / DANDISET / "sub-2/a.nwb").read_bytes() == OLD["sub-2/a.nwb"]

@@ -252,12 +252,29 @@ class Download:
         yield from self.give_up()
 
     def _once_by_git_annex(self, keys: list[str], *, web: bool) -> Iterator[GetResult]:
+        failed: dict[str, str] = {}
+        yield from self._asked(keys, (), failed, web=web)
+        folders = [name for name, uuid in settings.named_remotes(self.clone.config) if uuid in self._neighbours]
+        others = settings.remotes(self.clone.config) - set(self._neighbours) - self._same_source
+        if folders and (again := [key for key in failed if self._facts[key].places & others]):
+            # git-annex ends with a damaged copy in a folder, and does not ask the next remote
+            for key in again:
+                del failed[key]
+            yield from self._asked(again, folders, failed, web=False)
+        for key, reason in failed.items():
+            yield from self._failed(key, self.left[key] or PartError(redacted(reason)[:300]))
+
+    def _asked(
+        self, keys: list[str], ignored: Iterable[str], failed: dict[str, str], *, web: bool
+    ) -> Iterator[GetResult]:
+        """Let git-annex get keys; note in ``failed`` why some did not come."""
         closed = bool(keys and self.clone.closed_api())  # its special remote needs the API key
-        for key, reason in content.get(self.clone.path, keys, None, secrets=closed, web=web) if keys else ():
+        asked = content.get(self.clone.path, keys, None, secrets=closed, web=web, ignored=ignored) if keys else ()
+        for key, reason in asked:
             if content.BUSY in reason:
                 self.others.have(key, self.clone.git_dir / "annex" / "tmp" / key)
             elif reason:
-                yield from self._failed(key, self.left[key] or PartError(redacted(reason)[:300]))
+                failed[key] = reason
             else:
                 yield from (GetResult(file.path, key, size_of(key)) for file in self.files[key])
 

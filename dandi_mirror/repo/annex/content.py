@@ -84,20 +84,31 @@ def get(
     *,
     secrets: bool = False,
     web: bool = True,
+    ignored: Iterable[str] = (),
     arrived: Callable[[int], None] | None = None,
 ) -> Generator[tuple[str, str], None, None]:
     """Get the content of keys, one after the other; yields each key with the reason why it failed (empty: it worked).
 
     git-annex gets the next key only when the caller asks for it, so a caller may stop at any key.  At the ``deadline``
     (of ``time.monotonic()``) git-annex is stopped; it can continue the download another time.  ``secrets``: pass it
-    the API keys of the environment.  ``web``: whether git-annex may request the URLs that it knows.  ``arrived`` is
-    called with the bytes of the current key that are on disk.
+    the API keys of the environment.  ``web``: whether git-annex may request the URLs that it knows.  ``ignored``:
+    the names of remotes that it must not ask.  ``arrived`` is called with the bytes of the current key on disk.
 
     Raises:
         DiskError, GitError: git-annex ended too early.
     """
     told = ["--json-progress"] if arrived else []
-    arguments = (*(() if web else _NO_WEB), "annex", "get", "--batch-keys", "--json", "--json-error-messages", *told)
+    without = [word for name in ignored for word in ("-c", f"remote.{name}.annex-ignore=true")]
+    arguments = (
+        *(() if web else _NO_WEB),
+        *without,
+        "annex",
+        "get",
+        "--batch-keys",
+        "--json",
+        "--json-error-messages",
+        *told,
+    )
     with TemporaryFile() as errors:
         # it may run for hours, so it must not inherit the locks of another thread
         child = start(folder, arguments, stderr=errors.fileno(), locks=False, secrets=secrets, remotes=True)

@@ -47,6 +47,13 @@ def remotes(settings: Settings) -> frozenset[str]:
     return frozenset(value for name, value in settings.items() if name.startswith("remote.") and name.endswith(uuids))
 
 
+def named_remotes(settings: Settings) -> list[tuple[str, str]]:
+    """The names of the remotes that git-annex knows, with their UUIDs."""
+    end = ".annex-uuid"
+    named = ((name, uuid) for name, uuid in settings.items() if name.startswith("remote.") and name.endswith(end))
+    return [(name.removeprefix("remote.").removesuffix(end), uuid) for name, uuid in named]
+
+
 def local_remotes(settings: Settings) -> dict[str, Path]:
     """The folder of objects of each remote that is a folder on this machine, by the remote's UUID."""
     found = {}
