@@ -91,6 +91,7 @@ def test_config_shows_each_value_and_where_it_comes_from(tmp_path: Path) -> None
     assert (records["versions"]["value"], records["versions"]["source"]) == ("all", "default")
     text = run("dandi-mirror", "config", "-d", str(tmp_path), env=environment).stdout
     assert "exclude            000001 ^test                     (DANDI_MIRROR_EXCLUDE)\n" in text
+    assert "cache-size         20.0 GB                          (default)\n" in text
 
 
 def test_config_keeps_its_columns_with_siblings(tmp_path: Path) -> None:

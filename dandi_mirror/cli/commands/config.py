@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from dandi_mirror.cli import options, output
+from dandi_mirror.text import human_size
 from dandi_mirror.workflows import mirror_archive
 from dandi_mirror.workflows.terminal import say
 
@@ -72,5 +73,9 @@ def _show(name: str, value: object, source: str, form: str) -> None:
             say(f"{f'sibling.{key}':18} {shown}")
         return
     value = str(value).lower() if isinstance(value, bool) else value
+    if name == "cache-size" and value is None:
+        from dandi_mirror.workflows.block_cache import CACHE_SIZE
+
+        value = human_size(CACHE_SIZE)
     shown = " ".join(value) if isinstance(value, tuple) else "" if value in (None, {}) else str(value)
     say(f"{name:18} {shown or '-':32} ({source})")
