@@ -102,7 +102,7 @@ def _path(text: str, error: UsageError) -> tuple[Name, Path]:
         return clone.name, clone.folder
     if (os.path.lexists(text) or may_be_path(text)) and (view := view_at(Path(text).absolute())):
         raise UsageError(view) from None
-    if (around := clone_at(".")) and may_be_path(text):
+    if (around := clone_at(".")) and may_be_path(text) and not text.isdecimal():
         near = _nearest(text, around.folder)
         hint = f"did you mean {near}?" if near else "see which there are: dandi-mirror ls ."
         raise UsageError(f"there is no file or folder {text} here; {hint}") from None

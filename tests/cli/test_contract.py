@@ -216,3 +216,12 @@ def test_an_archive_at_another_port_is_told_apart_from_a_mistyped_address(
         told = run("dandi-mirror", "sync", "-d", str(mirror.path), "-i", given, code=2).stderr
         assert f"is a mirror of {url}, and -i says {given}" in told
         assert ("if it is the same archive at another port" in told) == is_hint
+
+
+def test_a_number_without_its_zeros_is_an_id_in_a_clone_too(archive: Archive, mirror: MirrorOfTest) -> None:
+    seed(archive)
+    mirror.cli("sync", "000123")
+    for folder in (mirror.path, mirror.path / "000123"):
+        for command in ("ls", "log", "owners"):
+            told = run("dandi-mirror", command, "123", cwd=folder, code=2).stderr
+            assert told.endswith("an id has six digits: did you mean 000123?\n"), told
