@@ -181,6 +181,9 @@ def test_entries_out_of_order_are_an_error(paths: tuple[str, str]) -> None:
 def test_what_no_bucket_lists_is_an_error(entry: ZarrEntry) -> None:
     with pytest.raises(BadEntry):
         zarr_state_of(ZARR, [entry])
+    after_another = [ZarrEntry("0/0", 1, A), ZarrEntry("0/1", entry.size, entry.etag)]
+    with pytest.raises(BadEntry):
+        zarr_state_of(ZARR, after_another)
 
 
 def test_the_key_says_md5_only_of_an_md5() -> None:
