@@ -17,7 +17,7 @@ from dandi_mirror.errors import MirrorError, UsageError
 from dandi_mirror.mirror.contents.links import links
 from dandi_mirror.mirror.contents.local import local_contents
 from dandi_mirror.mirror.locate.clones import clone_at
-from dandi_mirror.workflows.naming import settings_for
+from dandi_mirror.workflows.names.naming import settings_for
 from tests.conftest import IMPATIENT, MirrorOfTest, run
 from tests.support.dandisets import participant
 

@@ -23,7 +23,7 @@ from dandi_mirror.errors import TemporaryError
 from dandi_mirror.mirror.state.layout import Mirror
 from dandi_mirror.serve import looking
 from dandi_mirror.upload.read.worker import Worker
-from dandi_mirror.workflows.block_cache import cache_of
+from dandi_mirror.workflows.serve.block_cache import cache_of
 from tests.conftest import MirrorOfTest
 from tests.support.browser import browsing
 from tests.support.catalogues import build, part

@@ -208,7 +208,7 @@ def complete_mirrors(context: click.Context, parameter: click.Parameter, begun: 
     """Complete the name of another mirror in the settings."""
     from dandi_mirror.config import MIRROR
     from dandi_mirror.errors import MirrorError
-    from dandi_mirror.workflows.settings import settings_at
+    from dandi_mirror.workflows.access.settings import settings_at
 
     path = context.params.get("mirror_path") or os.environ.get("DANDI_MIRROR") or "."
     try:

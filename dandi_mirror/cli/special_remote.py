@@ -108,7 +108,7 @@ class Remote:
                 f"the archive does not show it to the owner of the API key in {self._token.source}; "
                 f"to see whether the key is valid: dandi-mirror login --check -i {self._api}"
             )
-        from dandi_mirror.workflows.tokens import nothing
+        from dandi_mirror.workflows.access.tokens import nothing
 
         return nothing(self._api, self._trouble, "it is embargoed, and you have not logged in")
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from dandi_mirror.cli import output, progress
 from dandi_mirror.text import human_size, printable, some
 from dandi_mirror.workflows import terminal
-from dandi_mirror.workflows.reports import report_record
+from dandi_mirror.workflows.sync.reports import report_record
 
 if TYPE_CHECKING:
     from dandi_mirror.model import Report
     from dandi_mirror.upload.change.execute import StepOutcome
     from dandi_mirror.upload.change.plan import UploadStep
-    from dandi_mirror.workflows.record_edit import RecordEdit
-    from dandi_mirror.workflows.upload import Upload
-    from dandi_mirror.workflows.upload_plan import Planned
-    from dandi_mirror.workflows.upload_request import UploadRequest
+    from dandi_mirror.workflows.owner.record_edit import RecordEdit
+    from dandi_mirror.workflows.upload.plan import Planned
+    from dandi_mirror.workflows.upload.request import UploadRequest
+    from dandi_mirror.workflows.upload.upload import Upload
 
 SHOWN = 10
 """How many files of a kind are named on the terminal; the others are counted."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from dandi_mirror.mirror.history.diff import Changes, Pair
     from dandi_mirror.mirror.zarr.differences import EntryChange, ZarrChanges
-    from dandi_mirror.workflows.zarr_changes import TwoStates, ZarrComparer
+    from dandi_mirror.workflows.reading.zarr_changes import TwoStates, ZarrComparer
 
 
 def zarr_change_lines(comparer: ZarrComparer, pair: Pair) -> str:

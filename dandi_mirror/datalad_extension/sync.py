@@ -13,7 +13,7 @@ from datalad.utils import ensure_list
 
 from dandi_mirror.errors import MirrorError
 from dandi_mirror.interface.syncing import sync_reports
-from dandi_mirror.workflows.reports import report_record
+from dandi_mirror.workflows.sync.reports import report_record
 
 
 @build_doc

@@ -21,14 +21,14 @@ from dandi_mirror.mirror.history.citation import FORMS
 from dandi_mirror.mirror.history.diff import Changes
 from dandi_mirror.model import DRAFT, is_version_id
 from dandi_mirror.repo.git.dataset import Dataset
-from dandi_mirror.workflows.cite import citation, published
-from dandi_mirror.workflows.listing import FoundFiles, find_files
-from dandi_mirror.workflows.version_ranges import compared
-from dandi_mirror.workflows.versions_here import with_versions
-from dandi_mirror.workflows.zarr_names import read_zarr_name
+from dandi_mirror.workflows.names.version_ranges import compared
+from dandi_mirror.workflows.names.versions_here import with_versions
+from dandi_mirror.workflows.names.zarr_names import read_zarr_name
+from dandi_mirror.workflows.reading.cite import citation, published
+from dandi_mirror.workflows.reading.listing import FoundFiles, find_files
 
 if TYPE_CHECKING:
-    from dandi_mirror.workflows.export import Exported
+    from dandi_mirror.workflows.export.export import Exported
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from dandi_mirror.archive.names import Name
 from dandi_mirror.errors import UsageError
 from dandi_mirror.export import FORMS
 from dandi_mirror.interface.getting import Collected
-from dandi_mirror.workflows.export import Exported, export_file, place_for
-from dandi_mirror.workflows.export_bag import export_bag
-from dandi_mirror.workflows.export_source import find_version
+from dandi_mirror.workflows.export.bag import export_bag
+from dandi_mirror.workflows.export.export import Exported, export_file, place_for
+from dandi_mirror.workflows.export.source import find_version
 
 
 def export(

@@ -11,7 +11,7 @@ from dandi_mirror.interface.bar import bar
 from dandi_mirror.interface.remarks import remarks_as_warnings
 from dandi_mirror.interface.values import Got
 from dandi_mirror.mirror.contents.selection import FileSelection, parse_where
-from dandi_mirror.workflows.get import ContentRun
+from dandi_mirror.workflows.content.get import ContentRun
 
 
 class Collected:

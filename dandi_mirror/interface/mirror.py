@@ -17,9 +17,9 @@ from dandi_mirror.mirror.search.query import parse_query
 from dandi_mirror.mirror.search.search import SearchResult, search
 from dandi_mirror.mirror.state import layout
 from dandi_mirror.model import Report
-from dandi_mirror.workflows import mirror_archive
-from dandi_mirror.workflows.current_clone import api_here
-from dandi_mirror.workflows.search_index import refreshed
+from dandi_mirror.workflows.access import mirror_archive
+from dandi_mirror.workflows.access.current_clone import api_here
+from dandi_mirror.workflows.reading.search_index import refreshed
 
 
 class Mirror:

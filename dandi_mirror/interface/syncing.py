@@ -11,7 +11,7 @@ from dandi_mirror.interface.bar import steps
 from dandi_mirror.interface.remarks import remarks_as_warnings
 from dandi_mirror.mirror.state.options import Progress, silent
 from dandi_mirror.model import Report
-from dandi_mirror.workflows.sync import SyncRequest, run_sync
+from dandi_mirror.workflows.sync.sync import SyncRequest, run_sync
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.fetch.scheduled import Follow

@@ -10,7 +10,7 @@ from dandi_mirror.archive.instances import KNOWN
 from dandi_mirror.archive.names import parse
 from dandi_mirror.embedded import Archive
 from dandi_mirror.errors import NotFoundError
-from dandi_mirror.workflows.naming import known
+from dandi_mirror.workflows.names.naming import known
 from tests.conftest import MirrorOfTest, run
 from tests.support.dandisets import seed
 

@@ -28,7 +28,7 @@ from dandi_mirror.model import Finding, FindingKind, Instance, Report
 from dandi_mirror.paths import refuse_path
 from dandi_mirror.repo.annex import keys, logs
 from dandi_mirror.repo.git import process
-from dandi_mirror.workflows.reports import report_record
+from dandi_mirror.workflows.sync.reports import report_record
 from tests.conftest import run
 from tests.support.corpus import FROZEN
 from tests.support.pages import FENCE, PAGES, TOP, keys_of, name, page, rows, words

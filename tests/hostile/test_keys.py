@@ -107,7 +107,7 @@ def test_an_archive_that_a_clone_names_and_does_not_say_where_is_not_guessed(tmp
 
 def test_a_clone_that_calls_itself_dandis_and_names_another_api_is_not_uploaded_there(tmp_path: Path) -> None:
     from dandi_mirror.archive.names import Name
-    from dandi_mirror.workflows.naming import settings_for
+    from dandi_mirror.workflows.names.naming import settings_for
 
     settings = settings_for(tmp_path, [Name("x", "dandi", "000123")], "https://evil.example/api")
     assert settings.instance == "dandi"

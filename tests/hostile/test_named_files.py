@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dandi_mirror.errors import UsageError
-from dandi_mirror.workflows.named_text import named_text
+from dandi_mirror.workflows.names.named_text import named_text
 from tests.conftest import run
 
 pytestmark = pytest.mark.quick

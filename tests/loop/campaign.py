@@ -21,8 +21,8 @@ from dandi_mirror.errors import MirrorError
 from dandi_mirror.mirror.state.layout import mirror_of
 from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.upload.read.worker import Worker
-from dandi_mirror.workflows.upload import Upload
-from dandi_mirror.workflows.upload_request import UploadRequest
+from dandi_mirror.workflows.upload.request import UploadRequest
+from dandi_mirror.workflows.upload.upload import Upload
 from tests.conftest import MirrorOfTest, run
 from tests.loop.edits import Edits
 from tests.support.credentials import TOKEN

@@ -19,8 +19,8 @@ from dandi_mirror.upload.change.plan import Action, LocalFile, UploadPlan, make_
 from dandi_mirror.upload.zarrs.local import LocalEntry
 from dandi_mirror.upload.zarrs.notes import ZarrNotes
 from dandi_mirror.upload.zarrs.plan import BATCH, BATCH_BYTES, EntryChanges, batches, plan_entries
-from dandi_mirror.workflows.upload_request import UploadRequest
-from dandi_mirror.workflows.upload_zarrs import known_zarrs
+from dandi_mirror.workflows.upload.request import UploadRequest
+from dandi_mirror.workflows.upload.zarrs import known_zarrs
 from dandi_mirror.zarr_checksum import zarr_checksum
 from tests.support.values import QUICK
 

@@ -17,10 +17,10 @@ from dandi_mirror.embedded import Archive, Dandiset, Request, Server
 from dandi_mirror.mirror.state.layout import mirror_of
 from dandi_mirror.upload.change.execute import StepOutcome, outcomes_without_work
 from dandi_mirror.upload.read.worker import Worker
-from dandi_mirror.workflows.upload import Result, Upload
-from dandi_mirror.workflows.upload_plan import Planned
-from dandi_mirror.workflows.upload_request import UploadRequest
-from dandi_mirror.workflows.upload_update import bring_changes
+from dandi_mirror.workflows.upload.plan import Planned
+from dandi_mirror.workflows.upload.request import UploadRequest
+from dandi_mirror.workflows.upload.update import bring_changes
+from dandi_mirror.workflows.upload.upload import Result, Upload
 from tests.conftest import IMPATIENT, MirrorOfTest, run
 from tests.support.credentials import TOKEN
 from tests.support.dandisets import seed_owned

@@ -57,9 +57,9 @@ def build_command(
     from dandi_mirror.cli.progress import show_steps
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.text import counted, plain
-    from dandi_mirror.workflows.catalogue import build_catalogue, site_of
-    from dandi_mirror.workflows.current_clone import no_dandiset
-    from dandi_mirror.workflows.naming import settings_for
+    from dandi_mirror.workflows.access.current_clone import no_dandiset
+    from dandi_mirror.workflows.names.naming import settings_for
+    from dandi_mirror.workflows.serve.catalogue import build_catalogue, site_of
     from dandi_mirror.workflows.terminal import say
 
     mirror = Mirror(mirror_path.absolute())

@@ -11,7 +11,7 @@ from dandi_mirror.cli import options, output
 from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.cli.output import print_each
 from dandi_mirror.text import counted, printable
-from dandi_mirror.workflows import naming
+from dandi_mirror.workflows.names import naming
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.copies.challenge import Challenged
@@ -39,7 +39,7 @@ def command(siblings: tuple[str, ...], count: int, mirror_path: Path, instance: 
     end_by_signals()
     from dandi_mirror.mirror.copies.challenge import challenge
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.workflows.copies import chosen, mirrors_in, range_reader
+    from dandi_mirror.workflows.copies.copies import chosen, mirrors_in, range_reader
 
     mirror = Mirror(mirror_path.absolute())
     settings = naming.settings_for(mirror_path, [], needed=True, instance=instance)

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from dandi_mirror.cli import options
-from dandi_mirror.workflows import mirror_archive, naming
+from dandi_mirror.workflows.access import mirror_archive
+from dandi_mirror.workflows.names import naming
 
 _COMMIT = re.compile(r"(.+)@([0-9a-f]{7,40})")
 
@@ -37,7 +38,7 @@ def command(version: str, form: str, mirror_path: Path) -> None:
     """
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.locate.versions import dataset_of
-    from dandi_mirror.workflows.cite import citation
+    from dandi_mirror.workflows.reading.cite import citation
     from dandi_mirror.workflows.terminal import say
 
     found = _COMMIT.fullmatch(version)

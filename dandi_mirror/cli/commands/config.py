@@ -10,7 +10,7 @@ import click
 
 from dandi_mirror.cli import options, output
 from dandi_mirror.text import human_size
-from dandi_mirror.workflows import mirror_archive
+from dandi_mirror.workflows.access import mirror_archive
 from dandi_mirror.workflows.terminal import say
 
 
@@ -30,9 +30,9 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
     from dandi_mirror.cli.output import print_summary
     from dandi_mirror.config import FILE, attribute, template
     from dandi_mirror.errors import DiskError, UsageError
-    from dandi_mirror.workflows.current_clone import refuse_clone
-    from dandi_mirror.workflows.mirror_clone import archive_of_clone
-    from dandi_mirror.workflows.settings import settings_at
+    from dandi_mirror.workflows.access.current_clone import refuse_clone
+    from dandi_mirror.workflows.access.mirror_clone import archive_of_clone
+    from dandi_mirror.workflows.access.settings import settings_at
 
     path = mirror_path / FILE
     if make:
@@ -74,7 +74,7 @@ def _show(name: str, value: object, source: str, form: str) -> None:
         return
     value = str(value).lower() if isinstance(value, bool) else value
     if name == "cache-size" and value is None:
-        from dandi_mirror.workflows.block_cache import CACHE_SIZE
+        from dandi_mirror.workflows.serve.block_cache import CACHE_SIZE
 
         value = human_size(CACHE_SIZE)
     shown = " ".join(value) if isinstance(value, tuple) else "" if value in (None, {}) else str(value)

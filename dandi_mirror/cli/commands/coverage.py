@@ -12,7 +12,7 @@ import click
 from dandi_mirror.cli import options, output
 from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.text import counted, human_size, printable
-from dandi_mirror.workflows import naming
+from dandi_mirror.workflows.names import naming
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.copies.coverage import Coverage
@@ -49,7 +49,7 @@ def command(
     from dandi_mirror.errors import exit_code
     from dandi_mirror.mirror.copies.coverage import coverage
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.workflows.copies import chosen, metrics_file, mirrors_in
+    from dandi_mirror.workflows.copies.copies import chosen, metrics_file, mirrors_in
 
     mirror, names = Mirror(mirror_path.absolute()), naming.read_names(dandisets, offline=True)
     settings = naming.settings_for(mirror_path, names, instance=instance)

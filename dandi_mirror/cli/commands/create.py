@@ -13,13 +13,15 @@ import click
 
 from dandi_mirror.cli import options, output, progress
 from dandi_mirror.text import printable
-from dandi_mirror.workflows import naming, terminal, tokens
+from dandi_mirror.workflows import terminal
+from dandi_mirror.workflows.access import tokens
+from dandi_mirror.workflows.names import naming
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.api.client import ArchiveClient
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.model import Report
-    from dandi_mirror.workflows.new_dandiset import NewDandiset
+    from dandi_mirror.workflows.owner.new_dandiset import NewDandiset
 
 LICENSES = {"CC-BY-4.0": "spdx:CC-BY-4.0", "CC0-1.0": "spdx:CC0-1.0"}
 """The licenses that DANDI accepts."""
@@ -85,7 +87,7 @@ def command(
     """
     from dandi_mirror.archive.api.client import ArchiveClient
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.workflows.new_dandiset import complete_dandiset, errors_of, register_dandiset
+    from dandi_mirror.workflows.owner.new_dandiset import complete_dandiset, errors_of, register_dandiset
 
     said = {"name": name, "description": description, "license": [LICENSES[one] for one in licenses]}
     record = _record(said, contributors, assignments, file)
@@ -125,7 +127,7 @@ def _record(
     from dandi_mirror.upload.record.fields import assign, read_assignment, written
     from dandi_mirror.upload.record.from_file import with_file
     from dandi_mirror.upload.record.yaml_text import LONGEST
-    from dandi_mirror.workflows.named_text import named_text
+    from dandi_mirror.workflows.names.named_text import named_text
 
     wanted = [read_assignment(text) for text in assignments]
     record = written(with_file({}, named_text(file, LONGEST), str(file))) if file else {}
@@ -144,7 +146,7 @@ def _new(
         UsageError: there is no title, an award without a funder, or an end of the embargo that is no day to come.
     """
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.workflows.new_dandiset import NewDandiset
+    from dandi_mirror.workflows.owner.new_dandiset import NewDandiset
 
     name = record.pop("name", "")
     if not isinstance(name, str) or not name.strip():
@@ -170,7 +172,7 @@ def _check_title(archive: ArchiveClient, new: NewDandiset, *, another: bool) -> 
         PartError: the person does not want a second one.
     """
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.workflows.new_dandiset import how_to_complete, namesakes
+    from dandi_mirror.workflows.owner.new_dandiset import how_to_complete, namesakes
 
     if not (there := namesakes(archive, new)):
         return

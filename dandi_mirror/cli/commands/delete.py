@@ -35,7 +35,7 @@ def command(
     """
     from dandi_mirror.archive.api.dandiset_changes import delete_dandiset
     from dandi_mirror.errors import PartError, UsageError
-    from dandi_mirror.workflows.own_dandiset import own_dandiset
+    from dandi_mirror.workflows.owner.own_dandiset import own_dandiset
 
     with own_dandiset(dandiset, mirror_path, instance) as own:
         entry = own.archive.dandiset(own.dandiset)

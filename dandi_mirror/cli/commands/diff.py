@@ -34,8 +34,8 @@ def command(context: click.Context, versions: str, recursive: bool, mirror_path:
       dandi-mirror diff 000108/sub-1/x.ome.zarr@CHECKSUM..    from a state of a Zarr to that of the draft
     """
     from dandi_mirror.cli.zarr_output import print_states
-    from dandi_mirror.workflows.version_ranges import check_one
-    from dandi_mirror.workflows.zarr_changes import read_states
+    from dandi_mirror.workflows.names.version_ranges import check_one
+    from dandi_mirror.workflows.reading.zarr_changes import read_states
 
     check_one("diff", versions, context.args)
     if two := read_states(versions, mirror_path.absolute()):
@@ -50,9 +50,9 @@ def _versions(versions: str, mirror_path: Path, form: str, recursive: bool) -> i
     from dandi_mirror.cli import zarr_output
     from dandi_mirror.cli.output import print_json
     from dandi_mirror.errors import PartError
+    from dandi_mirror.workflows.names.version_ranges import compared, read_versions
+    from dandi_mirror.workflows.reading.zarr_changes import ZarrComparer
     from dandi_mirror.workflows.terminal import say
-    from dandi_mirror.workflows.version_ranges import compared, read_versions
-    from dandi_mirror.workflows.zarr_changes import ZarrComparer
 
     dataset, dandiset, typed = read_versions(versions, mirror_path)
     old, new, found = compared(dataset, dandiset, typed)

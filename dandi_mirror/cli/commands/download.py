@@ -58,7 +58,7 @@ def command(
     end_by_signals()
     from dandi_mirror.cli.file_results import FileResults
     from dandi_mirror.repo.git.files import absolute_path
-    from dandi_mirror.workflows.download import DownloadRun
+    from dandi_mirror.workflows.content.download import DownloadRun
 
     results = FileResults("download", ("downloaded", "download"), output, dry_run)
     run = DownloadRun(absolute_path(folder), existing, preserve_tree, jobs, results)

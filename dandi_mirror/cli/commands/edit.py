@@ -16,8 +16,8 @@ from dandi_mirror.workflows import terminal
 if TYPE_CHECKING:
     from dandi_mirror.archive.api.dandiset_changes import DraftRecord
     from dandi_mirror.model import Report
-    from dandi_mirror.workflows.own_dandiset import OwnDandiset
-    from dandi_mirror.workflows.record_edit import RecordEdit
+    from dandi_mirror.workflows.owner.own_dandiset import OwnDandiset
+    from dandi_mirror.workflows.owner.record_edit import RecordEdit
 
 _HEAD = """\
 # The record of Dandiset {}. Save the file and leave the editor to see what changes; leave without saving to stop.
@@ -66,8 +66,8 @@ def command(
     from dandi_mirror.archive.instances import instance_name
     from dandi_mirror.errors import UsageError
     from dandi_mirror.upload.record.fields import assign, read_assignment
-    from dandi_mirror.workflows.own_dandiset import own_dandiset
-    from dandi_mirror.workflows.record_edit import record_edit, send_edit
+    from dandi_mirror.workflows.owner.own_dandiset import own_dandiset
+    from dandi_mirror.workflows.owner.record_edit import record_edit, send_edit
 
     wanted = [read_assignment(text) for text in assignments]
     _check_can_ask(bool(wanted or file), yes or dry_run)
@@ -115,8 +115,8 @@ def _with_file(own: OwnDandiset, before: DraftRecord, file: Path) -> Mapping[str
     """
     from dandi_mirror.upload.record.from_file import with_file
     from dandi_mirror.upload.record.yaml_text import LONGEST
-    from dandi_mirror.workflows.named_text import named_text
-    from dandi_mirror.workflows.record_edit import refuse_stale
+    from dandi_mirror.workflows.names.named_text import named_text
+    from dandi_mirror.workflows.owner.record_edit import refuse_stale
 
     record = with_file(before.metadata, named_text(file, LONGEST), str(file))
     refuse_stale(own, before, record)
@@ -133,7 +133,7 @@ def _in_editor(own: OwnDandiset, before: DraftRecord) -> RecordEdit:
     from dandi_mirror.errors import MirrorError, PartError
     from dandi_mirror.upload.record.fields import replaced, written
     from dandi_mirror.upload.record.yaml_text import NotYaml, read_yaml, write_yaml
-    from dandi_mirror.workflows.record_edit import record_edit
+    from dandi_mirror.workflows.owner.record_edit import record_edit
 
     text = began = f"{_HEAD.format(own.dandiset)}{write_yaml(written(before.metadata))}"
     while True:

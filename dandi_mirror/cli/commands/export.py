@@ -13,7 +13,7 @@ from dandi_mirror.export import FORMS
 from dandi_mirror.text import counted, human_size, printable
 
 if TYPE_CHECKING:
-    from dandi_mirror.workflows.export import Exported
+    from dandi_mirror.workflows.export.export import Exported
 
 SHOWN = 10
 """How many files that are left out are named; the others are counted."""
@@ -63,10 +63,10 @@ def command(
     end_by_signals()
     from dandi_mirror.cli.file_results import FileResults
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.workflows import naming
-    from dandi_mirror.workflows.export import export_file, place_for
-    from dandi_mirror.workflows.export_bag import export_bag
-    from dandi_mirror.workflows.export_source import find_version
+    from dandi_mirror.workflows.export.bag import export_bag
+    from dandi_mirror.workflows.export.export import export_file, place_for
+    from dandi_mirror.workflows.export.source import find_version
+    from dandi_mirror.workflows.names import naming
 
     if payload and form != "bagit":
         raise UsageError("--payload is for a bag only: --as bagit")

@@ -11,7 +11,7 @@ from dandi_mirror.cli import options, output
 from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.cli.output import print_each
 from dandi_mirror.text import counted, human_size, printable
-from dandi_mirror.workflows import naming
+from dandi_mirror.workflows.names import naming
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.copies.claims import FetchedClaims
@@ -35,7 +35,7 @@ def command(siblings: tuple[str, ...], mirror_path: Path, instance: str | None, 
     end_by_signals()
     from dandi_mirror.mirror.copies.fetching import fetch_claims
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.workflows.copies import chosen, mirrors_in, reading
+    from dandi_mirror.workflows.copies.copies import chosen, mirrors_in, reading
 
     mirror = Mirror(mirror_path.absolute())
     settings = naming.settings_for(mirror_path, [], needed=True, instance=instance)

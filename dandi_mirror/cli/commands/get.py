@@ -54,7 +54,7 @@ def command(
     from dandi_mirror.config import size
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.contents.selection import FileSelection, parse_where
-    from dandi_mirror.workflows.get import ContentRun
+    from dandi_mirror.workflows.content.get import ContentRun
 
     if not what:
         raise UsageError("name files, folders or Dandisets; '.' means all of the clone that you are in")

@@ -12,12 +12,12 @@ import click
 from dandi_mirror.cli import options, output, progress
 from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.text import counted, human_size, printable
-from dandi_mirror.workflows import naming
+from dandi_mirror.workflows.names import naming
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.copies.planner import HoldKey
     from dandi_mirror.mirror.copies.shares import HoldResult, Share
-    from dandi_mirror.workflows.hold import Pledge
+    from dandi_mirror.workflows.copies.hold import Pledge
 
 _SHOWN = 10
 
@@ -66,8 +66,8 @@ def command(
     from dandi_mirror.config import size
     from dandi_mirror.mirror.contents.selection import parse_where
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.workflows.copies import chosen, mirrors_in
-    from dandi_mirror.workflows.hold import Pledge
+    from dandi_mirror.workflows.copies.copies import chosen, mirrors_in
+    from dandi_mirror.workflows.copies.hold import Pledge
 
     mirror, names = Mirror(mirror_path.absolute()), naming.read_names(dandisets)
     settings = naming.settings_for(mirror_path, names, instance=instance)

@@ -45,7 +45,7 @@ def command(dandiset: str, commits: bool, limit: int, mirror_path: Path, form: s
     """
     from dandi_mirror.cli import change_output as words
     from dandi_mirror.errors import PartError, UsageError
-    from dandi_mirror.workflows.version_ranges import read_versions
+    from dandi_mirror.workflows.names.version_ranges import read_versions
 
     dataset, name, version = read_versions(dandiset, mirror_path)
     if version:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dandi_mirror.cli import options, output
-from dandi_mirror.workflows import current_clone, naming
+from dandi_mirror.workflows.access import current_clone
+from dandi_mirror.workflows.names import naming
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.api.client import ArchiveUser
@@ -30,7 +31,8 @@ def command(check: bool, mirror_path: Path, instance: str | None, output: str) -
       dandi-mirror login                         type the key
       dandi-mirror login --check -i dandi        show whether the archive accepts it
     """
-    from dandi_mirror.workflows import terminal, tokens
+    from dandi_mirror.workflows import terminal
+    from dandi_mirror.workflows.access import tokens
 
     archive = instance or naming.settings_for(mirror_path, [], "", current_clone.clone_around(mirror_path)).instance
     token, trouble = tokens.find(archive, ask_password=terminal.is_interactive()) if check else (None, "")
@@ -51,7 +53,7 @@ def _print(instance: str, user: ArchiveUser, how: str, source: str, form: str) -
     from dataclasses import asdict
 
     from dandi_mirror.archive.instances import instance_name
-    from dandi_mirror.workflows import tokens
+    from dandi_mirror.workflows.access import tokens
 
     name = instance_name(instance)
     facts = {"instance": name, **asdict(user), "may_upload": user.approved, "source": source}

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from dandi_mirror.cli import options, output
-from dandi_mirror.workflows import current_clone, naming
+from dandi_mirror.workflows.access import current_clone
+from dandi_mirror.workflows.names import naming
 
 
 @click.command("logout")
@@ -25,7 +26,8 @@ def command(mirror_path: Path, instance: str | None, output: str) -> None:
     from dandi_mirror.archive import credentials, keyrings
     from dandi_mirror.archive.instances import instance_name, token_variable
     from dandi_mirror.errors import CredentialsError
-    from dandi_mirror.workflows import terminal, tokens
+    from dandi_mirror.workflows import terminal
+    from dandi_mirror.workflows.access import tokens
 
     archive = instance or naming.settings_for(mirror_path, [], "", current_clone.clone_around(mirror_path)).instance
     name, variable = instance_name(archive), token_variable(archive)

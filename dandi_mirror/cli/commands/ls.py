@@ -15,7 +15,7 @@ from dandi_mirror.text import beginning, printable
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.workflows.listing import ListedFiles
+    from dandi_mirror.workflows.reading.listing import ListedFiles
 
 
 @click.command("ls")
@@ -53,7 +53,7 @@ def command(
     from dandi_mirror.errors import MirrorError, exit_code
     from dandi_mirror.mirror.locate.clones import clone_at
     from dandi_mirror.mirror.state.layout import mirror_at
-    from dandi_mirror.workflows.listing import list_files
+    from dandi_mirror.workflows.reading.listing import list_files
 
     codes, collected = set[int](), list[dict[str, Any]]()
     emit = output.print_json if form == "json" else collected.append
@@ -140,7 +140,7 @@ def _remark(text: str, listing: ListedFiles, mirror_path: Path) -> set[int]:
     """Say on stderr what a person would not expect of a listing; give the exit codes that follow from it."""
     from dandi_mirror.cli.change_output import unmade
     from dandi_mirror.errors import PartError
-    from dandi_mirror.workflows.settings import is_named
+    from dandi_mirror.workflows.access.settings import is_named
 
     found = listing.found
     if not found.dataset and is_named(mirror_path) and not listing.remarks:

@@ -60,8 +60,8 @@ def command(
     end_by_signals()
     from dandi_mirror.cli.file_results import FileResults
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.workflows.organize import organize_in
-    from dandi_mirror.workflows.work_tree import reader_processes
+    from dandi_mirror.workflows.upload.organize import organize_in
+    from dandi_mirror.workflows.upload.work_tree import reader_processes
 
     if not sources:
         raise UsageError("name NWB files, NWB-Zarrs, or folders of them")

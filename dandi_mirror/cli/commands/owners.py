@@ -40,8 +40,8 @@ def command(
       dandi-mirror owners 000123
       dandi-mirror owners 000123 --add olive --remove otto
     """
-    from dandi_mirror.workflows.own_dandiset import own_dandiset
-    from dandi_mirror.workflows.owners import OwnersChange, read_owners, set_and_check
+    from dandi_mirror.workflows.owner.own_dandiset import own_dandiset
+    from dandi_mirror.workflows.owner.owners import OwnersChange, read_owners, set_and_check
 
     if not (added or removed):
         identifier, people = read_owners(dandiset, mirror_path, instance)

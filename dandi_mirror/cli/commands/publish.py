@@ -11,18 +11,20 @@ from dandi_mirror.cli import options, output, progress
 from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.cli.output import draft_line
 from dandi_mirror.text import printable
-from dandi_mirror.workflows import current_clone, naming, terminal
+from dandi_mirror.workflows import terminal
+from dandi_mirror.workflows.access import current_clone
+from dandi_mirror.workflows.names import naming
 
 if TYPE_CHECKING:
     from dandi_mirror.model import ListedDandiset, Report
-    from dandi_mirror.workflows.publish import Publication
+    from dandi_mirror.workflows.owner.publish import Publication
 
 
 def _notes(context: click.Context, parameter: click.Parameter, value: str) -> str:
     """Read release notes, typed or from a file, and refuse what the archive would refuse as too long."""
     from dandi_mirror.errors import UsageError
     from dandi_mirror.upload.change.publishing import LONGEST_NOTES
-    from dandi_mirror.workflows.named_text import named_text
+    from dandi_mirror.workflows.names.named_text import named_text
 
     try:
         text = named_text(Path(value[1:]), 2 * LONGEST_NOTES) if value.startswith("@") else value
@@ -65,7 +67,7 @@ def command(
     end_by_signals(f"to see whether the archive has published it: dandi-mirror status {dandiset}")
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.state.layout import Mirror, mirror_of
-    from dandi_mirror.workflows.publish import publication
+    from dandi_mirror.workflows.owner.publish import publication
 
     name = naming.read_name(dandiset)
     (identifier,) = naming.dandisets([name])

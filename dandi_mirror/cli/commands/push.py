@@ -12,8 +12,9 @@ import click
 from dandi_mirror.cli import options, output
 from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.text import printable
-from dandi_mirror.workflows import naming, tokens
-from dandi_mirror.workflows.current_clone import no_dandiset, refuse_clone
+from dandi_mirror.workflows.access import tokens
+from dandi_mirror.workflows.access.current_clone import no_dandiset, refuse_clone
+from dandi_mirror.workflows.names import naming
 
 if TYPE_CHECKING:
     from dandi_mirror.config import Settings, Sibling

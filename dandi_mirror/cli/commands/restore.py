@@ -8,7 +8,7 @@ import click
 
 from dandi_mirror.cli import options
 from dandi_mirror.cli.exit import end_by_signals
-from dandi_mirror.workflows import naming
+from dandi_mirror.workflows.names import naming
 
 
 @click.command("restore")
@@ -43,8 +43,8 @@ def command(
     end_by_signals()
     from dandi_mirror.cli.file_results import FileResults
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.workflows.copies import mirrors_in
-    from dandi_mirror.workflows.restore import restore_version
+    from dandi_mirror.workflows.copies.copies import mirrors_in
+    from dandi_mirror.workflows.copies.restore import restore_version
 
     mirror, name = Mirror(mirror_path.absolute()), naming.read_name(version, offline=True, mirror_path=mirror_path)
     settings = naming.settings_for(mirror_path, [name], needed=True, asks_mirrors=True, instance=instance)

@@ -9,7 +9,7 @@ import click
 
 from dandi_mirror.cli import options, output
 from dandi_mirror.text import counted, human_size, printable, quoted
-from dandi_mirror.workflows.reports import report_of
+from dandi_mirror.workflows.sync.reports import report_of
 from dandi_mirror.workflows.terminal import say
 
 if TYPE_CHECKING:

@@ -91,8 +91,8 @@ def index(mirror_path: Path, instead: str = IN_A_CLONE) -> Iterator[sqlite3.Conn
     """
     from dandi_mirror.mirror.search.index import opened, path_of
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.workflows.current_clone import no_dandiset
-    from dandi_mirror.workflows.search_index import refreshed
+    from dandi_mirror.workflows.access.current_clone import no_dandiset
+    from dandi_mirror.workflows.reading.search_index import refreshed
 
     mirror = Mirror(mirror_path.absolute())
     if not mirror.dandisets():

@@ -55,9 +55,9 @@ def command(
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.serve.access import read_tokens
     from dandi_mirror.serve.sending import Elsewhere
-    from dandi_mirror.workflows.current_clone import no_dandiset
-    from dandi_mirror.workflows.naming import settings_for
-    from dandi_mirror.workflows.serving import is_local, listen, serve, server_origin
+    from dandi_mirror.workflows.access.current_clone import no_dandiset
+    from dandi_mirror.workflows.names.naming import settings_for
+    from dandi_mirror.workflows.serve.serving import is_local, listen, serve, server_origin
     from dandi_mirror.workflows.terminal import say
 
     if offline and redirect:

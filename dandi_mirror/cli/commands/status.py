@@ -12,7 +12,8 @@ import click
 
 from dandi_mirror.cli import options, output
 from dandi_mirror.text import counted, human_size, printable
-from dandi_mirror.workflows import current_clone, naming, tokens
+from dandi_mirror.workflows.access import current_clone, tokens
+from dandi_mirror.workflows.names import naming
 from dandi_mirror.workflows.terminal import say
 
 if TYPE_CHECKING:

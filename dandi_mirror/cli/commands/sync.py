@@ -12,7 +12,7 @@ import click
 from dandi_mirror.cli import options, output, progress
 from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.workflows import terminal
-from dandi_mirror.workflows.reports import report_record
+from dandi_mirror.workflows.sync.reports import report_record
 
 if TYPE_CHECKING:
     from dandi_mirror.model import Report
@@ -78,7 +78,7 @@ def command(
       dandi-mirror sync -d dandi --get '*.nwb' --get-budget 50GB
     """
     end_by_signals()
-    from dandi_mirror.workflows.sync import SyncRequest, run_sync
+    from dandi_mirror.workflows.sync.sync import SyncRequest, run_sync
 
     request = SyncRequest(
         dandisets, everything, mode, dry_run, allow_deletes, accepted, scheduler or "", _deadline(time_limit)

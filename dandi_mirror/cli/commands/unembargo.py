@@ -30,8 +30,8 @@ def command(
       dandi-mirror unembargo 000123
     """
     from dandi_mirror.errors import UsageError
-    from dandi_mirror.workflows.embargo import open_dandiset, to_be_opened
-    from dandi_mirror.workflows.own_dandiset import own_dandiset
+    from dandi_mirror.workflows.owner.embargo import open_dandiset, to_be_opened
+    from dandi_mirror.workflows.owner.own_dandiset import own_dandiset
 
     with own_dandiset(dandiset, mirror_path, instance) as own:
         entry = to_be_opened(own)

@@ -11,11 +11,12 @@ from dandi_mirror.cli import options
 from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.cli.upload_output import UploadOutput
 from dandi_mirror.text import printable
-from dandi_mirror.workflows import terminal, tokens
+from dandi_mirror.workflows import terminal
+from dandi_mirror.workflows.access import tokens
 
 if TYPE_CHECKING:
-    from dandi_mirror.workflows.upload import Upload
-    from dandi_mirror.workflows.upload_plan import Planned
+    from dandi_mirror.workflows.upload.plan import Planned
+    from dandi_mirror.workflows.upload.upload import Upload
 
 
 @click.command("upload")
@@ -74,9 +75,9 @@ def command(
     from dandi_mirror.archive.api.client import ArchiveClient
     from dandi_mirror.archive.instances import check_called
     from dandi_mirror.mirror.state.layout import mirror_of
-    from dandi_mirror.workflows.upload import Upload
-    from dandi_mirror.workflows.upload_request import UploadRequest
-    from dandi_mirror.workflows.work_tree import upload_place
+    from dandi_mirror.workflows.upload.request import UploadRequest
+    from dandi_mirror.workflows.upload.upload import Upload
+    from dandi_mirror.workflows.upload.work_tree import upload_place
 
     folder, dandiset, settings, said, inside = upload_place(paths, instance)
     mirror = mirror_of(folder, dandiset)
@@ -91,7 +92,7 @@ def command(
 
 def _run(upload: Upload, results: UploadOutput, dry_run: bool, update: bool) -> int:
     from dandi_mirror.upload.change.execute import outcomes_without_work
-    from dandi_mirror.workflows.upload_update import bring_changes
+    from dandi_mirror.workflows.upload.update import bring_changes
 
     with nullcontext() if dry_run else upload.held():
         if update and results.synced(bring_changes(upload)):

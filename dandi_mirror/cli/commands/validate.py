@@ -58,8 +58,8 @@ def command(
     """
     end_by_signals("run the command again to check the rest")
     from dandi_mirror.upload.validate import validate_files
-    from dandi_mirror.workflows.validate import select_files
-    from dandi_mirror.workflows.work_tree import reader_processes
+    from dandi_mirror.workflows.upload.validate import select_files
+    from dandi_mirror.workflows.upload.work_tree import reader_processes
 
     findings = Findings(min_severity.upper(), _pattern(ignore), output)
     with progress.busy(output, "looking for files"):

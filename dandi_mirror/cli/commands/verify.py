@@ -14,7 +14,7 @@ import click
 from dandi_mirror.cli import options, output, progress
 from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.text import counted, printable
-from dandi_mirror.workflows import naming
+from dandi_mirror.workflows.names import naming
 
 if TYPE_CHECKING:
     from dandi_mirror.mirror.verify.run import Verified
@@ -89,7 +89,7 @@ def command(
     from dandi_mirror.mirror.state.options import Options
     from dandi_mirror.mirror.verify.dataset import Checks
     from dandi_mirror.mirror.verify.other_mirror import is_local
-    from dandi_mirror.workflows.verify import Repairing, known_keys, verified
+    from dandi_mirror.workflows.sync.verify import Repairing, known_keys, verified
 
     if everything and dandisets:
         raise UsageError("name Dandisets, or give --all, but not both")
@@ -121,7 +121,7 @@ def _tell(form: str) -> Callable[[str, str], None]:
 
 def _print(found: Iterable[Verified], path: Path, form: str) -> int:
     from dandi_mirror.errors import exit_code
-    from dandi_mirror.workflows.verify import verified_record
+    from dandi_mirror.workflows.sync.verify import verified_record
 
     codes: set[int] = set()
     dandisets = differences = left = 0

@@ -46,8 +46,8 @@ def command(content: str, mirror_path: Path, output: str) -> int:
     from dandi_mirror.mirror.search.which import occurrences
     from dandi_mirror.mirror.state.layout import Mirror
     from dandi_mirror.text import human_size, printable
+    from dandi_mirror.workflows.reading.which import identify
     from dandi_mirror.workflows.terminal import say
-    from dandi_mirror.workflows.which import identify
 
     what = identify(content)
     with index(mirror_path, _IN_A_CLONE) as database:

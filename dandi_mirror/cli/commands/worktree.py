@@ -35,8 +35,8 @@ def command(version: str, folder: Path, mirror_path: Path, output: str) -> int:
     from dandi_mirror.cli.output import print_json, print_summary
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.locate.versions import commit_of_version, states
+    from dandi_mirror.workflows.names.version_ranges import read_versions
     from dandi_mirror.workflows.terminal import say
-    from dandi_mirror.workflows.version_ranges import read_versions
 
     dataset, dandiset, name = read_versions(version, mirror_path)
     if not name:

@@ -35,7 +35,7 @@ def ref_command(path: str, file: Path | None, mirror_path: Path) -> int:
       dandi-mirror zarr ref 000108/sub-1/x.ome.zarr -d dandi -o x.json
       dandi-mirror zarr ref sub-1/x.ome.zarr >x.json          in a clone
     """
-    from dandi_mirror.workflows.zarr_reference import write_reference
+    from dandi_mirror.workflows.reading.zarr_reference import write_reference
 
     write_reference(path, file, mirror_path)
     return 0

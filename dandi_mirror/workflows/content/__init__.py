@@ -1,0 +1,1 @@
+"""Get the content of files, or download plain files."""

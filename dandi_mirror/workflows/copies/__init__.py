@@ -1,0 +1,1 @@
+"""Hold a share of the content, and restore versions from other mirrors."""

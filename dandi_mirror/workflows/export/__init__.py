@@ -1,0 +1,1 @@
+"""Write a version in a format of others."""

@@ -1,0 +1,1 @@
+"""What the names mean that people type: Dandisets, versions, files, Zarrs."""

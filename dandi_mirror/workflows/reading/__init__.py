@@ -1,0 +1,1 @@
+"""Read what is here: lists, citations, changes, search."""

@@ -1,0 +1,1 @@
+"""Serve a mirror, its cache, and its catalogue."""

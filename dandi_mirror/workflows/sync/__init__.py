@@ -1,0 +1,1 @@
+"""Sync a mirror, record its runs, and verify it."""

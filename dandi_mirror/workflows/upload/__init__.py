@@ -1,0 +1,1 @@
+"""Organize, validate and upload what somebody changed in a work tree."""
