@@ -130,7 +130,7 @@ def agree(question: str, nothing: str, *, default: bool = False) -> bool:
         Unanswered: there is no answer.
     """
     try:
-        return click.confirm(printable(question), default=default, err=True)
+        return click.confirm(printable(with_mirror(question)), default=default, err=True)
     except click.Abort:
         raise Unanswered(f"interrupted; {nothing}") from None
 

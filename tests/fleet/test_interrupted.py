@@ -10,7 +10,7 @@ import time
 import pytest
 
 from dandi_mirror.embedded import Archive, Request
-from tests.conftest import MirrorOfTest
+from tests.conftest import MirrorOfTest, run
 from tests.support.fleet import IDS, STALLED, command, records, registered
 from tests.support.waiting import LONG, SOON, wait_until
 
@@ -81,6 +81,19 @@ def test_a_signal_ends_the_run_within_seconds_and_the_next_completes_it(
     for identifier in [*IDS, "."]:
         assert many.git("status", "--porcelain", dandiset=identifier) == ""
         assert many.git("fsck", "--strict", "--no-dangling", dandiset=identifier) == ""
+
+
+def test_what_was_complete_when_a_signal_came_is_reported_by_that_run(many: MirrorOfTest) -> None:
+    many.server.intercept = stall
+    with subprocess.Popen(command(many, "--all"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        wait_until(lambda: (many.path / "000004" / ".git" / "refs" / "heads" / "draft").exists())
+        child.send_signal(signal.SIGINT)
+        shown, _ = child.communicate(timeout=LONG)
+    assert child.returncode == 130
+    assert [line.split()[0] for line in shown.splitlines()] == ["000001", "000002", "000004"]
+    listed = run("dandi-mirror", "runs", "-d", str(many.path)).stdout
+    assert "130" in listed and "000001 000002 000004" in listed
+    assert '"message": "interrupted"' in run("dandi-mirror", "runs", "-d", str(many.path), "-f", "json").stdout
 
 
 def test_an_interrupt_that_python_swallows_ends_the_process_all_the_same() -> None:

@@ -84,7 +84,7 @@ def test_commands_that_look_into_a_mirror_say_in_a_clone_that_it_is_one_and_what
     for command, instead in {
         ("status",): "dandi-mirror upload -n",
         ("search", "sub-1"): "git annex find --metadata",
-        ("which", "dandiset.yaml"): "git annex find --include='*' --format='${file} ${key}\\n' | grep SHA-256",
+        ("which", "dandiset.yaml"): "git annex find --include='*' --format='${file} ${key}\\n' | grep -i DIGEST",
         ("push",): "",
         ("push", "-d", "."): "",
         ("verify",): "",

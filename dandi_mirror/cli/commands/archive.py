@@ -76,7 +76,7 @@ def serve_command(port: int, empty: bool, token: str | None, s3: str | None) -> 
                 f"cannot listen on port {port}: {error.strerror or error}; name another one: -p PORT, or 0 for any"
             ) from error
         say(server.api_url)
-        to_try = "create --name NAME" if empty else "sync 000004"
+        to_try = "create --name NAME" if empty else "sync 000888"
         say(f"serving until Ctrl-C; try: dandi-mirror {to_try} -i {server.api_url} -d mirror", err=True)
         if token is None:
             say(f"the token that lets you change it: {user.token}", err=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dandi_mirror.cli import options, output
-from dandi_mirror.text import counted, human_size, printable
+from dandi_mirror.text import beginning, counted, human_size, printable
 from dandi_mirror.workflows.access import current_clone, tokens
 from dandi_mirror.workflows.names import naming
 from dandi_mirror.workflows.terminal import say
@@ -158,7 +158,7 @@ def _table(found: list[Status]) -> None:
     output.say(form.format("dandiset", "status", "versions", "size", "modified", "name"))
     for status in found:
         size, day, name = human_size(status.size), status.modified[:10], printable(status.name)
-        line = form.format(status.dandiset, status.word, status.versions, size, day, name[:60]).rstrip()
+        line = form.format(status.dandiset, status.word, status.versions, size, day, beginning(name, 60)).rstrip()
         output.write_out(line.replace(status.word, _coloured(status), 1))
 
 

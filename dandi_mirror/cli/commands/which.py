@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from dandi_mirror.mirror.search.which import ContentIdentifier, Occurrence
 
 
-_IN_A_CLONE = "to find a SHA-256 here: git annex find --include='*' --format='${file} ${key}\\n' | grep SHA-256"
+_IN_A_CLONE = (
+    "to find the files here of which you know the SHA-256:"
+    " git annex find --include='*' --format='${file} ${key}\\n' | grep -i DIGEST"
+)
 
 
 @click.command("which")

@@ -96,5 +96,5 @@ def _place(name: str, uuid: str, trust: str, known: Knowledge) -> Place:
     elif not why and proved is not None and now - proved > known.prove_days * DAY:
         why = f"not proved for {int((now - proved) / DAY)} days"
     elif not why and proof and claims > proof.claims * (1 + LIAR):
-        why = f"it says it has {claims:,} files, and when it was challenged it had {proof.claims:,}"
+        why = f"it says it has {claims:,} files; when it was challenged, it said {proof.claims:,}; challenge it again"
     return Place(name, uuid, proved, not why, why)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterator, Mapping
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -25,6 +25,8 @@ from dandi_mirror.model import Report
 
 GRACE = 3.0
 """Seconds after the time limit in which Dandisets that have begun may still finish."""
+ENDING = 1.0
+"""Seconds after an interruption in which they may; what takes longer is ended, and the next run does it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,19 @@ def sync_many(
         mirror.check_disk()  # also in a dry run, which says what a run would do
     if not options.dry_run:
         yield from _mend_index(mirror, here)
-    with _at_work(archive, mirror, tasks, pace) as futures:
-        for dandiset in dandisets:
-            yield settled.get(dandiset) or _outcome(dandiset, futures[dandiset], pace)
+    waiting = list(reversed(dandisets))
+    futures: Mapping[str, Future[Report]] = {}
+    try:
+        with _at_work(archive, mirror, tasks, pace) as futures:
+            while waiting:
+                yield settled.get(waiting[-1]) or _outcome(waiting[-1], futures[waiting[-1]], pace)
+                waiting.pop()
+    except KeyboardInterrupt:
+        # a Dandiset that is complete has to be reported now: the next run finds nothing new in it
+        wait(futures.values(), ENDING)
+        reports = [futures[dandiset].result() for dandiset in waiting[::-1] if _ended(futures, dandiset)]
+        yield from (report for report in reports if report.status == "ok")
+        raise
     if not options.dry_run and (
         trouble := register_in_superdataset(archive.instance, mirror, None if tasks else here.memory)
     ):
@@ -206,6 +218,12 @@ def _at_work(
         mirror.make_own()
     with executor(archive, mirror, pace) as submit:
         yield {task.dandiset: submit(portable(task) if pace.scheduler else task) for task in tasks}
+
+
+def _ended(futures: Mapping[str, Future[Report]], dandiset: str) -> bool:
+    """Whether a task came to its end, with a report."""
+    future = futures.get(dandiset)
+    return future is not None and future.done() and not future.cancelled() and future.exception() is None
 
 
 def _left(pace: Pace) -> float | None:

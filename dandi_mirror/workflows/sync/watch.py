@@ -149,7 +149,7 @@ class Watch:
             "status": "ok" if run.exit_code == 0 else "error",
             **self.counts,
             "exit_code": run.exit_code,
-            "message": plain(str(error) or type(error).__name__) if error else "",
+            "message": _message(error) if error else "",
             "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(run.ended)),
             "seconds": run.seconds,
             "requests": run.requests,
@@ -178,6 +178,12 @@ class Watch:
             if not self.troubled:
                 say(f"dandi-mirror: the log or the metrics of this run could not be written: {plain(said)}", err=True)
             self.troubled = True
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return "interrupted"
+    return plain(str(error) or type(error).__name__)
 
 
 def _code(error: BaseException) -> int:
