@@ -49,6 +49,13 @@ def test_a_dry_run_writes_nothing(clone: Working, tmp_path: Path) -> None:
     assert sorted(str(path) for path in clone.path.rglob("*")) == before
 
 
+def test_a_folder_with_nothing_to_organize_is_named(clone: Working, tmp_path: Path) -> None:
+    (tmp_path / "wrong folder").mkdir()
+    (tmp_path / "wrong folder" / "notes.txt").write_text("mine")
+    said = clone.cli("organize", str(tmp_path / "wrong folder"), "-f", "dry")
+    assert said == f"no NWB file and no NWB-Zarr in {tmp_path / 'wrong folder'}\n"
+
+
 def test_what_cannot_be_organized_is_explained_file_by_file_and_the_rest_is_done(
     clone: Working, tmp_path: Path
 ) -> None:

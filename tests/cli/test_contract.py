@@ -144,6 +144,8 @@ def test_a_command_that_a_message_names_makes_the_mirror_or_a_folder_has_to_be_c
         for names in ([], ["000123", *where]):
             hint = run("dandi-mirror", "sync", *names, cwd=inside, code=2).stderr
             assert f"; to mean the mirror of that: -d {mirror.path}; to make a mirror: -d DIR" in hint
+    hint = run("dandi-mirror", "sync", cwd=mirror.path / "000123", code=2).stderr
+    assert f"000123 is the dataset of a Dandiset; to mean the mirror of that: -d {mirror.path}\n" in hint
     hint = run("dandi-mirror", "sync", "000123", *where, "-d", "mirror", cwd=mirror.path, code=2).stderr
     assert f"is in the mirror {mirror.path}; to mean that one: -d {mirror.path}; to make another: -d DIR" in hint
     assert not (mirror.path / "mirror").exists()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from dandi_mirror.repo.annex import reconcile
+from dandi_mirror.repo.annex.adding import adding
 from dandi_mirror.repo.annex.keys import annex_key
 from dandi_mirror.repo.annex.repository import AnnexRepository
 from tests.conftest import run
+from tests.support.waiting import LONG
 
 pytestmark = pytest.mark.quick
 
@@ -43,3 +46,12 @@ def test_new_edited_and_unlocked_files_become_links_and_text_stays(tmp_path: Pat
     tracked = run("git", "ls-files", "-z", cwd=tmp_path).stdout.split("\0")
     assert {NEW, EDITED, UNLOCKED, TEXT} <= set(tracked) and IGNORED not in tracked
     run("git", "annex", "fsck", "--quiet", cwd=tmp_path)
+
+
+def test_ctrl_c_that_ends_git_annex_too_is_an_interruption_and_no_failure(tmp_path: Path) -> None:
+    run("git", "init", "-q", str(tmp_path))
+    run("git", "annex", "init", "-q", cwd=tmp_path)
+    with pytest.raises(KeyboardInterrupt), adding(tmp_path) as adder:
+        adder.child.send_signal(signal.SIGINT)
+        adder.child.wait(LONG)
+        raise KeyboardInterrupt

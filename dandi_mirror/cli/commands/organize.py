@@ -8,6 +8,8 @@ import click
 
 from dandi_mirror.cli import options
 from dandi_mirror.cli.exit import end_by_signals
+from dandi_mirror.text import printable
+from dandi_mirror.workflows.terminal import say
 
 MODES = ("dry", "simulate", "copy", "move", "hardlink", "symlink")
 FIELDS = ("session_id", "tissue_sample_id", "slice_id", "cell_id", "description", "probe_ids", "obj_id", "modalities")
@@ -70,4 +72,6 @@ def command(
     run = organize_in(folder, mode, results)
     with reader_processes(jobs, file_time, file_memory) as worker:
         run.carry_out(worker, run.plan(worker, sources, required))
+    if not results.counts and output == "text":
+        say(f"no NWB file and no NWB-Zarr in {' '.join(printable(str(source)) for source in sources)}", err=True)
     return results.end()

@@ -72,8 +72,8 @@ def command(
     refuse_clone(mirror_path)
     settings = naming.settings_for(mirror_path, named, needed=True, asks_mirrors=True, instance=instance)
     wanted = naming.dandisets(named)
-    chosen = _siblings(settings, names, mirror_path)
     ids = _chosen(mirror, wanted, everything)
+    chosen = _siblings(settings, names, mirror_path)
     with _asking(settings.instance, naming.said(named), mirror) as ask:
         pushes = [PushRun(mirror, sibling, ids, ask, mode == "verify", dry_run) for sibling in chosen]
         reports = (report for push in pushes for report in push_many(push, jobs or settings.jobs or 4))

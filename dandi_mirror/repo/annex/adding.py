@@ -23,7 +23,7 @@ class Adder:
     """A running ``git annex add`` that reads one path after the other."""
 
     def __init__(self, child: Popen[bytes], folder: Path) -> None:
-        self._child = child
+        self.child = child
         self._folder = folder
         self._refused = False
 
@@ -36,12 +36,12 @@ class Adder:
             NotAdded: git-annex refuses this file.
             DiskError, GitError: git-annex failed or died.
         """
-        assert self._child.stdin is not None and self._child.stdout is not None
+        assert self.child.stdin is not None and self.child.stdout is not None
         # if git-annex has died, the error below says why
         with suppress(BrokenPipeError):
-            self._child.stdin.write(path.encode(errors="surrogateescape") + b"\n")
-            self._child.stdin.flush()
-        line = self._child.stdout.readline()
+            self.child.stdin.write(path.encode(errors="surrogateescape") + b"\n")
+            self.child.stdin.flush()
+        line = self.child.stdout.readline()
         if not line:
             raise self._failure()
         said = json.loads(line) if line.strip() else {}
@@ -58,17 +58,17 @@ class Adder:
         Raises:
             DiskError, GitError: it could not write the index.
         """
-        assert self._child.stdin is not None
+        assert self.child.stdin is not None
         with suppress(BrokenPipeError):
-            self._child.stdin.close()
-        errors = self._child.stderr.read() if self._child.stderr else b""
+            self.child.stdin.close()
+        errors = self.child.stderr.read() if self.child.stderr else b""
         # a refused file makes it fail at the end, too, and add() has reported that
-        if self._child.wait() and not self._refused:
-            raise failure(self._folder, _ADD, self._child.returncode, errors)
+        if self.child.wait() and not self._refused:
+            raise failure(self._folder, _ADD, self.child.returncode, errors)
 
     def _failure(self) -> MirrorError:
-        errors = self._child.stderr.read() if self._child.stderr else b""
-        return failure(self._folder, _ADD, self._child.wait(), errors)
+        errors = self.child.stderr.read() if self.child.stderr else b""
+        return failure(self._folder, _ADD, self.child.wait(), errors)
 
 
 @contextmanager
@@ -77,5 +77,12 @@ def adding(folder: Path) -> Iterator[Adder]:
     adder = Adder(start(folder, _ADD), folder)
     try:
         yield adder
-    finally:
+    except KeyboardInterrupt:
+        # Ctrl-C ends git-annex, too: that is no failure of its own
+        with suppress(MirrorError):
+            adder.close()
+        raise
+    except BaseException:
         adder.close()
+        raise
+    adder.close()

@@ -62,6 +62,9 @@ class Superdataset:
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path} is not a folder; name another one: -d DIR")
         if os.path.lexists(self.path / "dandiset.yaml"):
+            if own_folder(above := self.path.absolute().parent).is_folder():
+                its = f"to mean the mirror of that: -d {shlex.quote(str(above))}"
+                raise UsageError(f"{self.path} is the dataset of a Dandiset; {its}")
             raise UsageError(
                 f"{self.path} is a clone of a Dandiset, not a mirror; name a mirror, or a new folder: -d DIR"
             )
