@@ -78,6 +78,10 @@ CAMPAIGNS: dict[str, Campaign] = {
             "--keys", _some(share, 300, 20), "--pairs", _some(share, 10),
         ],
     ),
+    "hold": Campaign(
+        "kills of hold; what other mirrors claim, and what comes back from them",
+        lambda share: _pytest(share, "tests/copies"),
+    ),
     "tokens": Campaign(
         "API keys and signed URLs in logs, arguments, objects, and requests to other hosts",
         lambda share: _pytest(

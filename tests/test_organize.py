@@ -53,7 +53,7 @@ def test_a_folder_with_nothing_to_organize_is_named(clone: Working, tmp_path: Pa
     (tmp_path / "wrong folder").mkdir()
     (tmp_path / "wrong folder" / "notes.txt").write_text("mine")
     said = clone.cli("organize", str(tmp_path / "wrong folder"), "-f", "dry")
-    assert said == f"no NWB file and no NWB-Zarr in {tmp_path / 'wrong folder'}\n"
+    assert said == f"nothing to organize: no NWB file or NWB-Zarr that is new to git in {tmp_path / 'wrong folder'}\n"
 
 
 def test_what_cannot_be_organized_is_explained_file_by_file_and_the_rest_is_done(
@@ -151,7 +151,7 @@ def test_a_hardlink_shares_its_bytes_and_a_symlink_is_no_content(clone: Working,
 def test_what_git_has_already_is_renamed_by_git(clone: Working, tmp_path: Path) -> None:
     source = write_nwb(clone.path / "rec.nwb")
     clone.git("annex", "add", "rec.nwb")
-    assert clone.cli("organize", ".") == "", "in a folder it is passed over"
+    assert clone.cli("organize", ".") == "nothing to organize: no NWB file or NWB-Zarr that is new to git in .\n"
     said = clone.cli("organize", "rec.nwb", "-f", "move", code=3)
     assert f"rename it: git -C {clone.path} mv rec.nwb sub-m1/sub-m1_ses-s1.nwb" in said
     assert source.exists()

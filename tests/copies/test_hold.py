@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import random
 import re
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -48,6 +53,25 @@ def test_content_with_more_copies_makes_room_for_content_with_fewer(full: ThreeM
     full.here.git("annex", "fsck", "--quiet", "--numcopies=2", "--all")
     lacking = full.here.git("annex", "find", "--branch=draft", "--lackingcopies=1")
     assert lacking == "", "by git-annex's count, the web and the mirrors have each file"
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 15))])
+def test_a_hold_that_is_killed_again_and_again_ends_as_one_that_was_not(seed: int, full: ThreeMirrors) -> None:
+    chance, struck = random.Random(seed), 0
+    words = ["hold", "--max-size", str(PUBLISHED), "--give-up"]
+    where = ["-d", str(full.here.path), "-i", full.here.server.api_url]
+    command = [sys.executable, "-m", "dandi_mirror", *words, *where]
+    while struck < 4:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as child:
+            try:
+                child.communicate(timeout=chance.uniform(0.05, 0.7))
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                struck += 1
+    full.here.cli(*words)
+    assert present(full) == {*OLD, *NEW} - {"sub-3/a.nwb"}
+    full.here.git("annex", "fsck", "--quiet", "--numcopies=2", "--all")
+    assert full.here.cli("verify", DANDISET, "--offline", "--content", "1").stdout == f"{DANDISET}  ok\n"
 
 
 def test_nothing_is_given_up_that_another_mirror_cannot_show_now(full: ThreeMirrors) -> None:

@@ -73,5 +73,6 @@ def command(
     with reader_processes(jobs, file_time, file_memory) as worker:
         run.carry_out(worker, run.plan(worker, sources, required))
     if not results.counts and output == "text":
-        say(f"no NWB file and no NWB-Zarr in {' '.join(printable(str(source)) for source in sources)}", err=True)
+        places = " ".join(printable(str(source)) for source in sources)
+        say(f"nothing to organize: no NWB file or NWB-Zarr that is new to git in {places}", err=True)
     return results.end()
