@@ -72,3 +72,8 @@ def quoted(place: object) -> str:
 def beginning(text: str, most: int = 70) -> str:
     """A text that is shown in a line with others: its beginning, with a sign that there is more."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def end_of(text: str, most: int) -> str:
+    """The end of a program's long message, from the beginning of a word, with a sign that there is more."""
+    return text if len(text) <= most else f"… {text[-most:].partition(' ')[2]}"

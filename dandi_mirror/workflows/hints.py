@@ -12,6 +12,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from dandi_mirror.text import quoted
+
 _COMMANDS = (
     "catalogue", "challenge", "config", "coverage", "delete", "edit", "fetch", "hold", "owners", "publish", "push",
     "restore", "status", "sync", "unembargo", "verify",
@@ -30,7 +32,7 @@ def name_the_mirror(path: Path | None) -> None:
     global _mirror
     # without .., which leads elsewhere once a part of the path is a link
     place = (path.resolve() if ".." in path.parts else path.absolute()) if path else None
-    _mirror = shlex.quote(str(place)) if place else ""
+    _mirror = quoted(place) if place else ""
 
 
 def zarrs_left(folder: Path, paths: Sequence[str]) -> str:

@@ -81,11 +81,8 @@ class FileDownloader:
     def whole(self, item: Item) -> DownloadOutcome:
         """Download a file in one piece."""
         try:
-            descriptor = self.folder.open_locked(item.partial)
-            try:
+            with self.folder.opened(item.partial) as descriptor:
                 return DownloadOutcome(item, self._whole(item, descriptor))
-            finally:
-                os.close(descriptor)
         except OSError as error:
             raise DiskError.of(item.partial, error) from error
         except DiskError:

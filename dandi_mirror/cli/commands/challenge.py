@@ -39,11 +39,11 @@ def command(siblings: tuple[str, ...], count: int, mirror_path: Path, instance: 
     end_by_signals()
     from dandi_mirror.mirror.copies.challenge import challenge
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.workflows.copies.copies import chosen, mirrors_in, range_reader
+    from dandi_mirror.workflows.copies.copies import mirrors_in, range_reader
 
     mirror = Mirror(mirror_path.absolute())
     settings = naming.settings_for(mirror_path, [], needed=True, instance=instance)
-    found, ids = mirrors_in(settings, mirror, siblings), chosen(mirror, [])
+    found, ids = mirrors_in(settings, mirror, siblings), naming.chosen(mirror, [])
     with range_reader(settings, found) as reader:
         told = challenge(mirror, ids, found, reader, count)
         return print_each(told, lambda one: _print(one, mirror.path, output), output)

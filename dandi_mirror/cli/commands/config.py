@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from dandi_mirror.cli import options, output
-from dandi_mirror.text import human_size
+from dandi_mirror.text import human_size, quoted
 from dandi_mirror.workflows.access import mirror_archive
 from dandi_mirror.workflows.terminal import say
 
@@ -47,7 +46,7 @@ def command(make: bool, mirror_path: Path, output: str) -> None:
         say(f"wrote {path}")
         return
     if not mirror_path.is_dir():
-        how = f"to make it, with a settings file: dandi-mirror config --init -d {shlex.quote(str(mirror_path))}"
+        how = f"to make it, with a settings file: dandi-mirror config --init -d {quoted(mirror_path)}"
         say(f"{mirror_path} does not exist; these settings would apply there; {how}", err=True)
     refuse_clone(mirror_path)
     settings, sources = settings_at(mirror_path)

@@ -49,13 +49,13 @@ def command(
     from dandi_mirror.errors import exit_code
     from dandi_mirror.mirror.copies.coverage import coverage
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.workflows.copies.copies import chosen, metrics_file, mirrors_in
+    from dandi_mirror.workflows.copies.copies import metrics_file, mirrors_in
 
     mirror, names = Mirror(mirror_path.absolute()), naming.read_names(dandisets, offline=True)
     settings = naming.settings_for(mirror_path, names, instance=instance)
     file = metrics_file(metrics)
     siblings = [sibling.name for sibling in mirrors_in(settings, mirror, needed=False)]
-    ids = chosen(mirror, naming.dandisets(names), everything)
+    ids = naming.chosen(mirror, naming.dandisets(names), everything)
     found = []
     for one in coverage(mirror, ids, siblings, settings.prove_days):
         found.append(one)

@@ -35,11 +35,11 @@ def command(siblings: tuple[str, ...], mirror_path: Path, instance: str | None, 
     end_by_signals()
     from dandi_mirror.mirror.copies.fetching import fetch_claims
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.workflows.copies.copies import chosen, mirrors_in, reading
+    from dandi_mirror.workflows.copies.copies import mirrors_in, reading
 
     mirror = Mirror(mirror_path.absolute())
     settings = naming.settings_for(mirror_path, [], needed=True, instance=instance)
-    found, ids = mirrors_in(settings, mirror, siblings), chosen(mirror, [])
+    found, ids = mirrors_in(settings, mirror, siblings), naming.chosen(mirror, [])
     with reading(settings, found) as session:
         told = fetch_claims(mirror, ids, found, session.content, frozenset(settings.content_hosts))
         return print_each(told, lambda one: _print(one, mirror.path, output), output)

@@ -66,13 +66,13 @@ def command(
     from dandi_mirror.config import size
     from dandi_mirror.mirror.contents.selection import parse_where
     from dandi_mirror.mirror.state.layout import Mirror
-    from dandi_mirror.workflows.copies.copies import chosen, mirrors_in
+    from dandi_mirror.workflows.copies.copies import mirrors_in
     from dandi_mirror.workflows.copies.hold import Pledge
 
     mirror, names = Mirror(mirror_path.absolute()), naming.read_names(dandisets)
     settings = naming.settings_for(mirror_path, names, instance=instance)
     siblings = mirrors_in(settings, mirror, needed=False)
-    ids = chosen(mirror, naming.dandisets(names))
+    ids = naming.chosen(mirror, naming.dandisets(names))
     pledge = Pledge(mirror, settings, siblings, ids, size("--max-size", max_size), parse_where(where))
     share, gives_up = _plan(pledge, may_give_up, dry_run, output)
     why = "too few mirrors have copies to give them up" if gives_up else "without --give-up nothing is given up"

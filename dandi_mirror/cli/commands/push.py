@@ -13,7 +13,7 @@ from dandi_mirror.cli import options, output
 from dandi_mirror.cli.exit import end_by_signals
 from dandi_mirror.text import printable
 from dandi_mirror.workflows.access import tokens
-from dandi_mirror.workflows.access.current_clone import no_dandiset, refuse_clone
+from dandi_mirror.workflows.access.current_clone import refuse_clone
 from dandi_mirror.workflows.names import naming
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def command(
     refuse_clone(mirror_path)
     settings = naming.settings_for(mirror_path, named, needed=True, asks_mirrors=True, instance=instance)
     wanted = naming.dandisets(named)
-    ids = _chosen(mirror, wanted, everything)
+    ids = naming.chosen(mirror, wanted, everything)
     chosen = _siblings(settings, names, mirror_path)
     with _asking(settings.instance, naming.said(named), mirror) as ask:
         pushes = [PushRun(mirror, sibling, ids, ask, mode == "verify", dry_run) for sibling in chosen]
@@ -100,19 +100,6 @@ def _siblings(settings: Settings, names: tuple[str, ...], path: Path) -> list[Si
         if folder.is_absolute() and folder.resolve().is_relative_to(path.resolve()):
             raise UsageError(f"{path / FILE}: the sibling {sibling.name} is in the mirror's own folder; name another")
     return chosen
-
-
-def _chosen(mirror: Mirror, ids: list[str], everything: bool) -> list[str]:
-    from dandi_mirror.errors import UsageError
-
-    there = mirror.dandisets()
-    if everything and ids:
-        raise UsageError("name Dandisets, or give --all, but not both")
-    if not there:
-        raise no_dandiset(mirror.path)
-    if absent := sorted(set(ids) - set(there)):
-        raise UsageError(f"{absent[0]} is not in the mirror; first run: dandi-mirror sync {absent[0]}")
-    return ids or there
 
 
 @contextmanager

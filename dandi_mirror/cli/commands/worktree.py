@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dandi_mirror.cli import options
+from dandi_mirror.text import quoted
 
 if TYPE_CHECKING:
     from dandi_mirror.repo.git.dataset import Dataset
@@ -50,7 +51,7 @@ def command(version: str, folder: Path, mirror_path: Path, output: str) -> int:
         print_json(where | {"status": "ok" if is_new else "notneeded", "message": ""} | facts)
         print_summary()
     elif is_new:
-        say(f"{folder}  {dandiset}@{state.name}  its content: datalad -C {shlex.quote(str(folder))} get .")
+        say(f"{folder}  {dandiset}@{state.name}  its content: datalad -C {quoted(folder)} get .")
     return 0
 
 

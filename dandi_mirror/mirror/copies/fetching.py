@@ -16,6 +16,7 @@ from dandi_mirror.repo.annex.log_writer import record_presence
 from dandi_mirror.repo.annex.repository import AnnexRepository
 from dandi_mirror.repo.git import mirrors
 from dandi_mirror.repo.git.dataset import ANNEX
+from dandi_mirror.text import some
 
 
 def fetch_claims(
@@ -63,8 +64,7 @@ def _lost(
     if absent and len(absent) == len(dandisets):
         why = f"{sibling.url} has none of the Dandisets of this mirror; is its url right, and is its disk there?"
     elif had_before:
-        few = ", ".join(had_before[:3]) + (f" and {len(had_before) - 3} more" if len(had_before) > 3 else "")
-        why = f"it had {few} at the last fetch, and does not have that any more; ask whoever runs it"
+        why = f"it had {some(had_before, 3)} at the last fetch, and does not have that any more; ask whoever runs it"
     else:
         return None
     return FetchedClaims("", sibling.name, "error", why, exit_code=PartError.exit_code)

@@ -7,13 +7,11 @@ recorded.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 from dandi_mirror.archive.content.scheduler import fetch
 from dandi_mirror.archive.content.single import ByteCounter, DownloadOutcome, Item
@@ -22,6 +20,7 @@ from dandi_mirror.archive.http.environment import RequestRule
 from dandi_mirror.errors import DiskError, LockedError, MirrorError, PartError
 from dandi_mirror.mirror.fetch.get_plan import GetPlan
 from dandi_mirror.mirror.fetch.other_runs import STOPPED, OtherRuns
+from dandi_mirror.mirror.fetch.room import check_fits
 from dandi_mirror.repo.annex import content, objects, settings
 from dandi_mirror.repo.annex.keys import size_of
 from dandi_mirror.repo.annex.logs import embargo_remote
@@ -140,19 +139,12 @@ class Download:
         """
         try:
             self._partials.mkdir(parents=True, exist_ok=True)
-            disk = os.statvfs(self._partials)
-            there = sum(_space(file) for file in self._partials.iterdir())
+            check_fits(self.clone.path, self._partials, self.choice.size, (), "set --max-size")
         except PermissionError as error:
             words = "to get content, make a clone of your own elsewhere, and get it there: datalad clone"
             raise DiskError(f"{DiskError.of(self._partials, error)}; {words} {self.clone.path}") from error
         except OSError as error:
             raise DiskError.of(self._partials, error) from error
-        free = disk.f_bavail * disk.f_frsize + there
-        if self.choice.size > free:
-            raise DiskError(
-                f"{self.clone.path}: the download needs {self.choice.size:,} bytes and {free:,} are free; "
-                "free some space, or set --max-size"
-            )
 
     def items(self, access: TransferSettings, keys: Iterable[str]) -> Iterator[Item]:
         """Yield what the bulk transfer can fetch; note what another run has brought, and the rest for git-annex."""
@@ -282,14 +274,6 @@ class Download:
         """Yield a failed result for each file of a key."""
         for file in self.files[key]:
             yield GetResult(file.path, key, size_of(key), "error", str(error), error.exit_code)
-
-
-def _space(file: Path) -> int:
-    """Bytes that a file takes on the disk; none if another run has just taken it away."""
-    try:
-        return file.stat().st_blocks * 512
-    except FileNotFoundError:
-        return 0
 
 
 def _is_api(url: str) -> bool:

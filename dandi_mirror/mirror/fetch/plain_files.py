@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -30,6 +30,7 @@ from dandi_mirror.mirror.fetch.download_plan import (
     modified_seconds,
 )
 from dandi_mirror.mirror.fetch.other_runs import STOPPED, OtherRuns
+from dandi_mirror.mirror.fetch.room import check_fits
 from dandi_mirror.mirror.format.tree import LARGEST_TEXT
 from dandi_mirror.paths import DANDISET_YAML
 from dandi_mirror.repo.git.disk import bring_files_to_disk, bring_folders_to_disk
@@ -56,8 +57,8 @@ def download_files(
         with TargetFolder(folder) as below:
             with below.folder(PARTIALS, make=True):
                 pass  # this refuses a link of that name
-            _check_room(plan, partials)
             try:
+                check_fits(folder, partials, plan.size, (path for _, path in plan.wanted), "name fewer files")
                 own = _from_git(contents, files, below)
                 for done in chain(own, _fetched(files, urls, below, access, meter, jobs)):
                     placed += [done.path] if done.status == "ok" else []
@@ -67,26 +68,6 @@ def download_files(
                 below.remove_empty(PARTIALS)
     except OSError as error:
         raise DiskError.of(error.filename or partials, error) from error
-
-
-def _check_room(plan: DownloadPlan, partials: Path) -> None:
-    """Refuse a download that cannot fit on the disk, even if all that it replaces makes room.
-
-    Raises:
-        DiskError: it cannot.
-    """
-    disk = os.statvfs(partials)
-    room = disk.f_bavail * disk.f_frsize
-    for path in chain(partials.iterdir(), (path for _, path in plan.wanted)):
-        with suppress(OSError):
-            room += path.lstat().st_blocks * 512
-    if plan.size > room:
-        with suppress(OSError):
-            partials.rmdir()
-        raise DiskError(
-            f"{partials.parent}: the download needs {plan.size:,} bytes and {room:,} are free; free some space, or "
-            "name fewer files"
-        )
 
 
 def _fetched(

@@ -15,6 +15,7 @@ from dandi_mirror.paths import DANDISET_YAML
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.files import absolute_path, noted_git_dir
 from dandi_mirror.repo.git.placement import left_behind
+from dandi_mirror.text import quoted
 
 _VIEWS = "views/"
 """How the branches of git-annex's views begin."""
@@ -48,7 +49,7 @@ def clone_at(text: str) -> LocalDandiset | None:
     path = given.parent.resolve() / given.name if given.name else given
     if top := left_behind(given):
         path = top.resolve() / given.relative_to(top)
-    top = top or next((folder for folder in (path, *path.parents) if _is_top(folder)), None)
+    top = top or _top_around(path)
     if top is None:
         return None
     _check_repository(top)
@@ -64,14 +65,14 @@ def clone_at(text: str) -> LocalDandiset | None:
 
 def view_at(folder: Path) -> str:
     """What to tell who is in a view of git-annex, which has no record of its Dandiset; empty elsewhere."""
-    top = next((above for above in (folder, *folder.parents) if _is_top(above)), None)
+    top = _top_around(folder)
     branch = Dataset(top).head_branch() if top else ""
     if not branch.startswith(_VIEWS):
         return ""
     before = branch.removeprefix(_VIEWS).partition("(")[0]
     return (
         f"{top} shows a view of git-annex, which does not have the record of its Dandiset; to end the view: "
-        f"git -C {shlex.quote(str(top))} switch {shlex.quote(before)}"
+        f"git -C {quoted(top)} switch {shlex.quote(before)}"
     )
 
 
@@ -89,6 +90,10 @@ def _check_repository(top: Path) -> None:
         f"{top} is a work tree of a repository that is not there any more, {os.path.normpath(elsewhere)}; if that was "
         "moved, delete this folder, and make it again from the new place: dandi-mirror worktree"
     )
+
+
+def _top_around(place: Path) -> Path | None:
+    return next((folder for folder in (place, *place.parents) if _is_top(folder)), None)
 
 
 def _is_top(folder: Path) -> bool:

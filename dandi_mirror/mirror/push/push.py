@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -170,7 +169,7 @@ def _note_arrived(
     # a ref that the sibling has lost stays in the notes, or the next run would push it again
     push.notes.put(part, {ref: oid for ref, oid in arrived.items() if oid or ref in note})
     if strange := [_short(ref) for ref in wanted if not arrived[ref]]:
-        name, folder = push.sibling.name, shlex.quote(str(push.dataset(part).path))
+        name, folder = push.sibling.name, quoted(push.dataset(part).path)
         raise IntegrityError(
             f"{', '.join(strange)} at {name} differs from what was pushed; push again, and if it stays so, look: "
             f"git -C {folder} ls-remote {name}"
@@ -192,7 +191,7 @@ def _compare(
     """Return the refs to push, and the reasons why others are not pushed."""
     wanted: dict[str, str] = {}
     reasons = []
-    here = f"git -C {shlex.quote(str(dataset.path))}"
+    here = f"git -C {quoted(dataset.path)}"
     for ref, oid in local.items():
         has, what = there.get(ref), _short(ref)
         if has == oid:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-
 from dandi_mirror.mirror.sync import messages
 from dandi_mirror.repo.git import history
 from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.process import EMAIL
+from dandi_mirror.text import quoted
 
 
 def own_commits(dataset: Dataset, branch: str) -> str:
@@ -15,7 +14,7 @@ def own_commits(dataset: Dataset, branch: str) -> str:
     tip = dataset.ref(f"refs/heads/{branch}")
     if not tip or messages.TRAILER in dataset.message(tip):
         return ""
-    git = f"git -C {shlex.quote(str(dataset.path))}"
+    git = f"git -C {quoted(dataset.path)}"
     said = f"its branch {branch} has commits that no sync made; keep them on a branch of your own:"
     said += f" {git} branch mine {tip[:10]}"
     made = history.last_by(dataset, EMAIL, messages.TRAILER_LINE, tip=tip)[:10]

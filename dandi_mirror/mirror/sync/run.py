@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Container, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -100,17 +101,17 @@ def sync_many(
         mirror.check_disk()  # also in a dry run, which says what a run would do
     if not options.dry_run:
         yield from _mend_index(mirror, here)
-    waiting = list(reversed(dandisets))
+    waiting = deque(dandisets)
     futures: Mapping[str, Future[Report]] = {}
     try:
         with _at_work(archive, mirror, tasks, pace) as futures:
             while waiting:
-                yield settled.get(waiting[-1]) or _outcome(waiting[-1], futures[waiting[-1]], pace)
-                waiting.pop()
+                yield settled.get(waiting[0]) or _outcome(waiting[0], futures[waiting[0]], pace)
+                waiting.popleft()
     except KeyboardInterrupt:
         # a Dandiset that is complete has to be reported now: the next run finds nothing new in it
         wait(futures.values(), ENDING)
-        reports = [futures[dandiset].result() for dandiset in waiting[::-1] if _ended(futures, dandiset)]
+        reports = [futures[dandiset].result() for dandiset in waiting if _ended(futures, dandiset)]
         yield from (report for report in reports if report.status == "ok")
         raise
     if not options.dry_run and (

@@ -5,7 +5,6 @@ Nothing here moves a tag that a sync made and that the branch contains.  What is
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -37,7 +36,7 @@ from dandi_mirror.repo.git.dataset import TEMPORARY, Dataset
 from dandi_mirror.repo.git.files import locks_in
 from dandi_mirror.repo.git.git_folder import Repository
 from dandi_mirror.repo.git.process import git
-from dandi_mirror.text import counted
+from dandi_mirror.text import counted, quoted
 
 LOCK_AGE = 600.0
 """Seconds after which a lock file of git that nobody holds counts as left behind; a younger one may be a person's."""
@@ -160,7 +159,7 @@ class DatasetRepair:
         """Returns where the commits are at which branches and tags were before."""
         before = kept_refs(self.dataset)
         self._anew.repair()
-        git_here = f"git -C {shlex.quote(str(self.dataset.path))}"
+        git_here = f"git -C {quoted(self.dataset.path)}"
         new = sorted(kept_refs(self.dataset).items() - before.items())
         return "; ".join(
             f"a branch or tag was moved, and its old commit is kept; to see that: {git_here} log {ref}; "

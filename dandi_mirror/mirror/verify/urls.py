@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from dandi_mirror.repo.annex.keys import hash_dir_lower, size_of
 from dandi_mirror.repo.annex.logs import present, url_path
 from dandi_mirror.repo.git.dataset import ANNEX
 from dandi_mirror.repo.git.reader import ObjectReader
+from dandi_mirror.text import quoted
 
 _AT_ONCE = 8
 """Requests at a time."""
@@ -103,7 +103,7 @@ def check_leaving(
         else:
             day = time.strftime("%Y-%m-%d", time.gmtime(until[one.key]))
             what = f"{one.key}: its last URL; no version names it any more, and the archive removes it about {day}"
-            remedy = f"git -C {shlex.quote(str(folder))} annex get --key={one.key}, or rescue = true in {FILE}"
+            remedy = f"git -C {quoted(folder)} annex get --key={one.key}, or rescue = true in {FILE}"
         yield fixed_by_sync(DifferenceKind.URL, one.url, what, remedy)
 
 

@@ -6,7 +6,6 @@ would believe all that stands in it.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from dandi_mirror.repo.git.dataset import Dataset
 from dandi_mirror.repo.git.files import git_dir_of
 from dandi_mirror.repo.git.process import GitError, git
 from dandi_mirror.repo.git.siblings import run_at, settings_of
+from dandi_mirror.text import quoted
 
 _FETCH = (
     "-c", "http.followRedirects=false", "-c", "transfer.bundleURI=false", "-c", "fetch.fsckObjects=true",
@@ -143,7 +143,7 @@ def set_up_remote(dataset: Dataset, sibling: Sibling, place: str, uuid: str) -> 
     if f"{name}.url" in now and ours not in now:
         raise PartError(
             f"there is a remote {sibling.name} that fetch did not make; give the sibling another name in "
-            f"dandi-mirror.toml, or remove it: git -C {shlex.quote(str(dataset.path))} remote remove {sibling.name}"
+            f"dandi-mirror.toml, or remove it: git -C {quoted(dataset.path)} remote remove {sibling.name}"
         )
     wanted = {
         ours: sibling.url,

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 from dandi_mirror.errors import DiskError, IntegrityError, MirrorError, PartError
 from dandi_mirror.repo.git import trust
 from dandi_mirror.repo.git.git_folder import find_repository
+from dandi_mirror.text import end_of, quoted
 
 LOG = logging.getLogger("dandi_mirror")
 
@@ -84,7 +85,7 @@ class PartialCloneError(PartError):
         super().__init__(
             f"{folder}: this is a partial clone, and git would ask its remote ({ascii(transport)[1:-1]}) for what it "
             "lacks; dandi-mirror asks no address that a repository names; if you trust the remote, get the rest of its "
-            f"history: git -C {shlex.quote(str(folder))} fetch --refetch --no-filter"
+            f"history: git -C {quoted(folder)} fetch --refetch --no-filter"
         )
 
 
@@ -258,7 +259,7 @@ def _other_owner(folder: Path) -> str:
 def failure(folder: Path, arguments: Sequence[str], code: int, errors: bytes) -> MirrorError:
     """The error to raise for a failed git command, in one line."""
     whole = " ".join(errors.decode(errors="replace").split())
-    said = whole if len(whole) <= _LONGEST else f"… {whole[-_LONGEST:].partition(' ')[2]}"
+    said = end_of(whole, _LONGEST)
     if other := _OTHER_OWNER.search(said):
         # a clone's own folder is ours, and git means the repository that it is made from
         place = Path(other[1])

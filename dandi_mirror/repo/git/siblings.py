@@ -21,6 +21,7 @@ from dandi_mirror.repo.git.dataset import ANNEX, Dataset
 from dandi_mirror.repo.git.files import locks_in
 from dandi_mirror.repo.git.lock import UnfinishedRun
 from dandi_mirror.repo.git.process import LOG, child_environment, find_program, git, start
+from dandi_mirror.text import end_of, quoted
 
 _API = {"forgejo": "gitea"}
 """Services that have the API of another one."""
@@ -55,7 +56,7 @@ def set_up_sibling(dataset: Dataset, sibling: Sibling, part: str, branch: str) -
     if url and not mine:
         raise PartError(
             f"there is a remote {sibling.name} that push did not make; give the sibling another name in "
-            f"dandi-mirror.toml, or remove it: git -C {shlex.quote(str(dataset.path))} remote remove {sibling.name}"
+            f"dandi-mirror.toml, or remove it: git -C {quoted(dataset.path)} remote remove {sibling.name}"
         )
     if mine:
         git(dataset.path, "config", "--remove-section", ours)
@@ -214,7 +215,7 @@ def refs_at(dataset: Dataset, sibling: str) -> dict[str, str]:
         if found := _LOST.search(str(error)):
             raise RepositoryLost(
                 f"there is no repository of it at {sibling}, or no disk with it: {found[0]}; to make it again: "
-                f"git -C {shlex.quote(str(dataset.path))} remote remove {sibling}, and push again"
+                f"git -C {quoted(dataset.path)} remote remove {sibling}, and push again"
             ) from error
         raise
     return {ref: oid for oid, _, ref in (line.partition("\t") for line in lines)}
@@ -251,14 +252,9 @@ def _ask(dataset: Dataset, *arguments: str) -> str:
     return output.decode(errors="surrogateescape")
 
 
-_MOST_WORDS = 300
-"""Letters of a program's error message that are shown."""
-
-
 def _last_words(text: str) -> str:
     """The end of a program's error message, in one line."""
-    words = " ".join(text.split())
-    return words if len(words) <= _MOST_WORDS else f"… {words[-_MOST_WORDS:].partition(' ')[2]}"
+    return end_of(" ".join(text.split()), 300)
 
 
 _LACKING = "origin/git-annex"
@@ -281,5 +277,5 @@ def fetch_annex_branch(dataset: Dataset) -> str:
     try:
         git(dataset.path, *fetch, remotes=True)
     except MirrorError as error:
-        return f"{error}; fetch it yourself: git -C {shlex.quote(str(dataset.path))} {' '.join(fetch)}"
+        return f"{error}; fetch it yourself: git -C {quoted(dataset.path)} {' '.join(fetch)}"
     return ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from dandi_mirror.repo.git.files import git_dir_of
 from dandi_mirror.repo.git.lock import UnfinishedRun
 from dandi_mirror.repo.git.process import git
 from dandi_mirror.repo.git.stream import GITLINK, Commit, ExistingObject, Inline, TreeEntry
-from dandi_mirror.text import printable
+from dandi_mirror.text import printable, quoted
 
 BRANCH = "draft"
 ARCHIVE = "dandi-mirror.archive"
@@ -62,9 +61,8 @@ class Superdataset:
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path} is not a folder; name another one: -d DIR")
         if os.path.lexists(self.path / "dandiset.yaml"):
-            if own_folder(above := self.path.absolute().parent).is_folder():
-                its = f"to mean the mirror of that: -d {shlex.quote(str(above))}"
-                raise UsageError(f"{self.path} is the dataset of a Dandiset; {its}")
+            if its := _mirror_around(self.path.absolute()):
+                raise UsageError(f"{self.path} is the dataset of a Dandiset{its}")
             raise UsageError(
                 f"{self.path} is a clone of a Dandiset, not a mirror; name a mirror, or a new folder: -d DIR"
             )
@@ -75,15 +73,14 @@ class Superdataset:
         """Refuse a new mirror in a clone of a Dandiset or in another mirror: nobody means that."""
         for around in self.path.absolute().parents:
             if os.path.lexists(around / "dandiset.yaml") and os.path.lexists(around / ".git"):
-                is_held = own_folder(around.parent).is_folder()
-                its = f"; to mean the mirror of that: -d {shlex.quote(str(around.parent))}" if is_held else ""
+                its = _mirror_around(around)
                 raise UsageError(
                     f"{self.path} is in the dataset of a Dandiset, {around}{its}; to make a mirror: -d DIR"
                 )
             if own_folder(around).is_folder() and os.path.lexists(around / ".git"):
                 raise UsageError(
                     f"{self.path} is no mirror, and is in the mirror {around}; to mean that one: "
-                    f"-d {shlex.quote(str(around))}; to make another: -d DIR, a folder outside"
+                    f"-d {quoted(around)}; to make another: -d DIR, a folder outside"
                 )
 
     def check_is_ours(self, dataset_id: str) -> None:
@@ -142,7 +139,7 @@ class Superdataset:
 
     def take_out(self, dandiset: str) -> str:
         """What a person types so that the superdataset does not name a Dandiset any more; no sync does it."""
-        git_here = f"git -C {shlex.quote(str(self.path.absolute()))}"
+        git_here = f"git -C {quoted(self.path.absolute())}"
         return f"{git_here} rm -q {dandiset} && {git_here} commit -q -m '{dandiset} is not here any more'"
 
     def members(self) -> dict[str, str]:
@@ -230,6 +227,12 @@ def _sections(content: bytes) -> dict[str, bytes]:
     return sections
 
 
+def _mirror_around(dataset: Path) -> str:
+    """What to type, in a message, to mean the mirror that holds a dataset; empty if none does."""
+    held = own_folder(dataset.parent).is_folder()
+    return f"; to mean the mirror of that: -d {quoted(dataset.parent)}" if held else ""
+
+
 def new_mirror(path: Path) -> str:
     """What to type behind -d to make a mirror: the folder, or DIR if it cannot become one."""
     superdataset = Superdataset(path)
@@ -239,7 +242,7 @@ def new_mirror(path: Path) -> str:
             return "DIR"
     except (UsageError, OSError):
         return "DIR"
-    return shlex.quote(str(path))
+    return quoted(path)
 
 
 def strange_in(path: Path) -> str:

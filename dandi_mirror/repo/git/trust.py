@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -126,7 +125,7 @@ def check(found: Repository) -> None:
         raise UntrustedRepository(
             f"{found.top}: its own git settings set {name}, which can start a program, and whoever made the repository "
             f"may have chosen that; nothing was done there; if you did not set it, clone the repository and use the "
-            f"clone: git clone --no-local {shlex.quote(str(found.top))}; if you did, move it to your own settings: "
+            f"clone: git clone --no-local {quoted(found.top)}; if you did, move it to your own settings: "
             f"git config --global {name} …"
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 
 from dandi_mirror.errors import DiskError, PartError
 from dandi_mirror.files.own import own_path
@@ -19,6 +18,7 @@ from dandi_mirror.repo.git.worktree_files import (
     tell_index,
     tree_without_replaced,
 )
+from dandi_mirror.text import quoted
 
 OTHER = {"draft": "published", "published": "draft"}
 """For each branch that a mirror can follow, the other one."""
@@ -93,7 +93,7 @@ def _refuse_adjusted(dataset: Dataset, head: str, branch: str) -> None:
     if head.startswith(f"adjusted/{branch}("):
         raise WorktreeBlocked(
             f"git-annex has checked out the branch {head} (as `git annex adjust` does, and `git annex init` on a disk "
-            f"without symbolic links), and a sync does not update that; type: git -C {shlex.quote(str(dataset.path))} "
+            f"without symbolic links), and a sync does not update that; type: git -C {quoted(dataset.path)} "
             f"checkout {branch}; if this disk has no symbolic links, move the mirror to one that has them"
         )
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dandi_mirror.text import quoted
+
 if TYPE_CHECKING:
     from dandi_mirror.archive.names import Name
     from dandi_mirror.errors import UsageError
@@ -46,7 +48,6 @@ def refuse_clone(mirror_path: Path) -> None:
 
 def _is_clone(mirror_path: Path, instead: str = "") -> UsageError | None:
     """Return the error for a command that needs a mirror and got a clone, or one dataset of a mirror, if it did."""
-    import shlex
 
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.locate.clones import clone_at
@@ -56,7 +57,7 @@ def _is_clone(mirror_path: Path, instead: str = "") -> UsageError | None:
         return None
     mirror = mirror_of(clone.folder, str(clone.name.dandiset))
     kind = "a clone" if mirror.alone else "a mirror's dataset"
-    name = "name one: -d DIR" if mirror.alone else f"name that one: -d {shlex.quote(str(mirror.path))}"
+    name = "name one: -d DIR" if mirror.alone else f"name that one: -d {quoted(mirror.path)}"
     more = f"; {instead}" if instead else ""
     return UsageError(
         f"{clone.folder} is {kind} of {clone.name.dandiset}, and this command looks into a mirror; {name}{more}"

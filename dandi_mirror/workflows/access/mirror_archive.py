@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dandi_mirror.text import quoted
+
 if TYPE_CHECKING:
     from dandi_mirror.archive.names import Name
 
@@ -41,7 +43,6 @@ def check_is_of(mirror_path: Path, own: str, source: str, given: str | None, nam
     Raises:
         UsageError: one means another archive.
     """
-    import shlex
     from urllib.parse import urlsplit
 
     from dandi_mirror.addresses import is_at_loopback
@@ -54,7 +55,7 @@ def check_is_of(mirror_path: Path, own: str, source: str, given: str | None, nam
         advice = "leave that out, or name a mirror of that archive, or a new folder: -d DIR"
         same_path = urlsplit(api_url(archive)).path == urlsplit(api_url(own)).path
         if same_path and is_at_loopback(archive) and is_at_loopback(own):
-            config = shlex.quote(str(mirror_path.absolute() / ".git" / "config"))
+            config = quoted(mirror_path.absolute() / ".git" / "config")
             tell = f"git config -f {config} dandi-mirror.archive {api_url(archive)}"
             advice += f"; if it is the same archive at another port, tell the mirror: {tell}"
         raise UsageError(f"{mirror_path.absolute()} is a mirror of {own}, and {who} says {archive}; {advice}")

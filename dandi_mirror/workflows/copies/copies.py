@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dandi_mirror.errors import UsageError
 from dandi_mirror.workflows.access import tokens
-from dandi_mirror.workflows.access.current_clone import no_dandiset, refuse_clone
+from dandi_mirror.workflows.access.current_clone import refuse_clone
 
 if TYPE_CHECKING:
     from dandi_mirror.archive.content.sources import TransferSettings
@@ -17,22 +17,6 @@ if TYPE_CHECKING:
     from dandi_mirror.config import Settings, Sibling
     from dandi_mirror.mirror.copies.ranges import RangeReader
     from dandi_mirror.mirror.state.layout import Mirror
-
-
-def chosen(mirror: Mirror, ids: list[str], everything: bool = False) -> list[str]:
-    """The Dandisets that somebody means: those that are named, else all of the mirror.
-
-    Raises:
-        UsageError: the mirror does not hold them.
-    """
-    there = mirror.dandisets()
-    if everything and ids:
-        raise UsageError("name Dandisets, or give --all, but not both")
-    if not there:
-        raise no_dandiset(mirror.path)
-    if absent := sorted(set(ids) - set(there)):
-        raise UsageError(f"{mirror.path} does not hold {absent[0]}; mirror it: dandi-mirror sync {absent[0]}")
-    return ids or there
 
 
 def mirrors_in(settings: Settings, mirror: Mirror, names: Iterable[str] = (), *, needed: bool = True) -> list[Sibling]:

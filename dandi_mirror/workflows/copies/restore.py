@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dandi_mirror.errors import MirrorError, UsageError
 from dandi_mirror.workflows.copies import copies
+from dandi_mirror.workflows.names import naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ def restore_version(
 
     if not name.dandiset or not name.version:
         raise UsageError(f"{name.text}: name a version, such as 000004@0.220126.1852, or 000004@draft")
-    (dandiset,) = copies.chosen(mirror, [name.dandiset])
+    (dandiset,) = naming.chosen(mirror, [name.dandiset])
     plan = plan_restore(mirror, dandiset, name.version)
     _Restore(settings, mirror, dandiset, siblings, jobs, results).run(plan)
 

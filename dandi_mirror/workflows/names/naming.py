@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dandi_mirror.config import Settings
     from dandi_mirror.errors import UsageError
     from dandi_mirror.mirror.locate.clones import LocalDandiset
+    from dandi_mirror.mirror.state.layout import Mirror
 
 
 Answer = TypeVar("Answer")
@@ -239,3 +240,22 @@ def settings_for(
 def said(names: Iterable[Name]) -> str | None:
     """Return the archive that the names mean, if they name one; a name comes before a URL."""
     return min((name.instance for name in names if name.instance), key=lambda said: "://" in said, default=None)
+
+
+def chosen(mirror: Mirror, ids: list[str], everything: bool = False) -> list[str]:
+    """The Dandisets that somebody means: those that are named, else all of the mirror.
+
+    Raises:
+        UsageError: the mirror does not hold them.
+    """
+    from dandi_mirror.errors import UsageError
+    from dandi_mirror.workflows.access.current_clone import no_dandiset
+
+    there = mirror.dandisets()
+    if everything and ids:
+        raise UsageError("name Dandisets, or give --all, but not both")
+    if not there:
+        raise no_dandiset(mirror.path)
+    if absent := sorted(set(ids) - set(there)):
+        raise UsageError(f"{mirror.path} does not hold {absent[0]}; mirror it: dandi-mirror sync {absent[0]}")
+    return ids or there
